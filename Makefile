@@ -1,0 +1,25 @@
+PYTHON ?= python3
+BIN := build/venv/bin
+
+.PHONY: help setup demo up down test lint types lock clean
+
+help:     ## say what each target does
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+setup:    ## make the environments, Node and the CDK CLI under build/
+	@$(PYTHON) dev/set_up.py
+demo: setup  ## show the problem and its cure on this machine: 100 / 0 becomes 50 / 50
+	@$(BIN)/python -m local_aws demo
+up: setup    ## start the whole stack on this machine and stay
+	@$(BIN)/python -m local_aws up
+down: setup  ## stop what `make up` started, also after a crash
+	@$(BIN)/python -m local_aws down
+test: setup  ## all tests
+	@$(BIN)/python -m pytest
+lint: setup  ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+types: setup ## mypy --strict
+	@$(BIN)/mypy .
+lock:     ## compile requirements/*.in into hashed requirements/*.txt (needs uv)
+	@for name in dev ministack image; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate requirements/$$name.in -o requirements/$$name.txt; done
+clean:    ## remove build/
+	@rm -rf build

@@ -1,0 +1,150 @@
+"""Make everything a checkout needs under build/: the environments, Node and the CDK CLI.
+
+Runs on a bare python3 (3.11 or later), so it uses the standard library alone. A part whose requirements did not change
+since it was made is left as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import venv
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+VENV = BUILD / "venv"
+MINISTACK_VENV = BUILD / "ministack-venv"
+NODE = BUILD / "node"
+
+# The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
+CDK_CLI = "aws-cdk@2.1148.1"
+OLDEST_PYTHON = (3, 11)
+PROGRESS_EVERY_SECONDS = 5
+
+
+class SetUpError(Exception):
+    """Set-up cannot go on; the message says what is missing and what to do."""
+
+
+def main() -> int:
+    try:
+        check_python()
+        BUILD.mkdir(exist_ok=True)
+        with ThreadPoolExecutor() as side_by_side:
+            parts = [
+                side_by_side.submit(make_part, VENV, requirements_stamp("dev"), make_main_venv),
+                side_by_side.submit(make_part, MINISTACK_VENV, requirements_stamp("ministack"), make_ministack_venv),
+            ]
+            for part in parts:
+                part.result()
+        make_part(NODE, CDK_CLI, make_cdk_cli)
+    except SetUpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def check_python() -> None:
+    if sys.version_info < OLDEST_PYTHON:
+        raise SetUpError(
+            f"python3 must be 3.11 or later, got {sys.version.split()[0]} ({sys.executable}); "
+            "install a newer one, or name it: make PYTHON=python3.12 ..."
+        )
+    try:
+        import ensurepip  # noqa: F401 - Debian's python3 comes without it until python3-venv is installed
+    except ImportError as error:
+        raise SetUpError(
+            "python3 must be able to make virtual environments, got one without ensurepip; "
+            "on Debian and Ubuntu: apt-get install python3-venv"
+        ) from error
+
+
+def requirements_stamp(name: str) -> str:
+    return hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes() + sys.version.encode()).hexdigest()
+
+
+def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
+    """Make the folder anew unless it was made whole, in this place, from the same stamp."""
+    stamp = f"{stamp} {folder}\n"
+    stamp_file = folder / ".made-from"
+    if stamp_file.exists() and stamp_file.read_text() == stamp:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    with progress(f"setting up {folder.relative_to(ROOT)}"):
+        make()
+    stamp_file.write_text(stamp)
+
+
+def make_main_venv() -> None:
+    make_venv(VENV, ROOT / "requirements" / "dev.txt")
+
+
+def make_ministack_venv() -> None:
+    make_venv(MINISTACK_VENV, ROOT / "requirements" / "ministack.txt")
+
+
+def make_venv(folder: Path, requirements: Path) -> None:
+    venv.create(folder, with_pip=True)
+    run(
+        str(folder / "bin" / "python"),
+        *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"),
+        *("--require-hashes", "--requirement", str(requirements)),
+    )
+
+
+def make_cdk_cli() -> None:
+    run(
+        str(VENV / "bin" / "npm"),
+        *(
+            "install",
+            "--prefix",
+            str(NODE),
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+            CDK_CLI,
+        ),
+    )
+
+
+def run(*command: str) -> None:
+    finished = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if finished.returncode != 0:
+        last_lines = "\n  ".join((finished.stdout + finished.stderr).strip().splitlines()[-15:])
+        raise SetUpError(
+            f"a set-up step failed with exit code {finished.returncode}: {' '.join(command)}\n  {last_lines}\n"
+            "check that the package registries can be reached (pip and npm use your own settings), then run it again"
+        )
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    started = time.monotonic()
+    finished = threading.Event()
+
+    def tell() -> None:
+        print(f"{what} ...", flush=True)
+        while not finished.wait(PROGRESS_EVERY_SECONDS):
+            print(f"{what} ... {time.monotonic() - started:.0f} s", flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        teller.join()
+    print(f"{what}: done in {time.monotonic() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
