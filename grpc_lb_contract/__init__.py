@@ -1,0 +1,62 @@
+"""What the Lambda, the balancer and the constructs agree on: docker labels in, the target document out.
+
+Standard library only, because it is copied whole into the Lambda's asset and into the balancer's image.
+"""
+
+from grpc_lb_contract.errors import (
+    DocumentError,
+    DocumentTooLarge,
+    LabelError,
+    MissingShard,
+    MixedGenerations,
+    UnknownFormat,
+)
+from grpc_lb_contract.labels import LabelReading, Registration, read_labels
+from grpc_lb_contract.model import Document, Group, Policy, Route, Service, Target, TargetState
+from grpc_lb_contract.names import service_name_from
+from grpc_lb_contract.records import decode_document, encode_document
+from grpc_lb_contract.routes import RouteConflict, settle_routes
+from grpc_lb_contract.shards import (
+    MAX_PARAMETER_BYTES,
+    Index,
+    Packed,
+    assemble,
+    generation_of,
+    index_parameter,
+    pack,
+    read_index,
+    shard_parameter,
+)
+
+__all__ = [
+    "MAX_PARAMETER_BYTES",
+    "Document",
+    "DocumentError",
+    "DocumentTooLarge",
+    "Group",
+    "Index",
+    "LabelError",
+    "LabelReading",
+    "MissingShard",
+    "MixedGenerations",
+    "Packed",
+    "Policy",
+    "Registration",
+    "Route",
+    "RouteConflict",
+    "Service",
+    "Target",
+    "TargetState",
+    "UnknownFormat",
+    "assemble",
+    "decode_document",
+    "encode_document",
+    "generation_of",
+    "index_parameter",
+    "pack",
+    "read_index",
+    "read_labels",
+    "service_name_from",
+    "settle_routes",
+    "shard_parameter",
+]

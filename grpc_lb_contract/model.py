@@ -1,0 +1,143 @@
+"""The target document: which targets stand behind which service, and which calls each service takes."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from grpc_lb_contract.names import (
+    ALL,
+    GROUP_NAME,
+    GROUP_NAME_RULE,
+    HIGHEST_PORT,
+    HIGHEST_WEIGHT,
+    SERVICE_NAME,
+    SERVICE_NAME_RULE,
+    TASK_ID,
+    TASK_ID_RULE,
+    ZONE,
+    ZONE_RULE,
+    must_be_grpc_service,
+    must_be_host,
+    must_be_within,
+    must_match,
+)
+
+
+class TargetState(StrEnum):
+    """Whether a target takes new calls."""
+
+    SERVING = "serving"
+    DRAINING = "draining"
+    """Told to stop: no new call, and the calls it has finish."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Route:
+    """Calls that a service takes: those to a host (`:authority` without its port) and a gRPC service.
+
+    `*` as host or gRPC service stands for all, `*.example.com` for every host below that domain. Of the routes that fit
+    a call, the one with the most specific host takes it, and among those the one with the most specific gRPC service.
+    """
+
+    host: str = ALL
+    grpc_service: str = ALL
+
+    def __post_init__(self) -> None:
+        must_be_host("host", self.host)
+        must_be_grpc_service("gRPC service", self.grpc_service)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How calls to a service are treated. It has no settings yet: every service gets the defaults for gRPC."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Group:
+    """An ECS service (or a task family, for tasks that no service runs) that backs a logical service.
+
+    `weight`, 0 to 1000, is the group's part of the calls, compared with the other groups of the service.
+    """
+
+    name: str
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        must_match(GROUP_NAME, "group", self.name, GROUP_NAME_RULE)
+        must_be_within("weight", self.weight, 0, HIGHEST_WEIGHT)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One task's address. `zone` is its availability zone, "" where unknown; `task` the last part of its ARN."""
+
+    ip: str
+    port: int
+    zone: str
+    state: TargetState
+    group: str
+    task: str
+
+    def __post_init__(self) -> None:
+        try:
+            ipaddress.ip_address(self.ip)
+        except ValueError:
+            raise ValueError(f"ip must be an IPv4 or IPv6 address, got {self.ip!r}") from None
+        must_be_within("port", self.port, 1, HIGHEST_PORT)
+        must_match(ZONE, "zone", self.zone, ZONE_RULE)
+        must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A logical service: what clients call by one name, whichever ECS services back it.
+
+    Routes, groups and targets are kept sorted. Of two targets with one address (ECS gives an address again once its
+    task has stopped) the one that serves stays.
+    """
+
+    name: str
+    routes: tuple[Route, ...] = (Route(),)
+    groups: tuple[Group, ...] = ()
+    targets: tuple[Target, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+    def __post_init__(self) -> None:
+        must_match(SERVICE_NAME, "service", self.name, SERVICE_NAME_RULE)
+        groups = {group.name: group for group in self.groups}
+        if len(groups) != len(self.groups):
+            raise ValueError(f"groups of service {self.name} must have names of their own, got {self.groups}")
+        for target in self.targets:
+            if target.group not in groups:
+                raise ValueError(
+                    f"group of target {target.ip}:{target.port} must be one of service {self.name}'s groups "
+                    f"{', '.join(sorted(groups)) or '(none)'}, got {target.group!r}"
+                )
+        object.__setattr__(self, "routes", tuple(sorted(set(self.routes))))
+        object.__setattr__(self, "groups", tuple(sorted(self.groups)))
+        object.__setattr__(self, "targets", _one_per_address(self.targets))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Every service of one cluster, sorted by name. Equal content is an equal document."""
+
+    services: tuple[Service, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [service.name for service in self.services]
+        if len(set(names)) != len(names):
+            raise ValueError(f"services of a document must have names of their own, got {', '.join(sorted(names))}")
+        object.__setattr__(self, "services", tuple(sorted(self.services, key=lambda service: service.name)))
+
+    def service(self, name: str) -> Service | None:
+        return next((service for service in self.services if service.name == name), None)
+
+
+def _one_per_address(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    by_address: dict[tuple[str, int], Target] = {}
+    for target in sorted(targets, key=lambda target: (target.state is TargetState.SERVING, target)):
+        by_address[target.ip, target.port] = target
+    return tuple(sorted(by_address.values()))

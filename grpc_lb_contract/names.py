@@ -1,0 +1,67 @@
+"""What names, addresses and numbers may look like, wherever they come from."""
+
+from __future__ import annotations
+
+import re
+
+ALL = "*"
+
+SERVICE_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+SERVICE_NAME_RULE = "1 to 63 of a-z, 0-9 and -, starting and ending with a letter or digit"
+# ECS allows 255 letters, digits, - and _ in the names of services and task families:
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
+GROUP_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+GROUP_NAME_RULE = "1 to 255 letters, digits, - and _"
+ZONE = re.compile(r"[a-z0-9-]{0,63}")
+ZONE_RULE = "up to 63 of a-z, 0-9 and -"
+TASK_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+TASK_ID_RULE = "1 to 128 letters, digits and _ . : -"
+HIGHEST_PORT = 65_535
+HIGHEST_WEIGHT = 1_000
+
+HOST_RULE = "a host name without a port, *.a-domain, or *"
+# RFC 1123 host names, with the underscore that private names carry; a leading `*.` stands for every name below.
+_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_LONGEST_HOST = 253
+
+GRPC_SERVICE_RULE = "a full gRPC service name such as rng.v1.RandomNumber, or *"
+# A full name in protobuf: https://protobuf.dev/reference/protobuf/proto3-spec/#identifiers
+_GRPC_SERVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_LONGEST_GRPC_SERVICE = 255
+
+
+def is_host(host: str) -> bool:
+    return host == ALL or (len(host) <= _LONGEST_HOST and _HOST.fullmatch(host) is not None)
+
+
+def is_grpc_service(name: str) -> bool:
+    return name == ALL or (len(name) <= _LONGEST_GRPC_SERVICE and _GRPC_SERVICE.fullmatch(name) is not None)
+
+
+def service_name_from(name: str) -> str:
+    """A service's name made of an ECS name: lower case, with - for what a service's name may not hold.
+
+    >>> service_name_from("Prod_RandomNumbers")
+    'prod-randomnumbers'
+    """
+    return re.sub(r"[^a-z0-9-]", "-", name.lower())[:63].strip("-")
+
+
+def must_match(pattern: re.Pattern[str], what: str, got: object, allowed: str) -> None:
+    if not isinstance(got, str) or pattern.fullmatch(got) is None:
+        raise ValueError(f"{what} must be {allowed}, got {got!r}")
+
+
+def must_be_host(what: str, got: object) -> None:
+    if not isinstance(got, str) or not is_host(got):
+        raise ValueError(f"{what} must be {HOST_RULE}, got {got!r}")
+
+
+def must_be_grpc_service(what: str, got: object) -> None:
+    if not isinstance(got, str) or not is_grpc_service(got):
+        raise ValueError(f"{what} must be {GRPC_SERVICE_RULE}, got {got!r}")
+
+
+def must_be_within(what: str, got: object, lowest: int, highest: int) -> None:
+    if not isinstance(got, int) or isinstance(got, bool) or not lowest <= got <= highest:
+        raise ValueError(f"{what} must be {lowest}..{highest}, got {got!r}")

@@ -1,0 +1,100 @@
+"""The document as text: one JSON record a line, so that it can be read in the SSM console and cut between records.
+
+    {"service":"rng"}                                             a service; the records up to the next one are its own
+    {"route":["*","rng.v1.RandomNumber"]}                         host, gRPC service
+    {"group":["rng-blue",1]}                                      ECS service or task family, weight
+    ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",0]         target: ip, port, zone, task, place of its group
+    ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
+
+Records of an unknown kind, unknown fields of known ones and further elements of a list are ignored, so that an older
+reader goes on with a newer writer of the same major version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from grpc_lb_contract.errors import DocumentError
+from grpc_lb_contract.model import Document, Group, Route, Service, Target, TargetState
+
+
+def encode_document(document: Document) -> str:
+    """The one text of a document: every record ends with a newline; an empty document is the empty text."""
+    return "".join(record for service in document.services for record in _service_records(service))
+
+
+def _service_records(service: Service) -> Iterator[str]:
+    yield _record({"service": service.name})
+    for route in service.routes:
+        yield _record({"route": [route.host, route.grpc_service]})
+    for group in service.groups:
+        yield _record({"group": [group.name, group.weight]})
+    place = {group.name: index for index, group in enumerate(service.groups)}
+    for target in service.targets:
+        fields: list[object] = [target.ip, target.port, target.zone, target.task, place[target.group]]
+        if target.state is not TargetState.SERVING:
+            fields.append({"state": target.state.value})
+        yield _record(fields)
+
+
+def _record(value: object) -> str:
+    return json.dumps(value, separators=(",", ":")) + "\n"
+
+
+def decode_document(text: str) -> Document:
+    """The document that a text holds. Raises `DocumentError`, naming the line, where it holds none."""
+    services: list[_ServiceBuilder] = []
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        try:
+            _add_record(services, json.loads(line))
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise DocumentError(
+                f"line {number} of the document must be a record, got {line[:120]!r}: {error}"
+            ) from None
+    if not text.endswith("\n") and text:
+        raise DocumentError(f"the document must end with a newline, got {text[-40:]!r}: its end is missing")
+    try:
+        return Document(tuple(service.built() for service in services))
+    except ValueError as error:
+        raise DocumentError(str(error)) from None
+
+
+class _ServiceBuilder:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.routes: list[Route] = []
+        self.groups: list[Group] = []
+        self.targets: list[Target] = []
+
+    def built(self) -> Service:
+        return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets))
+
+
+def _add_record(services: list[_ServiceBuilder], record: Any) -> None:
+    if isinstance(record, dict) and "service" in record:
+        services.append(_ServiceBuilder(record["service"]))
+        return
+    if not isinstance(record, dict | list):
+        raise TypeError("a record is an object or a list")
+    if not services:
+        raise ValueError("a service must come first")
+    service = services[-1]
+    if isinstance(record, list):
+        service.targets.append(_target(record, service.groups))
+    elif "route" in record:
+        host, grpc_service = record["route"][:2]
+        service.routes.append(Route(host, grpc_service))
+    elif "group" in record:
+        name, weight = record["group"][:2]
+        service.groups.append(Group(name, weight))
+
+
+def _target(record: list[Any], groups: list[Group]) -> Target:
+    ip, port, zone, task, group = record[:5]
+    extras = record[5] if len(record) > 5 else {}
+    if not isinstance(group, int) or group < 0:
+        raise ValueError(f"the place of a target's group must be 0 or more, got {group!r}")
+    state = TargetState(extras.get("state", TargetState.SERVING.value))
+    return Target(ip, port, zone, state, groups[group].name, task)
