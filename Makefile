@@ -19,7 +19,7 @@ lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict
 	@$(BIN)/mypy .
-lock:     ## compile requirements/*.in into hashed requirements/*.txt (needs uv)
-	@for name in dev ministack image; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate requirements/$$name.in -o requirements/$$name.txt; done
+lock:     ## compile every requirements .in file into a hashed .txt (needs uv)
+	@./dev/lock.sh
 clean:    ## remove build/
 	@rm -rf build

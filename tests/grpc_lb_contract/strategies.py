@@ -1,0 +1,59 @@
+"""Every valid document, and every set of labels, in the measure that the contract allows."""
+
+from __future__ import annotations
+
+from string import ascii_letters, ascii_lowercase, digits
+
+from hypothesis import strategies as st
+
+from grpc_lb_contract import Document, Group, Registration, Route, Service, Target, TargetState
+from grpc_lb_contract.names import SERVICE_NAME
+
+_LABEL = st.text(ascii_lowercase + digits + "_", min_size=1, max_size=63)
+hosts = st.just("*") | st.builds(
+    lambda wildcard, labels: (wildcard + ".".join(labels))[:253].rstrip(".-"),
+    st.sampled_from(["", "*."]),
+    st.lists(_LABEL, min_size=1, max_size=4),
+)
+grpc_services = st.just("*") | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,40}(\.[A-Z_]{1,40}){0,5}", fullmatch=True)
+service_names = st.from_regex(SERVICE_NAME, fullmatch=True)
+ports = st.integers(1, 65_535)
+routes = st.builds(Route, hosts, grpc_services)
+
+
+@st.composite
+def services(draw: st.DrawFn, *, most_targets: int = 60) -> Service:
+    groups = draw(
+        st.lists(
+            st.builds(Group, st.text(ascii_letters + digits + "_-", min_size=1, max_size=255), st.integers(0, 1000)),
+            max_size=3,
+            unique_by=lambda group: group.name,
+        )
+    )
+    targets = st.builds(
+        Target,
+        st.ip_addresses().map(str),
+        ports,
+        st.text(ascii_lowercase + digits + "-", max_size=63),
+        st.sampled_from(TargetState),
+        st.sampled_from([group.name for group in groups] or ["none"]),
+        st.text(ascii_letters + digits + "_.:-", min_size=1, max_size=128),
+    )
+    return Service(
+        draw(service_names),
+        tuple(draw(st.lists(routes, max_size=5))),
+        tuple(groups),
+        tuple(draw(st.lists(targets, max_size=most_targets))) if groups else (),
+    )
+
+
+documents = st.lists(services(), max_size=6, unique_by=lambda service: service.name).map(
+    lambda listed: Document(tuple(listed))
+)
+registrations = st.builds(
+    Registration,
+    service_names,
+    ports,
+    st.lists(hosts, min_size=1, max_size=4).map(tuple),
+    st.lists(grpc_services, min_size=1, max_size=4).map(tuple),
+)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpc_lb_contract import (
+    Document,
+    DocumentError,
+    Group,
+    Route,
+    Service,
+    Target,
+    TargetState,
+    decode_document,
+    encode_document,
+)
+
+DOCUMENT = Document(
+    (
+        Service(
+            "rng",
+            (Route("rng.internal", "rng.v1.RandomNumber"),),
+            (Group("rng-blue", 95), Group("rng-green", 5)),
+            (
+                Target("10.0.1.23", 50051, "us-east-1a", TargetState.SERVING, "rng-green", "0123456789abcdef"),
+                Target("10.0.1.24", 50051, "us-east-1b", TargetState.DRAINING, "rng-blue", "fedcba9876543210"),
+            ),
+        ),
+    )
+)
+TEXT = """\
+{"service":"rng"}
+{"route":["rng.internal","rng.v1.RandomNumber"]}
+{"group":["rng-blue",95]}
+{"group":["rng-green",5]}
+["10.0.1.23",50051,"us-east-1a","0123456789abcdef",1]
+["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
+"""
+
+
+def test_a_document_is_one_record_a_line() -> None:
+    assert encode_document(DOCUMENT) == TEXT
+
+
+def test_the_records_are_the_document() -> None:
+    assert decode_document(TEXT) == DOCUMENT
+
+
+def test_unknown_fields_elements_and_records_are_ignored() -> None:
+    newer = (
+        TEXT.replace('{"service":"rng"}', '{"service":"rng","owner":"team-a"}\n{"policy":{"retries":2}}')
+        .replace('"rng.v1.RandomNumber"]', '"rng.v1.RandomNumber",{"priority":3}]')
+        .replace('"rng-green",5]', '"rng-green",5,"canary"]')
+        .replace('"0123456789abcdef",1]', '"0123456789abcdef",1,{"cpu":"arm64"},null]')
+    )
+
+    assert decode_document(newer) == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "message"),
+    [
+        ("50051", "70000", "port must be 1..65535, got 70000"),
+        ("50051", '"50051"', "port must be 1..65535, got '50051'"),
+        ("10.0.1.23", "10.0.1.256", "ip must be an IPv4 or IPv6 address, got '10.0.1.256'"),
+        ('"0123456789abcdef",1', '"0123456789abcdef",-1', "place of a target's group must be 0 or more, got -1"),
+        ('"0123456789abcdef",1', '"0123456789abcdef",2', "line 5 of the document must be a record"),
+        ('"draining"', '"resting"', "line 6 of the document must be a record"),
+        ('{"service":"rng"}', '{"service":"RNG!"}', "service must be 1 to 63 of a-z"),
+        ('{"service":"rng"}\n', "", "a service must come first"),
+        ('{"service":"rng"}', "7", "a record is an object or a list"),
+        ('{"service":"rng"}', "{", "line 1 of the document must be a record"),
+        ("rng.internal", "rng internal", "host must be a host name without a port"),
+        ('"fedcba9876543210",0,{"state":"draining"}]\n', "", "must end with a newline"),
+    ],
+)
+def test_a_document_with_a_wrong_record_is_refused_whole_and_says_where(wrong: str, right: str, message: str) -> None:
+    with pytest.raises(DocumentError) as refused:
+        decode_document(TEXT.replace(wrong, right, 1))
+
+    assert message in str(refused.value)
+
+
+def test_two_services_of_one_name_are_refused() -> None:
+    with pytest.raises(DocumentError, match="names of their own, got rng, rng"):
+        decode_document(TEXT + TEXT)
+
+
+@given(st.text().filter(lambda text: bool(text.strip())))
+def test_what_is_no_document_is_refused_and_never_crashes(text: str) -> None:
+    with pytest.raises(DocumentError):
+        decode_document(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_what_is_no_record_is_refused_or_ignored_and_never_crashes(record: object) -> None:
+    with contextlib.suppress(DocumentError):
+        assert decode_document(TEXT + json.dumps(record) + "\n") == DOCUMENT
