@@ -1,0 +1,1 @@
+"""The balancer: a supervisor, its Envoy and its control plane."""

@@ -1,0 +1,143 @@
+"""Envoy's bootstrap and command line: pure functions of the settings, where everything that can change comes by ADS."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy_image.settings import Settings
+
+CONTROL_PLANE_CLUSTER = "grpc-lb-control-plane"
+DRAIN_STRATEGY = "immediate"
+
+# Connections towards tasks, log files, sockets: what is left of the descriptors when every client connection is taken.
+RESERVED_DESCRIPTORS_SHARE = 4
+_OWNER_ONLY = 0o600
+
+# Envoy's "info" is forty lines a start, its "debug" a dozen lines a call.
+_ENVOY_LOG_LEVELS = {"debug": "info", "info": "warning", "warning": "warning", "error": "error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who this Envoy is, in what it tells the control plane and in its statistics."""
+
+    id: str
+    cluster: str
+
+
+def bootstrap(settings: Settings, node: Node, *, descriptors: int) -> dict[str, Any]:
+    """Envoy's bootstrap as its JSON form. descriptors: how many files this process may open (RLIMIT_NOFILE)."""
+    return {
+        "node": {"id": node.id, "cluster": node.cluster},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": True,
+                "grpc_services": [
+                    {
+                        "envoy_grpc": {
+                            "cluster_name": CONTROL_PLANE_CLUSTER,
+                            # A stream that broke is opened again soon: the default goes up to 30 s
+                            # (envoy.config.core.v3.GrpcService.EnvoyGrpc.retry_policy).
+                            "retry_policy": {"retry_back_off": {"base_interval": "0.2s", "max_interval": "2s"}},
+                        }
+                    }
+                ],
+            },
+            "lds_config": _ads(),
+            "cds_config": _ads(),
+        },
+        "static_resources": {"clusters": [_control_plane_cluster(settings.ads_socket)]},
+        "admin": {
+            "address": {"pipe": {"path": str(settings.admin_socket), "mode": _OWNER_ONLY}},
+            "ignore_global_conn_limit": True,
+        },
+        "stats_config": {
+            "stats_matcher": {"exclusion_list": {"patterns": [{"safe_regex": {"regex": _UNASKED_STATS}}]}}
+        },
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3."
+                        "DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": most_client_connections(descriptors),
+                    },
+                }
+            ]
+        },
+        "application_log_config": {
+            "log_format": {
+                "json_format": {
+                    "time": "%Y-%m-%dT%T.%e%z",
+                    "level": "%l",
+                    "source": "envoy",
+                    "event": "%n",
+                    "message": "%j",
+                }
+            }
+        },
+    }
+
+
+def most_client_connections(descriptors: int) -> int:
+    """How many client connections all listeners together accept; the rest wait or are refused, and Envoy lives on."""
+    return max(1, descriptors - descriptors // RESERVED_DESCRIPTORS_SHARE)
+
+
+def arguments(settings: Settings, config: Path, *, concurrency: int) -> Sequence[str]:
+    """Envoy's command line after the binary's name."""
+    return (
+        "--config-path",
+        str(config),
+        "--concurrency",
+        str(concurrency),
+        "--log-level",
+        _ENVOY_LOG_LEVELS[settings.log_level],
+        "--drain-time-s",
+        str(max(1, int(settings.drain_seconds))),
+        "--drain-strategy",
+        DRAIN_STRATEGY,
+        # Hot restart's abstract sockets carry one number per machine: two balancers would clash. Nothing here uses it.
+        "--disable-hot-restart",
+    )
+
+
+def to_json(config: dict[str, Any]) -> str:
+    return json.dumps(config, indent=1, sort_keys=True)
+
+
+def _ads() -> dict[str, Any]:
+    # 0 s is "wait for ever" (core.v3.ConfigSource.initial_fetch_timeout; default 15 s): workers never start with
+    # nothing to serve, however late the control plane is.
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
+def _control_plane_cluster(socket: Path) -> dict[str, Any]:
+    return {
+        "name": CONTROL_PLANE_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": CONTROL_PLANE_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(socket)}}}}]}],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {
+                    # A control plane that hangs without dying is noticed, and its stream opened again.
+                    "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "10s"}}
+                },
+            }
+        },
+    }
+
+
+# Histograms cost each call a clock reading and a recording; nobody reads those of connections' lengths and the
+# control plane's own stream.
+_UNASKED_STATS = rf".*\.(downstream|upstream)_cx_length_ms|cluster\.{CONTROL_PLANE_CLUSTER}\..*_time"

