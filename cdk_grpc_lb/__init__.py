@@ -1,0 +1,7 @@
+"""AWS CDK constructs that balance every gRPC call, not every connection, between Amazon ECS tasks."""
+
+from cdk_grpc_lb.balanced_service import GrpcBalancedService
+from cdk_grpc_lb.balancer import GrpcBalancer
+from cdk_grpc_lb.target_sync import TargetSync
+
+__all__ = ["GrpcBalancedService", "GrpcBalancer", "TargetSync"]

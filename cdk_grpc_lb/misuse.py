@@ -1,0 +1,82 @@
+"""What props may hold, checked at synth, in sentences that name the prop and the construct."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecs as ecs
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
+_GIB = 1024
+FARGATE_SIZES: Mapping[int, tuple[int, ...]] = {
+    256: (512, 1 * _GIB, 2 * _GIB),
+    512: tuple(range(1 * _GIB, 4 * _GIB + 1, _GIB)),
+    1024: tuple(range(2 * _GIB, 8 * _GIB + 1, _GIB)),
+    2048: tuple(range(4 * _GIB, 16 * _GIB + 1, _GIB)),
+    4096: tuple(range(8 * _GIB, 30 * _GIB + 1, _GIB)),
+    8192: tuple(range(16 * _GIB, 60 * _GIB + 1, 4 * _GIB)),
+    16384: tuple(range(32 * _GIB, 120 * _GIB + 1, 8 * _GIB)),
+}
+
+# "the max value is 120 seconds": https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+LONGEST_STOP_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Props:
+    """The props of one construct. Each method raises ValueError for a value that is known at synth and not allowed."""
+
+    construct: str
+    id: str
+
+    def error(self, prop: str, allowed: str, got: object) -> ValueError:
+        return ValueError(f"{prop} must be {allowed}, got {got} (prop {prop} of {self.construct} {self.id})")
+
+    @contextmanager
+    def naming(self, prop: str) -> Iterator[None]:
+        """Name the prop in an error of a check that does not know of props."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{error} (prop {prop} of {self.construct} {self.id})") from None
+
+    def conflict(self, first: str, second: str, fix: str) -> ValueError:
+        return ValueError(
+            f"{first} and {second} must not be given both: {fix} (props {first} and {second} of {self.construct} {self.id})"
+        )
+
+    def whole_number(self, prop: str, value: object, lowest: int, highest: int) -> None:
+        if cdk.Token.is_unresolved(value):
+            return
+        if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+            raise self.error(prop, f"{lowest}..{highest}", repr(value))
+
+    def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> None:
+        if value.is_unresolved():
+            return
+        if not lowest <= value.to_milliseconds() / 1000 <= highest:
+            raise self.error(prop, f"{lowest} to {highest} seconds", value.to_human_string())
+
+    def fargate_size(self, cpu: int, memory_limit_mib: int) -> None:
+        """Fargate takes fixed pairs of CPU units and memory only."""
+        if cdk.Token.is_unresolved(cpu):
+            return
+        if cpu not in FARGATE_SIZES:
+            raise self.error("cpu", f"one of {', '.join(map(str, FARGATE_SIZES))} CPU units", repr(cpu))
+        sizes = FARGATE_SIZES[cpu]
+        if not cdk.Token.is_unresolved(memory_limit_mib) and memory_limit_mib not in sizes:
+            allowed = ", ".join(map(str, sizes)) if len(sizes) <= 4 else f"{sizes[0]}, {sizes[1]} … {sizes[-1]}"
+            raise self.error("memory_limit_mib", f"{allowed} MiB where cpu is {cpu}", repr(memory_limit_mib))
+
+
+def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:
+    """Whether two clusters are known at synth to be different ones: two imports may still name the same."""
+    if first.node.path == second.node.path:
+        return False
+    names = (first.cluster_name, second.cluster_name)
+    if any(cdk.Token.is_unresolved(name) for name in names):
+        return isinstance(first, ecs.Cluster) and isinstance(second, ecs.Cluster)
+    return names[0] != names[1]

@@ -1,0 +1,74 @@
+"""The folders that an asset is made of, put side by side, wherever this package runs from.
+
+The asset's hash comes from names and contents alone, so it is the same from a checkout and from an installed wheel as
+long as what a machine leaves in such folders (byte code, caches, dotfiles) stays out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import aws_cdk as cdk
+from constructs import Construct
+
+_PACKAGE = Path(__file__).resolve().parent
+_LEFT_OUT = frozenset({"__pycache__", "tests"})
+_STAGED = "grpc-lb-staged"
+
+
+def stage(scope: Construct, *names: str) -> str:
+    """Copy these folders of ours into one directory of the cloud assembly and return its path.
+
+    The directory lives as long as the assembly: `cdk synth --no-staging` refers to it after this process has ended.
+    """
+    folders = [find_folder(name) for name in names]
+    within = Path(cdk.Stage.of(scope).asset_outdir) / _STAGED  # type: ignore[union-attr]  # every construct tree has an App or Stage here, or cannot be synthesised
+    staged = within / f"{'.'.join(names)}-{digest(folders)[:16]}"
+    if not staged.exists():
+        within.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=within) as unfinished:
+            for folder in folders:
+                for file in files_of(folder):
+                    copy = Path(unfinished) / "whole" / folder.name / file.relative_to(folder)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, copy)
+            (Path(unfinished) / "whole").replace(staged)
+    return os.fspath(staged)
+
+
+def find_folder(name: str, package: Path = _PACKAGE) -> Path:
+    """The folder where the wheel puts it, or beside the package. Raises FileNotFoundError when neither is there."""
+    places = (package / "_assets" / name, package.parent / name)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(
+        f"the folder {name} must be at {places[0]} (installed) or {places[1]} (checkout), got neither: "
+        "install cdk-grpc-lb again"
+    )
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """The files that belong into an asset, sorted by path."""
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or entry.name in _LEFT_OUT or entry.suffix == ".pyc":
+            continue
+        if entry.is_dir():
+            yield from files_of(entry)
+        else:
+            yield entry
+
+
+def digest(folders: list[Path]) -> str:
+    """A hash of names and contents."""
+    sums = hashlib.sha256()
+    for folder in folders:
+        for file in files_of(folder):
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            sums.update(f"{folder.name}/{file.relative_to(folder).as_posix()} {content}\n".encode())
+    return sums.hexdigest()
