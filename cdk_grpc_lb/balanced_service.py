@@ -15,8 +15,9 @@ from constructs import Construct
 
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.labels import docker_labels
-from cdk_grpc_lb.logging import calm_log_driver
-from cdk_grpc_lb.misuse import LONGEST_STOP_SECONDS, Props, surely_other
+from cdk_grpc_lb.log_driver import calm_log_driver
+from cdk_grpc_lb.misuse import LONGEST_STOP_SECONDS, Props, surely_other, vpc_of
+from cdk_grpc_lb.ordering import start_after
 
 _CONTAINER = "App"
 
@@ -49,8 +50,6 @@ class GrpcBalancedService(Construct):
     :param secrets: Environment variables whose values come from Secrets Manager or Parameter Store. By default, none.
     :param health_check: The container's health check; a task gets no call before it passes. By default, none: a task
         gets calls as soon as it runs.
-    :param health_check_grace_period: How long ECS overlooks failing load balancer checks, where the service is put
-        behind one as well. By default, none.
     :param stop_timeout: How long a task has between SIGTERM and SIGKILL. No new call comes about two seconds after
         SIGTERM; the rest is for the calls it has. By default 60 seconds.
     :param log_retention: How long logs are kept. By default, one month.
@@ -75,7 +74,6 @@ class GrpcBalancedService(Construct):
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, ecs.Secret] | None = None,
         health_check: ecs.HealthCheck | None = None,
-        health_check_grace_period: cdk.Duration | None = None,
         stop_timeout: cdk.Duration | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
@@ -87,19 +85,17 @@ class GrpcBalancedService(Construct):
         props.fargate_size(cpu, memory_limit_mib)
         props.seconds("stop_timeout", stop_timeout, 2, LONGEST_STOP_SECONDS)
         _refuse_contradictions(props, vpc, cluster, balancer)
-        labels = docker_labels(
-            props,
-            service_name=service_name if service_name is not None else logical_name(id),
-            port=port,
-            hosts=hosts,
-            grpc_services=grpc_services,
-        )
+        twice = sorted({*(environment or ())} & {*(secrets or ())})
+        if twice:
+            raise props.conflict(f"environment {twice[0]}", f"secrets {twice[0]}", "a variable has one value")
+        service_name = service_name if service_name is not None else logical_name(id)
+        labels = docker_labels(props, service_name=service_name, port=port, hosts=hosts, grpc_services=grpc_services)
 
         if cluster is None:
             cluster = balancer.cluster if balancer is not None else self._make_cluster(vpc)
         self.cluster = cluster
         self.port = port
-        self.service_name = labels["grpc-lb.service"]
+        self.service_name = service_name
 
         self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
         self.task_definition = ecs.FargateTaskDefinition(
@@ -125,8 +121,8 @@ class GrpcBalancedService(Construct):
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
-            health_check_grace_period=health_check_grace_period,
         )
+        start_after(self.service, vpc_of(props, cluster).select_subnets().internet_connectivity_established)
 
         self.balancer = balancer if balancer is not None else GrpcBalancer(self, "Balancer", cluster=cluster)
         self._connections = ec2.Connections(

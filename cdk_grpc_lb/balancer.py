@@ -14,8 +14,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk_grpc_lb.logging import calm_log_driver
-from cdk_grpc_lb.misuse import LONGEST_STOP_SECONDS, Props
+from cdk_grpc_lb.log_driver import calm_log_driver
+from cdk_grpc_lb.misuse import LONGEST_STOP_SECONDS, Props, vpc_of
+from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.staging import stage
 from cdk_grpc_lb.target_sync import TargetSync, parameters_under
 
@@ -83,6 +84,8 @@ class GrpcBalancer(Construct):
         props.whole_number("port", port, 1, 65_535)
         props.fargate_size(cpu, memory_limit_mib)
         stop_timeout = _stop_timeout(props, drain_delay, drain_time)
+        vpc = vpc_of(props, cluster)
+        callers = ec2.Peer.ipv4(_cidr_of(props, vpc)) if open_listener else None
 
         self.cluster = cluster
         self.port = port
@@ -129,20 +132,21 @@ class GrpcBalancer(Construct):
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
             health_check_grace_period=_HEALTH_CHECK_GRACE,
         )
+        start_after(self.service, vpc.select_subnets().internet_connectivity_established)
         # Without a document no task gets ready, and without the sync there is no document.
-        self.service.node.add_dependency(self.target_sync)
+        start_after(self.service, self.target_sync)
 
         security_group = ec2.SecurityGroup(
             self,
             "LoadBalancerSecurityGroup",
-            vpc=cluster.vpc,
+            vpc=vpc,
             description="Callers of the gRPC balancer",
             allow_all_outbound=False,
         )
         self.load_balancer = elbv2.NetworkLoadBalancer(
             self,
             "LoadBalancer",
-            vpc=cluster.vpc,
+            vpc=vpc,
             internet_facing=False,
             cross_zone_enabled=True,
             security_groups=[security_group],
@@ -170,8 +174,8 @@ class GrpcBalancer(Construct):
         self.service.connections.allow_from(security_group, ec2.Port.tcp(READY_PORT), "its health checks")
 
         self._connections = ec2.Connections(security_groups=[security_group], default_port=ec2.Port.tcp(port))
-        if open_listener:
-            self._connections.allow_default_port_from(ec2.Peer.ipv4(cluster.vpc.vpc_cidr_block), "callers in the VPC")
+        if callers is not None:
+            self._connections.allow_default_port_from(callers, "callers in the VPC")
 
     @property
     def connections(self) -> ec2.Connections:
@@ -214,14 +218,12 @@ class GrpcBalancer(Construct):
             # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
             ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],
         )
-        container.add_mount_points(
-            ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False)
-        )
+        container.add_mount_points(ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False))
         return container
 
 
 def parameter_prefix_of(balancer: Construct) -> str:
-    """A path that no other balancer has: stack, then the construct's path in it with a hash to tell alike ones apart."""
+    """A path that no other balancer has: the stack, the construct's path in it, and a hash to tell alike ones apart."""
     path = balancer.node.path.split("/")[len(cdk.Stack.of(balancer).node.path.split("/")) :]
     readable = re.sub(r"[^A-Za-z0-9_-]", "-", "-".join(path))[:64]
     # The stack's name as a reference, and one that keeps its meaning in a template of another stack.
@@ -245,5 +247,16 @@ def _stop_timeout(props: Props, drain_delay: cdk.Duration, drain_time: cdk.Durat
     return cdk.Duration.seconds(total + _STOP_MARGIN_SECONDS)
 
 
+def _cidr_of(props: Props, vpc: ec2.IVpc) -> str:
+    try:
+        return vpc.vpc_cidr_block
+    except RuntimeError:  # what the CDK's own error comes as
+        raise props.error(
+            "open_listener",
+            "False where the address range of the VPC is not known (or import the VPC with its vpc_cidr_block)",
+            "True",
+        ) from None
+
+
 def _seconds_text(duration: cdk.Duration) -> str:
-    return f"{duration.to_seconds():g}"
+    return cdk.Token.as_string(duration.to_seconds()) if duration.is_unresolved() else f"{duration.to_seconds():g}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import aws_cdk as cdk
-from grpc_lb_contract import Registration
-from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS, PORT, SERVICE
 
 from cdk_grpc_lb.misuse import Props
+from grpc_lb_contract import Registration
+from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS, PORT, SERVICE
 
 # Stands for a token where a registration is checked.
 _ANY = Registration(service="any", port=1)

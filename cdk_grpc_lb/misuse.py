@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
@@ -45,7 +46,8 @@ class Props:
 
     def conflict(self, first: str, second: str, fix: str) -> ValueError:
         return ValueError(
-            f"{first} and {second} must not be given both: {fix} (props {first} and {second} of {self.construct} {self.id})"
+            f"{first} and {second} must not be given both: {fix} "
+            f"(props {first} and {second} of {self.construct} {self.id})"
         )
 
     def whole_number(self, prop: str, value: object, lowest: int, highest: int) -> None:
@@ -57,8 +59,9 @@ class Props:
     def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> None:
         if value.is_unresolved():
             return
-        if not lowest <= value.to_milliseconds() / 1000 <= highest:
-            raise self.error(prop, f"{lowest} to {highest} seconds", value.to_human_string())
+        milliseconds = value.to_milliseconds()
+        if not lowest * 1000 <= milliseconds <= highest * 1000 or milliseconds % 1000:
+            raise self.error(prop, f"{lowest} to {highest} whole seconds", value.to_human_string())
 
     def fargate_size(self, cpu: int, memory_limit_mib: int) -> None:
         """Fargate takes fixed pairs of CPU units and memory only."""
@@ -70,6 +73,18 @@ class Props:
         if not cdk.Token.is_unresolved(memory_limit_mib) and memory_limit_mib not in sizes:
             allowed = ", ".join(map(str, sizes)) if len(sizes) <= 4 else f"{sizes[0]}, {sizes[1]} … {sizes[-1]}"
             raise self.error("memory_limit_mib", f"{allowed} MiB where cpu is {cpu}", repr(memory_limit_mib))
+
+
+def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:
+    """The cluster's VPC. Raises ValueError where the cluster was imported without it."""
+    try:
+        return cluster.vpc
+    except RuntimeError:  # what the CDK's own error comes as
+        raise props.error(
+            "cluster",
+            "one that knows its VPC (import it with Cluster.from_cluster_attributes and its vpc)",
+            cluster.node.path,
+        ) from None
 
 
 def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:

@@ -28,7 +28,7 @@ def stage(scope: Construct, *names: str) -> str:
     """
     folders = [find_folder(name) for name in names]
     within = Path(cdk.Stage.of(scope).asset_outdir) / _STAGED  # type: ignore[union-attr]  # every construct tree has an App or Stage here, or cannot be synthesised
-    staged = within / f"{'.'.join(names)}-{digest(folders)[:16]}"
+    staged = within / f"{'-'.join(names)}-{digest(folders)[:16]}"
     if not staged.exists():
         within.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=within) as unfinished:

@@ -22,6 +22,8 @@ _REFRESH_TIMEOUT = cdk.Duration.seconds(60)
 # "at least six times the timeout that you configure on your function":
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 _VISIBILITY_TIMEOUT = cdk.Duration.seconds(6 * 60)
+# The function asks for a failed batch again after 1, 2, 4, then 8 seconds: a dead letter means two minutes of failures.
+_ATTEMPTS = 20
 # The most that a FIFO queue hands to a function at once; a burst of events becomes one refresh.
 _BATCH_SIZE = 10
 
@@ -74,7 +76,9 @@ class TargetSync(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             visibility_timeout=_VISIBILITY_TIMEOUT,
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letter_queue, max_receive_count=3),
+            # Events are hints: after an hour of refreshes that all failed, an old one tells nothing a new one does not.
+            retention_period=cdk.Duration.hours(1),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letter_queue, max_receive_count=_ATTEMPTS),
         )
 
         self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
@@ -100,9 +104,8 @@ class TargetSync(Construct):
             role=self.role,
             log_group=self.log_group,
         )
-        self.function.add_event_source(
-            event_sources.SqsEventSource(self.queue, batch_size=_BATCH_SIZE, report_batch_item_failures=True)
-        )
+        # One refresh answers a whole batch, so a batch succeeds or fails as one.
+        self.function.add_event_source(event_sources.SqsEventSource(self.queue, batch_size=_BATCH_SIZE))
 
         to_queue = targets.SqsQueue(self.queue, message_group_id=_MESSAGE_GROUP)
         self.task_rule = events.Rule(
@@ -148,8 +151,8 @@ class TargetSync(Construct):
                 actions=[
                     "ssm:GetParameter",
                     "ssm:GetParameters",
+                    "ssm:GetParametersByPath",
                     "ssm:PutParameter",
-                    "ssm:DeleteParameter",
                     "ssm:DeleteParameters",
                 ],
                 resources=[parameters_under(self, self.parameter_prefix)],
