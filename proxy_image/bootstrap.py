@@ -76,8 +76,8 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int) -> dict[str, 
                     "time": "%Y-%m-%dT%T.%e%z",
                     "level": "%l",
                     "source": "envoy",
-                    "event": "%n",
-                    "message": "%j",
+                    "event": "%j",
+                    "logger": "%n",
                 }
             }
         },
