@@ -1,0 +1,74 @@
+"""The Lambda's entry: records of the queue in, a published document out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Protocol
+
+import boto3
+from botocore.config import Config
+
+from lambda_src import log
+from lambda_src.ecs_listing import EcsCluster
+from lambda_src.events import read_batch
+from lambda_src.publish import ParameterStore
+from lambda_src.redelivery import SqsClient, hand_over_again_soon
+from lambda_src.refresh import Refresher
+from lambda_src.settings import Settings
+
+# Throttles are met with botocore's own back-off. PutParameter allows about three a second, and one invocation at a time
+# writes, so attempts are many; a hanging connection is given up soon.
+PATIENT = Config(
+    retries={"mode": "standard", "total_max_attempts": 10}, connect_timeout=2, read_timeout=5, tcp_keepalive=True
+)
+BRIEF = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=2)
+
+
+class Context(Protocol):
+    """What Lambda says about an invocation: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+class Handler:
+    """Refreshes for a batch of records. A failure is raised, so that the whole batch comes again: one listing serves
+    all of its records, and none of them is dealt with before the others.
+    """
+
+    def __init__(self, settings: Settings, refresher: Refresher, make_sqs: Callable[[], SqsClient]) -> None:
+        self._settings = settings
+        self._refresher = refresher
+        self._make_sqs = make_sqs
+
+    def __call__(self, event: Any, context: Context) -> None:
+        batch = read_batch(event, self._settings.cluster)
+        for problem in batch.refused:
+            log.warning("event refused", problem=problem)
+        try:
+            self._refresher.refresh(batch, lambda: context.get_remaining_time_in_millis() / 1000)
+        except Exception as error:
+            log.error("refresh failed", error=type(error).__name__, problem=str(error), events=batch.count)
+            if self._settings.queue_url is not None:
+                hand_over_again_soon(self._make_sqs(), self._settings.queue_url, event)
+            raise
+
+
+@cache
+def warm() -> Handler:
+    """The handler of this process, made of its environment by its first invocation."""
+    log.configure()
+    settings = Settings.from_environment(os.environ)
+    return Handler(
+        settings,
+        Refresher(
+            EcsCluster(boto3.client("ecs", config=PATIENT), settings.cluster),
+            ParameterStore(boto3.client("ssm", config=PATIENT), settings.prefix),
+        ),
+        lambda: boto3.client("sqs", config=BRIEF),
+    )
+
+
+def handler(event: Any, context: Context) -> None:
+    warm()(event, context)

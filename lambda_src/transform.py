@@ -1,0 +1,183 @@
+"""Transform: tasks and what their labels ask for become the target document. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import groupby
+
+from grpc_lb_contract import (
+    Document,
+    Group,
+    LabelError,
+    LabelReading,
+    Registration,
+    RouteConflict,
+    Service,
+    Target,
+    TargetState,
+    read_labels,
+    settle_routes,
+)
+from lambda_src.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
+
+YOUNG_SECONDS = 300.0
+"""A task that is not healthy this long after its start is not about to be: ECS replaces it, or a later event tells."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RefusedLabel:
+    revision: int
+    error: LabelError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SkippedTask:
+    """A task that would serve, and why it cannot."""
+
+    task: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once."""
+
+    document: Document
+    refused: tuple[RefusedLabel, ...] = ()
+    conflicts: tuple[RouteConflict, ...] = ()
+    skipped: tuple[SkippedTask, ...] = ()
+    pending: tuple[str, ...] = ()
+
+    def count(self, state: TargetState) -> int:
+        return sum(target.state is state for service in self.document.services for target in service.targets)
+
+
+class Stage(IntEnum):
+    """How far a registration is. The furthest stage of a service says which of its labels count."""
+
+    DRAINING = 0
+    STARTING = 1
+    UNHEALTHY = 2
+    SERVING = 3
+
+
+STATES = {Stage.SERVING: TargetState.SERVING, Stage.DRAINING: TargetState.DRAINING}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A container that registers for a service, with its target where it has one."""
+
+    registration: Registration
+    stage: Stage
+    group: str
+    target: Target | None
+
+
+def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> Stage | None:
+    """None for what is over, or was told to stop before it served."""
+    if task.desired_status != RUNNING or task.last_status in LEAVING or task.id in told_to_stop:
+        return Stage.DRAINING if task.last_status in MAY_HAVE_CALLS else None
+    if task.last_status != RUNNING:
+        return Stage.STARTING
+    if container.health_checked and container.name not in task.healthy:
+        return Stage.UNHEALTHY
+    return Stage.SERVING
+
+
+def transform(
+    tasks: Iterable[Task],
+    definitions: Mapping[str, TaskDefinition],
+    *,
+    previous: Document | None,
+    told_to_stop: frozenset[str],
+    now: float,
+) -> Draft:
+    """Make the document of these tasks. `previous` says who holds which route."""
+    readings = _Readings()
+    members: list[Member] = []
+    skipped: set[SkippedTask] = set()
+    pending: set[str] = set()
+    for task in sorted(tasks, key=lambda task: task.id):
+        definition = definitions[task.definition]
+        for container in definition.containers:
+            registration = readings.read(task, definition, container)
+            stage = stage_of(task, container, told_to_stop)
+            if registration is None or stage is None:
+                continue
+            if stage is Stage.UNHEALTHY and _is_young(task, now):
+                pending.add(task.id)
+            member, problem = _member(task, definition, registration, stage)
+            members.append(member)
+            if problem is not None:
+                skipped.add(SkippedTask(task.id, problem))
+    services, conflicts = settle_routes(tuple(_services(members)), previous)
+    return Draft(
+        document=Document(services),
+        refused=tuple(sorted(readings.refused)),
+        conflicts=conflicts,
+        skipped=tuple(sorted(skipped)),
+        pending=tuple(sorted(pending)),
+    )
+
+
+class _Readings:
+    """The labels of each task definition, read once."""
+
+    def __init__(self) -> None:
+        self.refused: set[RefusedLabel] = set()
+        self._readings: dict[tuple[str, str, str], LabelReading] = {}
+
+    def read(self, task: Task, definition: TaskDefinition, container: Container) -> Registration | None:
+        default_service = task.service or definition.family
+        key = task.definition, container.name, default_service
+        if key not in self._readings:
+            reading = read_labels(
+                container.labels,
+                mapped_ports=container.ports,
+                default_service=default_service,
+                family=definition.family,
+            )
+            self._readings[key] = reading
+            self.refused |= {RefusedLabel(definition.revision, error) for error in reading.errors}
+        return self._readings[key].registration
+
+
+def _member(
+    task: Task, definition: TaskDefinition, registration: Registration, stage: Stage
+) -> tuple[Member, str | None]:
+    group = task.service or definition.family
+    if stage not in STATES:
+        return Member(registration, stage, group, None), None
+    try:
+        return Member(registration, stage, group, _target(task, registration, stage, group)), None
+    except ValueError as error:
+        return Member(registration, min(stage, Stage.STARTING), group, None), str(error)
+
+
+def _target(task: Task, registration: Registration, stage: Stage, group: str) -> Target:
+    if task.address is None:
+        raise ValueError("a task must have an IPv4 address of its own, got none (use the network mode awsvpc)")
+    return Target(task.address, registration.port, task.zone, STATES[stage], Group(group).name, task.id)
+
+
+def _services(members: Iterable[Member]) -> Iterator[Service]:
+    by_service = sorted(members, key=lambda member: member.registration.service)
+    for name, grouped in groupby(by_service, key=lambda member: member.registration.service):
+        its_members = list(grouped)
+        furthest = max(member.stage for member in its_members)
+        registrations = {member.registration for member in its_members if member.stage is furthest}
+        yield Service(
+            name=name,
+            # A service whose tasks all start anew keeps its routes meanwhile; one whose labels changed takes calls by
+            # the old ones and the new ones while tasks of both serve.
+            routes=tuple(route for registration in registrations for route in registration.routes),
+            groups=tuple(Group(group) for group in {member.group for member in its_members if member.target}),
+            targets=tuple(member.target for member in its_members if member.target),
+        )
+
+
+def _is_young(task: Task, now: float) -> bool:
+    return task.started_at is not None and now - task.started_at < YOUNG_SECONDS

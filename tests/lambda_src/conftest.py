@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from grpc_lb_contract import Document, TargetState, assemble, index_parameter, read_index, shard_parameter
+from lambda_src.ecs_listing import EcsCluster
+from lambda_src.handler import Handler
+from lambda_src.publish import ParameterStore
+from lambda_src.refresh import Refresher
+from lambda_src.settings import Settings
+from tests.lambda_src.fake_aws import CLUSTER, NOW, PREFIX, FakeAws, Json, Time
+
+QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/events.fifo"
+
+
+@dataclass
+class Context:
+    """An invocation of a function with a timeout of 60 s."""
+
+    time: Time
+    ends: float = NOW + 60
+
+    def get_remaining_time_in_millis(self) -> int:
+        return round((self.ends - self.time.now) * 1000)
+
+
+@dataclass
+class Sync:
+    """The real handler, with boto3's clients, at a fake AWS."""
+
+    aws: FakeAws
+    time: Time = field(default_factory=Time)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """A new process, which knows nothing of what the one before knew."""
+        self.handler = Handler(
+            Settings(CLUSTER, PREFIX, QUEUE_URL),
+            Refresher(
+                EcsCluster(self.aws.client("ecs"), CLUSTER),
+                ParameterStore(self.aws.client("ssm"), PREFIX),
+                self.time.clock(),
+            ),
+            lambda: self.aws.client("sqs"),
+        )
+
+    def handle(self, *events: Any) -> None:
+        records = [
+            {
+                "messageId": str(number),
+                "receiptHandle": f"receipt-{number}",
+                "body": event if isinstance(event, str) else json.dumps(event),
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
+            for number, event in enumerate(events)
+        ]
+        self.handler({"Records": records}, Context(self.time, self.time.now + 60))
+
+    def minute(self) -> None:
+        """The minute rule's event."""
+        self.handle({"detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-09-21T14:13:20Z"})
+
+    def document(self) -> Document:
+        index = read_index(self.aws.parameters[index_parameter(PREFIX)])
+        return assemble(index, {name: self.aws.parameters[shard_parameter(PREFIX, name)] for name in index.shards})
+
+    def targets(self, state: TargetState, service: str = "rng") -> set[str]:
+        found = self.document().service(service)
+        return {target.task for target in found.targets if target.state is state} if found is not None else set()
+
+    def serving(self, service: str = "rng") -> set[str]:
+        return self.targets(TargetState.SERVING, service)
+
+    def draining(self, service: str = "rng") -> set[str]:
+        return self.targets(TargetState.DRAINING, service)
+
+
+@dataclass
+class Lines:
+    """What was logged: (message, facts)."""
+
+    lines: list[tuple[str, Json]] = field(default_factory=list)
+
+    def about(self, message: str) -> list[Json]:
+        return [facts for logged, facts in self.lines if logged == message]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))  # its back-off
+    return FakeAws()
+
+
+@pytest.fixture
+def sync(aws: FakeAws) -> Sync:
+    return Sync(aws)
+
+
+@pytest.fixture
+def logged() -> Iterator[Lines]:
+    lines = Lines()
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.lines.append((record.getMessage(), vars(record)["facts"]))
+
+    logger, collect = logging.getLogger("grpc_lb.sync"), Collect()
+    level = logger.level
+    logger.addHandler(collect)
+    logger.setLevel(logging.INFO)
+    yield lines
+    logger.removeHandler(collect)
+    logger.setLevel(level)
