@@ -85,6 +85,8 @@ class GrpcBalancedService(Construct):
         props.fargate_size(cpu, memory_limit_mib)
         props.seconds("stop_timeout", stop_timeout, 2, LONGEST_STOP_SECONDS)
         _refuse_contradictions(props, vpc, cluster, balancer)
+        if cluster is not None:
+            vpc_of(props, cluster)
         twice = sorted({*(environment or ())} & {*(secrets or ())})
         if twice:
             raise props.conflict(f"environment {twice[0]}", f"secrets {twice[0]}", "a variable has one value")
@@ -122,7 +124,7 @@ class GrpcBalancedService(Construct):
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
-        start_after(self.service, vpc_of(props, cluster).select_subnets().internet_connectivity_established)
+        start_after(self.service, cluster.vpc.select_subnets().internet_connectivity_established)
 
         self.balancer = balancer if balancer is not None else GrpcBalancer(self, "Balancer", cluster=cluster)
         self._connections = ec2.Connections(
