@@ -86,7 +86,7 @@ class LoadReport:
         )
 
     def latencies(self, *percents: float) -> tuple[float, ...]:
-        """Seconds to the answer of the calls that did not fail, at these percentiles (nearest rank); NaN without calls."""
+        """Seconds until the answer at these percentiles (nearest rank) of the calls that had one; NaN without any."""
         ordered = sorted(call.seconds for call in self.calls if call.code == OK)
         if not ordered:
             return tuple(math.nan for _ in percents)

@@ -22,10 +22,10 @@ SERVICE_NAME = pb2.DESCRIPTOR.services_by_name["RandomNumber"].full_name
 SERVER_OPTIONS = (
     # A second server on the same port is a mistake to be told, not a share of its connections.
     ("grpc.so_reuseport", 0),
-    # A balancer's keepalive pings come more often than gRPC's default of one in 5 minutes without data, which a server
-    # answers with GOAWAY too_many_pings (grpc/doc/keepalive.md).
+    # A balancer's keepalive pings come more often than one in 5 minutes, and by default the third of those that came
+    # too early is answered with GOAWAY too_many_pings (grpc/doc/keepalive.md).
+    ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     # A balancer that vanished without a word is noticed, and its streams end.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
