@@ -9,7 +9,16 @@ from typing import Any
 from proxy_image.settings import Settings
 
 CONTROL_PLANE_CLUSTER = "grpc-lb-control-plane"
-DRAIN_STRATEGY = "immediate"
+
+# What the control plane's listener for calls must say, for the drain to work and to be seen.
+CALLS_STAT_PREFIX = "calls"
+CONNECTION_DRAIN_SECONDS = 1.0
+
+# Envoy sends a connection away with its next response, sooner or later by chance ("gradual"), and an idle one in the
+# last third of this time, and only where the connections' own drain time fits in that third (Envoy 1.40's release
+# notes, use_connection_event_drain).
+_SHORTEST_MOVE_SECONDS = 4
+_LONGEST_MOVE_SECONDS = 30
 
 # Connections towards tasks, log files, sockets: what is left of the descriptors when every client connection is taken.
 RESERVED_DESCRIPTORS_SHARE = 4
@@ -25,12 +34,13 @@ class Node:
 
     id: str
     cluster: str
+    zone: str
 
 
 def bootstrap(settings: Settings, node: Node, *, descriptors: int) -> dict[str, Any]:
     """Envoy's bootstrap as its JSON form. descriptors: how many files this process may open (RLIMIT_NOFILE)."""
     return {
-        "node": {"id": node.id, "cluster": node.cluster},
+        "node": {"id": node.id, "cluster": node.cluster, "locality": {"zone": node.zone}},
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "GRPC",
@@ -89,6 +99,12 @@ def most_client_connections(descriptors: int) -> int:
     return max(1, descriptors - descriptors // RESERVED_DESCRIPTORS_SHARE)
 
 
+def move_seconds(drain_seconds: float) -> int:
+    """Envoy's drain time: how long it takes to send every client away, out of the time for the whole drain."""
+    shortest, longest = min(_SHORTEST_MOVE_SECONDS, int(drain_seconds)), _LONGEST_MOVE_SECONDS
+    return max(1, shortest, min(longest, int(drain_seconds / 5)))
+
+
 def arguments(settings: Settings, config: Path, *, concurrency: int) -> Sequence[str]:
     """Envoy's command line after the binary's name."""
     return (
@@ -99,9 +115,9 @@ def arguments(settings: Settings, config: Path, *, concurrency: int) -> Sequence
         "--log-level",
         _ENVOY_LOG_LEVELS[settings.log_level],
         "--drain-time-s",
-        str(max(1, int(settings.drain_seconds))),
+        str(move_seconds(settings.drain_seconds)),
         "--drain-strategy",
-        DRAIN_STRATEGY,
+        "gradual",
         # Hot restart's abstract sockets carry one number per machine: two balancers would clash. Nothing here uses it.
         "--disable-hot-restart",
     )

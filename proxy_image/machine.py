@@ -1,0 +1,101 @@
+"""What this machine grants the balancer: its name and zone, its share of the CPUs, its file descriptors."""
+
+import json
+import math
+import os
+import resource
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy_image.bootstrap import Node
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html
+_METADATA = "ECS_CONTAINER_METADATA_URI_V4"
+_METADATA_SECONDS = 2.0
+_MOST_DESCRIPTORS = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What ECS says of this task; `cpus` is None where the task has no limit."""
+
+    node: Node
+    cpus: float | None
+
+
+def read_task(env: Mapping[str, str]) -> Task:
+    """This task as ECS knows it; outside ECS, or if ECS does not answer in two seconds, a node named as the host."""
+    base = env.get(_METADATA)
+    document: Any = {}
+    if base is not None and base.startswith("http://"):
+        try:
+            with urllib.request.urlopen(f"{base}/task", timeout=_METADATA_SECONDS) as answer:  # noqa: S310 - http, checked
+                document = json.load(answer)
+        except (OSError, ValueError, urllib.error.URLError):
+            document = {}
+    return task_from_metadata(document, socket.gethostname())
+
+
+def task_from_metadata(document: Any, hostname: str) -> Task:
+    if not isinstance(document, dict):
+        document = {}
+    limits = document.get("Limits")
+    cpus = limits.get("CPU") if isinstance(limits, dict) else None
+    node = Node(
+        id=_last_part(document.get("TaskARN")) or hostname,
+        cluster=_last_part(document.get("Cluster")) or "grpc-lb",
+        zone=str(document.get("AvailabilityZone") or ""),
+    )
+    return Task(node=node, cpus=float(cpus) if isinstance(cpus, int | float) and cpus > 0 else None)
+
+
+def _last_part(arn: Any) -> str:
+    return arn.rpartition("/")[2] if isinstance(arn, str) else ""
+
+
+def workers(usable_cpus: int, *limits: float | None) -> int:
+    """Envoy's worker threads: one for each CPU that may be used, where a limit may grant fewer; at least one."""
+    granted = [limit for limit in limits if limit is not None]
+    return max(1, math.ceil(min([float(usable_cpus), *granted])))
+
+
+def usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """The container's CPU limit by cgroup v2 or v1; None where there is none."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    try:
+        return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
+    except ValueError:  # "max"
+        return None
+
+
+def raise_descriptors() -> int:
+    """Takes as many file descriptors as this process may have, for itself and its children; returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_DESCRIPTORS
+    if soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):
+            return soft
+        return wanted
+    return soft

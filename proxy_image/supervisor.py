@@ -1,0 +1,110 @@
+"""The first process: keeps Envoy and the control plane running, apart from each other, and ends them in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from proxy_image.admin import Admin
+from proxy_image.bootstrap import Node, arguments, bootstrap, to_json
+from proxy_image.child import Child
+from proxy_image.drain import DrainTimes, drain
+from proxy_image.envoy_binary import find_envoy
+from proxy_image.settings import VARIABLES, Settings, to_environment
+
+log = logging.getLogger(__name__)
+
+CONTROL_PLANE = (sys.executable, "-m", "proxy_image.control_plane")
+
+# Envoy ends at once when it is told to; the control plane closes its streams. ECS's stop timeout has to leave both.
+ENVOY_STOP_SECONDS = 2.0
+CONTROL_PLANE_STOP_SECONDS = 3.0
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Supervisor:
+    """Runs until SIGTERM, SIGINT or SIGHUP, then drains; a further signal shortens the drain by its current step."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        node: Node,
+        *,
+        concurrency: int,
+        descriptors: int,
+        control_plane: Sequence[str] = CONTROL_PLANE,
+    ) -> None:
+        self.settings = settings
+        self._config = settings.run_dir / "envoy.json"
+        self._config.write_text(to_json(bootstrap(settings, node, descriptors=descriptors)))
+        self._concurrency = concurrency
+        self._told_to_stop = asyncio.Event()
+        self._hasten = asyncio.Event()
+        self.envoy = Child("envoy", self._envoy_command, os.environ)
+        self.control_plane = Child("control plane", lambda: control_plane, child_environment(settings))
+
+    def _envoy_command(self) -> Sequence[str]:
+        binary = find_envoy(self.settings.envoy_binary)
+        return (str(binary), *arguments(self.settings, self._config, concurrency=self._concurrency))
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.control_plane.keep_running())
+            tasks.create_task(self.envoy.keep_running())
+            await self._told_to_stop.wait()
+            self.envoy.leave()
+            await self._drain()
+            await self.envoy.stop(ENVOY_STOP_SECONDS)
+            # Last, so that Envoy has its targets, and their health, for as long as it serves.
+            await self.control_plane.stop(CONTROL_PLANE_STOP_SECONDS)
+        log.info("stopped")
+
+    async def _drain(self) -> None:
+        times = DrainTimes.of(self.settings.drain_delay_seconds, self.settings.drain_seconds)
+        draining = asyncio.create_task(drain(Admin(self.settings.admin_socket), times, self._hasten))
+        dead = asyncio.create_task(self.envoy.gone.wait())
+        await asyncio.wait((draining, dead), return_when=asyncio.FIRST_COMPLETED)
+        if not draining.done():
+            log.error("drain ends, envoy is gone")
+        for task in (draining, dead):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        again = self._told_to_stop.is_set()
+        log.info("told to stop", extra={"facts": {"signal": number.name, "hastens": again}})
+        if again:
+            self._hasten.set()
+        self._told_to_stop.set()
+
+    def _reap(self) -> None:
+        """Collects every ended child: the first process of a container inherits orphans that are not its own."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in (self.envoy, self.control_plane):
+                if child.pid == pid:
+                    child.on_exit(os.waitstatus_to_exitcode(status))
+                    break
+            else:
+                log.debug("orphan reaped", extra={"facts": {"pid": pid}})
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment, with the settings as they came out of environment and flags."""
+    known = {variable.name for variable in VARIABLES}
+    others = {name: value for name, value in os.environ.items() if name not in known}
+    return others | to_environment(settings)
