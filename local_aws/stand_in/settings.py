@@ -1,0 +1,37 @@
+"""What `up` tells the stand-in, in one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local_aws.addresses import Range
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    range_number: int
+    region: str
+    mark: str
+    """The value of LOCAL_AWS_RUN that every process of this run carries."""
+    python: str
+    """The interpreter that stands for `python` in an image."""
+    envoy: str
+    images: str
+    logs: str
+    """Where each task's output goes, one file a task."""
+    runtime: str
+    """A private folder with a short path: sockets live in it."""
+    control: str
+
+    @property
+    def addresses(self) -> Range:
+        return Range(self.range_number)
+
+    def write(self, file: Path) -> None:
+        file.write_text(json.dumps(asdict(self), indent=2))
+
+    @classmethod
+    def read(cls, file: Path) -> Settings:
+        return cls(**json.loads(file.read_text()))
