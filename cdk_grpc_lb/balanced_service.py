@@ -27,7 +27,8 @@ class GrpcBalancedService(Construct):
     """A Fargate service of which every task gets its fair share of the calls, on however few connections they come.
 
     Makes what is not given: the VPC, the cluster and the balancer. The balancer's list of targets follows the tasks as
-    they start, stop, scale and fail. Raises ValueError at synth for props that contradict each other or that no
+    they start, stop, scale and fail. Its parts are attributes: ``service``, ``task_definition``, ``container``,
+    ``log_group``, ``cluster``, ``balancer``. Raises ValueError at synth for props that contradict each other or that no
     deployment could take.
 
     :param image: The image of the service's container.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_ec2 as ec2
@@ -14,11 +12,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk_grpc_lb.draining import Drain
 from cdk_grpc_lb.log_driver import calm_log_driver
-from cdk_grpc_lb.misuse import LONGEST_STOP_SECONDS, Props, vpc_of
+from cdk_grpc_lb.misuse import Props, vpc_of
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.parameters import own_prefix, parameters_under
 from cdk_grpc_lb.staging import stage
-from cdk_grpc_lb.target_sync import TargetSync, parameters_under
+from cdk_grpc_lb.target_sync import TargetSync
 
 # What the image listens on; `proxy_image/settings.py` has the same numbers as defaults.
 CALLS_PORT = 50051
@@ -29,8 +29,6 @@ XDS_PORT = 18000
 _CONTAINER = "Balancer"
 _STATE_DIR = "/var/lib/grpc-lb"
 _USER = "10001:10001"
-# The time the supervisor needs beside the two drain times: to notice SIGTERM, and to stop what did not drain.
-_STOP_MARGIN_SECONDS = 15
 # New connections keep coming for two minutes after a target is deregistered, whatever the delay says:
 # https://github.com/aws/containers-roadmap/issues/470, https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
 _DEREGISTRATION_DELAY = cdk.Duration.seconds(120)
@@ -43,8 +41,9 @@ class GrpcBalancer(Construct):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
-    docker labels of the cluster's tasks; no service has to be named here. Raises ValueError at synth for props that
-    contradict each other or that no deployment could take.
+    docker labels of the cluster's tasks; no service has to be named here. Its parts are attributes: ``load_balancer``,
+    ``listener``, ``target_group``, ``service``, ``task_definition``, ``container``, ``log_group``, ``target_sync``.
+    Raises ValueError at synth for props that contradict each other or that no deployment could take.
 
     :param cluster: The cluster in which the balancer runs, and whose services it balances.
     :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced.
@@ -77,19 +76,21 @@ class GrpcBalancer(Construct):
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
-        drain_delay = drain_delay if drain_delay is not None else cdk.Duration.seconds(50)
-        drain_time = drain_time if drain_time is not None else cdk.Duration.seconds(30)
         props = Props(type(self).__name__, id)
         props.whole_number("desired_count", desired_count, 1, 1000)
         props.whole_number("port", port, 1, 65_535)
         props.fargate_size(cpu, memory_limit_mib)
-        stop_timeout = _stop_timeout(props, drain_delay, drain_time)
+        drain = Drain.checked(
+            props,
+            drain_delay if drain_delay is not None else cdk.Duration.seconds(50),
+            drain_time if drain_time is not None else cdk.Duration.seconds(30),
+        )
         vpc = vpc_of(props, cluster)
         callers = ec2.Peer.ipv4(_cidr_of(props, vpc)) if open_listener else None
 
         self.cluster = cluster
         self.port = port
-        self.parameter_prefix = parameter_prefix_of(self)
+        self.parameter_prefix = own_prefix(self)
         self.target_sync = TargetSync(
             self, "TargetSync", cluster=cluster, parameter_prefix=self.parameter_prefix, log_retention=log_retention
         )
@@ -114,12 +115,11 @@ class GrpcBalancer(Construct):
         self.container = self._add_container(
             environment={
                 "GRPC_LB_PARAMETER_PREFIX": self.parameter_prefix,
-                "GRPC_LB_DRAIN_DELAY_SECONDS": _seconds_text(drain_delay),
-                "GRPC_LB_DRAIN_SECONDS": _seconds_text(drain_time),
+                **drain.environment,
                 # One worker thread for each whole CPU: what the task sees of the machine below is more than it may use.
                 **({} if cdk.Token.is_unresolved(cpu) else {"GRPC_LB_ENVOY_CONCURRENCY": str(max(1, cpu // 1024))}),
             },
-            stop_timeout=stop_timeout,
+            stop_timeout=drain.stop_timeout,
         )
         self.service = ecs.FargateService(
             self,
@@ -222,31 +222,6 @@ class GrpcBalancer(Construct):
         return container
 
 
-def parameter_prefix_of(balancer: Construct) -> str:
-    """A path that no other balancer has: the stack, the construct's path in it, and a hash to tell alike ones apart."""
-    path = balancer.node.path.split("/")[len(cdk.Stack.of(balancer).node.path.split("/")) :]
-    readable = re.sub(r"[^A-Za-z0-9_-]", "-", "-".join(path))[:64]
-    # The stack's name as a reference, and one that keeps its meaning in a template of another stack.
-    return f"/grpc-lb/{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}"
-
-
-def _stop_timeout(props: Props, drain_delay: cdk.Duration, drain_time: cdk.Duration) -> cdk.Duration:
-    props.seconds("drain_delay", drain_delay, 0, LONGEST_STOP_SECONDS)
-    props.seconds("drain_time", drain_time, 0, LONGEST_STOP_SECONDS)
-    if drain_delay.is_unresolved() or drain_time.is_unresolved():
-        return cdk.Duration.seconds(LONGEST_STOP_SECONDS)
-    total = drain_delay.to_seconds() + drain_time.to_seconds()
-    most = LONGEST_STOP_SECONDS - _STOP_MARGIN_SECONDS
-    if total > most:
-        raise props.error(
-            "drain_time",
-            f"at most {most} seconds together with drain_delay, because Fargate kills {LONGEST_STOP_SECONDS} seconds "
-            "after SIGTERM",
-            f"{total:g} seconds",
-        )
-    return cdk.Duration.seconds(total + _STOP_MARGIN_SECONDS)
-
-
 def _cidr_of(props: Props, vpc: ec2.IVpc) -> str:
     try:
         return vpc.vpc_cidr_block
@@ -256,7 +231,3 @@ def _cidr_of(props: Props, vpc: ec2.IVpc) -> str:
             "False where the address range of the VPC is not known (or import the VPC with its vpc_cidr_block)",
             "True",
         ) from None
-
-
-def _seconds_text(duration: cdk.Duration) -> str:
-    return cdk.Token.as_string(duration.to_seconds()) if duration.is_unresolved() else f"{duration.to_seconds():g}"

@@ -27,7 +27,10 @@ def stage(scope: Construct, *names: str) -> str:
     The directory lives as long as the assembly: `cdk synth --no-staging` refers to it after this process has ended.
     """
     folders = [find_folder(name) for name in names]
-    within = Path(cdk.Stage.of(scope).asset_outdir) / _STAGED  # type: ignore[union-attr]  # every construct tree has an App or Stage here, or cannot be synthesised
+    assembly = cdk.Stage.of(scope)
+    if assembly is None:
+        raise ValueError(f"scope must be in an App or a Stage, got one outside of any ({scope.node.path})")
+    within = Path(assembly.asset_outdir) / _STAGED
     staged = within / f"{'-'.join(names)}-{digest(folders)[:16]}"
     if not staged.exists():
         within.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_grpc_lb.misuse import Props
+from cdk_grpc_lb.parameters import parameters_under
 from cdk_grpc_lb.staging import stage
 
 # All events of a cluster are one message group, so that one refresh runs at a time (invariant 3).
@@ -31,8 +32,9 @@ _BATCH_SIZE = 10
 class TargetSync(Construct):
     """Keeps the target document of a cluster: the ECS services that take part, and the addresses of their tasks.
 
-    A change of a task reaches the document in about a second; a refresh every minute makes up for lost events. Raises
-    ValueError at synth for a prefix that no parameter can have.
+    A change of a task reaches the document in about a second; a refresh every minute makes up for lost events.
+    Its parts are attributes: ``queue``, ``dead_letter_queue``, ``function``, ``role``, ``log_group``, ``task_rule``,
+    ``minute_rule``. Raises ValueError at synth for a prefix that no parameter can have.
 
     :param cluster: The cluster whose tasks are listed.
     :param parameter_prefix: The path in SSM Parameter Store under which the document is written, such as
@@ -158,10 +160,3 @@ class TargetSync(Construct):
                 resources=[parameters_under(self, self.parameter_prefix)],
             )
         )
-
-
-def parameters_under(scope: Construct, prefix: str) -> str:
-    """The ARN that stands for every parameter below a prefix."""
-    return cdk.Stack.of(scope).format_arn(
-        service="ssm", resource=f"parameter{prefix}/*", arn_format=cdk.ArnFormat.NO_RESOURCE_NAME
-    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 
-from cdk_grpc_lb import balancer
+from cdk_grpc_lb import GrpcBalancer, balancer
 from proxy_image.settings import VARIABLES
-from tests.cdk_grpc_lb.template import Synthesised, as_text
+from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 
 
 def test_a_stopped_balancer_may_drain_to_the_end(example: Synthesised) -> None:
@@ -115,3 +118,12 @@ def test_the_parameter_prefix_keeps_its_stack_in_the_templates_of_others(shared:
     own = as_text(shared["platform"].environment("Balancer")["GRPC_LB_PARAMETER_PREFIX"])
     assert re.fullmatch(r"/grpc-lb/\$\{AWS::StackName\}/Balancer-[0-9a-f]{8}", own)
     assert "${AWS::StackName}" not in as_text(shared["team"].body["Outputs"]["Prefix"]["Value"])
+
+
+def test_drain_times_that_only_the_deployment_knows_get_all_the_time_there_is(stack: cdk.Stack) -> None:
+    seconds = cdk.CfnParameter(stack, "Seconds", type="Number").value_as_number
+    cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", restrict_default_security_group=False))
+    GrpcBalancer(stack, "Balancer", cluster=cluster, drain_time=cdk.Duration.seconds(seconds))
+    template = synthesise(stack)
+    assert template.environment("Balancer")["GRPC_LB_DRAIN_SECONDS"] == {"Ref": "Seconds"}
+    assert template.container("Balancer")["StopTimeout"] == 120

@@ -82,6 +82,7 @@ def test_what_a_machine_leaves_in_a_folder_changes_nothing(checkout: Path) -> No
     folder = checkout / "lambda_src"
     before = digest([folder])
     compileall.compile_dir(folder, quiet=1)
+    (folder / "__pycache__" / "left.txt").write_text("by a tool")
     (folder / ".DS_Store").write_bytes(b"\0")
     (folder / "tests").mkdir()
     (folder / "tests" / "test_it.py").write_text("")

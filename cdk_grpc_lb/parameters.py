@@ -1,0 +1,23 @@
+"""Where a balancer's target document is kept in SSM Parameter Store."""
+
+from __future__ import annotations
+
+import re
+
+import aws_cdk as cdk
+from constructs import Construct
+
+
+def own_prefix(balancer: Construct) -> str:
+    """A path that no other balancer has: the stack, the construct's path in it, and a hash to tell alike ones apart."""
+    path = balancer.node.path.split("/")[len(cdk.Stack.of(balancer).node.path.split("/")) :]
+    readable = re.sub(r"[^A-Za-z0-9_-]", "-", "-".join(path))[:64]
+    # The stack's name as a reference, and one that keeps its meaning in a template of another stack.
+    return f"/grpc-lb/{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}"
+
+
+def parameters_under(scope: Construct, prefix: str) -> str:
+    """The ARN that stands for every parameter below a prefix."""
+    return cdk.Stack.of(scope).format_arn(
+        service="ssm", resource=f"parameter{prefix}/*", arn_format=cdk.ArnFormat.NO_RESOURCE_NAME
+    )
