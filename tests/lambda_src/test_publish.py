@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+from grpc_lb_contract import (
+    Document,
+    Group,
+    Service,
+    Target,
+    TargetState,
+    UnknownFormat,
+    assemble,
+    generation_of,
+    index_parameter,
+    read_index,
+    shard_parameter,
+)
+from lambda_src.publish import ParameterStore, Stored
+from tests.lambda_src.conftest import Lines, Sync
+from tests.lambda_src.fake_aws import PREFIX, FakeAws, failure, task_name
+
+INDEX = index_parameter(PREFIX)
+
+
+def fleet(first: int, count: int) -> Document:
+    targets = tuple(
+        Target(f"10.0.{number // 250}.{number % 250}", 50051, "eu-west-1a", TargetState.SERVING, "g", task_name(number))
+        for number in range(first, first + count)
+    )
+    return Document((Service("rng", groups=(Group("g"),), targets=targets),))
+
+
+@pytest.fixture
+def store(aws: FakeAws) -> ParameterStore:
+    return ParameterStore(aws.client("ssm"), PREFIX)
+
+
+def read(aws: FakeAws) -> Document:
+    index = read_index(aws.parameters[INDEX])
+    return assemble(index, {name: aws.parameters[shard_parameter(PREFIX, name)] for name in index.shards})
+
+
+def shards(aws: FakeAws) -> set[str]:
+    return aws.parameters.keys() - {INDEX}
+
+
+def publish(store: ParameterStore, document: Document) -> Stored:
+    return store.publish(document, store.read()).stored
+
+
+def test_a_small_document_is_one_write_and_one_read(aws: FakeAws, store: ParameterStore) -> None:
+    publish(store, fleet(0, 3))
+    assert aws.operations() == ["GetParameter", "PutParameter"]
+    assert read(aws) == fleet(0, 3)
+
+
+def test_the_index_is_written_last_and_only_shards_that_are_not_there(aws: FakeAws, store: ParameterStore) -> None:
+    publish(store, fleet(0, 1000))
+    assert aws.written()[-1] == INDEX
+    assert aws.written().count(INDEX) == 1
+    everything = shards(aws)
+    aws.requests.clear()
+    publish(store, fleet(0, 1001))
+    assert aws.written()[-1] == INDEX
+    assert len(aws.written()) - 1 < len(everything) / 2
+    assert set(aws.written()) & everything == set()
+    assert read(aws) == fleet(0, 1001)
+
+
+def test_a_writer_that_fails_midway_leaves_the_generation_before(aws: FakeAws, store: ParameterStore) -> None:
+    # GIVEN a published fleet
+    publish(store, fleet(0, 500))
+    # WHEN SSM refuses the third write of the next generation
+    aws.requests.clear()
+    aws.spoil = lambda operation, _: (
+        failure("AccessDeniedException") if operation == "PutParameter" and len(aws.written()) == 3 else None
+    )
+    with pytest.raises(ClientError):
+        publish(store, fleet(500, 500))
+    # THEN readers still read the one before, and the next attempt ends well
+    assert read(aws) == fleet(0, 500)
+    publish(store, fleet(500, 500))
+    assert read(aws) == fleet(500, 500)
+
+
+def test_shards_of_the_generation_before_stay_and_older_ones_go(aws: FakeAws, store: ParameterStore) -> None:
+    publish(store, fleet(0, 500))
+    first = shards(aws)
+    publish(store, fleet(1000, 500))
+    second = shards(aws) - first
+    assert first < shards(aws)
+    publish(store, fleet(2000, 500))
+    assert not first & shards(aws)
+    assert second < shards(aws)
+
+
+def test_a_document_that_fits_its_index_does_not_look_for_shards(aws: FakeAws, store: ParameterStore) -> None:
+    publish(store, fleet(0, 500))
+    aws.requests.clear()
+    publish(store, fleet(0, 3))
+    assert aws.operations() == ["GetParameter", "PutParameter"]
+
+
+def test_old_shards_that_cannot_be_deleted_are_only_logged(aws: FakeAws, store: ParameterStore, logged: Lines) -> None:
+    aws.spoil = lambda operation, _: failure("AccessDeniedException") if operation == "GetParametersByPath" else None
+    publish(store, fleet(0, 500))
+    assert read(aws) == fleet(0, 500)
+    assert len(logged.about("old shards not deleted")) == 1
+
+
+def test_a_warm_process_reads_the_index_alone(aws: FakeAws, store: ParameterStore) -> None:
+    publish(store, fleet(0, 500))
+    aws.requests.clear()
+    assert store.read().document == fleet(0, 500)
+    assert aws.operations() == ["GetParameter"]
+    # AND a new process reads the shards, ten at a time
+    cold = ParameterStore(aws.client("ssm"), PREFIX)
+    assert cold.read().document == fleet(0, 500)
+    assert aws.operations("GetParameters") == ["GetParameters"] * -(-len(shards(aws)) // 10)
+
+
+def test_another_writers_generation_is_noticed(aws: FakeAws, store: ParameterStore) -> None:
+    publish(store, fleet(0, 500))
+    publish(ParameterStore(aws.client("ssm"), PREFIX), fleet(0, 520))
+    assert store.read().document == fleet(0, 520)
+
+
+def test_a_lost_shard_is_written_again_by_the_next_minute(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    # GIVEN a sharded document
+    for number in range(500):
+        aws.run(number)
+    sync.minute()
+    # WHEN someone deletes a shard, THEN the next minute's refresh writes it again, though no task changed
+    del aws.parameters[sorted(shards(aws))[0]]
+    sync.minute()
+    assert len(sync.serving()) == 500
+    assert len(logged.about("published document unreadable")) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "half writ", "[]", "null\n", '{"format":1,"generation":"0000000000000000"}\n', '{"format":1}\n']
+)
+def test_a_document_that_cannot_be_read_is_logged_and_written_anew(
+    text: str, aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    task = aws.run(1)
+    aws.parameters[INDEX] = text
+    sync.minute()
+    assert sync.serving() == {task}
+    [facts] = logged.about("published document unreadable")
+    assert facts["parameter"] == INDEX
+
+
+def test_a_document_of_another_major_version_is_never_overwritten(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a document of a newer Lambda
+    aws.run(1)
+    newer = json.dumps({"format": 2, "generation": "0123456789abcdef"}) + "\n"
+    aws.parameters[INDEX] = newer
+    # WHEN this one refreshes, THEN it says so and writes nothing
+    with pytest.raises(
+        UnknownFormat, match=f"must be 1, got 2; update .* \\(parameter {INDEX}; nothing was written\\)"
+    ):
+        sync.minute()
+    assert aws.parameters == {INDEX: newer}
+
+
+def test_equal_content_has_an_equal_generation(aws: FakeAws, store: ParameterStore) -> None:
+    stored = publish(store, fleet(0, 3))
+    assert stored.generation == generation_of(fleet(0, 3))
+    assert store.publish(fleet(0, 3), store.read()).writes == 0

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from lambda_src.settings import Settings
+
+GOOD = {
+    "GRPC_LB_CLUSTER": "arn:aws-cn:ecs:cn-north-1:123456789012:cluster/Main_1",
+    "GRPC_LB_PARAMETER_PREFIX": "/grpc-lb/stack/id",
+}
+
+
+def test_the_environment_names_cluster_and_prefix() -> None:
+    assert Settings.from_environment(GOOD) == Settings(GOOD["GRPC_LB_CLUSTER"], "/grpc-lb/stack/id")
+    assert Settings.from_environment(GOOD | {"GRPC_LB_QUEUE_URL": "https://q"}).queue_url == "https://q"
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_missing_variable_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"environment variable {name} must be .*, and is not set"):
+        Settings.from_environment({key: value for key, value in GOOD.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRPC_LB_CLUSTER", "main"),
+        ("GRPC_LB_CLUSTER", ""),
+        ("GRPC_LB_PARAMETER_PREFIX", "grpc-lb"),
+        ("GRPC_LB_PARAMETER_PREFIX", "/grpc-lb/"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named_and_quoted(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"environment variable {name} must be .*, got '{value}'"):
+        Settings.from_environment(GOOD | {name: value})
