@@ -33,6 +33,9 @@ GRPC_SERVICES = "grpc-lb.grpc-services"
 LABELS = (ENABLE, SERVICE, PORT, HOSTS, GRPC_SERVICES)
 PREFIX = "grpc-lb."
 
+MOST_ROUTES = 64
+"""Hosts times gRPC services of one registration: one task's labels must not fill the document of a whole cluster."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
@@ -54,6 +57,11 @@ class Registration:
             must_be_host("each of hosts", host)
         for grpc_service in self.grpc_services:
             must_be_grpc_service("each of grpc-services", grpc_service)
+        if len(self.hosts) * len(self.grpc_services) > MOST_ROUTES:
+            raise ValueError(
+                f"hosts times grpc-services must be at most {MOST_ROUTES}, "
+                f"got {len(self.hosts)} times {len(self.grpc_services)}"
+            )
         object.__setattr__(self, "hosts", tuple(sorted(set(self.hosts))))
         object.__setattr__(self, "grpc_services", tuple(sorted(set(self.grpc_services))))
 
@@ -107,6 +115,10 @@ def read_labels(
         return LabelReading(None, tuple(errors))
     hosts = _read_list(labels, HOSTS, is_host, HOST_RULE, refuse, str.lower)
     grpc_services = _read_list(labels, GRPC_SERVICES, is_grpc_service, GRPC_SERVICE_RULE, refuse, str)
+    if len(hosts) * len(grpc_services) > MOST_ROUTES:
+        label = HOSTS if len(hosts) > len(grpc_services) else GRPC_SERVICES
+        refuse(label, f"must leave {HOSTS} times {GRPC_SERVICES} at most {MOST_ROUTES} (the service has no route now)")
+        hosts, grpc_services = (), ()
     return LabelReading(Registration(service, port, hosts, grpc_services), tuple(errors))
 
 
@@ -129,14 +141,15 @@ def _read_service(labels: Mapping[str, str], default_service: str, refuse: Refus
 
 
 def _read_port(labels: Mapping[str, str], mapped_ports: Sequence[int], refuse: Refuse) -> int | None:
-    allowed = ", ".join(str(port) for port in sorted(set(mapped_ports)))
-    if not mapped_ports:
+    ports = sorted({port for port in mapped_ports if 1 <= port <= HIGHEST_PORT})
+    allowed = ", ".join(map(str, ports))
+    if not ports:
         refuse(PORT, "must be a mapped port, and the container maps none (add a port mapping)")
         return None
     text = labels.get(PORT, "").strip()
-    if PORT not in labels and len(set(mapped_ports)) == 1:
-        return mapped_ports[0]
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) in mapped_ports):
+    if PORT not in labels and len(ports) == 1:
+        return ports[0]
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) in ports):
         refuse(PORT, f"must be one of the mapped ports {allowed}")
         return None
     return int(text)

@@ -100,6 +100,17 @@ def test_hosts_that_are_all_bad_do_not_widen_to_all_hosts() -> None:
     assert reading.registration.routes == ()
 
 
+def test_more_routes_than_a_document_can_bear_are_refused_with_the_label_that_has_too_many() -> None:
+    hosts = ",".join(f"h{number}.example" for number in range(9))
+    grpc_services = ",".join(f"pkg.Service{number}" for number in range(8))
+
+    reading = read({"grpc-lb.enable": "true", "grpc-lb.hosts": hosts, "grpc-lb.grpc-services": grpc_services})
+
+    assert reading.registration == Registration("rng", 50051, (), ())
+    assert [error.label for error in reading.errors] == ["grpc-lb.hosts"]
+    assert "at most 64" in messages(reading)[0]
+
+
 def test_an_unknown_label_names_the_one_that_may_be_meant() -> None:
     (message,) = messages(read({"grpc-lb.enable": "true", "grpc-lb.host": "a.b"}))
 
@@ -117,8 +128,9 @@ def test_of_several_ports_one_must_be_named() -> None:
     assert named.registration == Registration("rng", 8080)
 
 
-def test_a_container_without_a_mapped_port_is_told_so() -> None:
-    (message,) = messages(read({"grpc-lb.enable": "true"}, mapped_ports=[]))
+@pytest.mark.parametrize("mapped_ports", [[], [0], [70_000]])
+def test_a_container_without_a_mapped_port_is_told_so(mapped_ports: list[int]) -> None:
+    (message,) = messages(read({"grpc-lb.enable": "true"}, mapped_ports=mapped_ports))
 
     assert "the container maps none (add a port mapping)" in message
 
@@ -129,6 +141,10 @@ def test_a_container_without_a_mapped_port_is_told_so() -> None:
         ({"service": "No!"}, "service must be"),
         ({"port": 0}, r"port must be 1\.\.65535, got 0"),
         ({"hosts": ("a b",)}, "each of hosts must be a host name without a port"),
+        (
+            {"hosts": tuple(f"h{number}" for number in range(65))},
+            "hosts times grpc-services must be at most 64, got 65 times 1",
+        ),
         ({"grpc_services": ("a/b",)}, "each of grpc-services must be a full gRPC service name"),
     ],
 )
@@ -141,7 +157,7 @@ def test_a_registration_that_no_label_may_hold_is_refused(wrong: dict[str, objec
 
 @given(
     st.dictionaries(st.sampled_from([*LABELS, "grpc-lb.x", "com.example"]), st.text()),
-    st.lists(st.integers(1, 65535)),
+    st.lists(st.integers(-1, 70_000)),
     st.text(),
 )
 def test_no_label_crashes_the_reader_and_every_error_names_its_label(
