@@ -31,7 +31,7 @@ def stub(channel: aio.Channel) -> pb2_grpc.RandomNumberStub:
 
 
 async def generate(stub: pb2_grpc.RandomNumberStub, minimum: int, maximum: int) -> int:
-    return (await stub.Generate(pb2.GenerateRequest(min=minimum, max=maximum), timeout=5)).number
+    return (await stub.Generate(pb2.GenerateRequest(min=minimum, max=maximum), timeout=30)).number
 
 
 async def test_given_two_bounds_when_many_numbers_are_made_then_both_bounds_and_nothing_else_come(
@@ -182,6 +182,12 @@ async def test_given_a_server_when_reflection_is_asked_then_it_lists_and_describ
         "grpc.reflection.v1alpha.ServerReflection",
     }
     assert b"GenerateRequest" in b"".join(file.file_descriptor_response.file_descriptor_proto)
+
+
+async def test_given_4000_calls_at_once_when_they_wait_for_the_server_then_none_is_refused(
+    stub: pb2_grpc.RandomNumberStub,
+) -> None:
+    assert set(await asyncio.gather(*(generate(stub, 7, 7) for _ in range(4000)))) == {7}
 
 
 async def test_given_a_balancer_that_pings_often_then_the_server_answers_and_does_not_send_it_away() -> None:
