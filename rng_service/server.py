@@ -26,8 +26,8 @@ SERVER_OPTIONS = (
     # too early is answered with GOAWAY too_many_pings (grpc/doc/keepalive.md).
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    # gRPC cancels calls at random once 1,000 wait for the application, all from 3,000 on: after a short stall they would
-    # be lost though their callers still want them (grpc/src/core/server/server.h).
+    # gRPC cancels calls at random once 1,000 wait for the application, and all from 3,000 on: after a short stall they
+    # would be lost though their callers still want them (grpc/src/core/server/server.h).
     ("grpc.server.max_pending_requests", 1_000_000),
     ("grpc.server.max_pending_requests_hard_limit", 2_000_000),
     # A balancer that vanished without a word is noticed, and its streams end.
@@ -118,7 +118,7 @@ class Server:
         log.info("stopping: health is NOT_SERVING, serving on for %g s", self._settings.grace)
         await signals.next(self._settings.grace)
         log.info("stopping: closing connections, running calls have %g s", self._settings.calls)
-        # Calls that arrive while GOAWAY is on its way are cancelled by gRPC itself: the grace time is there so that none do.
+        # gRPC itself cancels calls that arrive while GOAWAY is on its way: the grace time is there so that none do.
         self.health.end_watches()
         stopping = asyncio.create_task(self.grpc.stop(self._settings.calls))
         hurry = asyncio.create_task(signals.next())

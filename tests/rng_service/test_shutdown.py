@@ -48,7 +48,7 @@ async def health(channel: aio.Channel) -> int:
 async def test_given_a_server_told_to_stop_when_its_grace_time_runs_then_it_is_not_serving_yet_answers_every_call(
     told: signal.Signals,
 ) -> None:
-    async with server_and_channel(SHUTDOWN_GRACE_SECONDS="0.5") as (server, channel):
+    async with server_and_channel(SHUTDOWN_GRACE_SECONDS=LONG) as (server, channel):
         await channel.channel_ready()
         server.tell(told)
         await server.logged("NOT_SERVING")
@@ -56,6 +56,7 @@ async def test_given_a_server_told_to_stop_when_its_grace_time_runs_then_it_is_n
         assert await generate(channel) == 7
         async with aio.insecure_channel(server.address) as new_connection:
             assert await generate(new_connection) == 7
+        server.tell(told)
         assert await server.exit_code() == 0
         assert server.lines[-1].endswith("stopped")
 
@@ -129,7 +130,7 @@ async def test_given_a_running_call_when_a_third_signal_comes_then_the_server_is
 async def test_given_calls_in_flight_when_the_server_stops_after_its_callers_moved_on_then_no_call_was_dropped() -> (
     None
 ):
-    async with server_and_channel(SHUTDOWN_GRACE_SECONDS="0.5", SHUTDOWN_CALLS_SECONDS=LONG) as (server, channel):
+    async with server_and_channel(SHUTDOWN_GRACE_SECONDS=LONG, SHUTDOWN_CALLS_SECONDS=LONG) as (server, channel):
         calls: list[asyncio.Task[int]] = []
         server.tell()
         # Callers move on during the grace time, as a balancer does that sees the task told to stop.
@@ -138,4 +139,5 @@ async def test_given_calls_in_flight_when_the_server_stops_after_its_callers_mov
             calls.append(asyncio.create_task(generate(channel)))
             await asyncio.sleep(0.002)
         assert set(await asyncio.gather(*calls)) == {7}
+        server.tell()
         assert await server.exit_code() == 0
