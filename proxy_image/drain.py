@@ -53,7 +53,12 @@ async def drain(admin: Admin, times: DrainTimes, hasten: asyncio.Event) -> None:
     _try(admin.send_clients_away)
     await _until(admin, lambda now: now.connections == 0, started + times.move, hasten)
 
+    log.info(
+        "no new connections", extra={"facts": {"at_most_seconds": round(started + times.drain - time.monotonic(), 1)}}
+    )
     _try(admin.stop_listening)
+    # Its workers close their sockets a moment after the answer, and a call may still come in by one.
+    await _pause(hasten, min(_LOOK_SECONDS, max(0.0, started + times.drain - time.monotonic())))
     left = await _until(admin, lambda now: now.requests == 0, started + times.drain, hasten)
     facts = {
         "seconds": round(time.monotonic() - started, 1),

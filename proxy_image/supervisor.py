@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from proxy_image.admin import Admin
@@ -22,6 +24,9 @@ CONTROL_PLANE = (sys.executable, "-m", "proxy_image.control_plane")
 # Envoy ends at once when it is told to; the control plane closes its streams. ECS's stop timeout has to leave both.
 ENVOY_STOP_SECONDS = 2.0
 CONTROL_PLANE_STOP_SECONDS = 3.0
+
+# Wrappers and terminals often send one signal twice.
+ONE_SIGNAL_SECONDS = 0.5
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -44,6 +49,7 @@ class Supervisor:
         self._concurrency = concurrency
         self._told_to_stop = asyncio.Event()
         self._hasten = asyncio.Event()
+        self._last_signal = -math.inf
         self.envoy = Child("envoy", self._envoy_command, os.environ)
         self.control_plane = Child("control plane", lambda: control_plane, child_environment(settings))
 
@@ -80,7 +86,9 @@ class Supervisor:
                 await task
 
     def _on_signal(self, number: signal.Signals) -> None:
-        again = self._told_to_stop.is_set()
+        now = time.monotonic()
+        again = self._told_to_stop.is_set() and now - self._last_signal > ONE_SIGNAL_SECONDS
+        self._last_signal = now
         log.info("told to stop", extra={"facts": {"signal": number.name, "hastens": again}})
         if again:
             self._hasten.set()

@@ -1,0 +1,52 @@
+"""Envoy's bootstrap: what it says, and that a real Envoy takes it."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from proxy_image.bootstrap import CONNECTION_DRAIN_SECONDS, Node, arguments, bootstrap, move_seconds, to_json
+from proxy_image.envoy_binary import find_envoy
+from proxy_image.settings import Settings, from_environment
+
+NODE = Node(id="task", cluster="cluster", zone="eu-central-1a")
+
+
+def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    settings.run_dir.mkdir()
+    config = settings.run_dir / "envoy.json"
+    config.write_text(to_json(bootstrap(settings, NODE, descriptors=20_000)))
+    command = (str(find_envoy(None)), *arguments(settings, config, concurrency=2), "--mode", "validate")
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert checked.returncode == 0, checked.stderr
+    assert '"level":"warning"' not in checked.stderr
+    assert "OK" in checked.stdout
+
+
+def test_workers_wait_for_their_configuration_however_late_it_comes(tmp_path: Path) -> None:
+    dynamic = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)["dynamic_resources"]
+    assert dynamic["lds_config"]["initial_fetch_timeout"] == "0s"
+    assert dynamic["cds_config"]["initial_fetch_timeout"] == "0s"
+
+
+def test_invariant_12_nothing_of_the_bootstrap_listens_on_the_network(tmp_path: Path) -> None:
+    config = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)
+    assert "listeners" not in config["static_resources"]
+    assert config["admin"]["address"] == {"pipe": {"path": f"{tmp_path}/run/admin.sock", "mode": 0o600}}
+    assert "socket_address" not in to_json(config)
+
+
+def test_client_connections_leave_descriptors_for_those_to_targets(tmp_path: Path) -> None:
+    (monitor,) = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)["overload_manager"]["resource_monitors"]
+    assert monitor["typed_config"]["max_active_downstream_connections"] == 15_000
+
+
+@pytest.mark.parametrize("drain_seconds", [4, 5, 12, 30, 120, 3600])
+def test_idle_clients_can_be_sent_away_in_the_last_third_of_envoys_drain_time(drain_seconds: float) -> None:
+    assert move_seconds(drain_seconds) / 3 > CONNECTION_DRAIN_SECONDS
+    assert move_seconds(drain_seconds) <= drain_seconds
+
+
+def _settings(state_dir: Path) -> Settings:
+    return from_environment({"GRPC_LB_TARGETS_FILE": "x.json", "GRPC_LB_STATE_DIR": str(state_dir)})
