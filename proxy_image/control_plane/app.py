@@ -1,0 +1,127 @@
+"""Wires the control plane: source → applier → snapshots → ADS, with the web server beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import TypeVar
+
+from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.sources.targets_file import TargetsFileSource
+from proxy_image.control_plane.web import serve, web_app
+from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.listeners import Ports
+from proxy_image.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LISTEN_AGAIN_SECONDS = 2.0
+
+_T = TypeVar("_T")
+
+
+async def run(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT. Raises `WrongSettingError` or `OSError` where it cannot start."""
+    metrics = Metrics()
+    cache = SnapshotCache()
+    ports = Ports(settings.bind_address, settings.port, settings.ready_port)
+    applier = Applier(cache, ports, metrics)
+    follow = await _source(settings, applier)
+    service = AdsService(cache, metrics)
+    async with AdsServer(service, settings.ads_socket):
+        log.info("control plane serves", extra={"facts": {"ads": str(settings.ads_socket)}})
+        tasks = [
+            asyncio.create_task(follow(), name="source"),
+            asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
+            asyncio.create_task(_serve_web(applier, metrics, settings), name="web"),
+            asyncio.create_task(_signalled(), name="signal"),
+        ]
+        try:
+            # None but the signal ends by itself; another one that does is a fault, and the supervisor starts us anew.
+            ended, _running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    log.info("control plane stops")
+
+
+async def _source(settings: Settings, applier: Applier) -> Callable[[], Coroutine[None, None, None]]:
+    if settings.targets_file is not None:
+        file_source = TargetsFileSource(settings.targets_file, poll_seconds=settings.poll_seconds, sink=applier)
+        await file_source.start()
+        return file_source.run
+    # Only here: boto3 takes half a second to import, and a targets file needs none of it.
+    from proxy_image.control_plane.sources.last_good import LastGood
+    from proxy_image.control_plane.sources.parameters import ssm_parameters
+    from proxy_image.control_plane.sources.ssm import SsmSource
+
+    prefix = settings.parameter_prefix or ""
+    return SsmSource(
+        ssm_parameters(),
+        prefix=prefix,
+        poll_seconds=settings.poll_seconds,
+        last_good=LastGood(settings.state_dir, prefix),
+        sink=applier,
+    ).run
+
+
+async def _serve_clients(service: AdsService, settings: Settings) -> None:
+    async def listen() -> AdsServer:
+        server = AdsServer(service, _host_port(settings.bind_address, settings.xds_port))
+        await server.start()
+        return server
+
+    server = await _until_listening("ads for gRPC clients", settings.xds_port, "GRPC_LB_XDS_PORT", listen)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await server.stop()
+
+
+async def _serve_web(applier: Applier, metrics: Metrics, settings: Settings) -> None:
+    async def listen() -> socket.socket:
+        family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
+        return socket.create_server((settings.bind_address, settings.web_port), family=family)
+
+    listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
+    with listening:
+        await serve(web_app(applier, metrics), listening)
+
+
+async def _until_listening(what: str, port: int, variable: str, listen: Callable[[], Awaitable[_T]]) -> _T:
+    """A port that is taken costs its own server only, and only while it is taken: Envoy's configuration goes on."""
+    told = False
+    while True:
+        try:
+            server = await listen()
+        except OSError as error:
+            if not told:
+                facts = {"server": what, "port": port, "error": str(error), "fix": f"free the port or set {variable}"}
+                log.error("port not available", extra={"facts": facts})  # noqa: TRY400 - the error is in the facts
+            told = True
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+        else:
+            log.info("listening", extra={"facts": {"server": what, "port": port}})
+            return server
+
+
+async def _signalled() -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    with suppress(asyncio.CancelledError):
+        await stopped.wait()
+
+
+def _host_port(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,0 +1,94 @@
+"""Takes documents from a source, and puts them into use as snapshots."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+from grpc_lb_contract import Document, generation_of
+from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.listeners import Ports
+from proxy_image.control_plane.xds.resources import snapshot
+from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError
+
+log = logging.getLogger(__name__)
+
+# A log line and a page hold this many addresses; the counts are whole.
+MOST_NAMED = 20
+
+
+class Applier:
+    """A `Sink` for sources. It remembers the document in use, where it came from and what is wrong with newer ones."""
+
+    def __init__(self, cache: SnapshotCache, ports: Ports, metrics: Metrics) -> None:
+        self._cache = cache
+        self._ports = ports
+        self._metrics = metrics
+        self.document: Document | None = None
+        self.origin = Origin.NONE
+        self.problem: tuple[Trouble, str] | None = None
+
+    @property
+    def generation(self) -> str | None:
+        return None if self._cache.snapshot is None else self._cache.snapshot.generation
+
+    async def found(self, document: Document, origin: Origin) -> None:
+        started = time.perf_counter()
+        if document != self.document:
+            try:
+                made = snapshot(document, self._ports)
+            except InconsistentSnapshotError as error:
+                self.troubled(Trouble.INTERNAL, str(error))
+                return
+            await self._cache.publish(made)
+            before, self.document = self.document, document
+            self._metrics.applied(document)
+            milliseconds = (time.perf_counter() - started) * 1000
+            log.info("generation applied", extra={"facts": _facts(before, document, origin, milliseconds)})
+        elif origin is not self.origin:
+            log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
+        self.origin = origin
+        self._metrics.origin(origin)
+
+    def confirmed(self) -> None:
+        self._metrics.confirmed()
+        if self.problem is not None:
+            trouble, _message = self.problem
+            log.info("document readable again", extra={"facts": {"was": trouble, "generation": self.generation}})
+        self.problem = None
+
+    def troubled(self, trouble: Trouble, message: str) -> None:
+        self._metrics.troubled(trouble)
+        if self.problem != (trouble, message):
+            log.warning(
+                "document not taken",
+                extra={
+                    "facts": {"reason": trouble, "problem": message, "kept": self.generation, "origin": self.origin}
+                },
+            )
+        self.problem = trouble, message
+
+
+def _facts(before: Document | None, document: Document, origin: Origin, milliseconds: float) -> dict[str, object]:
+    old = set() if before is None else set(_addresses(before))
+    new = set(_addresses(document))
+    return {
+        "generation": generation_of(document),
+        "origin": origin,
+        "services": len(document.services),
+        "targets": sum(len(service.targets) for service in document.services),
+        "added": len(new - old),
+        "removed": len(old - new),
+        "added_targets": sorted(new - old)[:MOST_NAMED],
+        "removed_targets": sorted(old - new)[:MOST_NAMED],
+        "ms": round(milliseconds, 1),
+    }
+
+
+def _addresses(document: Document) -> Iterator[str]:
+    for service in document.services:
+        for target in service.targets:
+            yield f"{service.name} {target.ip}:{target.port} {target.state}"

@@ -1,0 +1,93 @@
+"""The control plane's metrics, in Prometheus' conventions. Labels take few values: no node, generation or address."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Count
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+
+from grpc_lb_contract import Document, TargetState
+from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.xds.types import Audience, ResourceType
+
+# A time beside each counter is one more series that nobody asked for.
+disable_created_metrics()
+
+
+class Metrics:
+    """One registry, so that several control planes in one process (tests) keep apart."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.streams: Count[Audience] = Count()
+        self.confirmed_at: float | None = None
+        self._applied = self._counter("documents_applied", "Target documents put into use.")
+        self._troubles = self._counter("reading_failures", "Readings that gave no document, by reason.", "reason")
+        self._responses = self._counter("xds_responses", "xDS answers sent.", "audience", "type")
+        self._rejections = self._counter(
+            "xds_rejections", "xDS answers that a client rejected (NACK).", "audience", "type"
+        )
+        self._streams = self._gauge("xds_streams", "Open ADS streams.", "audience")
+        self._origin = self._gauge("document_origin", "1 for where the document in use came from.", "origin")
+        self._services = self._gauge("services", "Services in the document in use.")
+        self._targets = self._gauge("targets", "Targets in the document in use.", "service", "state")
+        self._waiting = self._gauge("targets_not_admitted", "New targets that do not accept connections yet.")
+        age = self._gauge(
+            "document_age_seconds", "Seconds since the source confirmed the document in use; NaN before the first time."
+        )
+        age.set_function(lambda: float("nan") if self.confirmed_at is None else time.monotonic() - self.confirmed_at)
+        self._known_targets: set[tuple[str, str]] = set()
+        for trouble in Trouble:
+            self._troubles.labels(trouble)
+        for audience in Audience:
+            self._streams.labels(audience)
+            for resource_type in ResourceType:
+                self._rejections.labels(audience, resource_type)
+        self.origin(Origin.NONE)
+
+    def stream_opened(self, audience: Audience) -> None:
+        self.streams[audience] += 1
+        self._streams.labels(audience).inc()
+
+    def stream_closed(self, audience: Audience) -> None:
+        self.streams[audience] -= 1
+        self._streams.labels(audience).dec()
+
+    def response_sent(self, audience: Audience, resource_type: str) -> None:
+        self._responses.labels(audience, resource_type).inc()
+
+    def rejected(self, audience: Audience, resource_type: str) -> None:
+        self._rejections.labels(audience, resource_type).inc()
+
+    def confirmed(self) -> None:
+        self.confirmed_at = time.monotonic()
+
+    def troubled(self, trouble: Trouble) -> None:
+        self._troubles.labels(trouble).inc()
+
+    def origin(self, origin: Origin) -> None:
+        for each in Origin:
+            self._origin.labels(each).set(each is origin)
+
+    def waiting(self, targets: int) -> None:
+        self._waiting.set(targets)
+
+    def applied(self, document: Document) -> None:
+        self._applied.inc()
+        self._services.set(len(document.services))
+        counts = {(service.name, state.value): 0 for service in document.services for state in TargetState}
+        for service in document.services:
+            for target in service.targets:
+                counts[service.name, target.state.value] += 1
+        for gone in self._known_targets - counts.keys():
+            self._targets.remove(*gone)
+        self._known_targets = set(counts)
+        for labels, count in counts.items():
+            self._targets.labels(*labels).set(count)
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"grpc_lb_{name}", what, labels, registry=self.registry)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"grpc_lb_{name}", what, labels, registry=self.registry)

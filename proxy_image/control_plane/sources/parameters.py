@@ -1,0 +1,96 @@
+"""SSM's parameters as texts: boto3 at the edge, in threads, with its own retries off because the poll is the retry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from proxy_image.control_plane.sources.sink import Trouble, WrongSettingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
+MOST_NAMES_PER_CALL = 10
+
+CONNECT_TIMEOUT_SECONDS = 1.0
+READ_TIMEOUT_SECONDS = 2.0
+
+
+class ReadFailedError(Exception):
+    """SSM gave no answer, or refused."""
+
+    def __init__(self, trouble: Trouble, message: str) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+
+
+class Parameters(Protocol):
+    """Both raise `ReadFailedError`."""
+
+    async def get(self, name: str) -> str | None:
+        """The parameter's text, None where there is no such parameter."""
+
+    async def get_many(self, names: Sequence[str]) -> Mapping[str, str]:
+        """The texts of those that are there."""
+
+
+class SsmParameters:
+    def __init__(self, client: SSMClient) -> None:
+        self._client = client
+
+    async def get(self, name: str) -> str | None:
+        try:
+            answer = await asyncio.to_thread(self._client.get_parameter, Name=name)
+        except self._client.exceptions.ParameterNotFound:
+            return None
+        except (BotoCoreError, ClientError) as error:
+            raise read_failed(error) from error
+        return answer["Parameter"]["Value"]
+
+    async def get_many(self, names: Sequence[str]) -> Mapping[str, str]:
+        texts: dict[str, str] = {}
+        for start in range(0, len(names), MOST_NAMES_PER_CALL):
+            some = list(names[start : start + MOST_NAMES_PER_CALL])
+            try:
+                answer = await asyncio.to_thread(self._client.get_parameters, Names=some)
+            except (BotoCoreError, ClientError) as error:
+                raise read_failed(error) from error
+            texts.update({parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]})
+        return texts
+
+
+def ssm_parameters() -> SsmParameters:
+    """Parameters of the region and endpoint that the environment names. Raises `WrongSettingError`."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"total_max_attempts": 1},
+        tcp_keepalive=True,
+    )
+    try:
+        return SsmParameters(boto3.client("ssm", config=config))
+    except NoRegionError:
+        raise WrongSettingError(
+            "AWS_REGION is missing: set it to the region of the parameters, such as eu-central-1"
+        ) from None
+    except (BotoCoreError, ValueError) as error:
+        raise WrongSettingError(f"the AWS settings of the environment cannot be used: {error}") from None
+
+
+_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
+
+
+def read_failed(error: BotoCoreError | ClientError) -> ReadFailedError:
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in _THROTTLED or status == 429:
+            return ReadFailedError(Trouble.THROTTLED, str(error))
+        return ReadFailedError(Trouble.UNREACHABLE if status >= 500 else Trouble.DENIED, str(error))
+    return ReadFailedError(Trouble.DENIED if isinstance(error, NoCredentialsError) else Trouble.UNREACHABLE, str(error))

@@ -1,0 +1,117 @@
+"""Follows the document in SSM: the index at every poll, shards only when it changed, the last good one in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from grpc_lb_contract import (
+    Document,
+    DocumentError,
+    MissingShard,
+    MixedGenerations,
+    UnknownFormat,
+    assemble,
+    index_parameter,
+    read_index,
+    shard_parameter,
+)
+from proxy_image.control_plane.sources.delays import delay
+from proxy_image.control_plane.sources.last_good import LastGood, Texts
+from proxy_image.control_plane.sources.parameters import Parameters, ReadFailedError
+from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
+
+log = logging.getLogger(__name__)
+
+# SSM has this long to answer before a start goes on with the last good targets, which may be old.
+FIRST_ANSWER_SECONDS = 1.5
+
+
+class SsmSource:
+    def __init__(
+        self, parameters: Parameters, *, prefix: str, poll_seconds: float, last_good: LastGood, sink: Sink
+    ) -> None:
+        self._parameters = parameters
+        self._prefix = prefix
+        self._poll_seconds = poll_seconds
+        self._last_good = last_good
+        self._sink = sink
+        self._accepted: str | None = None
+        self._refused: tuple[str, Trouble, str] | None = None
+        self._shards: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Never returns, and no reading's trouble ends it."""
+        trouble = await self._start()
+        in_a_row = 0
+        while True:
+            in_a_row = in_a_row + 1 if trouble is not None else 0
+            await asyncio.sleep(delay(self._poll_seconds, trouble, in_a_row, random.random()))  # noqa: S311 - jitter
+            before, trouble = trouble, await self.read()
+            if trouble is not before:
+                in_a_row = 0
+
+    async def _start(self) -> Trouble | None:
+        reading = asyncio.ensure_future(self.read())
+        await asyncio.wait((reading,), timeout=FIRST_ANSWER_SECONDS)
+        if not reading.done() or reading.result() is not None:
+            await self._use_last_good()
+        return await reading
+
+    async def _use_last_good(self) -> None:
+        loaded = await asyncio.to_thread(self._last_good.load)
+        if loaded is not None and self._accepted is None:
+            document, texts = loaded
+            self._shards.update(texts.shards)
+            await self._sink.found(document, Origin.LAST_GOOD)
+
+    async def read(self) -> Trouble | None:
+        """One reading. None when the source's document is the one in use afterwards."""
+        try:
+            trouble, message = await self._read()
+        except ReadFailedError as error:
+            trouble, message = error.trouble, str(error)
+        except Exception as error:  # whatever it is, the targets in use stay and the next reading comes
+            log.exception("reading failed")
+            trouble, message = Trouble.INTERNAL, str(error)
+        if trouble is None:
+            self._sink.confirmed()
+        else:
+            self._sink.troubled(trouble, message)
+        return trouble
+
+    async def _read(self) -> tuple[Trouble | None, str]:
+        name = index_parameter(self._prefix)
+        text = await self._parameters.get(name)
+        if text is None:
+            # Not there yet, or taken away: either way no reason to send calls nowhere.
+            return Trouble.MISSING, f"parameter {name} is not there: has the Lambda published to this prefix?"
+        if text == self._accepted:
+            return None, ""
+        if self._refused is not None and text == self._refused[0]:
+            return self._refused[1:]
+        try:
+            document, texts = await self._fetch(text)
+        except (MissingShard, MixedGenerations) as error:
+            return Trouble.TORN, str(error)
+        except DocumentError as error:
+            trouble = Trouble.UNKNOWN_FORMAT if isinstance(error, UnknownFormat) else Trouble.BROKEN
+            self._refused = text, trouble, str(error)
+            return trouble, str(error)
+        await self._sink.found(document, Origin.SSM)
+        self._accepted, self._refused, self._shards = text, None, dict(texts.shards)
+        await asyncio.to_thread(self._last_good.save, texts)
+        return None, ""
+
+    async def _fetch(self, text: str) -> tuple[Document, Texts]:
+        index = read_index(text)
+        # Shards are named by their content, so the ones that are here already are not read again.
+        shards = {name: self._shards[name] for name in index.shards if name in self._shards}
+        parameters = {shard_parameter(self._prefix, name): name for name in index.shards if name not in shards}
+        if parameters:
+            found = await self._parameters.get_many(tuple(parameters))
+            shards |= {
+                parameters[parameter]: content for parameter, content in found.items() if parameter in parameters
+            }
+        return assemble(index, shards), Texts(text, shards)

@@ -1,0 +1,1 @@
+"""Document → resources → snapshot → ADS. Everything but `ads_server` is free of I/O."""

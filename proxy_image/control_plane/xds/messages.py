@@ -1,0 +1,44 @@
+"""Small helpers to write protobuf messages, and one field that the Python package does not know yet."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Any
+
+from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
+from google.protobuf.message import Message
+
+
+def duration(seconds: float) -> duration_pb2.Duration:
+    message = duration_pb2.Duration()
+    message.FromNanoseconds(round(seconds * 1_000_000_000))
+    return message
+
+
+def uint32(value: int) -> wrappers_pb2.UInt32Value:
+    return wrappers_pb2.UInt32Value(value=value)
+
+
+def boolean(value: bool) -> wrappers_pb2.BoolValue:
+    return wrappers_pb2.BoolValue(value=value)
+
+
+def packed(message: Message) -> any_pb2.Any:
+    """The message in an Any, with equal bytes for equal messages."""
+    envelope = any_pb2.Any()
+    envelope.Pack(message, deterministic=True)
+    return envelope
+
+
+def content_version(envelope: any_pb2.Any) -> str:
+    return hashlib.sha256(envelope.value).hexdigest()[:16]
+
+
+def with_connection_duration_jitter(options: Any, percent: float) -> Any:
+    """`core.v3.HttpProtocolOptions` with `max_connection_duration_jitter` (field 8, a `type.v3.Percent`).
+
+    Envoy 1.40 has the field, xds-protos 1.85 does not: its bytes are added, and protobuf carries unknown fields along.
+    """
+    as_percent = b"\x09" + struct.pack("<d", percent)  # Percent.value: field 1, a double
+    return type(options).FromString(options.SerializeToString() + b"\x42" + bytes([len(as_percent)]) + as_percent)

@@ -1,0 +1,35 @@
+"""From the document to the snapshot."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from grpc_lb_contract import Document, generation_of
+from proxy_image.control_plane.xds.clusters import cluster
+from proxy_image.control_plane.xds.endpoints import endpoints
+from proxy_image.control_plane.xds.grpc_clients import grpc_resources
+from proxy_image.control_plane.xds.listeners import CALLS, ConnectionTimes, Ports, listeners
+from proxy_image.control_plane.xds.routes import route_configuration
+from proxy_image.control_plane.xds.snapshot import Resources, Snapshot
+from proxy_image.control_plane.xds.types import Audience
+
+DEFAULT_TIMES = ConnectionTimes()
+
+
+def snapshot(document: Document, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES) -> Snapshot:
+    """Raises `InconsistentSnapshotError`: then whoever has a snapshot keeps it."""
+    return Snapshot(
+        generation_of(document),
+        MappingProxyType(
+            {Audience.ENVOY: envoy_resources(document, ports, times), Audience.GRPC: grpc_resources(document)}
+        ),
+    )
+
+
+def envoy_resources(document: Document, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES) -> Resources:
+    return Resources.of(
+        clusters=(cluster(service) for service in document.services),
+        endpoints=(endpoints(service) for service in document.services),
+        listeners=listeners(ports, times),
+        routes=(route_configuration(document, CALLS),),
+    )

@@ -1,0 +1,176 @@
+"""What one ADS stream has asked for, been sent and accepted: the state-of-the-world protocol without any I/O.
+
+https://www.envoyproxy.io/docs/envoy/v1.39.0/api-docs/xds_protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from proxy_image.control_plane.xds.snapshot import Resource, Resources, version_of
+from proxy_image.control_plane.xds.types import BY_URL, ResourceType
+
+WILDCARD = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The fields of a DiscoveryRequest that matter here. `error` is None, or what the client says is wrong (NACK)."""
+
+    type_url: str
+    names: tuple[str, ...] = ()
+    nonce: str = ""
+    version: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    type: ResourceType
+    version: str
+    nonce: str
+    resources: tuple[Resource, ...]
+
+
+class Meaning(Enum):
+    """What a request turned out to be."""
+
+    SUBSCRIPTION = auto()
+    ACK = auto()
+    NACK = auto()
+    STALE = auto()
+    UNKNOWN_TYPE = auto()
+
+
+@dataclass(slots=True)
+class _Subscription:
+    wildcard: bool = False
+    names: frozenset[str] = frozenset()
+    named_before: bool = False
+    sent: dict[str, Resource] = field(default_factory=dict)
+    nonce: str = ""
+    answered: bool = False
+    owed: bool = False
+    """An answer is due even where nothing changed."""
+
+
+class Subscriptions:
+    """The state of one stream: `receive` takes what the client says, `due` gives what it must now be sent."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[ResourceType, _Subscription] = {}
+        self._responses = 0
+
+    def receive(self, request: Request) -> Meaning:
+        resource_type = BY_URL.get(request.type_url)
+        if resource_type is None:
+            return Meaning.UNKNOWN_TYPE
+        subscription = self._by_type.setdefault(resource_type, _Subscription())
+        # A request with another nonce crossed with a later response: the client repeats all it wants when it answers
+        # that one. A first request may carry version and nonce of an earlier stream; what the client holds is not
+        # known then, so everything is sent.
+        if request.nonce and subscription.nonce and request.nonce != subscription.nonce:
+            return Meaning.STALE
+        is_answer = bool(subscription.nonce) and request.nonce == subscription.nonce
+        meaning = Meaning.SUBSCRIPTION
+        if is_answer and not subscription.answered:
+            meaning = Meaning.ACK if request.error is None else Meaning.NACK
+            subscription.answered = True
+        if not _subscribe(subscription, resource_type, request.names) and meaning is Meaning.SUBSCRIPTION:
+            # Nothing new, and nothing to answer: the client dropped these and asks again within one request (Envoy
+            # when a cluster is replaced; go-control-plane#431, consul#10339). It waits for them, although they did
+            # not change.
+            subscription.owed = bool(subscription.nonce)
+        return meaning
+
+    def due(self, resources: Resources) -> list[Response]:
+        """The responses that bring the client to these resources, in the order in which no step breaks a call."""
+        responses: list[Response] = []
+        leaving = self._leaving_clusters(resources)
+        for resource_type in ResourceType:
+            subscription = self._by_type.get(resource_type)
+            if subscription is None:
+                continue
+            wanted = _wanted(subscription, resources.by_type[resource_type])
+            if resource_type is ResourceType.CLUSTER:
+                # The routes that the client has still name the clusters that leave: those go after the new routes.
+                wanted = {**leaving, **wanted}
+            responses += self._response(resource_type, subscription, wanted, resources)
+        if leaving:
+            subscription = self._by_type[ResourceType.CLUSTER]
+            wanted = _wanted(subscription, resources.by_type[ResourceType.CLUSTER])
+            responses += self._response(ResourceType.CLUSTER, subscription, wanted, resources)
+        return responses
+
+    def names(self, resource_type: ResourceType) -> frozenset[str]:
+        subscription = self._by_type.get(resource_type)
+        return frozenset() if subscription is None else subscription.names
+
+    def _leaving_clusters(self, resources: Resources) -> dict[str, Resource]:
+        subscription = self._by_type.get(ResourceType.CLUSTER)
+        if subscription is None:
+            return {}
+        there = resources.by_type[ResourceType.CLUSTER]
+        return {name: resource for name, resource in subscription.sent.items() if name not in there}
+
+    def _response(
+        self,
+        resource_type: ResourceType,
+        subscription: _Subscription,
+        wanted: Mapping[str, Resource],
+        resources: Resources,
+    ) -> list[Response]:
+        changed = {name: resource for name, resource in wanted.items() if subscription.sent.get(name) != resource}
+        if resource_type.is_full:
+            is_due = bool(changed) or wanted.keys() != subscription.sent.keys()
+            # The first answer is owed even where it is empty: a client starts only after it.
+            if not is_due and not subscription.owed and subscription.nonce:
+                return []
+            content = dict(wanted)
+            subscription.sent = content
+            version = version_of(content.values())
+        else:
+            content = dict(wanted) if subscription.owed else changed
+            if not content:
+                return []
+            subscription.sent.update(content)
+            version = resources.version(resource_type)
+        self._responses += 1
+        subscription.nonce = str(self._responses)
+        subscription.answered = False
+        subscription.owed = False
+        self._forget_what_warms(resource_type, changed)
+        return [Response(resource_type, version, subscription.nonce, tuple(content.values()))]
+
+    def _forget_what_warms(self, resource_type: ResourceType, changed: Iterable[str]) -> None:
+        """A changed cluster waits for endpoints, a changed listener for routes, also where those did not change.
+
+        https://www.envoyproxy.io/docs/envoy/v1.39.0/api-docs/xds_protocol#resource-warming
+        """
+        warms = resource_type.warms
+        if warms is not None and warms in self._by_type:
+            for name in changed:
+                self._by_type[warms].sent.pop(name, None)
+
+
+def _subscribe(subscription: _Subscription, resource_type: ResourceType, names: tuple[str, ...]) -> bool:
+    """Take over what the client now wants. Says whether that is new."""
+    wanted = frozenset(names) - {WILDCARD}
+    # No names in the first request stand for all; later they stand for none (the protocol's legacy wildcard).
+    wildcard = resource_type.is_full and (WILDCARD in names or (not names and not subscription.named_before))
+    is_new = (wanted, wildcard) != (subscription.names, subscription.wildcard)
+    if resource_type.is_full and wanted - subscription.names:
+        subscription.owed = True  # even where it is not there: the answer that leaves it out says so
+    if not wildcard:
+        subscription.sent = {name: resource for name, resource in subscription.sent.items() if name in wanted}
+    subscription.names, subscription.wildcard = wanted, wildcard
+    subscription.named_before = subscription.named_before or bool(names)
+    return is_new
+
+
+def _wanted(subscription: _Subscription, there: Mapping[str, Resource]) -> dict[str, Resource]:
+    if subscription.wildcard:
+        return dict(there)
+    return {name: there[name] for name in sorted(subscription.names) if name in there}
