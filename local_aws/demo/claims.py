@@ -1,0 +1,101 @@
+"""What the demo claims, and whether this run bears it out: pure functions of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rng_service.report import Call, LoadReport, plural
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim and what this run has to say about it."""
+
+    text: str
+    seen: str
+    held: bool
+    figures: Mapping[str, object] = field(default_factory=dict)
+
+
+def all_on_one(text: str, report: LoadReport, tasks: Sequence[str]) -> Claim:
+    """One of the tasks, and there is more than one, answered every call."""
+    counts = _counts(report, tasks)
+    held = not report.failures and counts[0] == len(report.calls) and len(counts) > 1
+    return Claim(text, _spread(counts, report), held, _figures(report, calls_per_task=counts))
+
+
+def spread_evenly(text: str, report: LoadReport, tasks: Sequence[str], *, within: int = 1) -> Claim:
+    """Each task answered its equal part of the calls, give or take `within`."""
+    counts = _counts(report, tasks)
+    part = len(report.calls) / len(tasks)
+    held = not report.failures and len(counts) == len(tasks) and all(abs(count - part) <= within for count in counts)
+    seen = f"{_spread(counts, report)} (allowed: {part:g} ± {within})"
+    return Claim(text, seen, held, _figures(report, calls_per_task=counts, within=within))
+
+
+def no_call_failed(text: str, report: LoadReport, *, least_rate: float) -> Claim:
+    """No call of this stretch of a steady load failed, and there was such a load."""
+    held = not report.failures and _rate(report) >= least_rate
+    return Claim(text, f"{_load(report)}, {_failures(report.failures)}", held, _figures(report))
+
+
+def only_calls_inside_failed(
+    text: str, report: LoadReport, *, killed_at: float, gone_at: float, least_rate: float
+) -> Claim:
+    """No call failed but those that were sent before the killed task was gone and had no answer when it was killed."""
+    inside = [call for call in report.failures if _was_inside(call, killed_at, gone_at)]
+    besides = [call for call in report.failures if not _was_inside(call, killed_at, gone_at)]
+    seen = f"{_load(report)}, {len(inside)} inside the task when it died, {_failures(besides)} besides"
+    figures = _figures(
+        report,
+        failed_inside_the_task=len(inside),
+        failed_besides=len(besides),
+        seconds_to_die=round(gone_at - killed_at, 4),
+    )
+    return Claim(text, seen, not besides and _rate(report) >= least_rate, figures)
+
+
+def in_time(text: str, seconds: Sequence[float | None], *, limit: float) -> Claim:
+    """Each of the times, None being never, is below the limit, and there is one."""
+    told = ", ".join("never" if value is None else f"{value:.2f} s" for value in seconds) or "none"
+    held = bool(seconds) and all(value is not None and value < limit for value in seconds)
+    rounded = [None if value is None else round(value, 3) for value in seconds]
+    return Claim(text, f"{told} (allowed: {limit:g} s)", held, {"seconds": rounded, "limit": limit})
+
+
+def _counts(report: LoadReport, tasks: Sequence[str]) -> list[int]:
+    """How many calls each task answered, most first; a task that answered none counts with 0."""
+    return sorted((dict.fromkeys(tasks, 0) | dict(report.tasks)).values(), reverse=True)
+
+
+def _was_inside(call: Call, killed_at: float, gone_at: float) -> bool:
+    return call.code == "UNAVAILABLE" and call.started <= gone_at and call.answered >= killed_at
+
+
+def _rate(report: LoadReport) -> float:
+    return len(report.calls) / report.seconds if report.seconds > 0 else 0.0
+
+
+def _figures(report: LoadReport, **more: object) -> dict[str, object]:
+    return {
+        "calls": len(report.calls),
+        "calls_per_second": round(_rate(report), 1),
+        "failed": len(report.failures),
+        **more,
+    }
+
+
+def _load(report: LoadReport) -> str:
+    return f"{plural(len(report.calls), 'call')} at {_rate(report):.0f} a second"
+
+
+def _spread(counts: Sequence[int], report: LoadReport) -> str:
+    return " / ".join(map(str, counts)) + (f", {_failures(report.failures)}" if report.failures else "")
+
+
+def _failures(failures: Sequence[Call]) -> str:
+    if not failures:
+        return "none failed"
+    first = failures[0]
+    return f"{len(failures)} FAILED (first: {first.code} {' '.join(first.details.split())[:160]})"

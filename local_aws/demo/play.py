@@ -1,0 +1,85 @@
+"""The demo from its first line to its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from local_aws.demo import page, scenes
+from local_aws.demo.claims import Claim
+from local_aws.demo.stage import SceneError, Stage, Watched
+from local_aws.errors import LocalAwsError
+from local_aws.layout import ROOT
+from local_aws.stack import LocalStack
+from rng_service.load import SteadyLoad, UnreachableError
+
+LOAD_RATE = 250.0
+LOAD_CHANNELS = 4
+FIGURES = ROOT / "build" / "demo.json"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "make demo",
+        description="deploy the example into a local AWS, show 100 / 0 and 50 / 50, then break things under load; "
+        "exit code 0 only if every claim held",
+    )
+    parser.add_argument(
+        "--attach", action="store_true", help="play on the stack that `make up` started, in place of one of its own"
+    )
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="where the figures go (default: build/demo.json)")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    claims: list[Claim] = []
+    problem = None
+    try:
+        if options.attach:
+            asyncio.run(play(LocalStack.attach(), claims))
+        else:
+            with LocalStack.up() as stack:
+                asyncio.run(play(stack, claims))
+    except (LocalAwsError, SceneError, UnreachableError) as error:
+        problem = str(error)
+    except KeyboardInterrupt:
+        problem = "interrupted"
+    seconds = time.monotonic() - started
+    write_figures(options.figures, claims, seconds, problem)
+    page.summary(claims, seconds)
+    print(f"figures: {options.figures}")
+    if problem is not None:
+        print(f"error: {problem}", file=sys.stderr)
+    return 0 if problem is None and claims and all(claim.held for claim in claims) else 1
+
+
+async def play(stack: LocalStack, claims: list[Claim]) -> None:
+    """Play every scene; each claim is shown and added to the list as soon as it is known."""
+    stage = Stage(stack)
+    await stage.steady()
+    async for claim in scenes.problem_and_cure(stage):
+        claims.append(claim)
+        page.verdict(claim)
+    print(f"\n  From here on under a steady load of {LOAD_RATE:g} calls a second on {LOAD_CHANNELS} connections\n")
+    async with SteadyLoad(stack.addresses.balancer, rate=LOAD_RATE, channels=LOAD_CHANNELS) as load:
+        for scene in scenes.UNDER_LOAD:
+            async for claim in scene(stage, Watched(load)):
+                claims.append(claim)
+                page.verdict(claim)
+    whole = scenes.no_call_failed("(the whole load)", load.report())
+    page.verdict(whole)
+
+
+def write_figures(file: Path, claims: Sequence[Claim], seconds: float, problem: str | None) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figures = {
+        "held": problem is None and all(claim.held for claim in claims),
+        "problem": problem,
+        "seconds": round(seconds, 1),
+        "claims": [asdict(claim) for claim in claims],
+    }
+    file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")

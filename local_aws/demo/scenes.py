@@ -1,0 +1,182 @@
+"""The demo's scenes: each does something to the stack, most of them under load, and says what its claims saw."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+
+from local_aws.demo import claims
+from local_aws.demo.claims import Claim
+from local_aws.demo.page import picture
+from local_aws.demo.stage import SceneError, Stage, Watched
+from local_aws.stack import TaskInfo
+from rng_service.load import Plan, run_load
+from rng_service.report import Call, LoadReport
+
+Claims = AsyncIterator[Claim]
+
+CALLS = 100
+PROCESSES = 4
+LEAST_RATE = 200.0
+FIRST_CALL_WITHIN_SECONDS = 3.0
+BACK_WITHIN_SECONDS = 30.0
+HANG_SECONDS, REFUSE_SECONDS = 10.0, 10.0
+
+
+async def problem_and_cure(stage: Stage) -> Claims:
+    tasks = [task.id for task in await stage.numbers()]
+    if stage.addresses.comparison is not None:
+        report = await run_load(stage.addresses.comparison, Plan(calls=CALLS))
+        picture("100 calls on one connection through a layer-4 load balancer", report, tasks)
+        yield claims.all_on_one("layer 4: all calls of one connection go to one task", report, tasks)
+    report = await run_load(stage.addresses.balancer, Plan(calls=CALLS))
+    picture("100 calls on one connection through the balancer", report, tasks)
+    yield claims.spread_evenly("balancer: the calls of one connection are spread evenly", report, tasks)
+
+    report = await from_processes(stage.addresses.balancer)
+    workers = min(PROCESSES, await stage.envoy_workers())
+    yield claims.spread_evenly(f"so are those of {PROCESSES} client processes at once", report, tasks, within=workers)
+
+    report = await run_load(stage.addresses.balancer, Plan(streams=CALLS))
+    yield claims.spread_evenly(f"so are {CALLS} streams at once on one connection", report, tasks)
+
+
+async def from_processes(address: str) -> LoadReport:
+    """The calls of several client processes at once, as one report."""
+    clients = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rng_service.client", address, "--calls", str(CALLS), "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(PROCESSES)
+    ]
+    calls: list[Call] = []
+    for client in clients:
+        output, errors = await client.communicate()
+        if not output:
+            raise SceneError(f"a client must print its report, got {errors.decode().strip()!r}")
+        seen = json.loads(output)
+        for task, count in seen["tasks"].items():
+            calls += [Call(0.0, 0.0, task)] * count
+        for code, failed in seen["failures"].items():
+            calls += [Call(0.0, 0.0, failed["task"], code, failed["sample"])] * failed["count"]
+    return LoadReport(address, PROCESSES, 0.0, 0.0, tuple(calls))
+
+
+async def scale_out(stage: Stage, load: Watched) -> Claims:
+    before = await stage.numbers()
+    async with load.stretch() as report:
+        await stage.scale(4)
+        new = await stage.new_numbers(before, count=2)
+        seconds = [await load.seconds_to_first_answer(task) for task in new]
+    yield claims.in_time(
+        "2 → 4 tasks: each new task's first call, from its RUNNING event", seconds, limit=FIRST_CALL_WITHIN_SECONDS
+    )
+    yield no_call_failed("no call fails while it scales out", report())
+    tasks = [task.id for task in await stage.numbers()]
+    spread = await run_load(stage.addresses.balancer, Plan(calls=CALLS))
+    picture("100 calls on one connection, 4 tasks", spread, tasks)
+    yield claims.spread_evenly("and each task has its equal part", spread, tasks)
+
+
+async def stop_a_task(stage: Stage, load: Watched) -> Claims:
+    async with load.stretch() as report:
+        await replace_task(stage, load, (await stage.numbers())[0])
+    yield no_call_failed("no call fails while ECS stops a task", report())
+
+
+async def replace_every_task(stage: Stage, load: Watched) -> Claims:
+    async with load.stretch() as report:
+        for task in await stage.numbers():
+            await replace_task(stage, load, task)
+    yield no_call_failed("no call fails while every task is replaced, one by one", report())
+
+
+async def replace_task(stage: Stage, load: Watched, task: TaskInfo) -> None:
+    before = await stage.numbers()
+    await stage.stop(task)
+    (new,) = await stage.new_numbers(before, count=1)
+    if await load.first_answer(new) is None:
+        raise SceneError(f"the task in the place of {task.id} must answer calls, got none")
+
+
+async def stop_a_balancer(stage: Stage, load: Watched) -> Claims:
+    first, *_ = await stage.balancers()
+    async with load.stretch() as report:
+        await stage.stop(first)
+        await stage.stopped([first], count=1)
+        await stage.steady()
+    yield no_call_failed("no call fails while ECS stops one of the two balancers", report())
+
+
+async def kill_a_task(stage: Stage, load: Watched) -> Claims:
+    before = await stage.numbers()
+    async with load.stretch() as report:
+        killed_at, gone_at = await stage.kill(before[0])
+        (new,) = await stage.new_numbers(before, count=1)
+        await load.first_answer(new)
+    yield claims.only_calls_inside_failed(
+        "a task killed with SIGKILL takes no call with it but those inside it",
+        report(),
+        killed_at=killed_at,
+        gone_at=gone_at,
+        least_rate=LEAST_RATE,
+    )
+
+
+async def lose_aws(stage: Stage, load: Watched) -> Claims:
+    before = await stage.numbers()
+    async with load.stretch() as report:
+        try:
+            await stage.outage("hang")
+            await stage.stop_unseen_by_aws_clients(before[0])
+            await asyncio.sleep(HANG_SECONDS)
+            await stage.outage("refuse")
+            await asyncio.sleep(REFUSE_SECONDS)
+        finally:
+            await stage.outage("none")
+    yield no_call_failed(
+        f"no call fails while AWS hangs ({HANG_SECONDS:g} s), then refuses ({REFUSE_SECONDS:g} s), and a task is replaced",
+        report(),
+    )
+    back = report().finished
+    (new,) = await stage.new_numbers(before, count=1)
+    answered = await load.first_answer(new, within=BACK_WITHIN_SECONDS)
+    yield claims.in_time(
+        "AWS is back: the first call of the task that came meanwhile",
+        [None if answered is None else answered - back],
+        limit=BACK_WITHIN_SECONDS,
+    )
+
+
+async def kill_control_planes(stage: Stage, load: Watched) -> Claims:
+    async with load.stretch() as report:
+        killed = await stage.kill_control_planes()
+    yield no_call_failed(f"no call fails while {killed} control planes are killed with SIGKILL and come back", report())
+
+
+async def scale_in(stage: Stage, load: Watched) -> Claims:
+    before = await stage.numbers()
+    async with load.stretch() as report:
+        await stage.scale(2)
+        await stage.stopped(before, count=2)
+    yield no_call_failed("no call fails while it scales in, 4 → 2 tasks", report())
+
+
+def no_call_failed(text: str, report: LoadReport) -> Claim:
+    return claims.no_call_failed(text, report, least_rate=LEAST_RATE)
+
+
+UNDER_LOAD = (
+    scale_out,
+    stop_a_task,
+    replace_every_task,
+    stop_a_balancer,
+    kill_a_task,
+    lose_aws,
+    kill_control_planes,
+    scale_in,
+)

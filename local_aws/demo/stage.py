@@ -1,0 +1,182 @@
+"""The stack as the demo's scenes use it: who serves, what ECS is told, what is killed, and the load around it all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from local_aws.stack import LocalStack, TaskInfo
+from rng_service.load import SteadyLoad
+from rng_service.report import LoadReport
+
+Found = TypeVar("Found")
+
+LOOK_EVERY_SECONDS = 0.1
+CONTROL_PLANE = b"proxy_image.control_plane"
+ENVOY_WORKER_THREAD = "wrk:worker_"
+
+
+class SceneError(Exception):
+    """The stack did not get to where a scene needs it; the message says what was waited for."""
+
+
+class Stage:
+    def __init__(self, stack: LocalStack) -> None:
+        self.stack = stack
+        self.addresses = stack.addresses
+        self._ecs: Any = stack.client("ecs")
+
+    async def numbers(self) -> list[TaskInfo]:
+        """The random-number tasks that run and are wanted."""
+        return await asyncio.to_thread(self.stack.serving, self.addresses.service)
+
+    async def balancers(self) -> list[TaskInfo]:
+        return await asyncio.to_thread(self.stack.serving, self.addresses.balancer_service)
+
+    async def scale(self, count: int) -> None:
+        cluster, service = self.addresses.cluster, self.addresses.service
+        await asyncio.to_thread(self._ecs.update_service, cluster=cluster, service=service, desiredCount=count)
+
+    async def stop(self, task: TaskInfo) -> None:
+        await asyncio.to_thread(self.stack.stop_task, task.arn)
+
+    async def stop_unseen_by_aws_clients(self, task: TaskInfo) -> None:
+        await asyncio.to_thread(self.stack.stop_task, task.arn, via="control")
+
+    async def kill(self, task: TaskInfo) -> tuple[float, float]:
+        """SIGKILL to the task; when it was sent, and when all of the task was gone."""
+        pids = process_ids(task)
+        sent = time.time()
+        await asyncio.to_thread(self.stack.kill_task, task.arn)
+        await until("the killed task's processes are gone", nothing_of(pids), within=5)
+        return sent, time.time()
+
+    async def outage(self, mode: Any) -> None:
+        await asyncio.to_thread(self.stack.outage, mode)
+
+    async def new_numbers(self, before: Sequence[TaskInfo], *, count: int) -> list[TaskInfo]:
+        """Wait until so many tasks run that did not run before."""
+        known = {task.arn for task in before}
+
+        async def new() -> list[TaskInfo]:
+            found = [task for task in await self.numbers() if task.arn not in known]
+            return found if len(found) >= count else []
+
+        return await until(f"{count} new tasks run", new, within=30)
+
+    async def stopped(self, tasks: Sequence[TaskInfo], *, count: int) -> list[TaskInfo]:
+        """Wait until so many of the tasks have stopped."""
+        known = {task.arn for task in tasks}
+
+        async def gone() -> list[TaskInfo]:
+            shown = await asyncio.to_thread(self.stack.tasks)
+            found = [task for task in shown if task.arn in known and task.last_status == "STOPPED"]
+            return found if len(found) >= count else []
+
+        return await until(f"{count} tasks have stopped", gone, within=120)
+
+    async def steady(self) -> None:
+        """Wait until each service has the tasks it wants, healthy to their load balancers too."""
+
+        async def all_steady() -> bool:
+            return all(service["steady"] for service in await asyncio.to_thread(self.stack.services))
+
+        await until("every service is steady", all_steady, within=60)
+
+    async def envoy_workers(self) -> int:
+        """How many threads of the Envoys behind the balancer's address share the calls."""
+        pids = [pid for balancer in await self.balancers() for pid in process_ids(balancer)]
+        return sum(name.startswith(ENVOY_WORKER_THREAD) for pid in pids for name in thread_names(pid))
+
+    async def control_planes(self) -> set[int]:
+        """The process ids of the balancers' control planes."""
+        return {
+            pid
+            for balancer in await self.balancers()
+            for pid in process_ids(balancer)
+            if CONTROL_PLANE in command_line(pid)
+        }
+
+    async def kill_control_planes(self) -> int:
+        killed = await self.control_planes()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+
+        async def back() -> bool:
+            now = await self.control_planes()
+            return len(now) >= len(killed) and not now & killed
+
+        await until("the killed control planes are back", back, within=30)
+        return len(killed)
+
+
+class Watched:
+    """A steady load, and the stretches of it that belong to the scenes."""
+
+    def __init__(self, load: SteadyLoad) -> None:
+        self._load = load
+
+    @asynccontextmanager
+    async def stretch(self) -> AsyncIterator[Callable[[], LoadReport]]:
+        """The calls made inside the `async with`; ask for the report after it."""
+        started = time.time()
+        ended = started
+        yield lambda: self._load.report().between(started, ended)
+        await asyncio.sleep(0.5)
+        ended = time.time()
+        await asyncio.sleep(0.1)
+
+    async def first_answer(self, task: TaskInfo, *, within: float = 15) -> float | None:
+        """When the task's first answer came, in Unix time; None when there was none in time."""
+
+        async def answered() -> float | None:
+            return self._load.report().between(task.created_at).first_answer(task.id)
+
+        try:
+            return await until("a new task answers", answered, within=within)
+        except SceneError:
+            return None
+
+    async def seconds_to_first_answer(self, task: TaskInfo) -> float | None:
+        """From the task's RUNNING event to its first answer."""
+        answered = await self.first_answer(task)
+        return None if answered is None or task.started_at is None else answered - task.started_at
+
+
+async def until(what: str, look: Callable[[], Awaitable[Found]], *, within: float) -> Found:
+    """Look until something is found. Raises SceneError when nothing is in time."""
+    deadline = time.monotonic() + within
+    while not (found := await look()):
+        if time.monotonic() > deadline:
+            raise SceneError(f"it must come within {within:g} s that {what}, it did not (see build/local)")
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+    return found
+
+
+def nothing_of(pids: Sequence[int]) -> Callable[[], Awaitable[bool]]:
+    async def gone() -> bool:
+        return not any(command_line(pid) for pid in pids)
+
+    return gone
+
+
+def process_ids(task: TaskInfo) -> list[int]:
+    return [pid for pid in (task.pid, *task.child_pids) if pid is not None]
+
+
+def thread_names(pid: int) -> list[str]:
+    return [comm.read_text() for comm in Path(f"/proc/{pid}/task").glob("*/comm")]
+
+
+def command_line(pid: int) -> bytes:
+    """Empty for a process that is gone, and for a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
