@@ -20,11 +20,12 @@ from cdk_grpc_lb.staging import stage
 # All events of a cluster are one message group, so that one refresh runs at a time (invariant 3).
 _MESSAGE_GROUP = "targets"
 _REFRESH_TIMEOUT = cdk.Duration.seconds(60)
-# "at least six times the timeout that you configure on your function":
+# Longer than a refresh, so that a batch is not handed out twice; but not the six times that AWS advises for functions
+# that are throttled: until it ends, a batch that failed holds up every later hint of its group.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-_VISIBILITY_TIMEOUT = cdk.Duration.seconds(6 * 60)
-# The function asks for a failed batch again after 1, 2, 4, then 8 seconds: a dead letter means two minutes of failures.
-_ATTEMPTS = 20
+_VISIBILITY_TIMEOUT = cdk.Duration.seconds(90)
+# Each attempt retries for most of a minute by itself: a dead letter means minutes of failures.
+_ATTEMPTS = 5
 # The most that a FIFO queue hands to a function at once; a burst of events becomes one refresh.
 _BATCH_SIZE = 10
 
@@ -99,7 +100,6 @@ class TargetSync(Construct):
             environment={
                 "GRPC_LB_CLUSTER": cluster.cluster_arn,
                 "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
-                "GRPC_LB_QUEUE_URL": self.queue.queue_url,
             },
             memory_size=512,
             timeout=_REFRESH_TIMEOUT,
