@@ -15,7 +15,7 @@ from proxy_image import logs
 from proxy_image.machine import cgroup_cpus, raise_descriptors, read_task, usable_cpus, workers
 from proxy_image.preflight import PreflightError, check_ports, remove_run_dir, take_state_directory
 from proxy_image.settings import VARIABLES, Settings, SettingsError, from_environment, unknown_variables
-from proxy_image.supervisor import CONTROL_PLANE, Supervisor
+from proxy_image.supervisor import CONTROL_PLANE, WRONG_SETTING, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, control_plane: Sequence[str] = CONTR
     try:
         settings = from_environment(_overlay(os.environ, flags))
     except SettingsError as error:
-        return _fail(error.problems, 2)
+        return _fail(error.problems, WRONG_SETTING)
     endpoint = flags["endpoint_url"]
     if endpoint is not None:
         os.environ["AWS_ENDPOINT_URL"] = endpoint
@@ -52,29 +52,28 @@ def main(argv: Sequence[str] | None = None, control_plane: Sequence[str] = CONTR
         state = take_state_directory(settings)
         try:
             check_ports(settings)
-            _run(replace(settings, run_dir=state.run_dir), control_plane)
+            return _run(replace(settings, run_dir=state.run_dir), control_plane)
         finally:
             remove_run_dir(settings.state_dir / "run")
             state.lock.close()
     except PreflightError as error:
         return _fail(error.problems, 1)
-    return 0
 
 
-def _run(settings: Settings, control_plane: Sequence[str]) -> None:
+def _run(settings: Settings, control_plane: Sequence[str]) -> int:
     task = read_task(os.environ)
     concurrency = settings.envoy_concurrency or workers(usable_cpus(), cgroup_cpus(), task.cpus)
     descriptors = raise_descriptors()
     facts = {"node": task.node.id, "workers": concurrency, "descriptors": descriptors, "run_dir": settings.run_dir}
     log.info("starting", extra={"facts": facts})
 
-    async def run() -> None:
+    async def run() -> int:
         supervisor = Supervisor(
             settings, task.node, concurrency=concurrency, descriptors=descriptors, control_plane=control_plane
         )
-        await supervisor.run()
+        return await supervisor.run()
 
-    asyncio.run(run())
+    return asyncio.run(run())
 
 
 def _overlay(env: Mapping[str, str], flags: Mapping[str, str | None]) -> dict[str, str]:

@@ -53,8 +53,13 @@ class Admin:
         return True
 
     def listens(self) -> bool:
-        """Whether any listener has come from the control plane yet."""
-        return bool(self._ask("GET", "/listeners").strip())
+        """Whether any listener has come from the control plane yet; where there is no admin either, none has."""
+        try:
+            return bool(self._ask("GET", "/listeners").strip())
+        except AdminError as error:
+            if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+                return False
+            raise
 
     def fail_readiness(self) -> None:
         """Readiness is answered with 503; listeners of drain type MODIFY_ONLY serve on as if nothing happened."""

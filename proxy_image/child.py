@@ -35,11 +35,18 @@ def describe_exit(code: int) -> str:
 
 
 class Child:
-    """One child. `command` is asked before each start and may raise OSError, which counts as a failed start."""
+    """One child. `command` is asked before each start and may raise OSError, which counts as a failed start.
 
-    def __init__(self, name: str, command: Callable[[], Sequence[str]], env: Mapping[str, str]) -> None:
+    Where its very first run ends with `refusal`, a setting is wrong and trying again is no use: `refused` is set.
+    """
+
+    def __init__(
+        self, name: str, command: Callable[[], Sequence[str]], env: Mapping[str, str], *, refusal: int | None = None
+    ) -> None:
         self.name = name
         self.gone = asyncio.Event()
+        self.refused = asyncio.Event()
+        self._refusal = refusal
         self._command = command
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,12 +68,16 @@ class Child:
         self._stopping.set()
 
     async def keep_running(self) -> None:
-        failures = 0
+        failures = starts = 0
         while not self._stopping.is_set():
             started = time.monotonic()
             reason = await self._run()
             ran = time.monotonic() - started
+            starts += 1
             if self._stopping.is_set():
+                break
+            if starts == 1 and self._refusal is not None and reason == describe_exit(self._refusal):
+                self.refused.set()
                 break
             failures = 1 if ran >= WELL_SECONDS else failures + 1
             delay = restart_delay(failures)

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 CONTROL_PLANE = (sys.executable, "-m", "proxy_image.control_plane")
 
+# What the control plane ends with when its settings are wrong, and this program too.
+WRONG_SETTING = 2
+
 # Envoy ends at once when it is told to; the control plane closes its streams. ECS's stop timeout has to leave both.
 ENVOY_STOP_SECONDS = 2.0
 CONTROL_PLANE_STOP_SECONDS = 3.0
@@ -51,13 +54,16 @@ class Supervisor:
         self._hasten = asyncio.Event()
         self._last_signal = -math.inf
         self.envoy = Child("envoy", self._envoy_command, os.environ)
-        self.control_plane = Child("control plane", lambda: control_plane, child_environment(settings))
+        self.control_plane = Child(
+            "control plane", lambda: control_plane, child_environment(settings), refusal=WRONG_SETTING
+        )
 
     def _envoy_command(self) -> Sequence[str]:
         binary = find_envoy(self.settings.envoy_binary)
         return (str(binary), *arguments(self.settings, self._config, concurrency=self._concurrency))
 
-    async def run(self) -> None:
+    async def run(self) -> int:
+        """The exit code: 0, or WRONG_SETTING where the control plane refused its settings at the start."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         for number in _SIGNALS:
@@ -65,13 +71,20 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.control_plane.keep_running())
             tasks.create_task(self.envoy.keep_running())
-            await self._told_to_stop.wait()
+            await self._end()
             self.envoy.leave()
             await self._drain()
             await self.envoy.stop(ENVOY_STOP_SECONDS)
             # Last, so that Envoy has its targets, and their health, for as long as it serves.
             await self.control_plane.stop(CONTROL_PLANE_STOP_SECONDS)
         log.info("stopped")
+        return WRONG_SETTING if self.control_plane.refused.is_set() else 0
+
+    async def _end(self) -> None:
+        ends = [asyncio.create_task(event.wait()) for event in (self._told_to_stop, self.control_plane.refused)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
 
     async def _drain(self) -> None:
         times = DrainTimes.of(self.settings.drain_delay_seconds, self.settings.drain_seconds)

@@ -101,3 +101,20 @@ def test_the_supervisor_needs_nothing_but_the_standard_library() -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     unknown = loaded - set(sys.stdlib_module_names) - {"proxy_image", "__main__"}
     assert not unknown & {"grpc", "boto3", "botocore", "google", "envoy", "starlette", "uvicorn", "prometheus_client"}
+
+
+def test_settings_that_the_control_plane_refuses_at_the_start_end_it_all(tmp_path: Path) -> None:
+    # GIVEN a targets file that only the control plane can judge
+    (tmp_path / "targets.json").write_text("{")
+    ports = free_ports(4)
+    done = run(
+        *("--targets", str(tmp_path / "targets.json"), "--bind", "127.0.0.1", "--state-dir", str(tmp_path / "state")),
+        *("--port", str(ports[0]), "--ready-port", str(ports[1])),
+        *("--web-port", str(ports[2]), "--xds-port", str(ports[3])),
+    )
+    # THEN its sentence is there once, and the balancer is not started over and over
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if line.startswith("error")] == [
+        f"error: targets file {tmp_path}/targets.json must be JSON: "
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    ]
