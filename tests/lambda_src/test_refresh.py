@@ -210,15 +210,25 @@ def test_invariant_3_an_hour_old_event_of_a_forgotten_task_is_not_waited_for(aws
 
 def test_invariant_3_a_listing_older_than_the_one_before_is_read_again(aws: FakeAws, sync: Sync) -> None:
     # GIVEN a process that saw a task's fifth state
-    task = aws.run(1, version=5)
+    task, other = aws.run(1, version=5), aws.run(2)
     sync.minute()
     # WHEN an ECS host that is behind answers with the fourth
     aws.tasks[task] |= {"version": 4, "lastStatus": "ACTIVATING"}
     sync.time.after(0.1, lambda: aws.tasks[task].update(version=5, lastStatus="RUNNING"))
     sync.minute()
     # THEN that answer is not published
-    assert sync.serving() == {task}
+    assert sync.serving() == {task, other}
     assert len(aws.written()) == 1
+
+
+def test_invariant_3_a_burst_of_events_is_one_refresh(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN the events of a deployment, that all happened before the first one is dealt with
+    events = [aws.event(aws.run(number)) for number in range(20)]
+    # WHEN they come in batches, as SQS hands them over, THEN only the first one lists
+    for start in range(0, 20, 10):
+        sync.handle(*events[start : start + 10])
+    assert len(sync.serving()) == 20
+    assert len(aws.operations("ListTasks")) == 1
 
 
 # Invariant 4
@@ -349,6 +359,13 @@ def test_invariant_5_a_task_that_stays_sick_is_waited_for_40_s_and_then_minute_b
     sync.time.slept.clear()
     sync.minute()
     assert sync.time.slept == []
+
+
+def test_invariant_5_waiting_for_health_ends_before_the_invocation_does(aws: FakeAws, sync: Sync) -> None:
+    aws.define("rng", **CHECKED)
+    aws.run(1, startedAt=sync.time.now)
+    sync.handler({}, Context(sync.time, ends=sync.time.now + 20))
+    assert 7 <= sum(sync.time.slept) <= 10
 
 
 def test_invariant_5_waiting_for_health_keeps_the_rate_of_calls_low(aws: FakeAws, sync: Sync) -> None:
