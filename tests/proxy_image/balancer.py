@@ -24,6 +24,9 @@ UNARY = "/test.Test/Unary"
 STREAM = "/test.Test/Stream"
 TICK_SECONDS = 0.1
 
+STATIC = "tests.proxy_image.run_balancer"
+REAL = "proxy_image"
+
 
 async def until(condition: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
     """Waits for a condition with a deadline and returns its (true) value."""
@@ -51,7 +54,7 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Balancer:
-    """One `python -m proxy_image` (with the tests' control plane): its log, its children, its exit code."""
+    """One `python -m proxy_image`, with the tests' control plane or the real one: its log, children and exit code."""
 
     state_dir: Path
     process: "subprocess.Popen[bytes]"
@@ -101,10 +104,10 @@ class Balancer:
 
 @asynccontextmanager
 async def running_balancer(
-    state_dir: Path, target: str, env: dict[str, str] | None = None, **settings: str
+    state_dir: Path, target: str, env: dict[str, str] | None = None, module: str = STATIC, **settings: str
 ) -> AsyncIterator[Balancer]:
     """A started balancer; what is left of it at the end is killed."""
-    balancer = start_balancer(state_dir, {"TARGET": target, **settings, **(env or {})})
+    balancer = start_balancer(state_dir, module, target, {**settings, **(env or {})})
     try:
         yield balancer
     finally:
@@ -113,12 +116,15 @@ async def running_balancer(
         balancer.process.wait()
 
 
-def start_balancer(state_dir: Path, env: dict[str, str]) -> Balancer:
+def start_balancer(state_dir: Path, module: str, target: str, env: dict[str, str]) -> Balancer:
     ports = dict(zip(("port", "ready", "web", "xds"), free_ports(4), strict=True))
     state_dir.mkdir(parents=True, exist_ok=True)
     log = state_dir / "log.jsonl"
+    targets_file = state_dir / "targets.json"
+    targets_file.write_text(json.dumps({"services": [{"name": "test", "targets": [target]}]}))
     variables = {
-        "GRPC_LB_TARGETS_FILE": "unused-by-the-static-control-plane.json",
+        "TARGET": target,  # for the static control plane
+        "GRPC_LB_TARGETS_FILE": str(targets_file),  # for the real one
         "BIND_ADDRESS": "127.0.0.1",
         "GRPC_LB_PORT": str(ports["port"]),
         "GRPC_LB_READY_PORT": str(ports["ready"]),
@@ -132,7 +138,7 @@ def start_balancer(state_dir: Path, env: dict[str, str]) -> Balancer:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            (sys.executable, "-m", "tests.proxy_image.run_balancer"),
+            (sys.executable, "-m", module),
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -7,9 +7,20 @@ import time
 from pathlib import Path
 
 import grpc
+import pytest
 
 from proxy_image.drain import DrainTimes
-from tests.proxy_image.balancer import Balancer, call, channel, count_ticks, running_balancer, running_server, until
+from tests.proxy_image.balancer import (
+    REAL,
+    STATIC,
+    Balancer,
+    call,
+    channel,
+    count_ticks,
+    running_balancer,
+    running_server,
+    until,
+)
 
 
 class Load:
@@ -36,11 +47,12 @@ class Load:
         await asyncio.gather(*self._clients)
 
 
-async def test_no_call_fails_while_a_balancer_drains_under_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", [STATIC, REAL])
+async def test_no_call_fails_while_a_balancer_drains_under_load(tmp_path: Path, module: str) -> None:
     # GIVEN busy clients and slow ones, that come back to the balancer for as long as it listens, and one that is idle
     async with (
         running_server() as target,
-        running_balancer(tmp_path, target, GRPC_LB_DRAIN_SECONDS="20") as balancer,
+        running_balancer(tmp_path, target, module=module, GRPC_LB_DRAIN_SECONDS="20") as balancer,
         channel(balancer.address, target) as idle,
     ):
         await balancer.ready()
@@ -76,10 +88,11 @@ async def test_no_call_fails_while_a_balancer_drains_under_load(tmp_path: Path) 
         assert load.calls > 200
 
 
-async def test_an_idle_client_is_sent_away_before_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", [STATIC, REAL])
+async def test_an_idle_client_is_sent_away_before_the_end(tmp_path: Path, module: str) -> None:
     async with (
         running_server() as target,
-        running_balancer(tmp_path, target, GRPC_LB_DRAIN_SECONDS="20") as balancer,
+        running_balancer(tmp_path, target, module=module, GRPC_LB_DRAIN_SECONDS="20") as balancer,
         channel(balancer.address) as idle,
     ):
         await balancer.ready()
