@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -101,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--app", type=Path, default=ROOT, metavar="FOLDER", help="where cdk.json is (default: this checkout)"
     )
-    parser.add_argument("--name", default="local", help="of the run: build/NAME/ and build/NAME.json (default: local)")
+    parser.add_argument(
+        "--name", type=_name, default="local", help="of the run: build/NAME/ and build/NAME.json (default: local)"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("up", help="start it and stay until Ctrl-C")
@@ -143,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("arguments", nargs=argparse.REMAINDER)
     command.set_defaults(run=_demo)
     return parser
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", text):
+        raise argparse.ArgumentTypeError(f"must be 1..40 of a-z, 0-9 and -, got {text}")
+    return text
 
 
 def _context(text: str) -> tuple[str, str]:

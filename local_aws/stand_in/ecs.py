@@ -38,6 +38,7 @@ class Stores(Protocol):
 class TargetGroups(Protocol):
     def register(self, service: Record, tasks: Iterable[Record]) -> None: ...
     def takes_in(self, service: Record, address: str) -> bool: ...
+    def patience_seconds(self, service: Record) -> float: ...
     def deregistration_seconds(self, service: Record) -> float: ...
 
 
@@ -215,6 +216,7 @@ class Ecs:
         primary = next((d for d in service["deployments"] if d["status"] == "PRIMARY"), None)
         if service["status"] != "ACTIVE" or primary is None:
             return
+        self._stop_unhealthy_targets(key, service)
         tasks = [task for task in self._tasks_of(service) if records.is_wanted(task)]
         next_step = self._plan(service, primary, tasks)
         if next_step.completed and primary["rolloutState"] != "COMPLETED":
@@ -224,6 +226,22 @@ class Ecs:
             self.stop_task(by_arn[arn], _stop_reason(by_arn[arn], primary), "ServiceSchedulerInitiated")
         self._start_missing(key, service, primary, next_step.start)
         self._stores.refresh_counts(key.partition("/")[0], f"service:{service['serviceName']}")
+
+    def _stop_unhealthy_targets(self, key: str, service: Record) -> None:
+        """A task that its load balancers took in once and then found unhealthy for as long as AWS would wait."""
+        now = time.monotonic()
+        for task in self._tasks_of(service) if service.get("loadBalancers") else ():
+            if not records.is_wanted(task):
+                continue
+            if self._targets.takes_in(service, task["_address"]):
+                task["_taken_in"], task["_unhealthy_since"] = True, None
+            elif task.get("_taken_in"):
+                since = task["_unhealthy_since"] = task["_unhealthy_since"] or now
+                patience = self._targets.patience_seconds(service)
+                if now - since >= patience:
+                    self.stop_task(task, "Task failed ELB health checks", "ServiceSchedulerInitiated")
+                else:
+                    asyncio.get_running_loop().call_later(since + patience - now + 0.01, self.reconcile, key)
 
     def _plan(self, service: Record, primary: Record, tasks: Iterable[Record]) -> Plan:
         configuration = service.get("deploymentConfiguration") or {}

@@ -75,7 +75,8 @@ def _cluster(group: TargetGroup, folder: str) -> dict[str, Any]:
         "lb_policy": "RANDOM",
         "connect_timeout": _seconds(CONNECT_TIMEOUT_SECONDS),
         # No target that is draining or has failed its check gets a new connection, whatever the others do.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # By default a change of health may wait a second for others to come with it.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}, "update_merge_window": "0s"},
         "ignore_health_on_host_removal": True,
         # Far above what one machine does: an NLB has no such limit.
         "circuit_breakers": {

@@ -62,6 +62,12 @@ class ServiceTargets:
             if self._health.has_listener(balancer["targetGroupArn"])
         )
 
+    def patience_seconds(self, service: Record) -> float:
+        """How long a target must fail its check until AWS takes it for unhealthy: its interval times its threshold."""
+        groups = [self._elbv2.target_group(balancer["targetGroupArn"]) for balancer in service["loadBalancers"]]
+        checks = ((g["HealthCheckIntervalSeconds"], g["UnhealthyThresholdCount"]) for g in groups if g is not None)
+        return max((float(interval) * int(threshold) for interval, threshold in checks), default=0.0)
+
     def deregistration_seconds(self, service: Record) -> float:
         delays = (self._elbv2.attributes(balancer["targetGroupArn"]) for balancer in service["loadBalancers"])
         return max(float(delay.get("deregistration_delay.timeout_seconds", 300)) for delay in delays)

@@ -1,0 +1,33 @@
+"""One small stack for all tests of this folder that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_aws.layout import Layout
+from local_aws.stack import LocalStack
+
+SMALL_APP = Path(__file__).with_name("small_app")
+
+
+def small_layout(name: str) -> Layout:
+    return Layout(app_folder=SMALL_APP, name=f"test-{name}-{os.getpid()}")
+
+
+def remove(layout: Layout) -> None:
+    shutil.rmtree(layout.run, ignore_errors=True)
+    layout.lock.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    layout = small_layout("small")
+    log = tmp_path_factory.mktemp("small") / "up.log"
+    with LocalStack.up(layout, context={"small": "true"}, log=log) as up:
+        yield up
+    remove(layout)

@@ -1,0 +1,14 @@
+"""Writes what the cluster's tasks are, as ECS tells it, to a parameter."""
+
+import json
+import os
+
+import boto3
+
+
+def handler(event, _context):
+    ecs, ssm = boto3.client("ecs"), boto3.client("ssm")
+    arns = ecs.list_tasks(cluster=os.environ["CLUSTER"])["taskArns"]
+    tasks = ecs.describe_tasks(cluster=os.environ["CLUSTER"], tasks=arns)["tasks"] if arns else []
+    value = {task["taskArn"]: [task["version"], task["lastStatus"]] for task in tasks}
+    ssm.put_parameter(Name=os.environ["PARAMETER"], Value=json.dumps(value), Type="String", Overwrite=True)

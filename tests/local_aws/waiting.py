@@ -1,0 +1,20 @@
+"""Waiting for a condition, never for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(what: str, found: Callable[[], T], *, within: float = 15) -> T:
+    """The first truthy thing that FOUND finds."""
+    deadline = time.monotonic() + within
+    while True:
+        if it := found():
+            return it
+        if time.monotonic() > deadline:
+            raise AssertionError(f"within {within} s it must be so that {what}")
+        time.sleep(0.02)
