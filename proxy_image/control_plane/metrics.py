@@ -12,7 +12,7 @@ from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.types import Audience, ResourceType
 
 # A time beside each counter is one more series that nobody asked for.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has not typed it
 
 
 class Metrics:

@@ -13,6 +13,7 @@ from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.type.matcher.v3 import string_pb2
 
+from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
 from proxy_image.control_plane.xds.clusters import ads_config_source
 from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
@@ -36,8 +37,8 @@ class ConnectionTimes:
     # finish), which the load balancer may give to another balancer: so load spreads after a scale-out.
     renew_seconds: float = 600.0
     renew_jitter_percent: float = 50.0
-    # Time between the two GOAWAYs, in which calls that are on their way still come in. Envoy's default.
-    drain_seconds: float = 5.0
+    # Time between the two GOAWAYs, in which calls that are on their way still come in.
+    drain_seconds: float = CONNECTION_DRAIN_SECONDS
 
 
 # HTTP/2 lets a server bound a connection's streams; a gRPC client that meets the bound queues calls without a word.
@@ -83,7 +84,7 @@ def _listener(name: str, address: str, port: int, manager: Any) -> Any:
 
 def _calls_manager(times: ConnectionTimes) -> Any:
     return Hcm(
-        stat_prefix=CALLS,
+        stat_prefix=CALLS_STAT_PREFIX,
         codec_type=Hcm.HTTP2,
         rds=http_connection_manager_pb2.Rds(config_source=ads_config_source(), route_config_name=CALLS),
         http_filters=[_router()],

@@ -14,6 +14,9 @@ from proxy_image.control_plane.xds.types import BY_URL, ResourceType
 
 WILDCARD = "*"
 
+_LED_TO = (ResourceType.CLUSTER, ResourceType.ENDPOINTS)
+_LEADING = (ResourceType.LISTENER, ResourceType.ROUTES)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -52,6 +55,7 @@ class _Subscription:
     sent: dict[str, Resource] = field(default_factory=dict)
     nonce: str = ""
     answered: bool = False
+    accepted: bool = False
     owed: bool = False
     """An answer is due even where nothing changed."""
 
@@ -77,7 +81,7 @@ class Subscriptions:
         meaning = Meaning.SUBSCRIPTION
         if is_answer and not subscription.answered:
             meaning = Meaning.ACK if request.error is None else Meaning.NACK
-            subscription.answered = True
+            subscription.answered, subscription.accepted = True, request.error is None
         if not _subscribe(subscription, resource_type, request.names) and meaning is Meaning.SUBSCRIPTION:
             # Nothing new, and nothing to answer: the client dropped these and asks again within one request (Envoy
             # when a cluster is replaced; go-control-plane#431, consul#10339). It waits for them, although they did
@@ -86,34 +90,42 @@ class Subscriptions:
         return meaning
 
     def due(self, resources: Resources) -> list[Response]:
-        """The responses that bring the client to these resources, in the order in which no step breaks a call."""
+        """The responses that bring the client a step towards these resources.
+
+        Make before break: listeners and routes wait until the client has answered clusters and endpoints, so that what
+        they lead to is there. Envoy answers clusters once all of them are warm, for which it needs the endpoints: those
+        do not wait (ClusterManagerImpl::updateClusterCounts in Envoy's source). Ask again after each request.
+        """
         responses: list[Response] = []
-        leaving = self._leaving_clusters(resources)
         for resource_type in ResourceType:
             subscription = self._by_type.get(resource_type)
-            if subscription is None:
+            if subscription is None or (resource_type in _LEADING and self._awaits_answers(_LED_TO)):
                 continue
             wanted = _wanted(subscription, resources.by_type[resource_type])
-            if resource_type is ResourceType.CLUSTER:
-                # The routes that the client has still name the clusters that leave: those go after the new routes.
-                wanted = {**leaving, **wanted}
+            if resource_type is ResourceType.CLUSTER and not self._routes_are_settled(resources):
+                # The routes that the client has may still name clusters that are gone: those leave after the routes.
+                gone = subscription.sent.keys() - resources.by_type[resource_type].keys()
+                wanted = {**wanted, **{name: subscription.sent[name] for name in sorted(gone)}}
             responses += self._response(resource_type, subscription, wanted, resources)
-        if leaving:
-            subscription = self._by_type[ResourceType.CLUSTER]
-            wanted = _wanted(subscription, resources.by_type[ResourceType.CLUSTER])
-            responses += self._response(ResourceType.CLUSTER, subscription, wanted, resources)
         return responses
 
     def names(self, resource_type: ResourceType) -> frozenset[str]:
         subscription = self._by_type.get(resource_type)
         return frozenset() if subscription is None else subscription.names
 
-    def _leaving_clusters(self, resources: Resources) -> dict[str, Resource]:
-        subscription = self._by_type.get(ResourceType.CLUSTER)
-        if subscription is None:
-            return {}
-        there = resources.by_type[ResourceType.CLUSTER]
-        return {name: resource for name, resource in subscription.sent.items() if name not in there}
+    def _awaits_answers(self, types: Iterable[ResourceType]) -> bool:
+        asked = (self._by_type[each] for each in types if each in self._by_type)
+        return any(subscription.nonce and not subscription.answered for subscription in asked)
+
+    def _routes_are_settled(self, resources: Resources) -> bool:
+        """Whether the client uses the listeners and routes of these resources, as far as it asked for any."""
+        for resource_type in _LEADING:
+            subscription = self._by_type.get(resource_type)
+            if subscription is not None:
+                wanted = _wanted(subscription, resources.by_type[resource_type])
+                if not subscription.accepted or wanted != subscription.sent:
+                    return False
+        return True
 
     def _response(
         self,
@@ -139,7 +151,7 @@ class Subscriptions:
             version = resources.version(resource_type)
         self._responses += 1
         subscription.nonce = str(self._responses)
-        subscription.answered = False
+        subscription.answered = subscription.accepted = False
         subscription.owed = False
         self._forget_what_warms(resource_type, changed)
         return [Response(resource_type, version, subscription.nonce, tuple(content.values()))]

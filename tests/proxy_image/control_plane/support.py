@@ -1,0 +1,337 @@
+"""Real parts for the control plane's tests: gRPC servers, an Envoy, an ADS client; and documents in few words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+from envoy.config.core.v3 import base_pb2
+from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+from google.rpc import status_pb2  # type: ignore[import-untyped]  # no stubs for this one
+
+from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
+from proxy_image.bootstrap import Node, bootstrap, to_json
+from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports
+from proxy_image.control_plane.xds.resources import DEFAULT_TIMES, snapshot
+from proxy_image.control_plane.xds.types import ResourceType
+from proxy_image.envoy_binary import find_envoy
+from proxy_image.settings import Settings, from_environment
+from tests.proxy_image.balancer import free_ports
+
+GRPC_SERVICE = "test.Test"
+WHO = f"/{GRPC_SERVICE}/Who"
+STREAM = f"/{GRPC_SERVICE}/Stream"
+STAY = f"/{GRPC_SERVICE}/Stay"
+
+
+async def eventually(read: Callable[[], Any], what: str = "", seconds: float = 10.0) -> Any:
+    """The first true value of `read`, which may fail in between."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            value = read()
+            value = await value if isinstance(value, Awaitable) else value
+        except (AssertionError, httpx.TransportError, grpc.RpcError):
+            if time.monotonic() > deadline:
+                raise
+            value = None
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+@dataclass
+class Backend:
+    """A gRPC server that says who it is, counts what it sees, and does to a call what the test wants."""
+
+    name: str
+    port: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    time_left: list[float | None] = field(default_factory=list)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    abort: grpc.StatusCode | None = None
+    server: Any = None
+
+    @property
+    def target(self) -> Target:
+        return target(self.port)
+
+    async def _who(self, _request: bytes, context: Any) -> bytes:
+        self.seen["who"] += 1
+        self.metadata.append(dict(context.invocation_metadata()))
+        self.time_left.append(context.time_remaining())
+        if self.abort is not None:
+            await context.abort(self.abort, "as the test wants")
+        return self.name.encode()
+
+    async def _stream(self, _request: bytes, context: Any) -> None:
+        """One message, then silence until it is released, then another."""
+        self.seen["stream"] += 1
+        await context.write(self.name.encode())
+        await self.release.wait()
+        await context.write(b"end")
+
+    async def _stay(self, _request: bytes, context: Any) -> bytes:
+        self.seen["stay"] += 1
+        await self.release.wait()
+        return self.name.encode()
+
+    async def start(self, port: int = 0) -> None:
+        self.server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        methods: dict[str, Any] = {
+            "Who": grpc.unary_unary_rpc_method_handler(self._who),
+            "Stream": grpc.unary_stream_rpc_method_handler(self._stream),
+            "Stay": grpc.unary_unary_rpc_method_handler(self._stay),
+        }
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(GRPC_SERVICE, methods),))
+        self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
+        await self.server.start()
+
+    async def stop(self, grace: float | None = 0) -> None:
+        self.release.set()
+        await self.server.stop(grace)
+
+
+@asynccontextmanager
+async def backends(*names: str) -> AsyncIterator[list[Backend]]:
+    servers = [Backend(name) for name in names]
+    for server in servers:
+        await server.start()
+    try:
+        yield servers
+    finally:
+        for server in servers:
+            await server.stop()
+
+
+def target(port: int, *, zone: str = "", draining: bool = False, group: str = "rng", ip: str = "127.0.0.1") -> Target:
+    state = TargetState.DRAINING if draining else TargetState.SERVING
+    return Target(ip, port, zone, state, group, f"task-{port}")
+
+
+def service(name: str, *targets: Target, routes: Sequence[Route] = (Route(),)) -> Service:
+    groups = tuple(Group(group) for group in sorted({target.group for target in targets} or {"rng"}))
+    return Service(name, tuple(routes), groups, targets)
+
+
+def rng(*targets: Target) -> Document:
+    return Document((service("rng", *targets),))
+
+
+def settings_for(state_dir: Path, **more: str) -> Settings:
+    calls, ready, web, xds = free_ports(4)
+    settings = from_environment(
+        {
+            "GRPC_LB_PARAMETER_PREFIX": "/grpc-lb/test",
+            "GRPC_LB_STATE_DIR": str(state_dir),
+            "BIND_ADDRESS": "127.0.0.1",
+            "GRPC_LB_PORT": str(calls),
+            "GRPC_LB_READY_PORT": str(ready),
+            "GRPC_LB_WEB_PORT": str(web),
+            "GRPC_LB_XDS_PORT": str(xds),
+            **more,
+        }
+    )
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+@dataclass
+class Envoy:
+    settings: Settings
+    log: Path
+    process: asyncio.subprocess.Process
+
+    async def admin(self, path: str, method: str = "GET") -> httpx.Response:
+        transport = httpx.AsyncHTTPTransport(uds=str(self.settings.admin_socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://envoy") as client:
+            return await client.request(method, path)
+
+    async def stat(self, name: str) -> int:
+        answer = await self.admin(f"/stats?format=json&filter=^{name}$")
+        stats = [stat for stat in answer.json()["stats"] if "name" in stat]
+        return int(stats[0]["value"]) if stats else 0
+
+    async def endpoints(self, cluster: str = "rng") -> dict[int, str]:
+        """Port → health status, as Envoy has it."""
+        clusters = (await self.admin("/clusters?format=json")).json()["cluster_statuses"]
+        hosts = [host for status in clusters if status["name"] == cluster for host in status.get("host_statuses", [])]
+        return {
+            host["address"]["socket_address"]["port_value"]: host["health_status"].get("eds_health_status", "HEALTHY")
+            for host in hosts
+        }
+
+    async def has(self, *ports: int, cluster: str = "rng") -> None:
+        """Wait until Envoy has exactly these targets."""
+
+        async def there() -> bool:
+            return set(await self.endpoints(cluster)) == set(ports)
+
+        await eventually(there, f"targets {ports}, log:\n{self.log.read_text()}")
+
+    async def readiness(self) -> int:
+        if self.process.returncode is not None:
+            raise RuntimeError(f"envoy ended with {self.process.returncode}, log:\n{self.log.read_text()}")
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"http://127.0.0.1:{self.settings.ready_port}/ready")).status_code
+
+    async def ready(self) -> None:
+        async def is_ready() -> bool:
+            return await self.readiness() == 200
+
+        await eventually(is_ready, f"readiness, log:\n{self.log.read_text()}")
+
+    def channel(self, **options: Any) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(
+            f"127.0.0.1:{self.settings.port}",
+            # A connection of its own, no retries of the client's own: what fails is seen.
+            options=[("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0), *options.items()],
+        )
+
+
+# Envoy dies with the tests, however they end. Not by preexec_fn: a fork under gRPC's threads may abort the child.
+_EXEC = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"  # PR_SET_PDEATHSIG
+
+
+@asynccontextmanager
+async def running_envoy(settings: Settings, *, concurrency: int = 1) -> AsyncIterator[Envoy]:
+    config = settings.state_dir / "envoy.json"
+    config.write_text(to_json(bootstrap(settings, Node("test", "test", ""), descriptors=10_000)))
+    log = settings.state_dir / "envoy.log"
+    arguments = ["-c", str(config), "--concurrency", str(concurrency), "--disable-hot-restart", "-l", "info"]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-ISc", _EXEC, str(find_envoy(None)), *arguments, stdout=output, stderr=output
+        )
+    try:
+        yield Envoy(settings, log, process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@dataclass
+class ControlPlane:
+    """Cache and ADS server without a source: the test says which document is served."""
+
+    settings: Settings
+    cache: SnapshotCache
+    metrics: Metrics
+    server: AdsServer
+    times: ConnectionTimes = DEFAULT_TIMES
+
+    @property
+    def ports(self) -> Ports:
+        return Ports(self.settings.bind_address, self.settings.port, self.settings.ready_port)
+
+    async def serve(self, document: Document) -> None:
+        await self.cache.publish(snapshot(document, self.ports, self.times))
+
+
+@asynccontextmanager
+async def control_plane(settings: Settings, times: ConnectionTimes = DEFAULT_TIMES) -> AsyncIterator[ControlPlane]:
+    cache, metrics = SnapshotCache(), Metrics()
+    async with AdsServer(AdsService(cache, metrics), settings.ads_socket) as server:
+        yield ControlPlane(settings, cache, metrics, server, times)
+
+
+@asynccontextmanager
+async def balancer(
+    tmp_path: Path, document: Document, times: ConnectionTimes = DEFAULT_TIMES
+) -> AsyncIterator[tuple[ControlPlane, Envoy]]:
+    """An Envoy that serves a document."""
+    settings = settings_for(tmp_path)
+    async with control_plane(settings, times) as plane, running_envoy(settings) as envoy:
+        await plane.serve(document)
+        await envoy.ready()
+        yield plane, envoy
+
+
+async def who(channel: grpc.aio.Channel, calls: int = 1, method: str = WHO, **options: Any) -> Counter[str]:
+    """Calls one after the other; how often which server answered."""
+    answers: Counter[str] = Counter()
+    call: Any = channel.unary_unary(method)
+    for _ in range(calls):
+        answers[(await call(b"", **{"timeout": 5, **options})).decode()] += 1
+    return answers
+
+
+class AdsClient:
+    """A raw ADS client: it sends just what the test says."""
+
+    def __init__(self, channel: grpc.aio.Channel, user_agent: str) -> None:
+        stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
+        self._call = stub.StreamAggregatedResources()
+        self._node: Any = base_pb2.Node(id="raw", user_agent_name=user_agent)
+
+    async def ask(
+        self, kind: ResourceType | str, *names: str, nonce: str = "", version: str = "", error: str | None = None
+    ) -> None:
+        detail = None if error is None else status_pb2.Status(code=3, message=error)
+        await self._call.write(
+            discovery_pb2.DiscoveryRequest(
+                node=self._node,
+                type_url=kind.url if isinstance(kind, ResourceType) else kind,
+                resource_names=names,
+                response_nonce=nonce,
+                version_info=version,
+                error_detail=detail,
+            )
+        )
+        self._node = None
+
+    async def ack(self, response: Any, *names: str) -> None:
+        await self.ask(response.type_url, *names, nonce=response.nonce, version=response.version_info)
+
+    async def answer(self, kind: ResourceType | None = None) -> Any:
+        response = await asyncio.wait_for(self._call.read(), 5)
+        assert kind is None or response.type_url == kind.url, response.type_url
+        return response
+
+    async def is_silent(self, kind: ResourceType = ResourceType.ROUTES) -> bool:
+        """Whether nothing is on its way: an answer that must come, to a question asked now, is the next to come.
+
+        Asks for all of a type that the test does not use otherwise.
+        """
+        await self.ask(kind, "calls")
+        response = await self.answer()
+        return bool(response.type_url == kind.url)
+
+    def close(self) -> None:
+        self._call.cancel()
+
+
+@asynccontextmanager
+async def ads_client(settings: Settings, user_agent: str = "envoy") -> AsyncIterator[AdsClient]:
+    async with grpc.aio.insecure_channel(
+        f"unix:{settings.ads_socket}", options=[("grpc.use_local_subchannel_pool", 1)]
+    ) as channel:
+        client = AdsClient(channel, user_agent)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def logged(caplog: Any, event: str) -> list[dict[str, Any]]:
+    return [getattr(record, "facts", {}) for record in caplog.records if record.getMessage() == event]
+
+
+def as_json(text: str) -> Any:
+    return json.loads(text)
