@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 
@@ -14,16 +13,12 @@ from lambda_src import log
 from lambda_src.ecs_listing import EcsCluster
 from lambda_src.events import read_batch
 from lambda_src.publish import ParameterStore
-from lambda_src.redelivery import SqsClient, hand_over_again_soon
 from lambda_src.refresh import Refresher
 from lambda_src.settings import Settings
 
-# Throttles are met with botocore's own back-off. PutParameter allows about three a second, and one invocation at a time
-# writes, so attempts are many; a hanging connection is given up soon.
-PATIENT = Config(
-    retries={"mode": "standard", "total_max_attempts": 10}, connect_timeout=2, read_timeout=5, tcp_keepalive=True
-)
-BRIEF = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=2)
+# Throttles are met with botocore's own back-off, of at most 1 + 2 + 4 s; what lasts longer is for the refresh, which
+# starts anew with a fresh listing. A connection that hangs is given up after 3 s.
+PATIENCE = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=3)
 
 
 class Context(Protocol):
@@ -37,10 +32,9 @@ class Handler:
     all of its records, and none of them is dealt with before the others.
     """
 
-    def __init__(self, settings: Settings, refresher: Refresher, make_sqs: Callable[[], SqsClient]) -> None:
+    def __init__(self, settings: Settings, refresher: Refresher) -> None:
         self._settings = settings
         self._refresher = refresher
-        self._make_sqs = make_sqs
 
     def __call__(self, event: Any, context: Context) -> None:
         batch = read_batch(event, self._settings.cluster)
@@ -50,8 +44,6 @@ class Handler:
             self._refresher.refresh(batch, lambda: context.get_remaining_time_in_millis() / 1000)
         except Exception as error:
             log.error("refresh failed", error=type(error).__name__, problem=str(error), events=batch.count)
-            if self._settings.queue_url is not None:
-                hand_over_again_soon(self._make_sqs(), self._settings.queue_url, event)
             raise
 
 
@@ -63,10 +55,9 @@ def warm() -> Handler:
     return Handler(
         settings,
         Refresher(
-            EcsCluster(boto3.client("ecs", config=PATIENT), settings.cluster),
-            ParameterStore(boto3.client("ssm", config=PATIENT), settings.prefix),
+            EcsCluster(boto3.client("ecs", config=PATIENCE), settings.cluster),
+            ParameterStore(boto3.client("ssm", config=PATIENCE), settings.prefix),
         ),
-        lambda: boto3.client("sqs", config=BRIEF),
     )
 
 

@@ -57,6 +57,8 @@ class ParameterStore:
         self._index_name = index_parameter(prefix)
         self._last: tuple[str, Stored] | None = None
         self._shards: Mapping[str, str] = {}
+        self._written: set[str] = set()
+        self._written_beside: str | None = None
 
     def read(self, *, anew: bool = False) -> Stored:
         """What is there. With `anew` every shard is read again, so that one which got lost is noticed.
@@ -64,6 +66,10 @@ class ParameterStore:
         Raises `UnknownFormat` for a document of another major version, which must not be overwritten by this one.
         """
         text = self._index_text()
+        if text != self._written_beside:
+            # Another writer may have deleted what no index names.
+            self._written.clear()
+            self._written_beside = text
         if text is None:
             return Stored()
         if self._last is not None and self._last[0] == text and not anew:
@@ -82,8 +88,12 @@ class ParameterStore:
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
         for name in new:
-            self._put(shard_parameter(self._prefix, name), packed.shards[name])
+            # Not again what an attempt wrote that failed later: PutParameter allows but about three a second.
+            if name not in self._written:
+                self._put(shard_parameter(self._prefix, name), packed.shards[name])
+                self._written.add(name)
         self._put(self._index_name, packed.index)
+        self._written.clear()
         published = Stored(document, generation_of(document), tuple(packed.shards))
         self._last, self._shards = (packed.index, published), packed.shards
         if packed.shards:

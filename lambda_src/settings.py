@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 CLUSTER = "GRPC_LB_CLUSTER"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
-QUEUE_URL = "GRPC_LB_QUEUE_URL"
 
 _CLUSTER_ARN = re.compile(r"arn:[^:]+:ecs:[^:]+:[^:]+:cluster/[A-Za-z0-9_-]{1,255}")
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
@@ -17,15 +16,10 @@ _PARAMETER_PREFIX = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`cluster` is the cluster's ARN; `prefix` the SSM path that the document lives under, without a trailing slash.
-
-    `queue_url` is the queue whose records the Lambda gets; None where they come from elsewhere, and then records of a
-    failed refresh come again after the queue's own visibility timeout.
-    """
+    """`cluster` is the cluster's ARN; `prefix` the SSM path that the document lives under, without a trailing slash."""
 
     cluster: str
     prefix: str
-    queue_url: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -33,7 +27,6 @@ class Settings:
         return cls(
             cluster=_required(environment, CLUSTER, _CLUSTER_ARN, "the ARN of an ECS cluster"),
             prefix=_required(environment, PARAMETER_PREFIX, _PARAMETER_PREFIX, "an SSM path such as /grpc-lb/rng/main"),
-            queue_url=environment.get(QUEUE_URL) or None,
         )
 
 

@@ -17,8 +17,6 @@ from lambda_src.refresh import Refresher
 from lambda_src.settings import Settings
 from tests.lambda_src.fake_aws import CLUSTER, NOW, PREFIX, FakeAws, Json, Time
 
-QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/events.fifo"
-
 
 @dataclass
 class Context:
@@ -44,13 +42,12 @@ class Sync:
     def restart(self) -> None:
         """A new process, which knows nothing of what the one before knew."""
         self.handler = Handler(
-            Settings(CLUSTER, PREFIX, QUEUE_URL),
+            Settings(CLUSTER, PREFIX),
             Refresher(
                 EcsCluster(self.aws.client("ecs"), CLUSTER),
                 ParameterStore(self.aws.client("ssm"), PREFIX),
                 self.time.clock(),
             ),
-            lambda: self.aws.client("sqs"),
         )
 
     def handle(self, *events: Any) -> None:
@@ -59,7 +56,6 @@ class Sync:
                 "messageId": str(number),
                 "receiptHandle": f"receipt-{number}",
                 "body": event if isinstance(event, str) else json.dumps(event),
-                "attributes": {"ApproximateReceiveCount": "1"},
             }
             for number, event in enumerate(events)
         ]

@@ -13,7 +13,7 @@ import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
-from lambda_src.handler import PATIENT
+from lambda_src.handler import PATIENCE
 from lambda_src.refresh import Clock
 
 REGION = "eu-west-1"
@@ -59,13 +59,12 @@ class FakeAws:
     definitions: dict[str, Json] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, Json]] = field(default_factory=list)
-    visibility: list[Json] = field(default_factory=list)
     spoil: Callable[[str, Json], Answer | None] = lambda operation, parameters: None
     listed: Callable[[str], bool] = lambda task: True
     """Whether ListTasks shows a task that is to run."""
 
     def client(self, service: str) -> Any:
-        client: Any = SESSION.client(service, config=PATIENT)  # type: ignore[call-overload]  # it wants a literal
+        client: Any = SESSION.client(service, config=PATIENCE)  # type: ignore[call-overload]  # it wants a literal
         client.meta.events.register("before-send", self._answer)
         return client
 
@@ -186,10 +185,6 @@ class FakeAws:
         for name in parameters["Names"]:
             del self.parameters[name]
         return 200, {"DeletedParameters": parameters["Names"]}
-
-    def _ChangeMessageVisibilityBatch(self, parameters: Json) -> Answer:  # noqa: N802
-        self.visibility += parameters["Entries"]
-        return 200, {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
 
     def _parameter(self, name: str) -> Json:
         return {"Name": name, "Type": "String", "Value": self.parameters[name]}

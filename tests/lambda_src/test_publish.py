@@ -80,8 +80,28 @@ def test_a_writer_that_fails_midway_leaves_the_generation_before(aws: FakeAws, s
     )
     with pytest.raises(ClientError):
         publish(store, fleet(500, 500))
-    # THEN readers still read the one before, and the next attempt ends well
+    # THEN readers still read the one before
     assert read(aws) == fleet(0, 500)
+    # AND the next attempt ends well, and writes each shard once
+    aws.spoil = lambda operation, parameters: None
+    publish(store, fleet(500, 500))
+    assert read(aws) == fleet(500, 500)
+    assert len(aws.written()) == len(set(aws.written())) + 1
+
+
+def test_what_a_failed_attempt_wrote_is_not_relied_on_when_another_writer_came_between(
+    aws: FakeAws, store: ParameterStore
+) -> None:
+    publish(store, fleet(0, 500))
+    aws.spoil = lambda operation, parameters: (
+        failure("AccessDeniedException") if operation == "PutParameter" and parameters["Name"] == INDEX else None
+    )
+    with pytest.raises(ClientError):
+        publish(store, fleet(500, 500))
+    # GIVEN another process, which deletes the shards that no index names
+    aws.spoil = lambda operation, parameters: None
+    publish(ParameterStore(aws.client("ssm"), PREFIX), fleet(1000, 500))
+    # WHEN the first one tries again, THEN readers find all of it
     publish(store, fleet(500, 500))
     assert read(aws) == fleet(500, 500)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ClientError
 
-from grpc_lb_contract import index_parameter
+from grpc_lb_contract import UnknownFormat, index_parameter
 from lambda_src.ecs_listing import ListingFailed
 from lambda_src.refresh import EmptyNotConfirmed, EventsAheadOfListing
 from tests.lambda_src.conftest import Context, Lines, Sync
@@ -74,9 +74,9 @@ def test_invariant_1_a_failed_page_publishes_nothing(operation: str, aws: FakeAw
     aws.spoil = fail_one_page
     with pytest.raises(ClientError, match=operation):
         sync.minute()
-    # THEN the last good document stays, and the records come again soon
+    # THEN the last good document stays, however often the invocation tries
     assert aws.parameters == before
-    assert [entry["VisibilityTimeout"] for entry in aws.visibility] == [1]
+    assert 45 < sum(sync.time.slept) <= 55
     # AND once ECS answers, all is published
     aws.spoil = lambda asked, parameters: None
     sync.minute()
@@ -184,12 +184,14 @@ def test_invariant_3_a_listing_that_stays_behind_is_published_and_its_events_com
     aws: FakeAws, sync: Sync
 ) -> None:
     task, other = aws.run(1, lastStatus="PENDING", version=2), aws.run(2)
+    published: list[set[str]] = []
+    sync.time.after(5, lambda: published.append(sync.serving()))
     with pytest.raises(EventsAheadOfListing, match=task):
         sync.handle(aws.event(task, version=3, lastStatus="RUNNING"), aws.event(other))
-    # THEN what ECS says is published, after 5 s at most, and the whole batch comes again
+    # THEN what ECS says is published, after 5 s at most, and the whole batch fails when its time is over
+    assert published == [{other}]
     assert sync.serving() == {other}
-    assert 2 < sum(sync.time.slept) <= 5
-    assert {entry["ReceiptHandle"] for entry in aws.visibility} == {"receipt-0", "receipt-1"}
+    assert 45 < sum(sync.time.slept) <= 55
     # AND when it comes again, it is not taken for old
     aws.change(task, lastStatus="RUNNING")
     sync.handle(aws.event(task), aws.event(other))
@@ -421,12 +423,10 @@ def test_invariant_7_listings_that_do_not_agree_keep_the_last_good_document(aws:
         return None
 
     aws.spoil = forget
-    # WHEN a refresh meets that, THEN it gives up, and the records come again
+    # WHEN a refresh meets that, THEN it gives up when its time is over, and nothing has changed
     with pytest.raises(EmptyNotConfirmed):
         sync.minute()
     assert aws.parameters == before
-    assert len(lists) < 10
-    assert len(aws.visibility) == 1
 
 
 def test_invariant_7_behind_an_unreadable_document_there_may_have_been_targets(aws: FakeAws, sync: Sync) -> None:
@@ -538,19 +538,25 @@ def test_an_invocation_by_hand_refreshes(aws: FakeAws, sync: Sync) -> None:
     assert sync.serving() == {task}
 
 
-def test_records_that_fail_again_and_again_come_again_more_and_more_slowly(aws: FakeAws, sync: Sync) -> None:
-    aws.spoil = lambda operation, _: failure("AccessDeniedException") if operation == "ListTasks" else None
-    for received in (1, 2, 3, 4, 9):
-        record = {"receiptHandle": "r", "body": "{}", "attributes": {"ApproximateReceiveCount": str(received)}}
-        with pytest.raises(ClientError):
-            sync.handler({"Records": [record]}, Context(sync.time))
-    assert [entry["VisibilityTimeout"] for entry in aws.visibility] == [1, 2, 4, 8, 8]
+@pytest.mark.parametrize("operation", ["ListTasks", "DescribeTasks", "GetParameter", "PutParameter"])
+def test_an_outage_of_20_s_is_over_for_the_document_within_seconds(
+    operation: str, aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    # GIVEN an AWS of which one operation fails for 20 s, WHEN an event comes meanwhile
+    task = aws.run(1)
+    ends = sync.time.now + 20
+    aws.spoil = lambda asked, _: failure("ServiceUnavailable") if asked == operation and sync.time.now < ends else None
+    sync.handle(aws.event(task))
+    # THEN the same invocation publishes it, and no record has to come again
+    assert sync.serving() == {task}
+    assert sync.time.now - ends <= 5
+    assert logged.about("refresh failed") == []
+    assert len(logged.about("refresh failed, trying again")) < 10
 
 
-def test_an_sqs_that_fails_does_not_hide_why_the_refresh_failed(aws: FakeAws, sync: Sync, logged: Lines) -> None:
-    aws.spoil = lambda operation, _: (
-        failure("AccessDeniedException") if operation in ("ListTasks", "ChangeMessageVisibilityBatch") else None
-    )
-    with pytest.raises(ClientError, match="ListTasks"):
+def test_what_time_does_not_heal_is_raised_at_once(aws: FakeAws, sync: Sync) -> None:
+    aws.run(1)
+    aws.parameters[index_parameter(PREFIX)] = '{"format":2,"generation":"0"}\n'
+    with pytest.raises(UnknownFormat):
         sync.minute()
-    assert len(logged.about("records come again only after the visibility timeout")) == 1
+    assert sync.time.slept == []

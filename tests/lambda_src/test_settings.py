@@ -12,7 +12,6 @@ GOOD = {
 
 def test_the_environment_names_cluster_and_prefix() -> None:
     assert Settings.from_environment(GOOD) == Settings(GOOD["GRPC_LB_CLUSTER"], "/grpc-lb/stack/id")
-    assert Settings.from_environment(GOOD | {"GRPC_LB_QUEUE_URL": "https://q"}).queue_url == "https://q"
 
 
 @pytest.mark.parametrize("name", GOOD)
