@@ -1,1 +1,1 @@
-"""The whole stack on one machine: a local AWS, tasks as processes, a real layer-4 balancer where the template has one."""
+"""The whole stack on one machine: a local AWS, tasks as processes, real load balancers where the template has NLBs."""

@@ -21,7 +21,7 @@ def main() -> None:
     # An interactive interrupt is for the process in front, which stops the others in order.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 - arguments of our own
     except OSError as error:
         print(f"error: {command[0]} must be a program that can be run, got {error.strerror}", file=sys.stderr)
         sys.exit(127)

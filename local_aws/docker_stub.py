@@ -26,13 +26,15 @@ def main(arguments: list[str]) -> int:
         elif command == "login":
             sys.stdin.read()  # the password; nothing is pushed anywhere
         elif command not in ("push", "pull", "version", "logout"):
-            raise LocalAwsError(
-                f"the docker stand-in must be asked to build, tag, push, login or inspect, got {command}"
-            )
+            return _refuse(f"the docker stand-in must be asked to build, tag, push, login or inspect, got {command}")
     except LocalAwsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _refuse(str(error))
     return 0
+
+
+def _refuse(problem: str) -> int:
+    print(f"error: {problem}", file=sys.stderr)
+    return 2
 
 
 def build(images: ImageStore, arguments: list[str]) -> None:

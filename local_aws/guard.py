@@ -1,7 +1,6 @@
-"""Cleans up after `up`, however it ended: python guard.py MARK RUNTIME_FOLDER [FILE ...], with its standard input a pipe
-from `up`.
+"""Cleans up after `up`, however it ended: python guard.py MARK RUNTIME_FOLDER [FILE ...].
 
-`up` never writes to the pipe, so its end is the end of `up`, also when `up` is killed. The guard then kills all that
+Its standard input is a pipe from `up`, which never writes to it, so its end is the end of `up`, also when it is killed. The guard then kills all that
 carries the mark of the run and removes what must not outlive it. The lock of the run stays held until that is done.
 """
 
@@ -14,7 +13,7 @@ from pathlib import Path
 
 # Run as a file, so that it starts without the package and its imports.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from local_aws.processes import RUN_MARK, kill_marked  # noqa: E402 - the path above comes first
+from local_aws.processes import RUN_MARK, kill_marked
 
 
 def main() -> None:

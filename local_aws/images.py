@@ -1,7 +1,7 @@
 """Container images as folders: what the docker stub records, and what a Dockerfile says to run.
 
-No image is ever built. `cdk deploy` publishes each image asset through CDK_DOCKER; the stub notes which folder the image
-is made from, and the launcher runs the Dockerfile's command in that very folder.
+No image is ever built. `cdk deploy` publishes each image asset through CDK_DOCKER; the stub notes which folder the
+image is made from, and the launcher runs the Dockerfile's command in that very folder.
 """
 
 from __future__ import annotations

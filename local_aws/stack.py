@@ -1,4 +1,4 @@
-"""The running stack as an object, for the demo and the tests. It talks to `up` by its control socket and to AWS by boto3."""
+"""The running stack as an object, for the demo and the tests: `up` by its control socket, AWS by boto3."""
 
 from __future__ import annotations
 

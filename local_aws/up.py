@@ -202,9 +202,8 @@ class Run:
         if newest is None:
             return told
         log = Path(newest["log"])
-        lines = log.read_text(errors="replace").strip().splitlines()[-15:] if log.exists() else []
         reason = f" ({newest['stopped_reason']})" if newest["stopped_reason"] else ""
-        return told + f"; the newest is {newest['last_status']}{reason}, its log {log} ends:\n  " + "\n  ".join(lines)
+        return told + f"; the newest is {newest['last_status']}{reason}, its log {log} ends:\n  {_tail(log)}"
 
     async def _write_state(self, addresses: Range, socket: Path, before: State | None = None) -> State:
         tasks = await self._ask({"do": "tasks"})
@@ -238,6 +237,10 @@ class Run:
             raise LocalAwsError(f"the stand-in for AWS must answer, got '{error.strerror}'") from error
 
 
+def _tail(log: Path) -> str:
+    return "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-15:]) if log.exists() else "(no log)"
+
+
 async def _all_of(*coroutines: Any) -> None:
     """All, or the first failure, with the others stopped."""
     running = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
@@ -255,9 +258,8 @@ async def _answers(host: str, port: int, log: Path) -> None:
             _, writer = await asyncio.open_connection(host, port)
         except OSError as error:
             if asyncio.get_running_loop().time() > deadline:
-                tail = "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-15:])
                 raise LocalAwsError(
-                    f"the stand-in for AWS must answer within {STAND_IN_SECONDS:.0f} s:\n  {tail}"
+                    f"the stand-in for AWS must answer within {STAND_IN_SECONDS:.0f} s:\n  {_tail(log)}"
                 ) from error
             await asyncio.sleep(0.1)
         else:

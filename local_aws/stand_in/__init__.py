@@ -1,4 +1,4 @@
-"""What runs inside the local AWS: ministack, and beside it an ECS that starts processes and NLBs that carry connections.
+"""What runs inside the local AWS: ministack, an ECS that starts processes, and NLBs that carry connections.
 
 Only ministack and the standard library are there to import.
 """

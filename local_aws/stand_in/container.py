@@ -61,7 +61,8 @@ def environment_of(
         "PATH": f"{Path(settings.python).parent}:{os.environ.get('PATH', os.defpath)}",
         "LANG": "C.UTF-8",
         "HOME": str(place.folder),
-        **image.environment,
+        # The image's own PATH leads to a Python inside the image.
+        **{name: value for name, value in image.environment.items() if name != "PATH"},
         **{str(variable["name"]): str(variable["value"]) for variable in declared},
         "BIND_ADDRESS": place.address,
         "AWS_ENDPOINT_URL": settings.addresses.front,

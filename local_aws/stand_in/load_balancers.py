@@ -49,7 +49,7 @@ class LoadBalancers:
         for balancer in self._records.load_balancers():
             arn = balancer["LoadBalancerArn"]
             listeners, groups = self._read(arn)
-            self._behind |= {group: arn for group in groups}
+            self._behind |= dict.fromkeys(groups, arn)
             if listeners and arn not in self._running:
                 self._running[arn] = Nlb(self.address_of(arn), self._settings)
             if arn in self._running:

@@ -19,7 +19,7 @@ def serve(address: tuple[str, int], find: Callable[[str], Record]) -> ThreadingH
     """Answer from the tasks that FIND finds by id, until the process ends."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             status, answer = respond(self.path, find)
             body = json.dumps(answer).encode()
             self.send_response(status)
@@ -28,7 +28,7 @@ def serve(address: tuple[str, int], find: Callable[[str], Record]) -> ThreadingH
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        def log_message(self, *_: object) -> None:
             return
 
     server = ThreadingHTTPServer(address, Handler)

@@ -1,4 +1,4 @@
-"""ministack's stores behind the narrow shapes that ECS and the load balancers here need. The only reader of its names."""
+"""ministack's stores behind the narrow shapes that ECS and the load balancers here need."""
 
 from __future__ import annotations
 

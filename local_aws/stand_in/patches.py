@@ -1,4 +1,4 @@
-"""Puts our ECS and load balancers in the place of ministack's own. Each patch says what ministack 1.5.33 does without it."""
+"""Puts our ECS and load balancers in the place of ministack's. Each patch says what ministack 1.5.33 does without it."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def patch_registry() -> None:
 
 
 def patch_cloudformation() -> None:
-    """ministack refuses a stack with types it lacks, and leaves nested container settings in the template's spelling."""
+    """ministack refuses a stack with types it lacks, and leaves nested settings of containers in the template's spelling."""
     handlers = provisioners._RESOURCE_HANDLERS
     resources.add_lacking(handlers)
     handlers["AWS::EC2::VPC"]["create"] = resources.with_cidr_block(handlers["AWS::EC2::VPC"]["create"])

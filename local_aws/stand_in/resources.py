@@ -1,4 +1,4 @@
-"""CloudFormation resource types that ministack lacks: records without a data plane, because nothing local goes through them.
+"""CloudFormation resource types that ministack lacks: records without a data plane, as nothing local goes through them.
 
 So the template is deployed as it is. A type that is in neither is refused, as CloudFormation does.
 """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import httpx
 import pytest
 
 from local_aws import processes
@@ -66,6 +67,18 @@ def states(events: list[dict[str, Any]], arn: str) -> list[tuple[int, str, str]]
     return [(detail["version"], detail["lastStatus"], detail["desiredStatus"]) for detail in details]
 
 
+def states_until_stopped(small: Small, arn: str) -> list[tuple[int, str, str]]:
+    """Of every event that comes until the one that tells the task's end."""
+    read: list[dict[str, Any]] = []
+
+    def stopped() -> bool:
+        read.extend(small.events())
+        return any(last == "STOPPED" for _, last, _ in states(read, arn))
+
+    until("the last event is there", stopped)
+    return states(read, arn)
+
+
 def test_every_task_runs_at_an_address_of_its_own_in_turn_in_every_zone(small: Small) -> None:
     # GIVEN a service of two tasks WHEN they are described
     arns = small.ecs.list_tasks(cluster=small.cluster, serviceName="echo")["taskArns"]
@@ -112,12 +125,7 @@ def test_a_stopped_task_goes_through_the_states_of_ecs_each_with_its_event_and_a
     assert answer["version"] == 4
     # and it goes through deregistration and SIGTERM to its end
     until("it has stopped", lambda: small.stack.task(first.arn).last_status == "STOPPED")
-    events: list[dict[str, Any]] = []
-    until(
-        "the last event is there",
-        lambda: events.extend(small.events()) or states(events, first.arn)[-1:] == [(8, "STOPPED", "STOPPED")],
-    )
-    assert states(events, first.arn) == [
+    assert states_until_stopped(small, first.arn) == [
         (4, "RUNNING", "STOPPED"),
         (5, "DEACTIVATING", "STOPPED"),
         (6, "STOPPING", "STOPPED"),
@@ -179,11 +187,7 @@ def test_a_killed_task_is_stopped_with_all_its_children_and_replaced(small: Smal
     assert all(processes.is_zombie(pid) for pid in (first.pid, *first.child_pids) if pid is not None)
     assert small.stack.task(first.arn).stop_code == "EssentialContainerExited"
     assert small.stack.task(first.arn).exit_codes == {"echo": 137}
-    events: list[dict[str, Any]] = []
-    until(
-        "its STOPPED event came",
-        lambda: events.extend(small.events()) or states(events, first.arn)[-1:] == [(5, "STOPPED", "STOPPED")],
-    )
+    assert states_until_stopped(small, first.arn) == [(4, "DEPROVISIONING", "STOPPED"), (5, "STOPPED", "STOPPED")]
     assert first.arn not in {task.arn for task in small.steady(2)}
 
 
@@ -270,7 +274,7 @@ def test_a_crash_loop_is_slowed_down(small: Small) -> None:
     small.scale(0, "broken")
     # THEN the first replacement came at once, and then the gaps grew
     made = [task.created_at for task in small.stack.tasks("broken")]
-    gaps = [later - earlier for earlier, later in zip(made, made[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(made)]
     assert gaps[0] < 1.5
     assert gaps[1] > 1.9
 
@@ -312,13 +316,11 @@ def test_the_metadata_endpoint_tells_a_task_who_it_is(small: Small) -> None:
     (first, *_) = small.stack.serving("echo")
     with Talk(first.ip) as talk:
         uri = talk.order("environment ECS_CONTAINER_METADATA_URI_V4")
-    with urllib.request.urlopen(f"{uri}/task") as answer:
-        task = json.load(answer)
+    task = httpx.get(f"{uri}/task").json()
     assert (task["TaskARN"], task["AvailabilityZone"]) == (first.arn, first.zone)
     assert task["Cluster"].endswith(f"/{small.cluster}")
     assert task["Containers"][0]["Networks"][0]["IPv4Addresses"] == [first.ip]
-    with urllib.request.urlopen(uri) as answer:
-        assert json.load(answer)["Name"] == "echo"
+    assert httpx.get(uri).json()["Name"] == "echo"
 
 
 def test_a_connection_stays_with_a_draining_task_and_no_new_one_comes_to_it(small: Small) -> None:
@@ -359,26 +361,27 @@ def test_the_load_balancer_sends_nothing_to_a_target_that_fails_its_check(small:
     assert small.stack.task(tasks[0].arn).stopped_reason == "Task failed ELB health checks"
 
 
-def test_in_an_outage_ecs_goes_on_and_afterwards_the_lambda_catches_up(small: Small) -> None:
+@pytest.mark.parametrize("mode", ["hang", "refuse"])
+def test_in_an_outage_ecs_goes_on_and_afterwards_the_lambda_catches_up(
+    small: Small, mode: Literal["hang", "refuse"]
+) -> None:
     ssm = small.stack.client("ssm")
 
-    def written() -> dict[str, list[object]]:
-        return dict(json.loads(ssm.get_parameter(Name="/small/seen")["Parameter"]["Value"]))
+    def replaced() -> bool:
+        serving = [task.arn for task in small.stack.serving("echo")]
+        return first.arn not in serving and len(serving) == 2
 
-    for mode in ("hang", "refuse"):
-        (first, *_) = small.steady(2)
-        # GIVEN an outage WHEN a task is stopped
-        small.stack.outage(mode)  # type: ignore[arg-type]  # a literal, one of the two above
-        with pytest.raises(OSError, match=r"timed out|refused"):
-            urllib.request.urlopen(small.stack.addresses.aws_endpoint, timeout=1)
-        small.stack.stop_task(first.arn, via="control")
-        # THEN it is replaced nevertheless
-        until(
-            "another runs",
-            lambda: (
-                first.arn not in {t.arn for t in small.stack.serving("echo")} and len(small.stack.serving("echo")) == 2
-            ),
-        )
-        # and once AWS is back, the Lambda writes what is
-        small.stack.outage("none")
-        until("the Lambda caught up", lambda: set(written()) >= {t.arn for t in small.stack.serving("echo")}, within=60)
+    def written() -> set[str]:
+        return set(json.loads(ssm.get_parameter(Name="/small/seen")["Parameter"]["Value"]))
+
+    # GIVEN an outage WHEN a task is stopped
+    (first, *_) = small.stack.serving("echo")
+    small.stack.outage(mode)
+    with pytest.raises((httpx.TimeoutException, httpx.ConnectError)):
+        httpx.get(small.stack.addresses.aws_endpoint, timeout=1)
+    small.stack.stop_task(first.arn, via="control")
+    # THEN it is replaced nevertheless
+    until("others run", replaced)
+    # and once AWS is back, the Lambda writes what is
+    small.stack.outage("none")
+    until("the Lambda caught up", lambda: written() >= {task.arn for task in small.stack.serving("echo")}, within=60)

@@ -105,7 +105,7 @@ class Small(cdk.Stack):
             environment={"PORT": str(PORT), **(environment or {})},
             docker_labels={"small.Name": name},
         )
-        service = ecs.FargateService(
+        return ecs.FargateService(
             self,
             name,
             service_name=name.lower(),
@@ -115,7 +115,6 @@ class Small(cdk.Stack):
             min_healthy_percent=100,
             max_healthy_percent=200,
         )
-        return service
 
     def fifo(self, name: str) -> sqs.Queue:
         return sqs.Queue(
