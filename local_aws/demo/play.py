@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -61,17 +61,20 @@ async def play(stack: LocalStack, claims: list[Claim]) -> None:
     """Play every scene; each claim is shown and added to the list as soon as it is known."""
     stage = Stage(stack)
     await stage.steady()
-    async for claim in scenes.problem_and_cure(stage):
-        claims.append(claim)
-        page.verdict(claim)
-    print(f"\n  From here on under a steady load of {LOAD_RATE:g} calls a second on {LOAD_CHANNELS} connections\n")
-    async with SteadyLoad(stack.addresses.balancer, rate=LOAD_RATE, channels=LOAD_CHANNELS) as load:
-        for scene in scenes.UNDER_LOAD:
-            async for claim in scene(stage, Watched(load)):
-                claims.append(claim)
-                page.verdict(claim)
-    whole = scenes.no_call_failed("(the whole load)", load.report())
-    page.verdict(whole)
+
+    async def show(scene: AsyncIterator[Claim]) -> None:
+        async for claim in scene:
+            claims.append(claim)
+            page.verdict(claim)
+
+    for part in scenes.PROGRAMME:
+        if not isinstance(part, tuple):
+            await show(part(stage))
+            continue
+        print(f"  Under a steady load of {LOAD_RATE:g} calls a second on {LOAD_CHANNELS} connections:", flush=True)
+        async with SteadyLoad(stack.addresses.balancer, rate=LOAD_RATE, channels=LOAD_CHANNELS) as load:
+            for scene in part:
+                await show(scene(stage, Watched(load)))
 
 
 def write_figures(file: Path, claims: Sequence[Claim], seconds: float, problem: str | None) -> None:

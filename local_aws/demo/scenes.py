@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from local_aws.demo import claims
 from local_aws.demo.claims import Claim
@@ -76,10 +76,13 @@ async def scale_out(stage: Stage, load: Watched) -> Claims:
         "2 → 4 tasks: each new task's first call, from its RUNNING event", seconds, limit=FIRST_CALL_WITHIN_SECONDS
     )
     yield no_call_failed("no call fails while it scales out", report())
+
+
+async def spread_over_four(stage: Stage) -> Claims:
     tasks = [task.id for task in await stage.numbers()]
-    spread = await run_load(stage.addresses.balancer, Plan(calls=CALLS))
-    picture("100 calls on one connection, 4 tasks", spread, tasks)
-    yield claims.spread_evenly("and each task has its equal part", spread, tasks)
+    report = await run_load(stage.addresses.balancer, Plan(calls=CALLS))
+    picture("100 calls on one connection, 4 tasks", report, tasks)
+    yield claims.spread_evenly("and each of the 4 tasks has its equal part", report, tasks)
 
 
 async def stop_a_task(stage: Stage, load: Watched) -> Claims:
@@ -139,7 +142,7 @@ async def lose_aws(stage: Stage, load: Watched) -> Claims:
         finally:
             await stage.outage("none")
     yield no_call_failed(
-        f"no call fails while AWS hangs ({HANG_SECONDS:g} s), then refuses ({REFUSE_SECONDS:g} s), and a task is replaced",
+        f"no call fails while AWS hangs ({HANG_SECONDS:g} s), refuses ({REFUSE_SECONDS:g} s), and a task is replaced",
         report(),
     )
     back = report().finished
@@ -170,13 +173,21 @@ def no_call_failed(text: str, report: LoadReport) -> Claim:
     return claims.no_call_failed(text, report, least_rate=LEAST_RATE)
 
 
-UNDER_LOAD = (
-    scale_out,
-    stop_a_task,
-    replace_every_task,
-    stop_a_balancer,
-    kill_a_task,
-    lose_aws,
-    kill_control_planes,
-    scale_in,
+Scene = Callable[[Stage], Claims]
+SceneUnderLoad = Callable[[Stage, Watched], Claims]
+
+# Shares are told without other calls: those of one worker's connections take turns with one another.
+PROGRAMME: tuple[Scene | tuple[SceneUnderLoad, ...], ...] = (
+    problem_and_cure,
+    (scale_out,),
+    spread_over_four,
+    (
+        stop_a_task,
+        replace_every_task,
+        stop_a_balancer,
+        kill_a_task,
+        lose_aws,
+        kill_control_planes,
+        scale_in,
+    ),
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import http
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -104,16 +106,23 @@ class Stage:
         }
 
     async def kill_control_planes(self) -> int:
+        """SIGKILL to each balancer's control plane; wait until each is back and has its targets again."""
+        balancers = await self.balancers()
         killed = await self.control_planes()
+        if len(killed) != len(balancers):
+            raise SceneError(f"each of {len(balancers)} balancers must have a control plane, got {sorted(killed)}")
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
 
         async def back() -> bool:
             now = await self.control_planes()
-            return len(now) >= len(killed) and not now & killed
+            return len(now) == len(killed) and not now & killed and await asyncio.to_thread(self._all_healthy)
 
         await until("the killed control planes are back", back, within=30)
         return len(killed)
+
+    def _all_healthy(self) -> bool:
+        return all(answers(f"{web}/healthz") for web in self.stack.addresses.web)
 
 
 class Watched:
@@ -161,13 +170,26 @@ async def until(what: str, look: Callable[[], Awaitable[Found]], *, within: floa
 
 def nothing_of(pids: Sequence[int]) -> Callable[[], Awaitable[bool]]:
     async def gone() -> bool:
-        return not any(command_line(pid) for pid in pids)
+        return not any(is_there(pid) for pid in pids)
 
     return gone
 
 
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - an http address of the local stack
+            return bool(response.status == http.HTTPStatus.OK)
+    except OSError:
+        return False
+
+
 def process_ids(task: TaskInfo) -> list[int]:
     return [pid for pid in (task.pid, *task.child_pids) if pid is not None]
+
+
+def is_there(pid: int) -> bool:
+    """Until it was waited for: while a process dies its sockets may still be open."""
+    return Path(f"/proc/{pid}").exists()
 
 
 def thread_names(pid: int) -> list[str]:
@@ -175,7 +197,6 @@ def thread_names(pid: int) -> list[str]:
 
 
 def command_line(pid: int) -> bytes:
-    """Empty for a process that is gone, and for a zombie."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

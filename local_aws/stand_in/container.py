@@ -78,7 +78,7 @@ def environment_of(
         "TMPDIR": str(place.folder / "tmp"),
         "PYTHONUNBUFFERED": "1",
         # The folder is the deployed asset: nothing may be written there.
-        "PYTHONPYCACHEPREFIX": str(Path(settings.runtime) / "pycache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
         RUN_MARK: settings.mark,
         TASK_MARK: place.task_id,
     }
