@@ -229,13 +229,13 @@ class Ecs:
 
     def _stop_unhealthy_targets(self, key: str, service: Record) -> None:
         """A task that its load balancers took in once and then found unhealthy for as long as AWS would wait."""
-        now = time.monotonic()
+        now, grace = time.monotonic(), float(service.get("healthCheckGracePeriodSeconds") or 0)
         for task in self._tasks_of(service) if service.get("loadBalancers") else ():
             if not records.is_wanted(task):
                 continue
             if self._targets.takes_in(service, task["_address"]):
                 task["_taken_in"], task["_unhealthy_since"] = True, None
-            elif task.get("_taken_in"):
+            elif task.get("_taken_in") and time.time() - task["startedAt"] > grace:
                 since = task["_unhealthy_since"] = task["_unhealthy_since"] or now
                 patience = self._targets.patience_seconds(service)
                 if now - since >= patience:

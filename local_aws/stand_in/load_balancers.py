@@ -73,7 +73,13 @@ class LoadBalancers:
         return balancer is not None and group is not None and ip in balancer.healthy(group_name(group))
 
     def has_listener(self, group_arn: str) -> bool:
-        return group_arn in self._behind
+        """Asked of the records, not of what runs: a balancer just made must not look like none."""
+        return any(
+            action.get("TargetGroupArn") == group_arn
+            for balancer in self._records.load_balancers()
+            for listener in self._records.listeners(balancer["LoadBalancerArn"])
+            for action in listener["DefaultActions"]
+        )
 
     async def run(self) -> None:
         async def follow_forever() -> None:

@@ -1,4 +1,4 @@
-"""Puts our ECS and load balancers in the place of ministack's. Each patch says what ministack 1.5.33 does without it."""
+"""Puts our ECS and load balancers in ministack's place. Each patch says what ministack 1.5.33 does without it."""
 
 from __future__ import annotations
 
@@ -151,8 +151,21 @@ def patch_registry() -> None:
 
 
 def patch_cloudformation() -> None:
-    """ministack refuses a stack with types it lacks, and leaves nested settings of containers in the template's spelling."""
+    """ministack refuses a stack with types it lacks, leaves nested settings in the template's spelling, and drops some."""
     handlers = provisioners._RESOURCE_HANDLERS
     resources.add_lacking(handlers)
+    handlers["AWS::ECS::Service"]["create"] = _with_grace_period(handlers["AWS::ECS::Service"]["create"])
     handlers["AWS::EC2::VPC"]["create"] = resources.with_cidr_block(handlers["AWS::EC2::VPC"]["create"])
     provisioners._normalize_container_defs = resources.container_definitions
+
+
+def _with_grace_period(create: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(create)
+    def made(logical_id: str, properties: Mapping[str, Any], stack: str) -> Any:
+        arn, attributes = create(logical_id, properties, stack)
+        for service in ecs._services.values():
+            if service["serviceName"] == attributes["Name"]:
+                service["healthCheckGracePeriodSeconds"] = int(properties.get("HealthCheckGracePeriodSeconds") or 0)
+        return arn, attributes
+
+    return made
