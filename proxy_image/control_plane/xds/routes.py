@@ -62,7 +62,8 @@ def _in_order(host: str, by_host: dict[str, list[Routed]]) -> Iterator[Routed]:
     the specific gRPC services come first.
     """
     taken = set()
-    for pattern in sorted((pattern for pattern in by_host if _stands_for(pattern, host)), key=len, reverse=True):
+    patterns = [pattern for pattern in by_host if _stands_for(pattern, host)]
+    for pattern in sorted(patterns, key=lambda pattern: (pattern != host, -len(pattern))):
         for grpc_service, service in sorted(by_host[pattern], key=lambda routed: (routed[0] == ALL, routed[0])):
             if ALL not in taken and grpc_service not in taken:
                 taken.add(grpc_service)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grpc_lb_contract import Document, Route
+from proxy_image.control_plane.xds.clusters import cluster
+from proxy_image.control_plane.xds.endpoints import endpoints
+from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports, listeners
+from proxy_image.control_plane.xds.resources import snapshot
+from proxy_image.control_plane.xds.routes import route_configuration
+from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError, Resources
+from proxy_image.control_plane.xds.types import Audience, ResourceType
+from tests.proxy_image.control_plane.support import service, target
+
+PORTS = Ports("127.0.0.1", 1, 2)
+RNG = service("rng", target(1))
+
+
+def parts(**changed: Any) -> dict[str, Any]:
+    document = Document((RNG,))
+    good = {
+        "clusters": [cluster(RNG)],
+        "endpoints": [endpoints(RNG)],
+        "listeners": listeners(PORTS, ConnectionTimes()),
+        "routes": [route_configuration(document, "calls")],
+    }
+    return {**good, **changed}
+
+
+def test_what_is_made_of_one_document_is_consistent() -> None:
+    assert Resources.of(**parts()).by_type[ResourceType.CLUSTER].keys() == {"rng"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"clusters": []}, "names cluster rng, which is not there"),
+        ({"endpoints": []}, "endpoints rng are named and not there"),
+        ({"endpoints": [endpoints(RNG), endpoints(service("two"))]}, "endpoints two are there and nothing names them"),
+        ({"routes": []}, "routes calls are named and not there"),
+        ({"routes": [route_configuration(Document((RNG,)), "other")]}, "routes other are there"),
+        ({"clusters": [cluster(RNG), cluster(RNG)]}, "Cluster rng is there twice"),
+        ({"listeners": []}, "routes calls are there and nothing names them"),
+    ],
+)
+def test_an_inconsistent_snapshot_is_not_made(changed: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InconsistentSnapshotError, match=problem):
+        Resources.of(**parts(**changed))
+
+
+names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+routes = st.builds(
+    Route, st.sampled_from(["*", "a.test", "*.test", "b.a.test", "*.a.test"]), st.sampled_from(["*", "x.Y", "z.Q"])
+)
+services = st.builds(
+    lambda name, ports, of: service(name, *(target(port) for port in ports), routes=of),
+    names,
+    st.lists(st.integers(1, 65535), max_size=3, unique=True),
+    st.lists(routes, max_size=3),
+)
+documents = st.lists(services, max_size=4, unique_by=lambda one: one.name).map(lambda of: Document(tuple(of)))
+
+
+@given(documents)
+def test_every_document_makes_a_consistent_snapshot_and_the_same_one_again(document: Document) -> None:
+    first, second = snapshot(document, PORTS), snapshot(document, PORTS)
+    for audience in Audience:
+        for kind in ResourceType:
+            assert first.audiences[audience].version(kind) == second.audiences[audience].version(kind)
+
+
+@given(documents)
+def test_the_route_that_takes_a_call_is_the_most_specific_one(document: Document) -> None:
+    """Envoy's own rule (the longest domain, then the first prefix) gives what the contract promises."""
+    configuration = route_configuration(document, "calls")
+    by_domain = {host.domains[0]: host for host in configuration.virtual_hosts}
+    for authority in ("a.test", "b.a.test", "c.a.test", "other.test", "elsewhere"):
+        fitting = sorted((domain for domain in by_domain if _fits(domain, authority)), key=len, reverse=True)
+        exact = authority if authority in by_domain else fitting[0]
+        for grpc_service in ("x.Y", "z.Q", "other.S"):
+            taken = next(
+                route for route in by_domain[exact].routes if f"/{grpc_service}/M".startswith(route.match.prefix)
+            )
+            expected = _promised(document, authority, grpc_service)
+            assert (taken.route.cluster if taken.HasField("route") else None) in expected
+
+
+def _fits(host: str, authority: str) -> bool:
+    return host in ("*", authority) or (host.startswith("*.") and authority.endswith(host[1:]))
+
+
+def _promised(document: Document, authority: str, grpc_service: str) -> set[str | None]:
+    ranked: dict[tuple[int, bool], set[str | None]] = {}
+    for each in document.services:
+        for route in each.routes:
+            if _fits(route.host, authority) and route.grpc_service in ("*", grpc_service):
+                length = 99 if route.host == authority else len(route.host)
+                ranked.setdefault((length, route.grpc_service != "*"), set()).add(each.name)
+    return ranked[max(ranked)] if ranked else {None}
+
+
+def test_draining_targets_stay_known_so_that_their_calls_finish() -> None:
+    assignment = endpoints(service("rng", target(1), target(2, draining=True)))
+    statuses = [host.health_status for locality in assignment.endpoints for host in locality.lb_endpoints]
+    assert sorted(statuses) == [0, 3]  # UNKNOWN, DRAINING
+
+
+def test_targets_of_a_zone_are_one_locality() -> None:
+    assignment = endpoints(service("rng", target(1, zone="a"), target(2, zone="b"), target(3, zone="a")))
+    assert [(locality.locality.zone, len(locality.lb_endpoints)) for locality in assignment.endpoints] == [
+        ("a", 2),
+        ("b", 1),
+    ]
+
+
+def test_grpc_clients_get_a_weight_for_each_zone_with_targets_for_new_calls() -> None:
+    document = Document((service("rng", target(1, zone="a"), target(2, zone="a"), target(3, zone="b", draining=True)),))
+    envelope = snapshot(document, PORTS).audiences[Audience.GRPC].by_type[ResourceType.ENDPOINTS]["rng"].envelope
+    assignment = endpoint_pb2.ClusterLoadAssignment()
+    assert envelope.Unpack(assignment)
+    assert {one.locality.zone: one.load_balancing_weight.value for one in assignment.endpoints} == {"a": 2, "b": 0}
+
+
+def test_grpc_clients_are_sent_round_robin_and_nothing_that_they_reject() -> None:
+    envelope = snapshot(Document((RNG,)), PORTS).audiences[Audience.GRPC].by_type[ResourceType.CLUSTER]["rng"].envelope
+    message = cluster_pb2.Cluster()
+    assert envelope.Unpack(message)
+    assert {field.name for field, _ in message.ListFields()} == {"name", "type", "eds_cluster_config"}
+    assert message.lb_policy == cluster_pb2.Cluster.ROUND_ROBIN
