@@ -23,7 +23,7 @@ def picture(title: str, report: LoadReport, tasks: Sequence[str]) -> None:
 
 
 def verdict(claim: Claim) -> None:
-    print(f"  {'✓' if claim.held else '✗'} {claim.text}\n      {claim.seen}", flush=True)
+    print(f"    {'✓' if claim.held else '✗'} {claim.text}\n        {claim.seen}", flush=True)
 
 
 def summary(claims: Sequence[Claim], seconds: float) -> None:

@@ -16,6 +16,7 @@ from local_aws.demo.claims import Claim
 from local_aws.demo.stage import SceneError, Stage, Watched
 from local_aws.errors import LocalAwsError
 from local_aws.layout import ROOT
+from local_aws.progress import step
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad, UnreachableError
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     seconds = time.monotonic() - started
     write_figures(options.figures, claims, seconds, problem)
     page.summary(claims, seconds)
-    print(f"figures: {options.figures}")
+    print(f"figures: {shown(options.figures)}")
     if problem is not None:
         print(f"error: {problem}", file=sys.stderr)
     return 0 if problem is None and claims and all(claim.held for claim in claims) else 1
@@ -62,19 +63,29 @@ async def play(stack: LocalStack, claims: list[Claim]) -> None:
     stage = Stage(stack)
     await stage.steady()
 
-    async def show(scene: AsyncIterator[Claim]) -> None:
-        async for claim in scene:
-            claims.append(claim)
-            page.verdict(claim)
+    async def show(name: str, scene: AsyncIterator[Claim]) -> None:
+        seen: list[Claim] = []
+        try:
+            async with step(f"  {name.replace('_', ' ')}"):
+                async for claim in scene:
+                    seen.append(claim)  # noqa: PERF401 - what was seen before a scene breaks off is shown too
+        finally:
+            for claim in seen:
+                page.verdict(claim)
+            claims.extend(seen)
 
     for part in scenes.PROGRAMME:
         if not isinstance(part, tuple):
-            await show(part(stage))
+            await show(part.__name__, part(stage))
             continue
-        print(f"  Under a steady load of {LOAD_RATE:g} calls a second on {LOAD_CHANNELS} connections:", flush=True)
+        print(f"under a steady load of {LOAD_RATE:g} calls a second on {LOAD_CHANNELS} connections", flush=True)
         async with SteadyLoad(stack.addresses.balancer, rate=LOAD_RATE, channels=LOAD_CHANNELS) as load:
             for scene in part:
-                await show(scene(stage, Watched(load)))
+                await show(scene.__name__, scene(stage, Watched(load)))
+
+
+def shown(file: Path) -> Path:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def write_figures(file: Path, claims: Sequence[Claim], seconds: float, problem: str | None) -> None:
