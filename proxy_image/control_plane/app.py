@@ -51,6 +51,7 @@ async def run(settings: Settings) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await applier.close()
     log.info("control plane stops")
 
 

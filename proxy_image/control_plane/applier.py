@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from grpc_lb_contract import Document, generation_of
+from proxy_image.control_plane.admission import Admission, Newcomer, admitted_only
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.cache import SnapshotCache
@@ -27,6 +28,7 @@ class Applier:
         self._cache = cache
         self._ports = ports
         self._metrics = metrics
+        self._admission = Admission(self._admitted)
         self.document: Document | None = None
         self.origin = Origin.NONE
         self.problem: tuple[Trouble, str] | None = None
@@ -35,23 +37,45 @@ class Applier:
     def generation(self) -> str | None:
         return None if self._cache.snapshot is None else self._cache.snapshot.generation
 
+    @property
+    def waiting(self) -> int:
+        """New targets that do not accept connections yet."""
+        return len(self._admission.waiting)
+
     async def found(self, document: Document, origin: Origin) -> None:
         started = time.perf_counter()
         if document != self.document:
-            try:
-                made = snapshot(document, self._ports)
-            except InconsistentSnapshotError as error:
-                self.troubled(Trouble.INTERNAL, str(error))
+            before = self.document
+            self._admission.follow(document, trusted=before is None)
+            if not await self._publish(document):
                 return
-            await self._cache.publish(made)
-            before, self.document = self.document, document
+            self.document = document
             self._metrics.applied(document)
-            milliseconds = (time.perf_counter() - started) * 1000
-            log.info("generation applied", extra={"facts": _facts(before, document, origin, milliseconds)})
+            facts = _facts(before, document, origin, self._admission.waiting)
+            facts["ms"] = round((time.perf_counter() - started) * 1000, 1)
+            log.info("generation applied", extra={"facts": facts})
         elif origin is not self.origin:
             log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
         self.origin = origin
         self._metrics.origin(origin)
+
+    async def close(self) -> None:
+        await self._admission.close()
+
+    async def _admitted(self) -> None:
+        if self.document is not None:
+            await self._publish(self.document)
+
+    async def _publish(self, document: Document) -> bool:
+        waiting = self._admission.waiting
+        self._metrics.waiting(len(waiting))
+        try:
+            made = snapshot(admitted_only(document, waiting), self._ports, generation=generation_of(document))
+        except InconsistentSnapshotError as error:
+            self.troubled(Trouble.INTERNAL, str(error))
+            return False
+        await self._cache.publish(made)
+        return True
 
     def confirmed(self) -> None:
         self._metrics.confirmed()
@@ -72,7 +96,9 @@ class Applier:
         self.problem = trouble, message
 
 
-def _facts(before: Document | None, document: Document, origin: Origin, milliseconds: float) -> dict[str, object]:
+def _facts(
+    before: Document | None, document: Document, origin: Origin, waiting: Collection[Newcomer]
+) -> dict[str, object]:
     old = set() if before is None else set(_addresses(before))
     new = set(_addresses(document))
     return {
@@ -84,7 +110,7 @@ def _facts(before: Document | None, document: Document, origin: Origin, millisec
         "removed": len(old - new),
         "added_targets": sorted(new - old)[:MOST_NAMED],
         "removed_targets": sorted(old - new)[:MOST_NAMED],
-        "ms": round(milliseconds, 1),
+        "waiting": len(waiting),
     }
 
 

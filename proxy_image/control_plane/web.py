@@ -46,6 +46,7 @@ def facts(applier: Applier, metrics: Metrics) -> dict[str, object]:
         "confirmed_seconds_ago": age,
         "services": len(services),
         "targets": sum(len(service.targets) for service in services),
+        "targets_not_admitted": applier.waiting,
         "envoy_connected": metrics.streams[Audience.ENVOY] > 0,
         "grpc_clients": metrics.streams[Audience.GRPC],
         "problem": None if applier.problem is None else {"reason": applier.problem[0], "message": applier.problem[1]},

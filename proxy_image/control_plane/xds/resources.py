@@ -16,10 +16,15 @@ from proxy_image.control_plane.xds.types import Audience
 DEFAULT_TIMES = ConnectionTimes()
 
 
-def snapshot(document: Document, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES) -> Snapshot:
-    """Raises `InconsistentSnapshotError`: then whoever has a snapshot keeps it."""
+def snapshot(
+    document: Document, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES, *, generation: str | None = None
+) -> Snapshot:
+    """Raises `InconsistentSnapshotError`: then whoever has a snapshot keeps it.
+
+    `generation` names what the document is a part of; by default its own.
+    """
     return Snapshot(
-        generation_of(document),
+        generation_of(document) if generation is None else generation,
         MappingProxyType(
             {Audience.ENVOY: envoy_resources(document, ports, times), Audience.GRPC: grpc_resources(document)}
         ),
