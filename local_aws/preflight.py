@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,10 @@ def check_ports(templates: Iterable[Mapping[str, Any]], addresses: Range) -> Non
             if error.errno == errno.EACCES:
                 problem, fix = "it is below 1024 and you are not root", "use a higher one in the app"
             else:
-                problem, fix = f"{error.strerror}{_by_whom(port)}", f"stop that program (ss -ltnp 'sport = :{port}')"
+                problem, fix = (
+                    f"{os.strerror(error.errno)}{_by_whom(port)}",
+                    f"stop that program (ss -ltnp 'sport = :{port}')",
+                )
             raise LocalAwsError(f"port {port} must be free on {address}, got '{problem}'; {fix}") from error
 
 

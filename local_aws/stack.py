@@ -152,9 +152,12 @@ class LocalStack:
     def client(self, service: str) -> Any:
         """A boto3 client that goes through the front, so it meets outages as well."""
         import boto3
+        import botocore.session
         from botocore.config import Config
 
-        return boto3.client(
+        # Without the user's profile, which may name one that is not there.
+        plain = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        return boto3.Session(botocore_session=plain).client(
             service,  # type: ignore[call-overload]  # any service: the stubs know only literal names
             endpoint_url=self._first_state.aws_endpoint,
             region_name=self._first_state.region,

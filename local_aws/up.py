@@ -135,7 +135,7 @@ class Run:
             control=str(self._runtime / "ecs.sock"),
         )
         settings.write(self._runtime / "settings.json")
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         with (layout.run / "aws.log").open("wb") as output:
             return await asyncio.create_subprocess_exec(
                 *dies_with_us(
@@ -144,6 +144,7 @@ class Run:
                 cwd=self._runtime,
                 env=kept
                 | {
+                    "HOME": str(self._runtime),  # no settings of the user's for the Lambda
                     "PYTHONPATH": str(layout.root),
                     "PYTHONDONTWRITEBYTECODE": "1",
                     "AWS_ACCESS_KEY_ID": "test",

@@ -55,6 +55,7 @@ def serve(settings: Settings) -> None:
     patches.patch_ecs(ecs, thread)
     patches.patch_load_balancers(balancers, targets.draining)
     patches.patch_registry()
+    patches.patch_parameters()
     patches.patch_cloudformation()
 
     thread.start()

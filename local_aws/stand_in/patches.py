@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import alb, ecr, ecs
+from ministack.services import alb, ecr, ecs, ssm
 from ministack.services.cloudformation import provisioners
 
 from local_aws.errors import LocalAwsError
@@ -19,6 +19,8 @@ from local_aws.stand_in.envoy_config import TargetAddress
 from local_aws.stand_in.load_balancers import LoadBalancers
 
 log = logging.getLogger("local_aws")
+
+STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192
 
 
 def patch_ecs(ours: Ecs, thread: EcsThread) -> None:
@@ -150,8 +152,23 @@ def patch_registry() -> None:
     ecr._describe_images = describe_images
 
 
+def patch_parameters() -> None:
+    """ministack keeps a parameter of any size. Limits: docs.aws.amazon.com/general/latest/gr/ssm.html"""
+    put = ssm._put_parameter
+
+    def put_parameter(request: dict[str, Any]) -> Any:
+        tier = request.get("Tier") or "Standard"
+        limit = STANDARD_PARAMETER_BYTES if tier == "Standard" else ADVANCED_PARAMETER_BYTES
+        if len(str(request.get("Value", "")).encode()) > limit:
+            problem = f"{tier} tier parameters support a maximum parameter value of {limit} characters."
+            return error_response_json("ValidationException", problem, 400)
+        return put(request)
+
+    ssm._put_parameter = put_parameter
+
+
 def patch_cloudformation() -> None:
-    """ministack refuses a stack with types it lacks, leaves nested settings in the template's spelling, and drops some."""
+    """ministack refuses a stack with types it lacks, keeps nested settings in the template's spelling, drops some."""
     handlers = provisioners._RESOURCE_HANDLERS
     resources.add_lacking(handlers)
     handlers["AWS::ECS::Service"]["create"] = _with_grace_period(handlers["AWS::ECS::Service"]["create"])

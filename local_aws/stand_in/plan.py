@@ -47,7 +47,7 @@ def plan(desired: int, tasks: Sequence[TaskView], *, minimum_percent: int = 100,
     steady = sum(task.steady for task in tasks)
     spare = max(0, steady - keep) if start < missing or stale else 0
     stop += [task.arn for task in _first_to_go(steady_stale)[:spare]]
-    completed = not stale and not missing and all(task.steady for task in current)
+    completed = not stale and len(current) == desired and all(task.steady for task in current)
     return Plan(start, tuple(stop), completed)
 
 

@@ -5,6 +5,7 @@ So the template is deployed as it is. A type that is in neither is refused, as C
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import uuid
@@ -124,6 +125,6 @@ def check_port_is_free(address: str, port: int) -> None:
         socket.create_server((address, port)).close()
     except OSError as error:
         raise ValueError(
-            f"port {port} must be free on {address}, got '{error.strerror}': a program listens on it on all addresses; "
+            f"port {port} must be free on {address}, got '{os.strerror(error.errno or 0)}': a program listens on it on all addresses; "
             f"stop it (ss -ltnp 'sport = :{port}')"
         ) from error

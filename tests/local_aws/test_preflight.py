@@ -1,0 +1,64 @@
+"""Ports that are taken, and addresses that are not there."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+
+import pytest
+
+from local_aws.addresses import GATEWAY_PORT, Range, claim_range
+from local_aws.errors import LocalAwsError
+from local_aws.preflight import check_ports, listened_ports
+from local_aws.stand_in.resources import check_port_is_free
+
+
+def template(port: int) -> dict[str, object]:
+    return {
+        "Resources": {
+            "Listener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": str(port)}},
+            "Tasks": {
+                "Type": "AWS::ECS::TaskDefinition",
+                "Properties": {"ContainerDefinitions": [{"PortMappings": [{"ContainerPort": 50311}]}, {}]},
+            },
+            "Topic": {"Type": "AWS::SNS::Topic"},
+        }
+    }
+
+
+def test_the_template_says_which_ports_will_be_listened_on() -> None:
+    assert sorted(listened_ports(template(50312))) == [50311, 50312]
+
+
+def test_a_port_taken_on_all_addresses_is_told_with_its_owner_and_the_way_out() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalAwsError) as refused:
+            check_ports([template(port)], Range(200))
+        assert re.fullmatch(
+            rf"port {port} must be free on 127\.0\.200\.10, got 'Address already in use by process {os.getpid()}, \S+'; "
+            rf"stop that program \(ss -ltnp 'sport = :{port}'\)",
+            str(refused.value),
+        )
+        with pytest.raises(ValueError, match=f"port {port} must be free on 127.0.200.11"):
+            check_port_is_free("127.0.200.11", port)
+    check_ports([template(port)], Range(200))
+
+
+def test_two_runs_get_two_ranges() -> None:
+    first, claim = claim_range()
+    second, other = claim_range()
+    with claim, other:
+        assert first != second
+        assert claim.getsockname() == (f"127.0.{first.number}.1", GATEWAY_PORT)
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server((f"127.0.{first.number}.1", GATEWAY_PORT))
+
+
+def test_a_port_that_is_taken_everywhere_is_told() -> None:
+    with (
+        socket.create_server(("0.0.0.0", GATEWAY_PORT)),
+        pytest.raises(LocalAwsError, match=r"ss -ltnp 'sport = :4566'"),
+    ):
+        claim_range()
