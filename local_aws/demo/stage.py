@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import http
+import json
 import os
 import signal
 import time
@@ -116,13 +116,13 @@ class Stage:
 
         async def back() -> bool:
             now = await self.control_planes()
-            return len(now) == len(killed) and not now & killed and await asyncio.to_thread(self._all_healthy)
+            return len(now) == len(killed) and not now & killed and await asyncio.to_thread(self._all_serving)
 
         await until("the killed control planes are back", back, within=30)
         return len(killed)
 
-    def _all_healthy(self) -> bool:
-        return all(answers(f"{web}/healthz") for web in self.stack.addresses.web)
+    def _all_serving(self) -> bool:
+        return all(serves_envoy(web) for web in self.stack.addresses.web)
 
 
 class Watched:
@@ -175,10 +175,11 @@ def nothing_of(pids: Sequence[int]) -> Callable[[], Awaitable[bool]]:
     return gone
 
 
-def answers(url: str) -> bool:
+def serves_envoy(web: str) -> bool:
+    """Whether the control plane behind this page has its Envoy's stream."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - an http address of the local stack
-            return bool(response.status == http.HTTPStatus.OK)
+        with urllib.request.urlopen(f"{web}/healthz", timeout=2) as response:  # noqa: S310 - an http address of ours
+            return bool(json.load(response)["envoy_connected"])
     except OSError:
         return False
 

@@ -1,0 +1,154 @@
+"""The example as a user deploys it: the real template, Lambda, balancers, Envoy, gRPC; AWS alone is a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from local_aws.demo import scenes
+from local_aws.demo.claims import Claim
+from local_aws.demo.stage import Stage, Watched
+from local_aws.stack import LocalStack
+from rng_service.load import SteadyLoad
+
+RATE = 100.0
+SETTLE_SECONDS = 20.0
+
+
+async def claims_of(scene: scenes.Claims) -> list[Claim]:
+    return [claim async for claim in scene]
+
+
+async def under_load(stack: LocalStack, scene: scenes.SceneUnderLoad) -> list[Claim]:
+    stage = Stage(stack)
+    await stage.steady()
+    async with SteadyLoad(stack.addresses.balancer, rate=250, channels=4) as load:
+        return await claims_of(scene(stage, Watched(load)))
+
+
+def assert_held(claims: list[Claim]) -> None:
+    assert claims
+    assert [f"{claim.text}: {claim.seen}" for claim in claims if not claim.held] == []
+
+
+def until(what: str, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {SETTLE_SECONDS:g} s: {what}"
+        time.sleep(0.1)
+
+
+def health(stack: LocalStack) -> list[dict[str, Any]]:
+    facts = []
+    for web in stack.addresses.web:
+        with urllib.request.urlopen(f"{web}/healthz", timeout=5) as response:  # noqa: S310 - an http address of ours
+            facts.append(json.load(response))
+    return facts
+
+
+async def test_a_layer_4_load_balancer_sends_all_to_one_task_and_the_balancer_spreads_evenly(
+    stack: LocalStack,
+) -> None:
+    stage = Stage(stack)
+    await stage.steady()
+
+    assert_held(await claims_of(scenes.problem_and_cure(stage)))
+
+
+async def test_invariant_4_no_call_fails_while_ecs_stops_a_task(stack: LocalStack) -> None:
+    assert_held(await under_load(stack, scenes.stop_a_task))
+
+
+async def test_invariant_9_a_killed_task_takes_only_the_calls_inside_it_along(stack: LocalStack) -> None:
+    assert_held(await under_load(stack, scenes.kill_a_task))
+
+
+async def test_invariant_6_no_call_fails_while_the_control_planes_are_killed(stack: LocalStack) -> None:
+    assert_held(await under_load(stack, scenes.kill_control_planes))
+
+
+@contextmanager
+def index_replaced(stack: LocalStack, text: str) -> Iterator[None]:
+    """Something else in the place of the target document's index; the Lambda's own is put back after."""
+    ssm, name = stack.client("ssm"), f"{stack.addresses.parameter_prefix}/index"
+    good = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    ssm.put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
+    try:
+        yield
+    finally:
+        ssm.put_parameter(Name=name, Value=good, Type="String", Overwrite=True)
+
+
+GENERATION = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no document at all", "broken"),
+        (f'{{"format":1,"generation":"{GENERATION}"}}\n{{"service":"rng"', "torn"),
+        (f'{{"format":1,"generation":"{GENERATION}","shards":"{GENERATION}"}}\n', "torn"),
+        (f'{{"format":2,"generation":"{GENERATION}"}}\n', "unknown_format"),
+        ("x" * 4096, "broken"),
+    ],
+    ids=["broken", "half-written", "shard-missing", "wrong-version", "largest"],
+)
+async def test_a_wrong_document_in_ssm_is_told_and_costs_no_call(stack: LocalStack, text: str, reason: str) -> None:
+    until("the balancers have no problem", lambda: all(facts["problem"] is None for facts in health(stack)))
+    generations = {facts["generation"] for facts in health(stack)}
+
+    async with SteadyLoad(stack.addresses.balancer, rate=RATE) as load:
+        with index_replaced(stack, text):
+            await asyncio.to_thread(
+                until,
+                f"each balancer tells that the document is {reason}",
+                lambda: all(facts["problem"] and facts["problem"]["reason"] == reason for facts in health(stack)),
+            )
+            assert {facts["generation"] for facts in health(stack)} == generations
+        await asyncio.to_thread(
+            until, "the balancers have no problem", lambda: all(facts["problem"] is None for facts in health(stack))
+        )
+    assert not load.report().failures
+    assert load.report().calls
+
+
+async def test_invariant_11_a_label_with_a_port_that_is_not_mapped_is_refused_and_harms_nobody(
+    stack: LocalStack,
+) -> None:
+    ecs, addresses = stack.client("ecs"), stack.addresses
+    definition = ecs.describe_task_definition(taskDefinition=stack.serving(addresses.service)[0].task_definition)
+    container = definition["taskDefinition"]["containerDefinitions"][0]
+    container["dockerLabels"] = {"grpc-lb.enable": "true", "grpc-lb.service": "stranger", "grpc-lb.port": "9"}
+    ecs.register_task_definition(
+        family="stranger", containerDefinitions=[container], networkMode="awsvpc", requiresCompatibilities=["FARGATE"]
+    )
+    service = ecs.describe_services(cluster=addresses.cluster, services=[addresses.service])["services"][0]
+
+    async with SteadyLoad(addresses.balancer, rate=RATE) as load:
+        task = ecs.run_task(
+            cluster=addresses.cluster,
+            taskDefinition="stranger",
+            launchType="FARGATE",
+            networkConfiguration=service["networkConfiguration"],
+        )["tasks"][0]
+        log = stack.layout.run / "aws.log"
+        refused = (
+            '"message": "label refused", "family": "stranger", "revision": 1, "label": "grpc-lb.port", "value": "9", '
+            '"problem": "must be one of the mapped ports 50051"'
+        )
+        try:
+            await asyncio.to_thread(
+                until, "the Lambda's log tells the refused label", lambda: refused in log.read_text()
+            )
+        finally:
+            ecs.stop_task(cluster=addresses.cluster, task=task["taskArn"])
+
+    assert not load.report().failures
+    assert task["taskArn"].rpartition("/")[2] not in load.report().tasks
