@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def check_ports(templates: Iterable[Mapping[str, Any]], addresses: Range) -> Non
                 problem, fix = "it is below 1024 and you are not root", "use a higher one in the app"
             else:
                 problem, fix = (
-                    f"{os.strerror(error.errno)}{_by_whom(port)}",
+                    f"{os.strerror(error.errno or 0)}{_by_whom(port)}",
                     f"stop that program (ss -ltnp 'sport = :{port}')",
                 )
             raise LocalAwsError(f"port {port} must be free on {address}, got '{problem}'; {fix}") from error
@@ -56,7 +57,9 @@ def _by_whom(port: int) -> str:
 
 
 def _open_files(process: Path) -> set[str]:
-    try:
-        return {str(file.readlink()) for file in (process / "fd").iterdir()}
-    except OSError:
-        return set()
+    found = set[str]()
+    with suppress(OSError):  # another user's
+        for file in (process / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.add(str(file.readlink()))
+    return found

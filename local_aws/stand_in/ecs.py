@@ -228,20 +228,18 @@ class Ecs:
         self._stores.refresh_counts(key.partition("/")[0], f"service:{service['serviceName']}")
 
     def _stop_unhealthy_targets(self, key: str, service: Record) -> None:
-        """A task that its load balancers took in once and then found unhealthy for as long as AWS would wait."""
-        now, grace = time.monotonic(), float(service.get("healthCheckGracePeriodSeconds") or 0)
+        """Stop a task that its load balancers took in once, and then found unhealthy for as long as AWS would wait."""
+        grace = float(service.get("healthCheckGracePeriodSeconds") or 0)
         for task in self._tasks_of(service) if service.get("loadBalancers") else ():
-            if not records.is_wanted(task):
-                continue
             if self._targets.takes_in(service, task["_address"]):
                 task["_taken_in"], task["_unhealthy_since"] = True, None
-            elif task.get("_taken_in") and time.time() - task["startedAt"] > grace:
-                since = task["_unhealthy_since"] = task["_unhealthy_since"] or now
-                patience = self._targets.patience_seconds(service)
-                if now - since >= patience:
+            elif task["_taken_in"] and records.is_wanted(task):
+                since = task["_unhealthy_since"] = task["_unhealthy_since"] or time.time()
+                due = max(since + self._targets.patience_seconds(service), task["startedAt"] + grace)
+                if time.time() >= due:
                     self.stop_task(task, "Task failed ELB health checks", "ServiceSchedulerInitiated")
                 else:
-                    asyncio.get_running_loop().call_later(since + patience - now + 0.01, self.reconcile, key)
+                    asyncio.get_running_loop().call_later(due - time.time() + 0.01, self.reconcile, key)
 
     def _plan(self, service: Record, primary: Record, tasks: Iterable[Record]) -> Plan:
         configuration = service.get("deploymentConfiguration") or {}

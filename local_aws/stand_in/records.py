@@ -100,6 +100,8 @@ def new_task(
         "_address": address,
         "_deployment_id": deployment,
         "_pids": {},
+        "_taken_in": False,
+        "_unhealthy_since": None,
     }
 
 

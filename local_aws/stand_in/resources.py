@@ -125,6 +125,6 @@ def check_port_is_free(address: str, port: int) -> None:
         socket.create_server((address, port)).close()
     except OSError as error:
         raise ValueError(
-            f"port {port} must be free on {address}, got '{os.strerror(error.errno or 0)}': a program listens on it on all addresses; "
-            f"stop it (ss -ltnp 'sport = :{port}')"
+            f"port {port} must be free on {address}, got '{os.strerror(error.errno or 0)}': another program listens "
+            f"on it, on all addresses; stop that (ss -ltnp 'sport = :{port}')"
         ) from error

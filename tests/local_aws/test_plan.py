@@ -53,7 +53,7 @@ def test_whatever_runs_the_service_gets_to_its_desired_count_and_never_stops_too
     desired: int, before: list[bool], percents: tuple[int, int]
 ) -> None:
     minimum, maximum = percents
-    if desired * maximum // 100 - desired < 1 and minimum == 100:
+    if desired * maximum // 100 <= desired <= -(-desired * minimum // 100):
         return  # ECS cannot roll there either
     tasks = [task(f"t{number}", current=current) for number, current in enumerate(before)]
     floor = min(-(-desired * minimum // 100), sum(one.steady for one in tasks))

@@ -9,6 +9,8 @@ import sys
 import uuid
 from pathlib import Path
 
+import pytest
+
 from local_aws import lock, processes
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout, find_envoy
@@ -70,12 +72,8 @@ def test_a_lock_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
     held = lock.take(tmp_path / "lock")
     assert lock.owner(tmp_path / "lock") == os.getpid()
     assert not lock.is_free(tmp_path / "lock")
-    try:
+    with pytest.raises(LocalAwsError, match=rf"^it is up already \(process {os.getpid()}\); stop it: make down$"):
         lock.take(tmp_path / "lock")
-    except LocalAwsError as error:
-        assert str(error) == f"it is up already (process {os.getpid()}); stop it: make down"
-    else:
-        raise AssertionError("a lock must be held once")
     held.close()
     assert lock.is_free(tmp_path / "lock")
     lock.take(tmp_path / "lock").close()

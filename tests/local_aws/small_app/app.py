@@ -22,7 +22,9 @@ class Small(cdk.Stack):
         # Elastic addresses, NAT gateways and rules between security groups come with it.
         vpc = ec2.Vpc(self, "Vpc", max_azs=2, restrict_default_security_group=False)
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc)
-        echo = self.service("Echo", desired_count=2, stop_timeout=cdk.Duration.seconds(2))
+        echo = self.service(
+            "Echo", desired_count=2, stop_timeout=cdk.Duration.seconds(2), grace=cdk.Duration.seconds(0)
+        )
         balancer = elbv2.NetworkLoadBalancer(self, "Nlb", vpc=vpc)
         listener = balancer.add_listener("Listener", port=PORT, protocol=elbv2.Protocol.TCP)
         listener.add_targets(
@@ -94,6 +96,7 @@ class Small(cdk.Stack):
         stop_timeout: cdk.Duration | None = None,
         health_check: ecs.HealthCheck | None = None,
         environment: dict[str, str] | None = None,
+        grace: cdk.Duration | None = None,
     ) -> ecs.FargateService:
         definition = ecs.FargateTaskDefinition(self, f"{name}Definition")
         definition.add_container(
@@ -112,6 +115,7 @@ class Small(cdk.Stack):
             cluster=self.cluster,
             task_definition=definition,
             desired_count=desired_count,
+            health_check_grace_period=grace,
             min_healthy_percent=100,
             max_healthy_percent=200,
         )
