@@ -17,9 +17,9 @@ from grpc_lb_contract import Document
 from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.control_plane.xds.types import Audience, ResourceType
+from tests.proxy_image.control_plane.ads_client import ads_client
 from tests.proxy_image.control_plane.support import (
     ControlPlane,
-    ads_client,
     backends,
     balancer,
     control_plane,
