@@ -37,22 +37,24 @@ def serve(settings: Settings) -> None:
     from ministack.services import eventbridge
 
     from local_aws.stand_in import metadata, patches
-    from local_aws.stand_in.ecs import Ecs
     from local_aws.stand_in.ecs_thread import EcsThread
     from local_aws.stand_in.events import TaskEvents
     from local_aws.stand_in.load_balancers import LoadBalancers
     from local_aws.stand_in.ministack_stores import EcsStores, Elbv2Stores
+    from local_aws.stand_in.services import Services
     from local_aws.stand_in.target_groups import ServiceTargets
+    from local_aws.stand_in.tasks import Tasks
 
     thread = EcsThread()
     elbv2 = Elbv2Stores()
-    balancers = LoadBalancers(settings, elbv2, health_changed=lambda: ecs.reconcile_all())
+    balancers = LoadBalancers(settings, elbv2, health_changed=lambda: services.reconcile_all())
     targets = ServiceTargets(elbv2, balancers, changed=balancers.follow)
     balancers.draining = targets.draining
     # Only AWS itself may send events from an aws.* source; here that is us.
     events = TaskEvents(lambda request: eventbridge._put_events(request, allow_aws_source=True))
-    ecs = Ecs(settings, EcsStores(), targets, events.emit)
-    patches.patch_ecs(ecs, thread)
+    tasks = Tasks(settings, EcsStores(), events.emit)
+    tasks.followers = services = Services(EcsStores(), tasks, targets)
+    patches.patch_ecs(tasks, services, thread)
     patches.patch_load_balancers(balancers, targets.draining)
     patches.patch_registry()
     patches.patch_parameters()
@@ -60,9 +62,9 @@ def serve(settings: Settings) -> None:
 
     thread.start()
     asyncio.run_coroutine_threadsafe(balancers.run(), thread.loop)
-    answer = Control(ecs, balancers)
+    answer = Control(tasks, services, balancers)
     asyncio.run_coroutine_threadsafe(control.serve(Path(settings.control), answer), thread.loop).result()
-    metadata.serve((settings.addresses.address(METADATA_HOST), METADATA_PORT), thread.owns(ecs.task))
+    metadata.serve((settings.addresses.address(METADATA_HOST), METADATA_PORT), thread.owns(tasks.find))
 
     sys.argv = ["ministack"]
     serve_ministack()
@@ -71,25 +73,26 @@ def serve(settings: Settings) -> None:
 class Control:
     """What can be asked of ECS here, past every API and outage."""
 
-    def __init__(self, ecs: Any, balancers: Any) -> None:
-        self._ecs = ecs
+    def __init__(self, tasks: Any, services: Any, balancers: Any) -> None:
+        self._tasks = tasks
+        self._services = services
         self._balancers = balancers
 
     async def __call__(self, request: dict[str, Any]) -> Any:
         match request:
             case {"do": "tasks"}:
-                return self._ecs.show()
+                return self._tasks.show()
             case {"do": "services"}:
-                return self._ecs.show_services()
+                return self._services.show()
             case {"do": "balancers"}:
                 return self._balancers.show()
             case {"do": "stop-task", "task": str(task)}:
-                found = self._ecs.task(task)
-                self._ecs.stop_task(found, "Task stopped by user", "UserInitiated")
+                found = self._tasks.find(task)
+                self._tasks.stop(found, "Task stopped by user", "UserInitiated")
                 return found["taskArn"]
             case {"do": "kill-task", "task": str(task)}:
-                found = self._ecs.task(task)
-                self._ecs.kill_task(found["taskArn"])
+                found = self._tasks.find(task)
+                self._tasks.kill(found["taskArn"])
                 return found["taskArn"]
         raise LocalAwsError(
             f"a request must be tasks, services, balancers, stop-task or kill-task, got {request.get('do')!r}"

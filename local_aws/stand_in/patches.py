@@ -13,17 +13,18 @@ from ministack.services.cloudformation import provisioners
 
 from local_aws.errors import LocalAwsError
 from local_aws.stand_in import resources
-from local_aws.stand_in.ecs import Ecs
 from local_aws.stand_in.ecs_thread import EcsThread
 from local_aws.stand_in.envoy_config import TargetAddress
 from local_aws.stand_in.load_balancers import LoadBalancers
+from local_aws.stand_in.services import Services
+from local_aws.stand_in.tasks import Tasks
 
 log = logging.getLogger("local_aws")
 
 STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192
 
 
-def patch_ecs(ours: Ecs, thread: EcsThread) -> None:
+def patch_ecs(tasks: Tasks, services: Services, thread: EcsThread) -> None:
     """ministack makes tasks without a process, never replaces one, and emits no event."""
 
     def run_task(request: dict[str, Any]) -> Any:
@@ -33,7 +34,7 @@ def patch_ecs(ours: Ecs, thread: EcsThread) -> None:
             missing = "TaskDefinition" if definition is None else "Cluster"
             return error_response_json("ClientException", f"{missing} not found.", 400)
         started = [
-            ours.start_task(
+            tasks.start(
                 definition,
                 cluster_arn=cluster["clusterArn"],
                 group=request.get("group") or f"family:{definition['family']}",
@@ -53,11 +54,11 @@ def patch_ecs(ours: Ecs, thread: EcsThread) -> None:
             return error_response_json("InvalidParameterException", "The referenced task was not found.", 400)
         reason = request.get("reason", "Task stopped by user")
         by_service = reason in ("Service deleted", "Service scaling down")
-        ours.stop_task(task, reason, "ServiceSchedulerInitiated" if by_service else "UserInitiated")
+        tasks.stop(task, reason, "ServiceSchedulerInitiated" if by_service else "UserInitiated")
         return json_response({"task": ecs._sanitize(task)})
 
     def reconcile(_cluster: str, key: str) -> None:
-        ours.reconcile(key)
+        services.reconcile(key)
 
     ecs._run_task = run_task
     ecs._stop_task = stop_task
