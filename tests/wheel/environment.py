@@ -1,0 +1,114 @@
+"""An environment like a user's: the built wheel, what it asks for, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution, distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(sys.executable).parent
+CDK = ROOT / "build/node/node_modules/.bin/cdk"
+
+# Longer than a synth takes on two busy cores.
+PATIENCE_SECONDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin/python"
+
+    @property
+    def site_packages(self) -> Path:
+        (found,) = self.folder.glob("lib/python3*/site-packages")
+        return found
+
+    def variables(self, home: Path) -> dict[str, str]:
+        """What a shell with this environment activated has; Node comes from the test's own environment."""
+        return {
+            "PATH": f"{self.folder / 'bin'}:{HERE}:/usr/bin:/bin",
+            "HOME": str(home),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+        }
+
+    def run(self, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.python), *arguments],
+            cwd=cwd,
+            env=self.variables(cwd) | variables,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+
+
+def build(target: str, source: Path, into: Path) -> Path:
+    """Build an sdist or a wheel of a source tree, with the build backend that is installed here."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(into)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    (made,) = into.glob("*.tar.gz" if target == "sdist" else "*.whl")
+    return made
+
+
+def make(folder: Path, wheel: Path) -> Environment:
+    """A new environment with the wheel installed by pip, which finds there what the wheel asks for, no more."""
+    venv.create(folder, with_pip=False)
+    environment = Environment(folder)
+    asked_for = [Requirement(line) for line in read_metadata(wheel).requires or ()]
+    for name in closure(asked_for):
+        link(name, environment.site_packages)
+    # Nothing is fetched: a requirement that is not met by now is an error.
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "--python", str(environment.python), "--isolated"),
+            *("--disable-pip-version-check", "install", "--no-index", "--quiet", str(wheel)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return environment
+
+
+def read_metadata(wheel: Path) -> Distribution:
+    (found,) = distributions(path=[str(wheel)])
+    return found
+
+
+def closure(asked_for: list[Requirement]) -> frozenset[str]:
+    """The names of the distributions asked for, and of those that they ask for in turn."""
+    found: set[str] = set()
+    waiting = list(asked_for)
+    while waiting:
+        requirement = waiting.pop()
+        if requirement.name in found or (requirement.marker is not None and not requirement.marker.evaluate()):
+            continue
+        found.add(requirement.name)
+        waiting += [Requirement(line) for line in distribution(requirement.name).requires or ()]
+    return frozenset(found)
+
+
+def link(name: str, site_packages: Path) -> None:
+    """Put a distribution that is installed here there too: downloading aws-cdk-lib again would take its time."""
+    installed = distribution(name)
+    for entry in sorted({file.parts[0] for file in installed.files or () if file.parts[0] != ".."}):
+        there = site_packages / entry
+        if entry != "__pycache__" and not there.exists():
+            there.symlink_to(Path(str(installed.locate_file(entry))))
