@@ -94,6 +94,8 @@ def _add_record(services: list[_ServiceBuilder], record: Any) -> None:
 def _target(record: list[Any], groups: list[Group]) -> Target:
     ip, port, zone, task, group = record[:5]
     extras = record[5] if len(record) > 5 else {}
+    if not isinstance(extras, dict):
+        raise TypeError(f"the last element of a target must be an object, got {extras!r}")
     if not isinstance(group, int) or group < 0:
         raise ValueError(f"the place of a target's group must be 0 or more, got {group!r}")
     state = TargetState(extras.get("state", TargetState.SERVING.value))
