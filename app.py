@@ -16,7 +16,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
-from cdk_grpc_lb import GrpcBalancedService
+from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 
 PORT = 50051
 ROOT = Path(__file__).resolve().parent
@@ -45,15 +45,17 @@ class GrpcRandomNumbers(cdk.Stack):
             desired_count=2,
             # Told to stop, a task serves on for this long, until no balancer sends it calls any more.
             environment={"SHUTDOWN_GRACE_SECONDS": "10"},
-            stop_timeout=cdk.Duration.seconds(60),
+            drain_time=cdk.Duration.seconds(45),
         )
 
+        balancer = numbers.balancer
+        assert isinstance(balancer, GrpcBalancer)  # noqa: S101 - it was made above, not imported
         outputs = {
-            "BalancerAddress": numbers.balancer.address,
+            "BalancerAddress": balancer.address,
             "ClusterName": numbers.cluster.cluster_name,
             "ServiceName": numbers.service.service_name,
-            "BalancerServiceName": numbers.balancer.service.service_name,
-            "ParameterPrefix": numbers.balancer.parameter_prefix,
+            "BalancerServiceName": balancer.service.service_name,
+            "ParameterPrefix": balancer.parameter_prefix,
         }
         if compare == "nlb":
             outputs["ComparisonAddress"] = f"{self._compare_with_nlb(numbers).load_balancer_dns_name}:{PORT}"

@@ -2,6 +2,7 @@
 
 from cdk_grpc_lb.balanced_service import GrpcBalancedService
 from cdk_grpc_lb.balancer import GrpcBalancer
+from cdk_grpc_lb.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.target_sync import TargetSync
 
-__all__ = ["GrpcBalancedService", "GrpcBalancer", "TargetSync"]
+__all__ = ["GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync"]

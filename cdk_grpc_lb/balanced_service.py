@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 import jsii
@@ -14,12 +15,17 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk_grpc_lb.balancer import GrpcBalancer
-from cdk_grpc_lb.labels import docker_labels
-from cdk_grpc_lb.log_driver import calm_log_driver
-from cdk_grpc_lb.misuse import LONGEST_STOP_SECONDS, Props, surely_other, vpc_of
+from cdk_grpc_lb.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.deployment import MOST_TASKS, ROLL_BACK, check_capacity, check_percents
+from cdk_grpc_lb.labels import wish_of
+from cdk_grpc_lb.misuse import Props, vpc_of
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.own_task import OwnTask, given_task
+from cdk_grpc_lb.scaling import Calls, auto_scale
+from cdk_grpc_lb.subnets import subnets_of
 
-_CONTAINER = "App"
+if TYPE_CHECKING:
+    from aws_cdk import aws_cloudwatch as cloudwatch
 
 
 @jsii.implements(ec2.IConnectable, iam.IGrantable)
@@ -28,16 +34,24 @@ class GrpcBalancedService(Construct):
 
     Makes what is not given: the VPC, the cluster and the balancer. The balancer's list of targets follows the tasks as
     they start, stop, scale and fail. Its parts are attributes: ``service``, ``task_definition``, ``container``,
-    ``log_group``, ``cluster``, ``balancer``. Raises ValueError at synth for props that contradict each other or that no
-    deployment could take.
+    ``log_group`` (None where another log driver is given), ``cluster``, ``balancer``. Raises ValueError at synth for
+    props that contradict each other or that no deployment could take.
 
-    :param image: The image of the service's container.
-    :param port: The container port on which the service takes gRPC calls, without TLS.
-    :param desired_count: How many tasks run. By default 2.
+    :param image: The image of the service's container. Either this or ``task_definition``.
+    :param port: The container port on which the service takes gRPC calls, without TLS. Needed with ``image``; with
+        ``task_definition``, by default the only port that its containers map.
+    :param task_definition: The whole task, for what ``image`` is too little for: several containers, volumes, roles of
+        your own. It must be one for Fargate. Its container that maps the port gets the balancer's labels.
+    :param container_name: The container of ``task_definition`` that takes the calls. By default the only one that maps
+        the port.
     :param vpc: The VPC for the cluster that is made. By default, one with two zones is made, unless ``cluster`` or
         ``balancer`` is given.
     :param cluster: The cluster in which the service runs. By default the balancer's; without a balancer, one is made.
     :param balancer: A balancer to share with other services. By default, one is made for this service.
+    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC.
+    :param security_groups: The security groups of the tasks. By default, one is made.
+    :param assign_public_ip: Whether tasks get public addresses, as they need them in public subnets to pull their
+        image. By default they do not.
     :param service_name: The logical name under which the balancer and its clients know the service: up to 63 of a-z,
         0-9 and -. By default it is made of the id: ``RandomNumbers`` becomes ``random-numbers``. Services with the same
         name share its calls.
@@ -47,13 +61,31 @@ class GrpcBalancedService(Construct):
         default, all.
     :param cpu: The CPU units of each task. By default 256.
     :param memory_limit_mib: The memory of each task in MiB. By default 512.
+    :param runtime_platform: The operating system and CPU of the tasks, such as Linux on ARM64; the image must be for
+        the same. By default, Linux on x86_64.
     :param environment: Environment variables of the container. By default, none.
     :param secrets: Environment variables whose values come from Secrets Manager or Parameter Store. By default, none.
     :param health_check: The container's health check; a task gets no call before it passes. By default, none: a task
         gets calls as soon as it runs.
-    :param stop_timeout: How long a task has between SIGTERM and SIGKILL. No new call comes about two seconds after
-        SIGTERM; the rest is for the calls it has. By default 60 seconds.
-    :param log_retention: How long logs are kept. By default, one month.
+    :param grpc_health_probe: The absolute path of ``grpc_health_probe``
+        (https://github.com/grpc-ecosystem/grpc-health-probe) in the image. ECS then asks the server's gRPC health
+        service with it, in the place of ``health_check``. ECS runs health checks inside the container, so that without
+        such a program in the image there is none to be had. By default, none.
+    :param drain_time: How long the calls of a task that is told to stop may take to finish, up to 105 seconds. New
+        calls stop coming first, for which 15 seconds are added: together that is the container's stop timeout, after
+        which ECS kills it. By default 45 seconds.
+    :param log_driver: How the container logs. By default to CloudWatch Logs, and lines are dropped rather than calls
+        delayed when that is slow.
+    :param log_retention: How long those logs are kept. By default, one month.
+    :param desired_count: How many tasks run. By default 2, until ``auto_scale_task_count`` is called.
+    :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``. The providers are
+        enabled in a cluster of this app; an imported one must have them. By default, ``FARGATE`` alone.
+    :param min_healthy_percent: How many of the tasks a deployment keeps running. By default 100 percent.
+    :param max_healthy_percent: How many tasks may run during a deployment. By default 200 percent.
+    :param circuit_breaker: Whether a deployment whose tasks fail is given up. By default it is, and the last good one
+        is rolled back to.
+    :param deployment_alarms: Alarms that fail a deployment. By default, none.
+    :param enable_execute_command: Whether ``aws ecs execute-command`` may open a shell in the tasks. By default not.
     """
 
     def __init__(
@@ -61,83 +93,124 @@ class GrpcBalancedService(Construct):
         scope: Construct,
         id: str,  # noqa: A002 - the name that every construct gives it
         *,
-        image: ecs.ContainerImage,
-        port: int,
-        desired_count: int = 2,
+        image: ecs.ContainerImage | None = None,
+        port: int | None = None,
+        task_definition: ecs.TaskDefinition | None = None,
+        container_name: str | None = None,
         vpc: ec2.IVpc | None = None,
         cluster: ecs.ICluster | None = None,
-        balancer: GrpcBalancer | None = None,
+        balancer: GrpcBalancerBase | None = None,
+        task_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        assign_public_ip: bool = False,
         service_name: str | None = None,
         hosts: Sequence[str] | None = None,
         grpc_services: Sequence[str] | None = None,
-        cpu: int = 256,
-        memory_limit_mib: int = 512,
+        cpu: int | None = None,
+        memory_limit_mib: int | None = None,
+        runtime_platform: ecs.RuntimePlatform | None = None,
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, ecs.Secret] | None = None,
         health_check: ecs.HealthCheck | None = None,
-        stop_timeout: cdk.Duration | None = None,
-        log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+        grpc_health_probe: str | None = None,
+        drain_time: cdk.Duration | None = None,
+        log_driver: ecs.LogDriver | None = None,
+        log_retention: logs.RetentionDays | None = None,
+        desired_count: int | None = None,
+        capacity_provider_strategies: Sequence[ecs.CapacityProviderStrategy] | None = None,
+        min_healthy_percent: int = 100,
+        max_healthy_percent: int = 200,
+        circuit_breaker: ecs.DeploymentCircuitBreaker | None = None,
+        deployment_alarms: ecs.DeploymentAlarmConfig | None = None,
+        enable_execute_command: bool = False,
     ) -> None:
         super().__init__(scope, id)
-        props = Props(type(self).__name__, id)
-        stop_timeout = stop_timeout if stop_timeout is not None else cdk.Duration.seconds(60)
-        props.whole_number("port", port, 1, 65_535)
-        props.whole_number("desired_count", desired_count, 0, 5000)
-        props.fargate_size(cpu, memory_limit_mib)
-        props.seconds("stop_timeout", stop_timeout, 2, LONGEST_STOP_SECONDS)
+        self._props = props = Props(type(self).__name__, id)
         _refuse_contradictions(props, vpc, cluster, balancer)
         if cluster is not None:
             vpc_of(props, cluster)
-        twice = sorted({*(environment or ())} & {*(secrets or ())})
-        if twice:
-            raise props.conflict(f"environment {twice[0]}", f"secrets {twice[0]}", "a variable has one value")
-        service_name = service_name if service_name is not None else logical_name(id)
-        labels = docker_labels(props, service_name=service_name, port=port, hosts=hosts, grpc_services=grpc_services)
+        if security_groups is not None and not security_groups:
+            raise props.error("security_groups", "a list that names at least one (leave it out for one of its own)", [])
+        own_task = OwnTask(
+            image=image,
+            port=port,
+            cpu=cpu,
+            memory_limit_mib=memory_limit_mib,
+            runtime_platform=runtime_platform,
+            environment=environment,
+            secrets=secrets,
+            health_check=health_check,
+            grpc_health_probe=grpc_health_probe,
+            drain_time=drain_time,
+            log_driver=log_driver,
+            log_retention=log_retention,
+        )
+        given = None
+        if task_definition is not None:
+            given = given_task(props, task_definition, beside=own_task, container_name=container_name)
+            port = given.serving.port
+        else:
+            own_task.check(props, container_name)
+        assert port is not None  # noqa: S101 - checked by either
+        wish = wish_of(
+            props,
+            service_name=service_name if service_name is not None else logical_name(id),
+            port=port,
+            hosts=hosts,
+            grpc_services=grpc_services,
+        )
+        if balancer is not None:
+            balancer._admission.admit(props, wish, named_after=self.node.path if service_name is None else None)
+        count = desired_count if desired_count is not None else 2
+        props.whole_number("desired_count", count, 0, MOST_TASKS)
+        check_percents(props, count, min_healthy_percent, max_healthy_percent)
+        check_capacity(props, capacity_provider_strategies)
 
         if cluster is None:
             cluster = balancer.cluster if balancer is not None else self._make_cluster(vpc)
+        if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
+            cluster.enable_fargate_capacity_providers()
+        subnets = subnets_of(props, "task_subnets", cluster.vpc, task_subnets)
         self.cluster = cluster
         self.port = port
-        self.service_name = service_name
+        self.service_name = wish.service_name
 
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.task_definition = ecs.FargateTaskDefinition(
-            self, "TaskDefinition", cpu=cpu, memory_limit_mib=memory_limit_mib
-        )
-        self.container = self.task_definition.add_container(
-            _CONTAINER,
-            image=image,
-            environment=dict(environment or {}),
-            secrets=dict(secrets or {}),
-            docker_labels=labels,
-            health_check=health_check,
-            logging=calm_log_driver(self.log_group, "app"),
-            port_mappings=[ecs.PortMapping(container_port=port)],
-            stop_timeout=stop_timeout,
-        )
+        task = given if given is not None else own_task.make(self)
+        self.log_group = task.log_group
+        self.task_definition = task.definition
+        self.container = task.serving.container
         self.service = ecs.FargateService(
             self,
             "Service",
             cluster=cluster,
             task_definition=self.task_definition,
-            desired_count=desired_count,
-            min_healthy_percent=100,
-            max_healthy_percent=200,
-            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+            desired_count=count,
+            vpc_subnets=task_subnets,
+            security_groups=security_groups,
+            assign_public_ip=assign_public_ip,
+            capacity_provider_strategies=capacity_provider_strategies,
+            min_healthy_percent=min_healthy_percent,
+            max_healthy_percent=max_healthy_percent,
+            circuit_breaker=circuit_breaker if circuit_breaker is not None else ROLL_BACK,
+            deployment_alarms=deployment_alarms,
+            enable_execute_command=enable_execute_command,
         )
-        start_after(self.service, cluster.vpc.select_subnets().internet_connectivity_established)
+        start_after(self.service, subnets.internet_connectivity_established)
+        self._count_is_given = desired_count is not None
 
-        self.balancer = balancer if balancer is not None else GrpcBalancer(self, "Balancer", cluster=cluster)
+        self.balancer: GrpcBalancerBase = (
+            balancer if balancer is not None else GrpcBalancer(self, "Balancer", cluster=cluster)
+        )
         self._connections = ec2.Connections(
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )
-        self._connections.allow_default_port_from(self.balancer.service, "calls from the balancer")
+        self.balancer._connect(self.service, task.serving, wish)
 
     @property
     def connections(self) -> ec2.Connections:
         """The security group of the tasks, with the gRPC port as the default port.
 
-        Callers need not be allowed here but at the balancer: ``balancer.connections``.
+        Callers need not be allowed here but at the balancer: ``balancer.allow_from``.
         """
         return self._connections
 
@@ -145,6 +218,56 @@ class GrpcBalancedService(Construct):
     def grant_principal(self) -> iam.IPrincipal:
         """The role of the tasks: ``bucket.grant_read(service)``."""
         return self.task_definition.task_role
+
+    def auto_scale_task_count(
+        self,
+        *,
+        max_capacity: int,
+        min_capacity: int = 1,
+        cpu_percent: int | None = 60,
+        calls_metric: cloudwatch.IMetric | None = None,
+        calls_per_target: float | None = None,
+    ) -> ecs.ScalableTaskCount:
+        """Let the number of tasks follow the load. What is returned takes more policies, such as schedules.
+
+        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back.
+
+        :param max_capacity: The most tasks.
+        :param min_capacity: The fewest tasks. By default 1.
+        :param cpu_percent: How much of their CPU tasks should use on average. By default 60 percent; None for no
+            scaling on CPU.
+        :param calls_metric: A metric of the calls that each task gets on average. The balancer publishes no CloudWatch
+            metric: this one has to come from your service or from your monitoring. By default, none.
+        :param calls_per_target: What that metric should be, in its own unit. By default, none.
+        """
+        return auto_scale(
+            self._props,
+            self.service,
+            count_is_given=self._count_is_given,
+            fewest=0,
+            min_capacity=min_capacity,
+            max_capacity=max_capacity,
+            cpu_percent=cpu_percent,
+            calls=Calls(calls_metric, calls_per_target),
+        )
+
+    def metric_cpu_utilization(
+        self, *, period: cdk.Duration | None = None, statistic: str | None = None
+    ) -> cloudwatch.Metric:
+        """How much of their CPU the tasks use, in percent. By default the average over 5 minutes."""
+        return self.service.metric_cpu_utilization(period=period, statistic=statistic)
+
+    def metric_memory_utilization(
+        self, *, period: cdk.Duration | None = None, statistic: str | None = None
+    ) -> cloudwatch.Metric:
+        """How much of their memory the tasks use, in percent. By default the average over 5 minutes."""
+        return self.service.metric_memory_utilization(period=period, statistic=statistic)
+
+    def metric(
+        self, metric_name: str, *, period: cdk.Duration | None = None, statistic: str | None = None
+    ) -> cloudwatch.Metric:
+        """Another metric of the ECS service, by its name in the namespace ``AWS/ECS``."""
+        return self.service.metric(metric_name, period=period, statistic=statistic)
 
     def _make_cluster(self, vpc: ec2.IVpc | None) -> ecs.Cluster:
         if vpc is None:
@@ -169,13 +292,13 @@ def logical_name(construct_id: str) -> str:
 
 
 def _refuse_contradictions(
-    props: Props, vpc: ec2.IVpc | None, cluster: ecs.ICluster | None, balancer: GrpcBalancer | None
+    props: Props, vpc: ec2.IVpc | None, cluster: ecs.ICluster | None, balancer: GrpcBalancerBase | None
 ) -> None:
+    if balancer is not None and not isinstance(balancer, GrpcBalancerBase):
+        raise props.error("balancer", "a GrpcBalancer, or one of GrpcBalancer.from_attributes", repr(balancer))
     if vpc is not None and cluster is not None:
         raise props.conflict("vpc", "cluster", "a cluster has its VPC; leave vpc out")
     if vpc is not None and balancer is not None:
         raise props.conflict("vpc", "balancer", "a service runs in the VPC of its balancer; leave vpc out")
-    if cluster is not None and balancer is not None and surely_other(cluster, balancer.cluster):
-        raise props.error(
-            "cluster", f"the balancer's, {balancer.cluster.node.path}; leave cluster out", cluster.node.path
-        )
+    if cluster is not None and balancer is not None:
+        balancer._refuse_strangers(props, cluster)

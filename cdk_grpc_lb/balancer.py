@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk_grpc_lb.admission import Admission, check_admission
+from cdk_grpc_lb.balancer_base import GrpcBalancerBase, ImportedBalancer
+from cdk_grpc_lb.deployment import ROLL_BACK
 from cdk_grpc_lb.draining import Drain
-from cdk_grpc_lb.log_driver import calm_log_driver
-from cdk_grpc_lb.misuse import Props, vpc_of
+from cdk_grpc_lb.front import Front
+from cdk_grpc_lb.image import (
+    CALLS_PORT,
+    CONTAINER,
+    PARAMETER_PREFIX,
+    READY_PORT,
+    XDS_PORT,
+    balancer_container,
+    balancer_task,
+)
+from cdk_grpc_lb.misuse import Props, surely_other, vpc_of
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.parameters import own_prefix, parameters_under
-from cdk_grpc_lb.staging import stage
+from cdk_grpc_lb.scaling import auto_scale
+from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.target_sync import TargetSync
+from grpc_lb_contract.labels import ENABLE
 
-# What the image listens on; `proxy_image/settings.py` has the same numbers as defaults.
-CALLS_PORT = 50051
-READY_PORT = 8081
-WEB_PORT = 8080
-XDS_PORT = 18000
+if TYPE_CHECKING:
+    from aws_cdk import aws_certificatemanager as acm
+    from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_route53 as route53
 
-_CONTAINER = "Balancer"
-_STATE_DIR = "/var/lib/grpc-lb"
-_USER = "10001:10001"
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
+_MOST_TARGETS = 1000
 # New connections keep coming for two minutes after a target is deregistered, whatever the delay says:
 # https://github.com/aws/containers-roadmap/issues/470, https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
 _DEREGISTRATION_DELAY = cdk.Duration.seconds(120)
@@ -36,22 +49,41 @@ _DEREGISTRATION_DELAY = cdk.Duration.seconds(120)
 _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
 
-@jsii.implements(ec2.IConnectable)
-class GrpcBalancer(Construct):
+class GrpcBalancer(GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
-    docker labels of the cluster's tasks; no service has to be named here. Its parts are attributes: ``load_balancer``,
-    ``listener``, ``target_group``, ``service``, ``task_definition``, ``container``, ``log_group``, ``target_sync``.
-    Raises ValueError at synth for props that contradict each other or that no deployment could take.
+    docker labels of the cluster's tasks: those of ``add_service`` and ``register``, and those that others write by
+    hand. Its parts are attributes: ``load_balancer``, ``listener``, ``target_group``, ``service``,
+    ``task_definition``, ``container``, ``log_group``, ``target_syncs``. Raises ValueError at synth for props that
+    contradict each other or that no deployment could take.
 
-    :param cluster: The cluster in which the balancer runs, and whose services it balances.
-    :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced.
-    :param port: The port on which callers reach the balancer, HTTP/2 without TLS. By default 50051.
-    :param open_listener: Whether every address of the VPC may call. By default it may; if false, only those that are
-        given to ``connections.allow_default_port_from``.
+    :param cluster: The cluster in which the balancer runs, and whose services it balances. ``add_cluster`` adds more.
+    :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
+        ``auto_scale_task_count`` is called.
     :param cpu: The CPU units of each task. By default 512.
     :param memory_limit_mib: The memory of each task in MiB. By default 1024.
+    :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
+    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC.
+    :param port: The port on which callers reach the balancer with HTTP/2. By default 50051, and 443 with a certificate.
+    :param internet_facing: Whether the load balancer has public addresses. By default it has not.
+    :param open_listener: Whether every address may call: of the VPC, or of the world where the load balancer is
+        internet-facing. By default the VPC may, and the world may not: allow callers with ``allow_from``.
+    :param certificate: The certificate with which the load balancer ends TLS (ALPN h2). By default, none: HTTP/2
+        without TLS.
+    :param ssl_policy: Which versions and ciphers of TLS are taken. By default 1.2 and 1.3 with forward secrecy.
+    :param domain_name: A name for the balancer, within ``domain_zone``. By default, it has that of its load balancer.
+    :param domain_zone: The hosted zone in which a record of that name is made. By default, none.
+    :param load_balancer_subnets: The subnets of the load balancer. By default the private ones of the VPC, the public
+        ones where it is internet-facing.
+    :param cross_zone_enabled: Whether callers of one zone reach balancers of others, so that two tasks share the load
+        of three zones; AWS charges for traffic between zones. By default they do.
+    :param exposed_by_default: Whether containers of the cluster take part that no label asks for. By default only those
+        that are added, registered or labelled ``grpc-lb.enable=true``.
+    :param only_services: The logical names of the services that this balancer takes, with ``*`` and ``?`` as wildcards:
+        for a cluster that several teams' balancers share. By default, all.
+    :param only_label: A docker label that a container must have, ``team=orders``, or ``team`` for any value. Services
+        that are added or registered get it. By default, none.
     :param drain_delay: How long a task that is told to stop fails its readiness check while it serves on, until the
         load balancer sends it no new connection. By default 50 seconds: a Network Load Balancer needs 10 to see the
         failing check, and up to 40 to act on it.
@@ -66,19 +98,31 @@ class GrpcBalancer(Construct):
         id: str,  # noqa: A002 - the name that every construct gives it
         *,
         cluster: ecs.ICluster,
-        desired_count: int = 2,
-        port: int = CALLS_PORT,
-        open_listener: bool = True,
+        desired_count: int | None = None,
         cpu: int = 512,
         memory_limit_mib: int = 1024,
+        cpu_architecture: ecs.CpuArchitecture | None = None,
+        task_subnets: ec2.SubnetSelection | None = None,
+        port: int | None = None,
+        internet_facing: bool = False,
+        open_listener: bool | None = None,
+        certificate: acm.ICertificate | None = None,
+        ssl_policy: elbv2.SslPolicy | None = None,
+        domain_name: str | None = None,
+        domain_zone: route53.IHostedZone | None = None,
+        load_balancer_subnets: ec2.SubnetSelection | None = None,
+        cross_zone_enabled: bool = True,
+        exposed_by_default: bool = False,
+        only_services: Sequence[str] | None = None,
+        only_label: str | None = None,
         drain_delay: cdk.Duration | None = None,
         drain_time: cdk.Duration | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
-        props = Props(type(self).__name__, id)
-        props.whole_number("desired_count", desired_count, 1, 1000)
-        props.whole_number("port", port, 1, 65_535)
+        self._props = props = Props(type(self).__name__, id)
+        count = desired_count if desired_count is not None else 2
+        props.whole_number("desired_count", count, 1, _MOST_TARGETS)
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
@@ -86,77 +130,228 @@ class GrpcBalancer(Construct):
             drain_time if drain_time is not None else cdk.Duration.seconds(30),
         )
         vpc = vpc_of(props, cluster)
-        callers = ec2.Peer.ipv4(_cidr_of(props, vpc)) if open_listener else None
-
-        self.cluster = cluster
-        self.port = port
-        self.parameter_prefix = own_prefix(self)
-        self.target_sync = TargetSync(
-            self, "TargetSync", cluster=cluster, parameter_prefix=self.parameter_prefix, log_retention=log_retention
+        front = Front(
+            port=port,
+            internet_facing=internet_facing,
+            open_listener=open_listener,
+            certificate=certificate,
+            ssl_policy=ssl_policy,
+            domain_name=domain_name,
+            domain_zone=domain_zone,
+            subnets=load_balancer_subnets,
+            cross_zone_enabled=cross_zone_enabled,
         )
+        front.check(props, vpc)
+        subnets = subnets_of(props, "task_subnets", vpc, task_subnets)
+        check_admission(props, only_services, only_label)
+
+        self._count_is_given = desired_count is not None
+        self._admission = Admission(only_services, only_label)
+        self._exposed_by_default = exposed_by_default
+        self._log_retention = log_retention
+        self.cluster = cluster
+        self.clusters = [cluster]
+        self.port = front.resolved_port
+        self.parameter_prefix = own_prefix(self)
+        self.target_sync = self._sync("TargetSync", cluster, self.parameter_prefix)
+        self.target_syncs = [self.target_sync]
 
         self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.task_definition = ecs.FargateTaskDefinition(
+        self.task_definition = balancer_task(
+            self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
+        )
+        self._allow_reading(self.parameter_prefix)
+        self.container = balancer_container(
             self,
-            "TaskDefinition",
-            cpu=cpu,
-            memory_limit_mib=memory_limit_mib,
-            runtime_platform=ecs.RuntimePlatform(
-                cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
-            ),
-            volumes=[ecs.Volume(name="state")],
-        )
-        self.task_definition.add_to_task_role_policy(
-            iam.PolicyStatement(
-                actions=["ssm:GetParameter", "ssm:GetParameters"],
-                resources=[parameters_under(self, self.parameter_prefix)],
-            )
-        )
-        self.container = self._add_container(
+            props,
+            self.task_definition,
             environment={
-                "GRPC_LB_PARAMETER_PREFIX": self.parameter_prefix,
+                PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
                 # One worker thread for each whole CPU: what the task sees of the machine below is more than it may use.
                 **({} if cdk.Token.is_unresolved(cpu) else {"GRPC_LB_ENVOY_CONCURRENCY": str(max(1, cpu // 1024))}),
             },
             stop_timeout=drain.stop_timeout,
+            log_group=self.log_group,
         )
+        if exposed_by_default:
+            self.container.add_docker_label(ENABLE, "false")
         self.service = ecs.FargateService(
             self,
             "Service",
             cluster=cluster,
             task_definition=self.task_definition,
-            desired_count=desired_count,
+            desired_count=count,
+            vpc_subnets=task_subnets,
             min_healthy_percent=100,
             max_healthy_percent=200,
-            circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+            circuit_breaker=ROLL_BACK,
             health_check_grace_period=_HEALTH_CHECK_GRACE,
         )
-        start_after(self.service, vpc.select_subnets().internet_connectivity_established)
+        start_after(self.service, subnets.internet_connectivity_established)
         # Without a document no task gets ready, and without the sync there is no document.
         start_after(self.service, self.target_sync)
+        self.task_security_group = self.service.connections.security_groups[0]
 
-        security_group = ec2.SecurityGroup(
+        self.load_balancer_security_group = ec2.SecurityGroup(
             self,
             "LoadBalancerSecurityGroup",
             vpc=vpc,
             description="Callers of the gRPC balancer",
             allow_all_outbound=False,
         )
-        self.load_balancer = elbv2.NetworkLoadBalancer(
-            self,
-            "LoadBalancer",
-            vpc=vpc,
-            internet_facing=False,
-            cross_zone_enabled=True,
-            security_groups=[security_group],
+        self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
+        self.listener = front.listen(self.load_balancer)
+        self.target_group = self._add_targets(self.listener, CALLS_PORT)
+        self._let_in(CALLS_PORT, "calls from the load balancer")
+        self._let_in(READY_PORT, "its health checks")
+        self.host = front.name(self, self.load_balancer)
+        self.xds_listener: elbv2.NetworkListener | None = None
+        """Made by ``allow_xds_from``."""
+        callers = front.callers(vpc)
+        if callers is not None:
+            self.allow_from(callers, front.description)
+
+    @classmethod
+    def from_attributes(
+        cls,
+        scope: Construct,
+        id: str,  # noqa: A002 - the name that every construct gives it
+        *,
+        host: str,
+        cluster: ecs.ICluster,
+        load_balancer_security_group: ec2.ISecurityGroup,
+        task_security_group: ec2.ISecurityGroup,
+        port: int = CALLS_PORT,
+        only_services: Sequence[str] | None = None,
+        only_label: str | None = None,
+    ) -> GrpcBalancerBase:
+        """A balancer of another app, to register services with and to call.
+
+        :param host: Its ``host``.
+        :param cluster: The cluster of the services that are registered here, one of those that it balances.
+        :param load_balancer_security_group: Its ``load_balancer_security_group``; callers are allowed there.
+        :param task_security_group: Its ``task_security_group``; services let it in.
+        :param port: Its ``port``. By default 50051.
+        :param only_services: Its ``only_services``. By default, all.
+        :param only_label: Its ``only_label``. By default, none.
+        """
+        props = Props(cls.__name__, id)
+        props.whole_number("port", port, 1, 65_535)
+        check_admission(props, only_services, only_label)
+        return ImportedBalancer(
+            scope,
+            id,
+            host=host,
+            port=port,
+            cluster=cluster,
+            load_balancer_security_group=load_balancer_security_group,
+            task_security_group=task_security_group,
+            admission=Admission(only_services, only_label),
         )
-        self.listener = self.load_balancer.add_listener("Listener", port=port, protocol=elbv2.Protocol.TCP)
-        self.target_group = self.listener.add_targets(
+
+    def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
+        """Balance the services of another cluster too, whose tasks the balancer can reach.
+
+        It has a target document of its own, so that trouble with one cluster leaves the targets of the others alone.
+        Services of the same name in several clusters share its calls.
+
+        :param id: The id of the :class:`TargetSync` that is made.
+        :param cluster: The cluster.
+        """
+        if not all(surely_other(cluster, known) for known in self.clusters):
+            raise self._props.error("cluster", "another one than those it has", cluster.node.path)
+        sync = self._sync(id, cluster, own_prefix(self, id))
+        self.clusters.append(cluster)
+        self.target_syncs.append(sync)
+        self._allow_reading(sync.parameter_prefix)
+        self.container.add_environment(PARAMETER_PREFIX, ",".join(sync.parameter_prefix for sync in self.target_syncs))
+        start_after(self.service, sync)
+        return sync
+
+    def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
+        """Let gRPC clients fetch their targets (``xds:///NAME``) and call them without a proxy between.
+
+        The first call makes a listener for it, on port 18000 of the load balancer. The services must let such clients
+        in themselves: ``service.connections.allow_default_port_from(client)``.
+
+        :param other: The clients: a service, a function, a security group or an ``ec2.Peer``.
+        :param description: What the security group's rule says about it. By default, a general sentence.
+        """
+        if self.xds_listener is None:
+            self.xds_listener = self.load_balancer.add_listener(
+                "XdsListener", port=XDS_PORT, protocol=elbv2.Protocol.TCP
+            )
+            self._add_targets(self.xds_listener, XDS_PORT)
+            self._let_in(XDS_PORT, "xDS from the load balancer")
+        self.connections.allow_from(
+            other, ec2.Port.tcp(XDS_PORT), description if description is not None else "xDS of the gRPC balancer"
+        )
+
+    @property
+    def xds_address(self) -> str:
+        """Where gRPC clients that ``allow_xds_from`` lets in find the balancer's xDS server, without TLS."""
+        return f"{self.host}:{XDS_PORT}"
+
+    def auto_scale_task_count(
+        self, *, max_capacity: int, min_capacity: int = 2, cpu_percent: int | None = 50
+    ) -> ecs.ScalableTaskCount:
+        """Let the number of balancer tasks follow their load. What is returned takes more policies, such as schedules.
+
+        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back.
+
+        :param max_capacity: The most tasks.
+        :param min_capacity: The fewest tasks. By default 2, so that one may fail or be replaced.
+        :param cpu_percent: How much of their CPU the tasks should use on average. By default 50 percent; None for no
+            scaling on CPU.
+        """
+        return auto_scale(
+            self._props,
+            self.service,
+            count_is_given=self._count_is_given,
+            fewest=1,
+            min_capacity=min_capacity,
+            max_capacity=max_capacity,
+            cpu_percent=cpu_percent,
+        )
+
+    def metric_cpu_utilization(
+        self, *, period: cdk.Duration | None = None, statistic: str | None = None
+    ) -> cloudwatch.Metric:
+        """How much of their CPU the tasks use, in percent. By default the average over 5 minutes."""
+        return self.service.metric_cpu_utilization(period=period, statistic=statistic)
+
+    def metric_memory_utilization(
+        self, *, period: cdk.Duration | None = None, statistic: str | None = None
+    ) -> cloudwatch.Metric:
+        """How much of their memory the tasks use, in percent. By default the average over 5 minutes."""
+        return self.service.metric_memory_utilization(period=period, statistic=statistic)
+
+    def _sync(self, id: str, cluster: ecs.ICluster, parameter_prefix: str) -> TargetSync:  # noqa: A002 - as above
+        return TargetSync(
+            self,
+            id,
+            cluster=cluster,
+            parameter_prefix=parameter_prefix,
+            exposed_by_default=self._exposed_by_default,
+            only_services=self._admission.only_services,
+            only_label=self._admission.only_label,
+            log_retention=self._log_retention,
+        )
+
+    def _allow_reading(self, parameter_prefix: str) -> None:
+        self.task_definition.add_to_task_role_policy(
+            iam.PolicyStatement(
+                actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters_under(self, parameter_prefix)]
+            )
+        )
+
+    def _add_targets(self, listener: elbv2.NetworkListener, port: int) -> elbv2.NetworkTargetGroup:
+        return listener.add_targets(
             "Tasks",
-            port=CALLS_PORT,
+            port=port,
             protocol=elbv2.Protocol.TCP,
-            targets=[self.service.load_balancer_target(container_name=_CONTAINER, container_port=CALLS_PORT)],
+            targets=[self.service.load_balancer_target(container_name=CONTAINER, container_port=port)],
             health_check=elbv2.HealthCheck(
                 protocol=elbv2.Protocol.HTTP,
                 port=str(READY_PORT),
@@ -170,64 +365,6 @@ class GrpcBalancer(Construct):
             # A caller that is itself a task on the same host could not reach the target by its own address.
             preserve_client_ip=False,
         )
-        self.service.connections.allow_from(security_group, ec2.Port.tcp(CALLS_PORT), "calls from the load balancer")
-        self.service.connections.allow_from(security_group, ec2.Port.tcp(READY_PORT), "its health checks")
 
-        self._connections = ec2.Connections(security_groups=[security_group], default_port=ec2.Port.tcp(port))
-        if callers is not None:
-            self._connections.allow_default_port_from(callers, "callers in the VPC")
-
-    @property
-    def connections(self) -> ec2.Connections:
-        """Who may call: the security group of the load balancer, with the balancer's port as the default port."""
-        return self._connections
-
-    @property
-    def address(self) -> str:
-        """Where callers reach every service of this balancer: ``host:port``."""
-        return f"{self.load_balancer.load_balancer_dns_name}:{self.port}"
-
-    def _add_container(self, *, environment: dict[str, str], stop_timeout: cdk.Duration) -> ecs.ContainerDefinition:
-        linux = ecs.LinuxParameters(self, "LinuxParameters")
-        linux.drop_capabilities(ecs.Capability.ALL)
-        container = self.task_definition.add_container(
-            _CONTAINER,
-            image=ecs.ContainerImage.from_asset(
-                stage(self, "proxy_image", "grpc_lb_contract"),
-                file="proxy_image/Dockerfile",
-                platform=ecr_assets.Platform.LINUX_AMD64,
-            ),
-            environment=environment,
-            logging=calm_log_driver(self.log_group, "balancer"),
-            user=_USER,
-            readonly_root_filesystem=True,
-            linux_parameters=linux,
-            stop_timeout=stop_timeout,
-            # It asks the image's first process and Envoy, never the control plane (invariant 6).
-            health_check=ecs.HealthCheck(
-                command=["CMD", "python", "-m", "proxy_image.health"],
-                interval=cdk.Duration.seconds(10),
-                timeout=cdk.Duration.seconds(5),
-                retries=3,
-                start_period=cdk.Duration.seconds(30),
-            ),
-            port_mappings=[
-                ecs.PortMapping(container_port=port) for port in (CALLS_PORT, READY_PORT, WEB_PORT, XDS_PORT)
-            ],
-            # A caller's connection and the one to its target are a descriptor each. 65,535 is Fargate's own limit,
-            # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
-            ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],
-        )
-        container.add_mount_points(ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False))
-        return container
-
-
-def _cidr_of(props: Props, vpc: ec2.IVpc) -> str:
-    try:
-        return vpc.vpc_cidr_block
-    except RuntimeError:  # what the CDK's own error comes as
-        raise props.error(
-            "open_listener",
-            "False where the address range of the VPC is not known (or import the VPC with its vpc_cidr_block)",
-            "True",
-        ) from None
+    def _let_in(self, port: int, what: str) -> None:
+        self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 
 from cdk_grpc_lb.misuse import Props
-from grpc_lb_contract import Registration
+from grpc_lb_contract import Registration, Route
 from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS, PORT, SERVICE
 
 # Stands for a token where a registration is checked.
 _ANY = Registration(service="any", port=1)
 
 
-def docker_labels(
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a service asks of its balancer. `routes` are those that are known at synth."""
+
+    service_name: str
+    labels: Mapping[str, str]
+    routes: tuple[Route, ...]
+
+
+def wish_of(
     props: Props,
     *,
     service_name: str,
     port: int,
     hosts: Sequence[str] | None,
     grpc_services: Sequence[str] | None,
-) -> dict[str, str]:
-    """The labels of a service. Raises ValueError for a value that the Lambda would refuse.
+) -> Wish:
+    """What these props ask for. Raises ValueError for a value that the Lambda would refuse.
 
     A token has no value at synth: it goes in unchecked, and the Lambda checks what it becomes.
     """
@@ -42,10 +52,12 @@ def docker_labels(
     labels = registration.to_labels() | {SERVICE: service_name}
     if cdk.Token.is_unresolved(port):
         labels[PORT] = cdk.Token.as_string(port)
+    routes = registration.routes
     for label, values in ((HOSTS, hosts), (GRPC_SERVICES, grpc_services)):
         if any(cdk.Token.is_unresolved(value) for value in values):
             labels[label] = ",".join(values)
-    return labels
+            routes = ()
+    return Wish(service_name, labels, routes)
 
 
 def _given(props: Props, prop: str, values: Sequence[str] | None) -> tuple[str, ...]:

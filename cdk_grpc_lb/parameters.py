@@ -8,12 +8,20 @@ import aws_cdk as cdk
 from constructs import Construct
 
 
-def own_prefix(balancer: Construct) -> str:
-    """A path that no other balancer has: the stack, the construct's path in it, and a hash to tell alike ones apart."""
+def own_prefix(balancer: Construct, cluster: str = "") -> str:
+    """A path that no other balancer has: the stack, the construct's path in it, and a hash to tell alike ones apart.
+
+    :param cluster: Tells the clusters of one balancer apart. No prefix lies below another one.
+    """
     path = balancer.node.path.split("/")[len(cdk.Stack.of(balancer).node.path.split("/")) :]
-    readable = re.sub(r"[^A-Za-z0-9_-]", "-", "-".join(path))[:64]
+    readable = _plain("-".join(path))[:64]
+    suffix = f"-{_plain(cluster)}" if cluster else ""
     # The stack's name as a reference, and one that keeps its meaning in a template of another stack.
-    return f"/grpc-lb/{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}"
+    return f"/grpc-lb/{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}{suffix}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text)
 
 
 def parameters_under(scope: Construct, prefix: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
@@ -13,6 +15,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from cdk_grpc_lb.admission import check_admission
 from cdk_grpc_lb.misuse import Props
 from cdk_grpc_lb.parameters import parameters_under
 from cdk_grpc_lb.staging import stage
@@ -40,6 +43,11 @@ class TargetSync(Construct):
     :param cluster: The cluster whose tasks are listed.
     :param parameter_prefix: The path in SSM Parameter Store under which the document is written, such as
         ``/grpc-lb/my-stack/my-balancer``; without a slash at the end.
+    :param exposed_by_default: Whether containers take part that no label asks for. By default they do not.
+    :param only_services: The logical names of the services that are listed, with ``*`` and ``?`` as wildcards. By
+        default, all.
+    :param only_label: A docker label that a container must have, ``team=orders``, or ``team`` for any value. By
+        default, none.
     :param log_retention: How long the function's logs are kept. By default, one month.
     """
 
@@ -50,13 +58,18 @@ class TargetSync(Construct):
         *,
         cluster: ecs.ICluster,
         parameter_prefix: str,
+        exposed_by_default: bool = False,
+        only_services: Sequence[str] | None = None,
+        only_label: str | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
+        props = Props(type(self).__name__, id)
+        check_admission(props, only_services, only_label)
         if not cdk.Token.is_unresolved(parameter_prefix) and (
             not parameter_prefix.startswith("/") or parameter_prefix.endswith("/")
         ):
-            raise Props(type(self).__name__, id).error(
+            raise props.error(
                 "parameter_prefix", "a path that starts with / and does not end with one", repr(parameter_prefix)
             )
         self.cluster = cluster
@@ -100,6 +113,9 @@ class TargetSync(Construct):
             environment={
                 "GRPC_LB_CLUSTER": cluster.cluster_arn,
                 "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
+                **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
+                **({"GRPC_LB_ONLY_SERVICES": ",".join(only_services)} if only_services is not None else {}),
+                **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
             },
             memory_size=512,
             timeout=_REFRESH_TIMEOUT,

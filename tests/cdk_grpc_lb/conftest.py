@@ -78,7 +78,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
         service_name="orders",
         grpc_services=["orders.v1.Orders"],
         desired_count=0,
-        stop_timeout=cdk.Duration.seconds(90),
+        drain_time=cdk.Duration.seconds(75),
         health_check=ecs.HealthCheck(command=["CMD", "probe"]),
     )
     cdk.CfnOutput(team, "Prefix", value=balancer.parameter_prefix)

@@ -121,7 +121,7 @@ def test_tokens_go_through_unchecked(stack: cdk.Stack) -> None:
         desired_count=number,  # type: ignore[arg-type]
         service_name=text,
         hosts=["*.internal", text],
-        stop_timeout=cdk.Duration.seconds(number),
+        drain_time=cdk.Duration.seconds(number),
     )
     container = synthesise(stack).container("App")
     assert container["DockerLabels"] == {
@@ -131,6 +131,7 @@ def test_tokens_go_through_unchecked(stack: cdk.Stack) -> None:
         "grpc-lb.hosts": {"Fn::Join": ["", ["*.internal,", {"Ref": "Name"}]]},
     }
     assert container["PortMappings"][0]["ContainerPort"] == {"Ref": "Number"}
+    assert container["StopTimeout"] == 120
 
 
 def test_a_service_is_connectable_and_grantable(stack: cdk.Stack) -> None:
@@ -150,5 +151,5 @@ def test_a_service_is_connectable_and_grantable(stack: cdk.Stack) -> None:
 def test_the_package_exports_its_constructs_and_is_typed() -> None:
     import cdk_grpc_lb
 
-    assert cdk_grpc_lb.__all__ == ["GrpcBalancedService", "GrpcBalancer", "TargetSync"]
+    assert cdk_grpc_lb.__all__ == ["GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync"]
     assert (Path(cdk_grpc_lb.__file__).parent / "py.typed").exists()

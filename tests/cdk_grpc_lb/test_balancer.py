@@ -9,7 +9,7 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
-from cdk_grpc_lb import GrpcBalancer, balancer
+from cdk_grpc_lb import GrpcBalancer, image
 from proxy_image.settings import VARIABLES
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 
@@ -98,10 +98,10 @@ def test_logs_are_kept_for_a_month(example: Synthesised) -> None:
 
 def test_the_ports_are_those_the_image_listens_on(example: Synthesised) -> None:
     defaults = {variable.name: variable.default for variable in VARIABLES}
-    image = {int(defaults[f"GRPC_LB_{name}"] or 0) for name in ("PORT", "READY_PORT", "WEB_PORT", "XDS_PORT")}
-    assert {mapping["ContainerPort"] for mapping in example.container("Balancer")["PortMappings"]} == image
-    assert int(defaults["GRPC_LB_PORT"] or 0) == balancer.CALLS_PORT
-    assert int(defaults["GRPC_LB_READY_PORT"] or 0) == balancer.READY_PORT
+    listened = {int(defaults[f"GRPC_LB_{name}"] or 0) for name in ("PORT", "READY_PORT", "WEB_PORT", "XDS_PORT")}
+    assert {mapping["ContainerPort"] for mapping in example.container("Balancer")["PortMappings"]} == listened
+    assert int(defaults["GRPC_LB_PORT"] or 0) == image.CALLS_PORT
+    assert int(defaults["GRPC_LB_READY_PORT"] or 0) == image.READY_PORT
 
 
 def test_every_setting_is_one_the_image_knows(example: Synthesised) -> None:

@@ -71,12 +71,12 @@ SERVICE_MISUSE: list[tuple[dict[str, Any], str]] = [
         f"(prop grpc_services {SERVICE})",
     ),
     (
-        {"stop_timeout": cdk.Duration.seconds(121)},
-        "stop_timeout must be 2 to 120 whole seconds, got 2 minutes 1 second (prop stop_timeout " + SERVICE + ")",
+        {"drain_time": cdk.Duration.seconds(106)},
+        f"drain_time must be 0 to 105 whole seconds, got 1 minute 46 seconds (prop drain_time {SERVICE})",
     ),
     (
-        {"stop_timeout": cdk.Duration.millis(2500)},
-        "stop_timeout must be 2 to 120 whole seconds, got 2 seconds 500 millis (prop stop_timeout " + SERVICE + ")",
+        {"drain_time": cdk.Duration.millis(2500)},
+        f"drain_time must be 0 to 105 whole seconds, got 2 seconds 500 millis (prop drain_time {SERVICE})",
     ),
     (
         {"environment": {"TOKEN": "a"}, "secrets": {"TOKEN": None}},
@@ -164,7 +164,8 @@ def unknown_address_range(stack: cdk.Stack) -> dict[str, Any]:
 
 
 OTHER_CLUSTER = (
-    f"cluster must be the balancer's, Stack/Existing; leave cluster out, got Stack/Other (prop cluster {SERVICE})"
+    "cluster must be one of the balancer's, Stack/Existing (see GrpcBalancer.add_cluster), got Stack/Other "
+    f"(prop cluster {SERVICE})"
 )
 
 

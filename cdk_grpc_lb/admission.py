@@ -1,0 +1,84 @@
+"""Which services a balancer takes, and which calls they have: what can be known of it at synth."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aws_cdk as cdk
+
+from cdk_grpc_lb.labels import Wish
+from cdk_grpc_lb.misuse import Props
+from grpc_lb_contract import Route
+from grpc_lb_contract.labels import PREFIX
+
+_PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a balancer takes, and what its services have asked for so far."""
+
+    only_services: Sequence[str] | None
+    only_label: str | None
+    _holders: dict[Route, str] = field(default_factory=dict)
+    _names_of_ids: dict[str, str] = field(default_factory=dict)
+
+    def admit(self, props: Props, wish: Wish, *, named_after: str | None) -> None:
+        """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls.
+
+        :param named_after: The path of the construct whose id became the service's name; None where a name was given.
+        """
+        name = wish.service_name
+        if cdk.Token.is_unresolved(name):
+            return
+        allowed = self.only_services
+        if allowed is not None and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
+            raise props.error(
+                "service_name", f"one that the balancer's only_services takes, {', '.join(allowed)}", repr(name)
+            )
+        if named_after is not None and self._names_of_ids.setdefault(name, named_after) != named_after:
+            raise props.error(
+                "service_name",
+                f"given where {self._names_of_ids[name]} has the same name by its id (the same to share its calls)",
+                repr(name),
+            )
+        for route in wish.routes:
+            if self._holders.get(route, name) != name:
+                raise props.error(
+                    "hosts",
+                    "hosts of its own, or grpc_services, where another service has the calls to "
+                    f"host {route.host} and gRPC service {route.grpc_service}",
+                    f"those of service {self._holders[route]} for service {name}",
+                )
+        self._holders.update(dict.fromkeys(wish.routes, name))
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The label without which the balancer passes a container over."""
+        if self.only_label is None:
+            return {}
+        key, _, value = self.only_label.partition("=")
+        return {key: value}
+
+
+def check_admission(props: Props, only_services: Sequence[str] | None, only_label: str | None) -> None:
+    """Raise ValueError for patterns that no name fits, and a label that no container can have."""
+    if only_services is not None:
+        if isinstance(only_services, str) or not only_services:
+            raise props.error(
+                "only_services",
+                "a list of names, with * and ? as wildcards (leave it out for all)",
+                repr(only_services),
+            )
+        for pattern in only_services:
+            if not cdk.Token.is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
+                raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
+    if only_label is not None and not cdk.Token.is_unresolved(only_label):
+        key, _, _ = only_label.partition("=")
+        if not key or key.startswith(PREFIX):
+            raise props.error(
+                "only_label", f"a label of your own, such as team=orders (not {PREFIX}...)", repr(only_label)
+            )

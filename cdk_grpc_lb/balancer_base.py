@@ -1,0 +1,158 @@
+"""What services and callers see of a balancer, whether it is made in this app or imported from another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jsii
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from constructs import Construct
+
+from cdk_grpc_lb.admission import Admission
+from cdk_grpc_lb.containers import Serving, serving_container
+from cdk_grpc_lb.labels import Wish, wish_of
+from cdk_grpc_lb.misuse import Props, surely_other
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from cdk_grpc_lb.balanced_service import GrpcBalancedService
+    from cdk_grpc_lb.service_props import AddedServiceProps
+
+
+@jsii.implements(ec2.IConnectable)
+class GrpcBalancerBase(Construct):
+    """A balancer that services register with and callers call.
+
+    Made with :class:`GrpcBalancer`, or imported with :meth:`GrpcBalancer.from_attributes`.
+    """
+
+    cluster: ecs.ICluster
+    """The cluster in which the balancer runs."""
+    clusters: list[ecs.ICluster]
+    """The clusters whose services it balances."""
+    host: str
+    """The name under which callers reach the balancer."""
+    port: int
+    """The port on which callers reach the balancer."""
+    load_balancer_security_group: ec2.ISecurityGroup
+    """The security group of the load balancer: who may call."""
+    task_security_group: ec2.ISecurityGroup
+    """The security group of the balancer's tasks, from where calls come to the services."""
+    _admission: Admission
+
+    @property
+    def address(self) -> str:
+        """Where callers reach every service of this balancer: ``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """Who may call: the security group of the load balancer, with the balancer's port as the default port."""
+        return ec2.Connections(
+            security_groups=[self.load_balancer_security_group], default_port=ec2.Port.tcp(self.port)
+        )
+
+    def allow_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
+        """Let others call: ``allow_from(client_service)``, or ``allow_from(ec2.Peer.ipv4("10.1.0.0/16"))``.
+
+        :param other: Who may call: a service, a function, a security group or an ``ec2.Peer``.
+        :param description: What the security group's rule says about it. By default, a general sentence.
+        """
+        self.connections.allow_default_port_from(
+            other, description if description is not None else "calls to the gRPC balancer"
+        )
+
+    def add_service(self, id: str, **props: Unpack[AddedServiceProps]) -> GrpcBalancedService:  # noqa: A002 - as above
+        """Make a service behind this balancer, as a child of it.
+
+        A service of another stack is made there: ``GrpcBalancedService(stack, "Orders", balancer=balancer, ...)``.
+
+        :param id: The construct's id, of which the service's name is made.
+        :param props: Those of :class:`GrpcBalancedService` but ``vpc`` and ``balancer``.
+        """
+        from cdk_grpc_lb.balanced_service import GrpcBalancedService  # which in turn makes balancers
+
+        return GrpcBalancedService(self, id, balancer=self, **props)
+
+    def register(
+        self,
+        service: ecs.BaseService,
+        *,
+        service_name: str,
+        port: int | None = None,
+        container_name: str | None = None,
+        hosts: Sequence[str] | None = None,
+        grpc_services: Sequence[str] | None = None,
+    ) -> None:
+        """Balance a service that exists already, made by hand or by another construct.
+
+        Its container gets labels, which makes a new revision of its task definition and a rolling deployment, and its
+        security group lets the balancer in. Nothing is replaced. Raises ValueError at synth for a service that cannot
+        be balanced.
+
+        :param service: A Fargate or EC2 service in one of the balancer's clusters, in the network mode ``awsvpc``.
+        :param service_name: The logical name under which the balancer and its clients know the service: up to 63 of
+            a-z, 0-9 and -. Services with the same name share its calls.
+        :param port: The container port on which the service takes gRPC calls, without TLS. By default the only port
+            that its containers map.
+        :param container_name: The container that takes the calls. By default the only one that maps the port.
+        :param hosts: The ``:authority`` values whose calls come to this service: host names without port, ``*.domain``,
+            or ``*``. By default, all.
+        :param grpc_services: The full names of the gRPC services whose calls come here, such as
+            ``rng.v1.RandomNumber``. By default, all.
+        """
+        if not isinstance(service, ecs.BaseService):
+            raise Props(type(self).__name__, self.node.id).error(
+                "service",
+                "one made in this app, because its container gets labels (in the app that makes it, "
+                "import the balancer with GrpcBalancer.from_attributes)",
+                repr(service),
+            )
+        props = Props("the registered service", service.node.path)
+        self._refuse_strangers(props, service.cluster)
+        serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
+        wish = wish_of(props, service_name=service_name, port=serving.port, hosts=hosts, grpc_services=grpc_services)
+        self._admission.admit(props, wish, named_after=None)
+        self._connect(service, serving, wish)
+
+    def _connect(self, service: ecs.BaseService, serving: Serving, wish: Wish) -> None:
+        """Put the labels onto the container, and let the balancer's tasks call it."""
+        for label, value in {**wish.labels, **self._admission.labels}.items():
+            serving.container.add_docker_label(label, value)
+        service.connections.allow_from(self.task_security_group, ec2.Port.tcp(serving.port), "calls from the balancer")
+
+    def _refuse_strangers(self, props: Props, cluster: ecs.ICluster) -> None:
+        """Raise ValueError for a cluster that is known at synth to be none of the balancer's."""
+        if all(surely_other(cluster, own) for own in self.clusters):
+            own = ", ".join(own.node.path for own in self.clusters)
+            raise props.error(
+                "cluster", f"one of the balancer's, {own} (see GrpcBalancer.add_cluster)", cluster.node.path
+            )
+
+
+class ImportedBalancer(GrpcBalancerBase):
+    """A balancer of another stack or app."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - the name that every construct gives it
+        *,
+        host: str,
+        port: int,
+        cluster: ecs.ICluster,
+        load_balancer_security_group: ec2.ISecurityGroup,
+        task_security_group: ec2.ISecurityGroup,
+        admission: Admission,
+    ) -> None:
+        super().__init__(scope, id)
+        self.cluster = cluster
+        self.clusters = [cluster]
+        self.host = host
+        self.port = port
+        self.load_balancer_security_group = load_balancer_security_group
+        self.task_security_group = task_security_group
+        self._admission = admission
