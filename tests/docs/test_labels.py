@@ -1,0 +1,40 @@
+"""docs/labels.md says of each label what the contract says."""
+
+from __future__ import annotations
+
+from grpc_lb_contract import Registration, read_labels
+from grpc_lb_contract.labels import ENABLE, LABELS, MOST_ROUTES, SERVICE
+from tests.docs.pages import DOCS, code, section, tables
+
+PAGE = (DOCS / "labels.md").read_text()
+RIGHT = Registration(service="orders", port=50051).to_labels()
+
+
+def test_the_labels_are_those_of_the_contract() -> None:
+    assert tuple(code(label) for label, *_ in tables(PAGE)[0]) == LABELS
+
+
+def test_each_refused_value_is_refused_with_that_sentence() -> None:
+    """GIVEN right labels, WHEN one has the value that the page calls wrong, THEN the problem is the page's."""
+    refused, _ = tables(section(PAGE, "## Values that are refused"))
+    for label, value, problem in refused:
+        reading = read_labels(
+            RIGHT | {code(label): code(value)}, mapped_ports=[50051], default_service="orders", family="orders"
+        )
+        assert [error.problem for error in reading.errors] == [problem]
+
+
+def test_what_a_wrong_value_takes_out() -> None:
+    """GIVEN the page's first table, THEN the allowed names are those that a registration takes."""
+    without = read_labels(RIGHT | {ENABLE: "yes"}, mapped_ports=[50051], default_service="x", family="x")
+    assert without.registration is None
+    partly = read_labels(
+        RIGHT | {"grpc-lb.hosts": "a, b:1"}, mapped_ports=[50051], default_service="x", family="x"
+    ).registration
+    assert partly is not None
+    assert partly.hosts == ("a",)
+    named = {label: value for label, value in RIGHT.items() if label != SERVICE}
+    by_default = read_labels(named, mapped_ports=[50051], default_service="Orders", family="x").registration
+    assert by_default is not None
+    assert by_default.service == "orders"
+    assert f"at most {MOST_ROUTES}" in PAGE

@@ -1,0 +1,129 @@
+"""docs/operate.md tells of what there is: each log line, metric, reason and command, and sums that add up."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import shlex
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from botocore import xform_name
+from botocore.session import Session
+
+from grpc_lb_contract import Document
+from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.web import facts
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.listeners import Ports
+from proxy_image.control_plane.xds.routes import NO_ROUTE
+from tests.docs.log_calls import log_lines
+from tests.docs.pages import DOCS, ROOT, code, commands, section, tables
+
+PAGE = (DOCS / "operate.md").read_text()
+CONTROL_PLANE = frozenset((ROOT / "proxy_image/control_plane").rglob("*.py"))
+SUPERVISOR = frozenset((ROOT / "proxy_image").rglob("*.py")) - CONTROL_PLANE
+LAMBDA = frozenset((ROOT / "lambda_src").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    ("heading", "files"),
+    [
+        ("### The Lambda", LAMBDA),
+        ("### The balancer: supervisor", SUPERVISOR),
+        ("### The balancer: control plane", CONTROL_PLANE),
+    ],
+)
+def test_the_log_lines_are_those_of_the_code(heading: str, files: frozenset[Path]) -> None:
+    """GIVEN every call that logs, THEN the page has its event and level, and no other."""
+    (table,) = tables(section(PAGE, heading))
+    assert {(code(event), level) for event, level, *_ in table} == log_lines(*files)
+
+
+def test_the_metrics_are_those_of_the_code() -> None:
+    metrics = Metrics()
+    metrics.applied(Document())
+    names = {
+        f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()
+    }
+    (table,) = tables(section(PAGE, "## Metrics"))
+    assert {code(name) for name, _ in table} == names
+
+
+def test_every_reason_of_a_document_not_taken_is_told_of() -> None:
+    reasons = section(PAGE, "### The list of targets is stale")
+    assert [trouble for trouble in Trouble if f"`{trouble}`" not in reasons] == []
+    assert [origin for origin in Origin if f"`{origin}`" not in PAGE] == []
+
+
+async def test_what_healthz_says_is_what_the_page_says_of_it() -> None:
+    metrics = Metrics()
+    said = facts(Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics), metrics)
+    (paragraph,) = (part for part in PAGE.split("\n\n") if part.startswith("`/healthz` says"))
+    told = set(re.findall(r"`([a-z_]+)`", paragraph)) - set(Origin)
+    assert told <= said.keys()
+
+
+def test_the_message_of_a_call_without_a_route_is_the_real_one() -> None:
+    (message,) = re.findall(r"`(no service behind[^…`]*)", PAGE)
+    assert NO_ROUTE.startswith(message.strip())
+
+
+def test_every_aws_command_is_one() -> None:
+    """GIVEN the service models of botocore, from which the AWS CLI makes its commands, THEN each command is there."""
+    found = list(commands(PAGE, "aws"))
+    assert len(found) > 10
+    for command in found:
+        _, service, name, *arguments = shlex.split(command)
+        given = {argument for argument in arguments if argument.startswith("--")} - {"--query", "--output"}
+        assert given <= options(service, name), command
+
+
+# The CLI's own: https://docs.aws.amazon.com/cli/latest/reference/logs/tail.html
+CUSTOM = {("logs", "tail"): {"--since", "--follow", "--filter-pattern", "--format"}}
+
+
+def options(service: str, command: str) -> set[str]:
+    if (service, command) in CUSTOM:
+        return CUSTOM[service, command]
+    model = Session().get_service_model(service)
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    assert command in names, f"aws {service} {command}"
+    shape = model.operation_model(names[command]).input_shape
+    assert shape is not None, command
+    return {f"--{xform_name(member, '-')}" for member in shape.members}
+
+
+OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {ast.Mult: operator.mul, ast.Add: operator.add}
+
+
+def value_of(node: ast.expr) -> float:
+    if isinstance(node, ast.BinOp):
+        return OPERATIONS[type(node.op)](value_of(node.left), value_of(node.right))
+    assert isinstance(node, ast.Constant), ast.dump(node)
+    assert isinstance(node.value, int | float), ast.dump(node)
+    return node.value
+
+
+def test_the_costs_add_up() -> None:
+    """GIVEN each sum as it is written, THEN it makes the figure beside it, and the figures make the sum below them."""
+    balancer, example = tables(section(PAGE, "## What it costs"))
+    for table in (balancer, example):
+        *rows, (_, _, total) = table
+        for what, written, figure in rows:
+            if written:
+                tree = ast.parse(written.replace(",", "").replace("×", "*"), mode="eval")
+                assert round(value_of(tree.body), 2) == pytest.approx(float(figure), abs=0.005), what
+        assert sum(float(figure) for *_, figure in rows) == pytest.approx(float(total.strip("*")), abs=0.001)
+    assert example[0][2] == balancer[-1][2].strip("*")
+
+
+def test_the_parts_of_the_page_are_in_the_order_of_its_contents() -> None:
+    listed = re.findall(r"^- \[(.+)\]\(#", PAGE, flags=re.MULTILINE)
+    places = [PAGE.index(f"\n## {heading}\n") for heading in listed]
+    assert all(first < second for first, second in pairwise(places))
