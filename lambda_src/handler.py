@@ -57,6 +57,7 @@ def warm() -> Handler:
         Refresher(
             EcsCluster(boto3.client("ecs", config=PATIENCE), settings.cluster),
             ParameterStore(boto3.client("ssm", config=PATIENCE), settings.prefix),
+            selection=settings.selection,
         ),
     )
 

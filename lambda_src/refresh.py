@@ -13,7 +13,8 @@ from lambda_src.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.events import Batch
 from lambda_src.publish import ParameterStore
 from lambda_src.run import Run, about
-from lambda_src.transform import transform
+from lambda_src.selection import Selection
+from lambda_src.transform import EVERYTHING_LABELLED, transform
 
 BEHIND_FOR_SECONDS = 5.0
 BEHIND_FIRST_PAUSE = 0.1
@@ -56,8 +57,15 @@ class Clock:
 class Refresher:
     """Keeps from one refresh to the next what a warm process knows."""
 
-    def __init__(self, cluster: EcsCluster, store: ParameterStore, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        cluster: EcsCluster,
+        store: ParameterStore,
+        clock: Clock | None = None,
+        selection: Selection = EVERYTHING_LABELLED,
+    ) -> None:
         self._cluster = cluster
+        self._selection = selection
         self._store = store
         self._clock = clock or Clock()
         self._settled: rules.Settled | None = None
@@ -125,6 +133,7 @@ class Refresher:
             previous=run.stored.document,
             told_to_stop=rules.told_to_stop(listing, run.batch.hints, run.stored.document),
             now=self._clock.now(),
+            selection=self._selection,
         )
         run.drafted(draft)
         emptied = rules.emptied(run.stored.document, run.stored.unreadable, draft.document)

@@ -4,36 +4,59 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from lambda_src.selection import Selection
 
 CLUSTER = "GRPC_LB_CLUSTER"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
+EXPOSED_BY_DEFAULT = "GRPC_LB_EXPOSED_BY_DEFAULT"
+ONLY_SERVICES = "GRPC_LB_ONLY_SERVICES"
+ONLY_LABEL = "GRPC_LB_ONLY_LABEL"
 
 _CLUSTER_ARN = re.compile(r"arn:[^:]+:ecs:[^:]+:[^:]+:cluster/[A-Za-z0-9_-]{1,255}")
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
 _PARAMETER_PREFIX = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+_TRUE_OR_FALSE = re.compile(r"true|false")
+_PATTERNS = re.compile(r"[a-z0-9*?-]+(,[a-z0-9*?-]+)*")
+_LABEL = re.compile(r"[^=]+(=.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`cluster` is the cluster's ARN; `prefix` the SSM path that the document lives under, without a trailing slash."""
+    """`cluster` is the cluster's ARN; `prefix` the SSM path that the document lives under, without a trailing slash;
+    `selection` says which of the cluster's containers are this balancer's.
+    """
 
     cluster: str
     prefix: str
+    selection: Selection = field(default_factory=Selection)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Raises `ValueError`, naming the variable, where one is missing or cannot be used."""
+        patterns = _optional(environment, ONLY_SERVICES, _PATTERNS, "names with * and ? as wildcards, with commas")
+        exposed = _optional(environment, EXPOSED_BY_DEFAULT, _TRUE_OR_FALSE, "true or false")
         return cls(
             cluster=_required(environment, CLUSTER, _CLUSTER_ARN, "the ARN of an ECS cluster"),
             prefix=_required(environment, PARAMETER_PREFIX, _PARAMETER_PREFIX, "an SSM path such as /grpc-lb/rng/main"),
+            selection=Selection(
+                exposed_by_default=exposed == "true",
+                only_services=() if patterns is None else tuple(patterns.split(",")),
+                only_label=_optional(environment, ONLY_LABEL, _LABEL, "a label such as team=orders, or its name"),
+            ),
         )
 
 
 def _required(environment: Mapping[str, str], name: str, allowed: re.Pattern[str], rule: str) -> str:
-    value = environment.get(name)
+    value = _optional(environment, name, allowed, rule)
     if value is None:
         raise ValueError(f"environment variable {name} must be {rule}, and is not set")
-    if allowed.fullmatch(value) is None:
+    return value
+
+
+def _optional(environment: Mapping[str, str], name: str, allowed: re.Pattern[str], rule: str) -> str | None:
+    value = environment.get(name)
+    if value is not None and allowed.fullmatch(value) is None:
         raise ValueError(f"environment variable {name} must be {rule}, got {value!r}")
     return value

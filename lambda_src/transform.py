@@ -20,10 +20,13 @@ from grpc_lb_contract import (
     read_labels,
     settle_routes,
 )
+from lambda_src.selection import Selection
 from lambda_src.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
 
 YOUNG_SECONDS = 300.0
 """A task that is not healthy this long after its start is not about to be: ECS replaces it, or a later event tells."""
+
+EVERYTHING_LABELLED = Selection()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,9 +97,10 @@ def transform(
     previous: Document | None,
     told_to_stop: frozenset[str],
     now: float,
+    selection: Selection = EVERYTHING_LABELLED,
 ) -> Draft:
     """Make the document of these tasks. `previous` says who holds which route."""
-    readings = _Readings()
+    readings = _Readings(selection)
     members: list[Member] = []
     skipped: set[SkippedTask] = set()
     pending: set[str] = set()
@@ -126,7 +130,8 @@ def transform(
 class _Readings:
     """The labels of each task definition, read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
         self.refused: set[RefusedLabel] = set()
         self._readings: dict[tuple[str, str, str], LabelReading] = {}
 
@@ -134,12 +139,12 @@ class _Readings:
         default_service = task.service or definition.family
         key = task.definition, container.name, default_service
         if key not in self._readings:
-            reading = read_labels(
-                container.labels,
-                mapped_ports=container.ports,
-                default_service=default_service,
-                family=definition.family,
-            )
+            labels = self._selection.labels_of(container, default_service)
+            reading = LabelReading(None)
+            if labels is not None:
+                reading = read_labels(
+                    labels, mapped_ports=container.ports, default_service=default_service, family=definition.family
+                )
             self._readings[key] = reading
             self.refused |= {RefusedLabel(definition.revision, error) for error in reading.errors}
         return self._readings[key].registration
