@@ -104,6 +104,13 @@ def test_tasks_come_and_go(cluster: Cluster) -> None:
     assert cluster.states().get(names[0]) is not TargetState.SERVING
 
 
+def test_the_environment_says_which_services_are_taken(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.run_task()
+    monkeypatch.setenv("GRPC_LB_ONLY_SERVICES", "orders-*")
+    handler(minute(), Context())
+    assert cluster.states() == {}
+
+
 def test_a_cluster_that_is_not_there_is_named(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRPC_LB_CLUSTER", cluster.arn.replace("/main", "/another"))
     with pytest.raises(boto3.client("ecs").exceptions.ClusterNotFoundException):
