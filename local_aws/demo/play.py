@@ -15,7 +15,7 @@ from local_aws.demo import page, scenes
 from local_aws.demo.claims import Claim
 from local_aws.demo.stage import SceneError, Stage, Watched
 from local_aws.errors import LocalAwsError
-from local_aws.layout import ROOT
+from local_aws.layout import ROOT, Layout
 from local_aws.progress import step
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad, UnreachableError
@@ -25,7 +25,8 @@ LOAD_CHANNELS = 4
 FIGURES = ROOT / "build" / "demo.json"
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], layout: Layout | None = None) -> int:
+    """Play it, by default on a stack of the example as processes; the exit code."""
     parser = argparse.ArgumentParser(
         "make demo",
         description="deploy the example into a local AWS, show 100 / 0 and 50 / 50, then break things under load; "
@@ -41,18 +42,19 @@ def main(arguments: Sequence[str]) -> int:
     problem = None
     try:
         if options.attach:
-            asyncio.run(play(LocalStack.attach(), claims))
+            asyncio.run(play(LocalStack.attach(layout), claims))
         else:
-            with LocalStack.up() as stack:
+            with LocalStack.up(layout) as stack:
                 asyncio.run(play(stack, claims))
     except (LocalAwsError, SceneError, UnreachableError) as error:
         problem = str(error)
     except KeyboardInterrupt:
         problem = "interrupted"
-    seconds = time.monotonic() - started
-    write_figures(options.figures, claims, seconds, problem)
-    page.summary(claims, seconds)
-    print(f"figures: {shown(options.figures)}")
+    if claims:
+        seconds = time.monotonic() - started
+        write_figures(options.figures, claims, seconds, problem)
+        page.summary(claims, seconds)
+        print(f"figures: {shown(options.figures)}", flush=True)
     if problem is not None:
         print(f"error: {problem}", file=sys.stderr)
     return 0 if problem is None and claims and all(claim.held for claim in claims) else 1
