@@ -38,6 +38,11 @@ class Settings:
     log_level: str
 
     @property
+    def parameter_prefixes(self) -> tuple[str, ...]:
+        """One for each cluster whose services are balanced."""
+        return () if self.parameter_prefix is None else tuple(self.parameter_prefix.split(","))
+
+    @property
     def ads_socket(self) -> Path:
         """The unix socket on which the control plane serves ADS to Envoy."""
         return self.run_dir / "ads.sock"
@@ -75,8 +80,13 @@ class Variable:
 
 def _parameter_prefix(text: str) -> str:
     # Parameter names: letters, digits and ._-/ (SSM API reference, PutParameter).
-    if re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", text) is None:
-        raise ValueError("must be a parameter path such as /grpc-lb/stack/name, of letters, digits and ._-")
+    prefixes = text.split(",")
+    if any(re.fullmatch(r"(/[A-Za-z0-9_.-]+)+", prefix) is None for prefix in prefixes):
+        raise ValueError(
+            "must be a parameter path such as /grpc-lb/stack/name, of letters, digits and ._-, or several with commas"
+        )
+    if len(set(prefixes)) != len(prefixes):
+        raise ValueError("must be parameter paths that differ")
     return text
 
 
@@ -129,7 +139,7 @@ VARIABLES: tuple[Variable, ...] = (
         "parameter_prefix",
         _parameter_prefix,
         None,
-        "SSM parameter path that holds the target document (needs AWS credentials and a region)",
+        "SSM parameter path of the target document, or several with commas (needs AWS credentials and a region)",
         "--parameter-prefix",
         "PATH",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 import socket
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
 from proxy_image.control_plane.web import serve, web_app
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
@@ -32,7 +34,7 @@ async def run(settings: Settings) -> None:
     cache = SnapshotCache()
     ports = Ports(settings.bind_address, settings.port, settings.ready_port)
     applier = Applier(cache, ports, metrics)
-    follow = await _source(settings, applier)
+    follow = await source_of(settings, applier)
     service = AdsService(cache, metrics)
     async with AdsServer(service, settings.ads_socket):
         log.info("control plane serves", extra={"facts": {"ads": str(settings.ads_socket)}})
@@ -55,24 +57,33 @@ async def run(settings: Settings) -> None:
     log.info("control plane stops")
 
 
-async def _source(settings: Settings, applier: Applier) -> Callable[[], Coroutine[None, None, None]]:
+async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[None, None, None]]:
+    """What follows the targets where the settings say. Raises `WrongSettingError`."""
     if settings.targets_file is not None:
-        file_source = TargetsFileSource(settings.targets_file, poll_seconds=settings.poll_seconds, sink=applier)
+        file_source = TargetsFileSource(settings.targets_file, poll_seconds=settings.poll_seconds, sink=sink)
         await file_source.start()
         return file_source.run
     # Only here: boto3 takes half a second to import, and a targets file needs none of it.
     from proxy_image.control_plane.sources.last_good import LastGood
+    from proxy_image.control_plane.sources.merged import Merged
     from proxy_image.control_plane.sources.parameters import ssm_parameters
     from proxy_image.control_plane.sources.ssm import SsmSource
 
-    prefix = settings.parameter_prefix or ""
-    return SsmSource(
-        ssm_parameters(),
-        prefix=prefix,
-        poll_seconds=settings.poll_seconds,
-        last_good=LastGood(settings.state_dir, prefix),
-        sink=applier,
-    ).run
+    parameters = ssm_parameters()
+
+    def source(prefix: str, last_good: LastGood, sink: Sink) -> SsmSource:
+        return SsmSource(parameters, prefix=prefix, poll_seconds=settings.poll_seconds, last_good=last_good, sink=sink)
+
+    prefixes = settings.parameter_prefixes
+    if len(prefixes) == 1:
+        return source(prefixes[0], LastGood(settings.state_dir, prefixes[0]), sink).run
+    merged = Merged(prefixes, sink)
+    directories = [settings.state_dir / f"cluster-{number}" for number in range(len(prefixes))]
+    sources = [
+        source(prefix, LastGood(directory, prefix), part)
+        for prefix, directory, part in zip(prefixes, directories, merged.parts, strict=True)
+    ]
+    return functools.partial(merged.run, sources)
 
 
 async def _serve_clients(service: AdsService, settings: Settings) -> None:

@@ -24,6 +24,12 @@ def test_all_but_the_source_of_targets_has_a_default() -> None:
     assert settings.log_level == "info"
 
 
+def test_a_balancer_of_several_clusters_has_a_prefix_for_each() -> None:
+    settings = from_environment({"GRPC_LB_PARAMETER_PREFIX": "/grpc-lb/a,/grpc-lb/b"})
+    assert settings.parameter_prefixes == ("/grpc-lb/a", "/grpc-lb/b")
+    assert from_environment(to_environment(settings)) == settings
+
+
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
     assert from_environment({**MINIMAL, "GRPC_LB_PORT": "", "GRPC_LB_TARGETS_FILE": " "}) == from_environment(MINIMAL)
 
@@ -45,6 +51,8 @@ def test_two_sources_are_refused() -> None:
     [
         ("GRPC_LB_PARAMETER_PREFIX", "grpc-lb", "must be a parameter path such as /grpc-lb/stack/name"),
         ("GRPC_LB_PARAMETER_PREFIX", "/a b", "must be a parameter path"),
+        ("GRPC_LB_PARAMETER_PREFIX", "/a,", "must be a parameter path such as"),
+        ("GRPC_LB_PARAMETER_PREFIX", "/a,/b,/a", "must be parameter paths that differ"),
         ("BIND_ADDRESS", "localhost", "must be an IP address"),
         ("GRPC_LB_PORT", "0", "must be a whole number 1..65535"),
         ("GRPC_LB_PORT", "http", "must be a whole number 1..65535"),

@@ -43,7 +43,18 @@ class SsmSource:
 
     async def run(self) -> None:
         """Never returns, and no reading's trouble ends it."""
-        trouble = await self._start()
+        await self.follow(await self.start())
+
+    async def start(self) -> Trouble | None:
+        """The first reading, or the last good document where it fails or takes long."""
+        reading = asyncio.ensure_future(self.read())
+        await asyncio.wait((reading,), timeout=FIRST_ANSWER_SECONDS)
+        if not reading.done() or reading.result() is not None:
+            await self._use_last_good()
+        return await reading
+
+    async def follow(self, trouble: Trouble | None) -> None:
+        """Never returns. `trouble` is that of the last reading."""
         in_a_row = 0
         while True:
             in_a_row = in_a_row + 1 if trouble is not None else 0
@@ -51,13 +62,6 @@ class SsmSource:
             before, trouble = trouble, await self.read()
             if trouble is not before:
                 in_a_row = 0
-
-    async def _start(self) -> Trouble | None:
-        reading = asyncio.ensure_future(self.read())
-        await asyncio.wait((reading,), timeout=FIRST_ANSWER_SECONDS)
-        if not reading.done() or reading.result() is not None:
-            await self._use_last_good()
-        return await reading
 
     async def _use_last_good(self) -> None:
         loaded = await asyncio.to_thread(self._last_good.load)

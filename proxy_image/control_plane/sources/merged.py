@@ -1,0 +1,117 @@
+"""Several documents, one of each cluster, as one: each is followed by a source of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from grpc_lb_contract import Document, Service, settle_routes
+from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
+
+
+def merge(documents: Iterable[Document], previous: Document | None) -> Document:
+    """One document with the services of all. Those of one name become one service, with the routes, groups and targets
+    of each; a route that services of different names ask for stays with the one that holds it in `previous`.
+    """
+    services: dict[str, Service] = {}
+    for document in documents:
+        for service in document.services:
+            known = services.get(service.name)
+            services[service.name] = service if known is None else _together(known, service)
+    settled, _conflicts = settle_routes(tuple(services.values()), previous)
+    return Document(settled)
+
+
+def _together(first: Service, second: Service) -> Service:
+    groups = {group.name: group for group in (*second.groups, *first.groups)}
+    return replace(
+        first,
+        routes=(*first.routes, *second.routes),
+        groups=tuple(groups.values()),
+        targets=(*first.targets, *second.targets),
+    )
+
+
+class Followed(Protocol):
+    """A source whose start is told apart from what comes after it."""
+
+    async def start(self) -> Trouble | None:
+        """The first reading, or the last good document in its place."""
+
+    async def follow(self, trouble: Trouble | None) -> None:
+        """Never returns. `trouble` is what the start has returned."""
+
+
+class Part:
+    """The `Sink` of one source. Its trouble leaves its last document, and those of the others, in place."""
+
+    def __init__(self, whole: Merged, name: str) -> None:
+        self._whole = whole
+        self.name = name
+        self.document: Document | None = None
+        self.origin = Origin.NONE
+        self.problem: tuple[Trouble, str] | None = None
+        self.has_started = False
+
+    async def found(self, document: Document, origin: Origin) -> None:
+        self.document, self.origin, self.has_started = document, origin, True
+        await self._whole.publish()
+
+    def confirmed(self) -> None:
+        self.problem = None
+        self._whole.tell()
+
+    def troubled(self, trouble: Trouble, message: str) -> None:
+        self.problem = trouble, f"{self.name}: {message}"
+        self._whole.tell()
+
+    async def started(self) -> None:
+        if not self.has_started:  # it has found nothing
+            self.has_started = True
+            await self._whole.publish()
+
+
+class Merged:
+    """Hands one document on, made of those of its parts; at the start, once each has had its chance to be there.
+
+    Without that, a control plane that starts anew beside a running Envoy would take away, for a moment, the targets of
+    the cluster that it reads last.
+    """
+
+    def __init__(self, names: Sequence[str], sink: Sink) -> None:
+        self.parts = tuple(Part(self, name) for name in names)
+        self._sink = sink
+        self._document: Document | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def run(self, sources: Sequence[Followed]) -> None:
+        """Never returns. `sources` are those of the parts, in their order."""
+        await asyncio.gather(*map(self._run, self.parts, sources))
+
+    async def _run(self, part: Part, source: Followed) -> None:
+        trouble = await source.start()
+        await part.started()
+        await source.follow(trouble)
+
+    async def publish(self) -> None:
+        async with self._one_at_a_time:
+            found = [part for part in self.parts if part.document is not None]
+            if not found or not self._has_started:
+                return
+            self._document = merge((part.document for part in found if part.document is not None), self._document)
+            origin = Origin.LAST_GOOD if any(part.origin is Origin.LAST_GOOD for part in found) else found[0].origin
+            await self._sink.found(self._document, origin)
+
+    def tell(self) -> None:
+        """All is well when it is with every part; else the sink hears of each problem, at every reading of any part."""
+        problems = [part.problem for part in self.parts if part.problem is not None]
+        if problems:
+            self._sink.troubled(problems[0][0], "; ".join(message for _trouble, message in problems))
+        elif self._has_started:
+            self._sink.confirmed()
+
+    @property
+    def _has_started(self) -> bool:
+        return all(part.has_started for part in self.parts)
