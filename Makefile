@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := build/venv/bin
 
-.PHONY: help setup demo up down test lint types lock clean
+.PHONY: help setup demo containers up down test lint types lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -9,6 +9,8 @@ setup:    ## make the environments, Node and the CDK CLI under build/
 	@$(PYTHON) dev/set_up.py
 demo: setup  ## show the problem and its cure on this machine: 100 / 0 becomes 50 / 50
 	@$(BIN)/python -m local_aws demo
+containers: setup  ## build the images with podman, and the demo with tasks as containers (Linux, root)
+	@$(BIN)/python -m local_aws.containers
 up: setup    ## start the whole stack on this machine and stay
 	@$(BIN)/python -m local_aws up
 down: setup  ## stop what `make up` started, also after a crash

@@ -1,6 +1,7 @@
-"""A run's own loopback addresses, so that two checkouts can run at once.
+"""A run's own addresses, so that two checkouts can run at once.
 
 Linux answers on all of 127.0.0.0/8 without any set-up. A run takes 127.0.N.0/24 by listening on its first address.
+Tasks that are containers have a bridge of their own, 10.88.0.0/24, inside a network namespace of the run.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ METADATA_PORT = 51678  # the ECS agent's
 @dataclass(frozen=True, slots=True)
 class Range:
     number: int
+    net: str = "127.0"
 
     def address(self, host: int) -> str:
-        return f"127.0.{self.number}.{host}"
+        return f"{self.net}.{self.number}.{host}"
 
     @property
     def front(self) -> str:
@@ -37,6 +39,20 @@ class Range:
     @property
     def metadata(self) -> str:
         return f"{self.address(METADATA_HOST)}:{METADATA_PORT}"
+
+
+BRIDGE = Range(0, net="10.88")
+
+
+def claim_bridge() -> tuple[Range, socket.socket]:
+    """The range of the bridge, which nobody else can be on: the network namespace is the run's own."""
+    try:
+        return BRIDGE, socket.create_server((BRIDGE.address(FRONT_HOST), GATEWAY_PORT), backlog=512)
+    except OSError as error:
+        raise LocalAwsError(
+            f"the bridge's address {BRIDGE.address(FRONT_HOST)} must be there, got '{error.strerror}': "
+            "tasks run as containers only inside the namespaces that `make containers` makes"
+        ) from error
 
 
 def claim_range() -> tuple[Range, socket.socket]:

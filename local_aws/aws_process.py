@@ -13,6 +13,7 @@ from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout, find_envoy
 from local_aws.processes import RUN_MARK, dies_with_us
+from local_aws.stand_in.podman import PODMAN_READS
 from local_aws.stand_in.settings import Settings
 
 START_SECONDS = 60.0
@@ -36,12 +37,14 @@ class AwsProcess:
             logs=str(layout.tasks),
             runtime=str(runtime),
             control=str(runtime / "ecs.sock"),
+            net=addresses.net,
+            tasks_as=layout.tasks_as,
         )
 
     async def start(self) -> asyncio.subprocess.Process:
         file = self._runtime / "settings.json"
         self._settings.write(file)
-        environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | {
+        environment = {name: os.environ[name] for name in ("PATH", "LANG", *PODMAN_READS) if name in os.environ} | {
             "HOME": str(self._runtime),  # no settings of the user's for the Lambda
             "PYTHONPATH": str(self._layout.root),
             "PYTHONDONTWRITEBYTECODE": "1",

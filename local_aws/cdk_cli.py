@@ -44,9 +44,12 @@ class CdkCli:
 
     @property
     def assembly(self) -> Path:
-        return self._layout.run / "cdk.out"
+        return self._layout.assembly or self._layout.run / "cdk.out"
 
     async def synth(self, context: Mapping[str, str]) -> None:
+        """Unless the layout names what was synthesised before."""
+        if self._layout.assembly is not None:
+            return
         values = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
         await self._run("synth", "--quiet", "--output", str(self.assembly), *values)
 

@@ -15,14 +15,16 @@ from typing import Any
 
 from local_aws.down import down
 from local_aws.errors import LocalAwsError
-from local_aws.layout import ROOT, Layout
+from local_aws.layout import ROOT, Layout, TasksAs
 from local_aws.stack import LocalStack
 from local_aws.up import up
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    layout = Layout(app_folder=options.app.resolve(), name=options.name)
+    layout = Layout(
+        app_folder=options.app.resolve(), name=options.name, tasks_as=options.tasks_as, assembly=options.assembly
+    )
     try:
         return int(options.run(layout, options))
     except LocalAwsError as error:
@@ -104,6 +106,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--name", type=_name, default="local", help="of the run: build/NAME/ and build/NAME.json (default: local)"
+    )
+    parser.add_argument(
+        "--tasks-as",
+        type=TasksAs,
+        choices=list(TasksAs),
+        default=TasksAs.PROCESSES,
+        help="what `up` runs tasks as (default: processes; containers need what `make containers` sets up)",
+    )
+    parser.add_argument(
+        "--assembly",
+        type=Path,
+        metavar="FOLDER",
+        help="what `cdk synth` wrote, to deploy in place of synthesising the app",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

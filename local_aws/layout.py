@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
 from local_aws.errors import LocalAwsError
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class TasksAs(StrEnum):
+    PROCESSES = "processes"
+    """Each on its own loopback address; needs nothing but Linux."""
+    CONTAINERS = "containers"
+    """Each by podman on its own network interface; needs what `make containers` sets up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,9 @@ class Layout:
     """Where cdk.json is; the example's, unless a test brings its own."""
     name: str = "local"
     """Of the run; each has its own folder, lock and state under build/."""
+    tasks_as: TasksAs = TasksAs.PROCESSES
+    assembly: Path | None = None
+    """A cloud assembly to deploy, in place of synthesising the app."""
 
     @property
     def build(self) -> Path:

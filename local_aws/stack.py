@@ -81,6 +81,9 @@ class LocalStack:
             str(layout.app_folder),
             "--name",
             layout.name,
+            "--tasks-as",
+            layout.tasks_as,
+            *(() if layout.assembly is None else ("--assembly", str(layout.assembly))),
             "up",
             *words,
         ]

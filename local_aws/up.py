@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from local_aws import control, lock, processes
-from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range, claim_range
+from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range, claim_bridge, claim_range
 from local_aws.aws_process import AwsProcess
 from local_aws.cdk_cli import CdkCli
+from local_aws.containers import assets
 from local_aws.errors import LocalAwsError
 from local_aws.front import Front, Mode
-from local_aws.layout import Layout
+from local_aws.layout import Layout, TasksAs
 from local_aws.preflight import check_ports
 from local_aws.processes import RUN_MARK
 from local_aws.progress import say, step
@@ -66,7 +67,8 @@ class Run:
     async def keep(self) -> None:
         """Up, and then for ever, unless something we depend on ends."""
         runtime, guard = await self._prepare()
-        addresses, claim = claim_range()
+        in_containers = self._layout.tasks_as is TasksAs.CONTAINERS
+        addresses, claim = claim_bridge() if in_containers else claim_range()
         self._front = Front((addresses.address(GATEWAY_HOST), GATEWAY_PORT))
         await self._front.start(claim)
         aws = AwsProcess(self._layout, addresses, runtime=runtime, region=REGION, mark=self._mark)
@@ -123,6 +125,8 @@ class Run:
         async with step("local AWS starts, is bootstrapped (cdk bootstrap), and the app is synthesised (cdk synth)"):
             await _all_of(cdk.synth(self._context), bootstrap())
         check_ports(cdk.templates(), addresses)
+        if self._layout.tasks_as is TasksAs.CONTAINERS:
+            assets.check_built(cdk.assembly)
         async with step("cdk deploy"):
             outputs = await cdk.deploy()
         async with step("tasks and load balancers become healthy"):

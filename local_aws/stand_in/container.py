@@ -56,15 +56,31 @@ def environment_of(
     image: Image, definition: Mapping[str, Any], override: Mapping[str, Any], place: Place, settings: Settings
 ) -> dict[str, str]:
     """The image's, then the definition's, then the run's; what a process needs to be this very task comes last."""
-    declared = [*(definition.get("environment") or ()), *(override.get("environment") or ())]
     return {
         "PATH": f"{Path(settings.python).parent}:{os.environ.get('PATH', os.defpath)}",
         "LANG": "C.UTF-8",
         "HOME": str(place.folder),
         # The image's own PATH leads to a Python inside the image.
         **{name: value for name, value in image.environment.items() if name != "PATH"},
-        **{str(variable["name"]): str(variable["value"]) for variable in declared},
+        **declared_environment(definition, override),
+        **task_environment(place, settings),
         "BIND_ADDRESS": place.address,
+        "GRPC_LB_STATE_DIR": str(place.folder / "state"),
+        "TMPDIR": str(place.folder / "tmp"),
+        "PYTHONUNBUFFERED": "1",
+        # The folder is the deployed asset: nothing may be written there.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def declared_environment(definition: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, str]:
+    declared = [*(definition.get("environment") or ()), *(override.get("environment") or ())]
+    return {str(variable["name"]): str(variable["value"]) for variable in declared}
+
+
+def task_environment(place: Place, settings: Settings) -> dict[str, str]:
+    """What ECS gives a task of its own, and the marks by which its processes are found."""
+    return {
         "AWS_ENDPOINT_URL": settings.addresses.front,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
@@ -74,11 +90,6 @@ def environment_of(
         "ECS_CONTAINER_METADATA_URI_V4": place.metadata_uri,
         # A real NLB goes on sending new connections for half a minute after a target turned unready; this one does not.
         "GRPC_LB_DRAIN_DELAY_SECONDS": "5",
-        "GRPC_LB_STATE_DIR": str(place.folder / "state"),
-        "TMPDIR": str(place.folder / "tmp"),
-        "PYTHONUNBUFFERED": "1",
-        # The folder is the deployed asset: nothing may be written there.
-        "PYTHONDONTWRITEBYTECODE": "1",
         RUN_MARK: settings.mark,
         TASK_MARK: place.task_id,
     }
@@ -147,13 +158,16 @@ class Container:
 
     async def stop(self) -> None:
         """SIGTERM to the first process, as a container gets it; SIGKILL to all after the stop timeout."""
-        if self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             await asyncio.wait_for(self._process.wait(), self.stop_timeout)
         except TimeoutError:
             self.kill()
             await self._process.wait()
+
+    def terminate(self) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         kill_group(self.pid)

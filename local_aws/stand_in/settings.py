@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local_aws.addresses import Range
+from local_aws.layout import TasksAs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,17 @@ class Settings:
     runtime: str
     """A private folder with a short path: sockets live in it."""
     control: str
+    net: str = "127.0"
+    tasks_as: TasksAs = TasksAs.PROCESSES
 
     @property
     def addresses(self) -> Range:
-        return Range(self.range_number)
+        return Range(self.range_number, self.net)
 
     def write(self, file: Path) -> None:
         file.write_text(json.dumps(asdict(self), indent=2))
 
     @classmethod
     def read(cls, file: Path) -> Settings:
-        return cls(**json.loads(file.read_text()))
+        values = json.loads(file.read_text())
+        return cls(**values | {"tasks_as": TasksAs(values["tasks_as"])})

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.errors import LocalAwsError
-from local_aws.images import ImageStore
 from local_aws.stand_in import records
 from local_aws.stand_in.container import (
     FIRST_HEALTH_CHECK_SECONDS,
@@ -23,6 +22,7 @@ from local_aws.stand_in.container import (
     kill_task_processes,
 )
 from local_aws.stand_in.records import Record
+from local_aws.stand_in.runtimes import runtime_of
 from local_aws.stand_in.settings import Settings
 
 log = logging.getLogger("local_aws")
@@ -47,6 +47,7 @@ class TaskRun:
         self.containers: list[Container] = []
         self._definition = definition
         self._settings = settings
+        self._runtime = runtime_of(settings)
         self._changed = changed
         self._health_changed = health_changed
         self._deregistration_seconds = deregistration_seconds
@@ -77,6 +78,7 @@ class TaskRun:
             self.kill()
             for waiting in self._waiting:
                 waiting.cancel()
+            await self._runtime.leave(records.task_id(self.task), self.task["_address"])
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _run(self, folder: Path) -> None:
@@ -114,19 +116,15 @@ class TaskRun:
         await asyncio.gather(*(container.stop() for container in self.containers))
 
     async def _start_containers(self, folder: Path) -> None:
-        for name in ("state", "tmp"):
-            (folder / name).mkdir(parents=True)
         address = self.task["_address"]
         task_id = records.task_id(self.task)
+        await self._runtime.enter(task_id, address, folder)
         metadata = f"http://{self._settings.addresses.metadata}/v4/{task_id}"
-        images = ImageStore(Path(self._settings.images))
         overrides = {override["name"]: override for override in self.task["overrides"].get("containerOverrides") or ()}
         for definition in self._definition["containerDefinitions"]:
             name = definition["name"]
             place = Place(task_id, address, f"{metadata}/{name}", folder, Path(self._settings.logs) / f"{task_id}.log")
-            container = await Container.start(
-                images.find(definition["image"]), definition, overrides.get(name, {}), place, self._settings
-            )
+            container = await self._runtime.start(definition, overrides.get(name, {}), place)
             self.containers.append(container)
             self.task["_pids"][name] = container.pid
 

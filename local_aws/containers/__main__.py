@@ -1,0 +1,100 @@
+"""python -m local_aws.containers: everything from a bare Debian machine to the demo's claims with containers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from typing import IO
+
+from local_aws import lock
+from local_aws.containers import images, machine, podman
+from local_aws.containers.namespaces import in_own
+from local_aws.containers.places import CACHE, FIGURES, LOCK, RUN
+from local_aws.errors import LocalAwsError
+from local_aws.layout import ROOT, Layout
+from local_aws.processes import dies_with_us
+from local_aws.progress import say
+
+CANNOT = 3
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "make containers",
+        description="build the images with podman, and play the demo with tasks and balancers as containers; "
+        "exit code 0 only if every claim held",
+    )
+    parser.add_argument(
+        "--can", action="store_true", help=f"only say whether this machine can: exit code 0, or {CANNOT} and why not"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        problem = machine.why_not()
+        if problem is not None:
+            print(f"error: {problem}", file=sys.stderr)
+            return CANNOT if options.can else 1
+        return 0 if options.can else asyncio.run(_all())
+    except LocalAwsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing is left running", file=sys.stderr)
+        return 130
+
+
+async def _all() -> int:
+    started = time.monotonic()
+    with _once():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        FIGURES.unlink(missing_ok=True)
+        Layout().check_tools()
+        await machine.install_missing()
+        await images.build_all(Layout())
+        code = await _run_inside()
+    say(f"make containers: {time.monotonic() - started:.0f} s in all")
+    return code
+
+
+def _once() -> IO[str]:
+    try:
+        return lock.take(LOCK)
+    except LocalAwsError as error:
+        holder = lock.owner(LOCK)
+        if holder is None:
+            raise
+        raise LocalAwsError(
+            f"make containers must run once at a time in a checkout, got one that runs (process {holder}); "
+            f"wait for it, or stop it: kill {holder}"
+        ) from error
+
+
+async def _run_inside() -> int:
+    """Play in the namespaces, and come back only when they are gone."""
+    reader, writer = os.pipe()
+    inside = [sys.executable, "-m", "local_aws.containers.inside", "run"]
+    process = await asyncio.create_subprocess_exec(
+        *dies_with_us(in_own([*inside, sys.executable, "-m", "local_aws.containers.play"], network=True)),
+        cwd=ROOT,
+        env=os.environ | podman.environment(podman.TO_RUN) | {"LOCAL_AWS_IN_CONTAINERS": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=[writer],
+    )
+    os.close(writer)
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        # Its other end is open in the namespaces' first process, for as long as there is any in them.
+        await asyncio.to_thread(os.read, reader, 1)
+        os.close(reader)
+        RUN.state.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,14 @@
+"""Where `make containers` keeps what it makes."""
+
+from local_aws.layout import ROOT, Layout, TasksAs
+
+CACHE = ROOT / "build" / "containers"
+STORAGE = CACHE / "storage"
+CONFIGURATION = CACHE / "configuration"
+WHEELS = CACHE / "wheels"
+ASSEMBLY = CACHE / "cdk.out"
+BUILT = CACHE / "images.json"
+LOCK = ROOT / "build" / "containers.lock"
+FIGURES = ROOT / "build" / "containers.json"
+# Its folder is made anew with each run, so it is not the cache.
+RUN = Layout(name="in-containers", tasks_as=TasksAs.CONTAINERS, assembly=ASSEMBLY)
