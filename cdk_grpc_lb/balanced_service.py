@@ -16,8 +16,10 @@ from constructs import Construct
 
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.containers import refuse_other_labels
 from cdk_grpc_lb.deployment import MOST_TASKS, ROLL_BACK, check_capacity, check_percents
 from cdk_grpc_lb.labels import wish_of
+from cdk_grpc_lb.metrics import ServiceMetrics
 from cdk_grpc_lb.misuse import Props, vpc_of
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.own_task import OwnTask, given_task
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @jsii.implements(ec2.IConnectable, iam.IGrantable)
-class GrpcBalancedService(Construct):
+class GrpcBalancedService(ServiceMetrics, Construct):
     """A Fargate service of which every task gets its fair share of the calls, on however few connections they come.
 
     Makes what is not given: the VPC, the cluster and the balancer. The balancer's list of targets follows the tasks as
@@ -160,6 +162,8 @@ class GrpcBalancedService(Construct):
             grpc_services=grpc_services,
         )
         if balancer is not None:
+            if given is not None:
+                refuse_other_labels(props, given.serving.container, wish.labels)
             balancer._admission.admit(props, wish, named_after=self.node.path if service_name is None else None)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 0, MOST_TASKS)
@@ -250,24 +254,6 @@ class GrpcBalancedService(Construct):
             cpu_percent=cpu_percent,
             calls=Calls(calls_metric, calls_per_target),
         )
-
-    def metric_cpu_utilization(
-        self, *, period: cdk.Duration | None = None, statistic: str | None = None
-    ) -> cloudwatch.Metric:
-        """How much of their CPU the tasks use, in percent. By default the average over 5 minutes."""
-        return self.service.metric_cpu_utilization(period=period, statistic=statistic)
-
-    def metric_memory_utilization(
-        self, *, period: cdk.Duration | None = None, statistic: str | None = None
-    ) -> cloudwatch.Metric:
-        """How much of their memory the tasks use, in percent. By default the average over 5 minutes."""
-        return self.service.metric_memory_utilization(period=period, statistic=statistic)
-
-    def metric(
-        self, metric_name: str, *, period: cdk.Duration | None = None, statistic: str | None = None
-    ) -> cloudwatch.Metric:
-        """Another metric of the ECS service, by its name in the namespace ``AWS/ECS``."""
-        return self.service.metric(metric_name, period=period, statistic=statistic)
 
     def _make_cluster(self, vpc: ec2.IVpc | None) -> ecs.Cluster:
         if vpc is None:

@@ -17,16 +17,16 @@ from cdk_grpc_lb.admission import Admission, check_admission
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase, ImportedBalancer
 from cdk_grpc_lb.deployment import ROLL_BACK
 from cdk_grpc_lb.draining import Drain
-from cdk_grpc_lb.front import Front
+from cdk_grpc_lb.front import Front, add_tasks
 from cdk_grpc_lb.image import (
     CALLS_PORT,
-    CONTAINER,
     PARAMETER_PREFIX,
     READY_PORT,
     XDS_PORT,
     balancer_container,
     balancer_task,
 )
+from cdk_grpc_lb.metrics import ServiceMetrics
 from cdk_grpc_lb.misuse import Props, surely_other, vpc_of
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.parameters import own_prefix, parameters_under
@@ -37,19 +37,15 @@ from grpc_lb_contract.labels import ENABLE
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
-    from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_route53 as route53
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
 _MOST_TARGETS = 1000
-# New connections keep coming for two minutes after a target is deregistered, whatever the delay says:
-# https://github.com/aws/containers-roadmap/issues/470, https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
-_DEREGISTRATION_DELAY = cdk.Duration.seconds(120)
 # A balancer is not ready before it has a document, and the first may take until the one-minute rule writes it.
 _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
 
-class GrpcBalancer(GrpcBalancerBase):
+class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
@@ -202,7 +198,7 @@ class GrpcBalancer(GrpcBalancerBase):
         )
         self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
         self.listener = front.listen(self.load_balancer)
-        self.target_group = self._add_targets(self.listener, CALLS_PORT)
+        self.target_group = add_tasks(self.listener, self.service, CALLS_PORT)
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
         self.host = front.name(self, self.load_balancer)
@@ -211,6 +207,11 @@ class GrpcBalancer(GrpcBalancerBase):
         callers = front.callers(vpc)
         if callers is not None:
             self.allow_from(callers, front.description)
+        if internet_facing and certificate is None:
+            cdk.Annotations.of(self).add_warning_v2(
+                "cdk-grpc-lb:internetFacingWithoutTls",
+                "calls cross the internet in plain text: give certificate, or leave out internet_facing",
+            )
 
     @classmethod
     def from_attributes(
@@ -282,11 +283,9 @@ class GrpcBalancer(GrpcBalancerBase):
             self.xds_listener = self.load_balancer.add_listener(
                 "XdsListener", port=XDS_PORT, protocol=elbv2.Protocol.TCP
             )
-            self._add_targets(self.xds_listener, XDS_PORT)
+            add_tasks(self.xds_listener, self.service, XDS_PORT)
             self._let_in(XDS_PORT, "xDS from the load balancer")
-        self.connections.allow_from(
-            other, ec2.Port.tcp(XDS_PORT), description if description is not None else "xDS of the gRPC balancer"
-        )
+        self._let_call(other, XDS_PORT, description if description is not None else "xDS of the gRPC balancer")
 
     @property
     def xds_address(self) -> str:
@@ -315,18 +314,6 @@ class GrpcBalancer(GrpcBalancerBase):
             cpu_percent=cpu_percent,
         )
 
-    def metric_cpu_utilization(
-        self, *, period: cdk.Duration | None = None, statistic: str | None = None
-    ) -> cloudwatch.Metric:
-        """How much of their CPU the tasks use, in percent. By default the average over 5 minutes."""
-        return self.service.metric_cpu_utilization(period=period, statistic=statistic)
-
-    def metric_memory_utilization(
-        self, *, period: cdk.Duration | None = None, statistic: str | None = None
-    ) -> cloudwatch.Metric:
-        """How much of their memory the tasks use, in percent. By default the average over 5 minutes."""
-        return self.service.metric_memory_utilization(period=period, statistic=statistic)
-
     def _sync(self, id: str, cluster: ecs.ICluster, parameter_prefix: str) -> TargetSync:  # noqa: A002 - as above
         return TargetSync(
             self,
@@ -344,26 +331,6 @@ class GrpcBalancer(GrpcBalancerBase):
             iam.PolicyStatement(
                 actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters_under(self, parameter_prefix)]
             )
-        )
-
-    def _add_targets(self, listener: elbv2.NetworkListener, port: int) -> elbv2.NetworkTargetGroup:
-        return listener.add_targets(
-            "Tasks",
-            port=port,
-            protocol=elbv2.Protocol.TCP,
-            targets=[self.service.load_balancer_target(container_name=CONTAINER, container_port=port)],
-            health_check=elbv2.HealthCheck(
-                protocol=elbv2.Protocol.HTTP,
-                port=str(READY_PORT),
-                path="/ready",
-                interval=cdk.Duration.seconds(5),
-                timeout=cdk.Duration.seconds(3),
-                healthy_threshold_count=2,
-                unhealthy_threshold_count=2,
-            ),
-            deregistration_delay=_DEREGISTRATION_DELAY,
-            # A caller that is itself a task on the same host could not reach the target by its own address.
-            preserve_client_ip=False,
         )
 
     def _let_in(self, port: int, what: str) -> None:

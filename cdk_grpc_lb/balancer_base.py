@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from cdk_grpc_lb.admission import Admission
-from cdk_grpc_lb.containers import Serving, serving_container
+from cdk_grpc_lb.containers import Serving, refuse_other_labels, serving_container
+from cdk_grpc_lb.ingress import let_in
 from cdk_grpc_lb.labels import Wish, wish_of
 from cdk_grpc_lb.misuse import Props, surely_other
 
@@ -61,9 +63,7 @@ class GrpcBalancerBase(Construct):
         :param other: Who may call: a service, a function, a security group or an ``ec2.Peer``.
         :param description: What the security group's rule says about it. By default, a general sentence.
         """
-        self.connections.allow_default_port_from(
-            other, description if description is not None else "calls to the gRPC balancer"
-        )
+        self._let_call(other, self.port, description if description is not None else "calls to the gRPC balancer")
 
     def add_service(self, id: str, **props: Unpack[AddedServiceProps]) -> GrpcBalancedService:  # noqa: A002 - as above
         """Make a service behind this balancer, as a child of it.
@@ -115,6 +115,7 @@ class GrpcBalancerBase(Construct):
         self._refuse_strangers(props, service.cluster)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
         wish = wish_of(props, service_name=service_name, port=serving.port, hosts=hosts, grpc_services=grpc_services)
+        refuse_other_labels(props, serving.container, wish.labels)
         self._admission.admit(props, wish, named_after=None)
         self._connect(service, serving, wish)
 
@@ -122,7 +123,20 @@ class GrpcBalancerBase(Construct):
         """Put the labels onto the container, and let the balancer's tasks call it."""
         for label, value in {**wish.labels, **self._admission.labels}.items():
             serving.container.add_docker_label(label, value)
-        service.connections.allow_from(self.task_security_group, ec2.Port.tcp(serving.port), "calls from the balancer")
+        for group in service.connections.security_groups:
+            let_in(
+                group,
+                self.task_security_group,
+                serving.port,
+                "calls from the balancer",
+                # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
+                in_callers_stack=_same_stack(service, service.cluster) and not _same_stack(service, self),
+            )
+
+    def _let_call(self, other: ec2.IConnectable, port: int, description: str) -> None:
+        # The caller's stack may have services of this balancer too, and so refer to this stack.
+        in_callers_stack = not all(_same_stack(group, self) for group in other.connections.security_groups)
+        let_in(self.load_balancer_security_group, other, port, description, in_callers_stack=in_callers_stack)
 
     def _refuse_strangers(self, props: Props, cluster: ecs.ICluster) -> None:
         """Raise ValueError for a cluster that is known at synth to be none of the balancer's."""
@@ -131,6 +145,10 @@ class GrpcBalancerBase(Construct):
             raise props.error(
                 "cluster", f"one of the balancer's, {own} (see GrpcBalancer.add_cluster)", cluster.node.path
             )
+
+
+def _same_stack(one: IConstruct, other: IConstruct) -> bool:
+    return cdk.Stack.of(one).node.path == cdk.Stack.of(other).node.path
 
 
 class ImportedBalancer(GrpcBalancerBase):

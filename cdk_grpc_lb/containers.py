@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
@@ -53,6 +54,21 @@ def serving_container(
     return Serving(container, found[0].port if port is None else port)
 
 
+def refuse_other_labels(props: Props, container: ecs.ContainerDefinition, labels: Mapping[str, str]) -> None:
+    """Raise ValueError where the container says otherwise already, by hand or because it is registered already."""
+    stack = cdk.Stack.of(container)
+    resource = container.task_definition.node.find_child("Resource")
+    assert isinstance(resource, ecs.CfnTaskDefinition)  # noqa: S101 - what the CDK calls its child
+    said = {each["name"]: each.get("dockerLabels", {}) for each in stack.resolve(resource.container_definitions)}
+    for label, value in said[container.container_name].items():
+        if label in labels and value != stack.resolve(labels[label]):
+            raise props.error(
+                "container_name",
+                f"a container whose label {label} is {labels[label]}, or that has none yet",
+                f"{container.container_name}, where it is {value}",
+            )
+
+
 def _containers(definition: ecs.TaskDefinition) -> list[ecs.ContainerDefinition]:
     return [child for child in definition.node.children if isinstance(child, ecs.ContainerDefinition)]
 
@@ -62,7 +78,7 @@ def _mapped(definition: ecs.TaskDefinition, container_name: str | None) -> Itera
         if container_name is None or container.container_name == container_name:
             for mapping in container.port_mappings:
                 if mapping.protocol in (None, ecs.Protocol.TCP) and mapping.container_port is not None:
-                    yield Serving(container, int(mapping.container_port))
+                    yield Serving(container, cast(int, mapping.container_port))
 
 
 def _may_be(mapped: int, port: int | None) -> bool:

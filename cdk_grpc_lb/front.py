@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
+from cdk_grpc_lb.image import CALLS_PORT, CONTAINER, READY_PORT
 from cdk_grpc_lb.misuse import Props
 from cdk_grpc_lb.subnets import subnets_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
     from aws_cdk import aws_route53 as route53
+
+# New connections keep coming for two minutes after a target is deregistered, whatever the delay says:
+# https://github.com/aws/containers-roadmap/issues/470, https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
+_DEREGISTRATION_DELAY = cdk.Duration.seconds(120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,7 @@ class Front:
     def resolved_port(self) -> int:
         if self.port is not None:
             return self.port
-        return 50051 if self.certificate is None else 443
+        return CALLS_PORT if self.certificate is None else 443
 
     @property
     def resolved_subnets(self) -> ec2.SubnetSelection:
@@ -134,3 +140,25 @@ class Front:
                 "False where the address range of the VPC is not known (or import the VPC with its vpc_cidr_block)",
                 True,
             ) from None
+
+
+def add_tasks(listener: elbv2.NetworkListener, service: ecs.FargateService, port: int) -> elbv2.NetworkTargetGroup:
+    """Send what comes in to this port of those balancer tasks that are ready."""
+    return listener.add_targets(
+        "Tasks",
+        port=port,
+        protocol=elbv2.Protocol.TCP,
+        targets=[service.load_balancer_target(container_name=CONTAINER, container_port=port)],
+        health_check=elbv2.HealthCheck(
+            protocol=elbv2.Protocol.HTTP,
+            port=str(READY_PORT),
+            path="/ready",
+            interval=cdk.Duration.seconds(5),
+            timeout=cdk.Duration.seconds(3),
+            healthy_threshold_count=2,
+            unhealthy_threshold_count=2,
+        ),
+        deregistration_delay=_DEREGISTRATION_DELAY,
+        # A caller that is itself a task on the same host could not reach the target by its own address.
+        preserve_client_ip=False,
+    )
