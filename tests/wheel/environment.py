@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import venv
@@ -32,11 +33,12 @@ class Environment:
         (found,) = self.folder.glob("lib/python3*/site-packages")
         return found
 
-    def variables(self, home: Path) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """What a shell with this environment activated has; Node comes from the test's own environment."""
         return {
             "PATH": f"{self.folder / 'bin'}:{HERE}:/usr/bin:/bin",
-            "HOME": str(home),
+            # jsii unpacks aws-cdk-lib into a cache there, which takes it seconds where there is none yet.
+            "HOME": os.environ.get("HOME", ""),
             "CDK_DISABLE_CLI_TELEMETRY": "true",
         }
 
@@ -44,7 +46,7 @@ class Environment:
         return subprocess.run(
             [str(self.python), *arguments],
             cwd=cwd,
-            env=self.variables(cwd) | variables,
+            env=self.variables() | variables,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
