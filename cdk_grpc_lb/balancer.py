@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk_grpc_lb.acknowledgements import acknowledge, wildcard_in
 from cdk_grpc_lb.admission import Admission, check_admission
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase, ImportedBalancer
 from cdk_grpc_lb.deployment import ROLL_BACK
@@ -207,6 +208,10 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         callers = front.callers(vpc)
         if callers is not None:
             self.allow_from(callers, front.description)
+        if not internet_facing:
+            acknowledge(self.load_balancer_security_group, "EC23", "it is open to the VPC at most")
+        if certificate is None:
+            acknowledge(self.load_balancer, "ELB2", "a Network Load Balancer logs calls of TLS listeners only")
         if internet_facing and certificate is None:
             cdk.Annotations.of(self).add_warning_v2(
                 "cdk-grpc-lb:internetFacingWithoutTls",
@@ -327,10 +332,12 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         )
 
     def _allow_reading(self, parameter_prefix: str) -> None:
+        parameters = parameters_under(self, parameter_prefix)
         self.task_definition.add_to_task_role_policy(
-            iam.PolicyStatement(
-                actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters_under(self, parameter_prefix)]
-            )
+            iam.PolicyStatement(actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters])
+        )
+        acknowledge(
+            self.task_definition, wildcard_in(self, parameters), "a document takes as many parameters as it needs"
         )
 
     def _let_in(self, port: int, what: str) -> None:

@@ -10,6 +10,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk_grpc_lb.acknowledgements import ANY_RESOURCE, acknowledge
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.misuse import Props
 from cdk_grpc_lb.staging import stage
@@ -30,7 +31,7 @@ _PLATFORMS = {"X86_64": ecr_assets.Platform.LINUX_AMD64, "ARM64": ecr_assets.Pla
 def balancer_task(
     balancer: Construct, *, cpu: int, memory_limit_mib: int, architecture: ecs.CpuArchitecture | None
 ) -> ecs.FargateTaskDefinition:
-    return ecs.FargateTaskDefinition(
+    definition = ecs.FargateTaskDefinition(
         balancer,
         "TaskDefinition",
         cpu=cpu,
@@ -41,6 +42,9 @@ def balancer_task(
         ),
         volumes=[ecs.Volume(name="state")],
     )
+    acknowledge(definition, "ECS2", "the balancer's settings are no secrets")
+    acknowledge(definition, ANY_RESOURCE, "the token to pull images with belongs to no repository")
+    return definition
 
 
 def balancer_container(

@@ -15,6 +15,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from cdk_grpc_lb.acknowledgements import ANY_RESOURCE, acknowledge, wildcard_in
 from cdk_grpc_lb.admission import check_admission
 from cdk_grpc_lb.misuse import Props
 from cdk_grpc_lb.parameters import parameters_under
@@ -106,7 +107,7 @@ class TargetSync(Construct):
             self,
             "Function",
             description="Lists the tasks of an ECS cluster and writes the target document of its gRPC balancer",
-            runtime=lambda_.Runtime.PYTHON_3_13,
+            runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
             code=lambda_.Code.from_asset(stage(self, "lambda_src", "grpc_lb_contract")),
             handler="lambda_src.handler.handler",
@@ -162,8 +163,11 @@ class TargetSync(Construct):
         # DescribeTaskDefinition knows neither resources nor the cluster:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
         self.role.add_to_policy(iam.PolicyStatement(actions=["ecs:DescribeTaskDefinition"], resources=["*"]))
+        acknowledge(self.role, ANY_RESOURCE, "ListTasks and DescribeTaskDefinition are authorised for nothing narrower")
+        acknowledge(self.role, wildcard_in(self, tasks), "tasks are listed before they are described, of one cluster")
 
     def _allow_publishing(self) -> None:
+        parameters = parameters_under(self, self.parameter_prefix)
         self.role.add_to_policy(
             iam.PolicyStatement(
                 actions=[
@@ -173,6 +177,7 @@ class TargetSync(Construct):
                     "ssm:PutParameter",
                     "ssm:DeleteParameters",
                 ],
-                resources=[parameters_under(self, self.parameter_prefix)],
+                resources=[parameters],
             )
         )
+        acknowledge(self.role, wildcard_in(self, parameters), "a document takes as many parameters as it needs")
