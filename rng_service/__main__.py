@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 
 # gRPC's C core would put its own lines around ours, in another style, for what we tell in one line.
@@ -37,6 +38,9 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y/%m/%d %H:%M:%S")
+    if os.getpid() == 1:
+        # A container's first process inherits what others leave behind. It starts none itself: the kernel may reap.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     logging.raiseExceptions = False  # a reader of the log that went away is no reason to fill stderr with tracebacks
     try:
         settings = read_settings(os.environ)

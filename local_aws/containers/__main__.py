@@ -78,7 +78,7 @@ async def _run_inside() -> int:
     process = await asyncio.create_subprocess_exec(
         *dies_with_us(in_own([*inside, sys.executable, "-m", "local_aws.containers.play"], network=True)),
         cwd=ROOT,
-        env=os.environ | podman.environment(podman.TO_RUN) | {"LOCAL_AWS_IN_CONTAINERS": "1"},
+        env=os.environ | podman.environment(podman.TO_RUN) | {"LOCAL_AWS_IN_NAMESPACES": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=[writer],

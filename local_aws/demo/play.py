@@ -25,7 +25,7 @@ LOAD_CHANNELS = 4
 FIGURES = ROOT / "build" / "demo.json"
 
 
-def main(arguments: Sequence[str], layout: Layout | None = None) -> int:
+def main(arguments: Sequence[str], layout: Layout | None = None, programme: scenes.Programme = scenes.PROGRAMME) -> int:
     """Play it, by default on a stack of the example as processes; the exit code."""
     parser = argparse.ArgumentParser(
         "make demo",
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str], layout: Layout | None = None) -> int:
     problem = None
     try:
         if options.attach:
-            asyncio.run(play(LocalStack.attach(layout), claims))
+            asyncio.run(play(LocalStack.attach(layout), claims, programme))
         else:
             with LocalStack.up(layout) as stack:
-                asyncio.run(play(stack, claims))
+                asyncio.run(play(stack, claims, programme))
     except (LocalAwsError, SceneError, UnreachableError) as error:
         problem = str(error)
     except KeyboardInterrupt:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str], layout: Layout | None = None) -> int:
     return 0 if problem is None and claims and all(claim.held for claim in claims) else 1
 
 
-async def play(stack: LocalStack, claims: list[Claim]) -> None:
+async def play(stack: LocalStack, claims: list[Claim], programme: scenes.Programme = scenes.PROGRAMME) -> None:
     """Play every scene; each claim is shown and added to the list as soon as it is known."""
     stage = Stage(stack)
     await stage.steady()
@@ -76,7 +76,7 @@ async def play(stack: LocalStack, claims: list[Claim]) -> None:
                 page.verdict(claim)
             claims.extend(seen)
 
-    for part in scenes.PROGRAMME:
+    for part in programme:
         if not isinstance(part, tuple):
             await show(part.__name__, part(stage))
             continue

@@ -175,9 +175,10 @@ def no_call_failed(text: str, report: LoadReport) -> Claim:
 
 Scene = Callable[[Stage], Claims]
 SceneUnderLoad = Callable[[Stage, Watched], Claims]
+Programme = tuple[Scene | tuple[SceneUnderLoad, ...], ...]
 
 # Shares are told without other calls: those of one worker's connections take turns with one another.
-PROGRAMME: tuple[Scene | tuple[SceneUnderLoad, ...], ...] = (
+PROGRAMME: Programme = (
     problem_and_cure,
     (scale_out,),
     spread_over_four,

@@ -102,7 +102,7 @@ class PodmanContainer(Container):
     ) -> None:
         super().__init__(client, definition, {}, Image(place.folder, (), ()), place)
         self._client = client
-        self._name = container_name(place.task_id, definition)
+        self.full_name = container_name(place.task_id, definition)
         self.pid = first_process
 
     async def ended(self) -> int:
@@ -122,7 +122,7 @@ class PodmanContainer(Container):
         self._signal(signal.SIGKILL)
 
     async def is_healthy(self, check: HealthCheck) -> bool:
-        process = await _podman("exec", self._name, *check.command)
+        process = await _podman("exec", self.full_name, *check.command)
         try:
             return await asyncio.wait_for(process.wait(), check.timeout_seconds) == 0
         except TimeoutError:
