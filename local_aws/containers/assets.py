@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,13 @@ class ImageAsset:
     def name(self) -> str:
         """For people: the folder of its Dockerfile."""
         return Path(self.dockerfile).parent.name or self.hash[:12]
+
+    @property
+    def default_python(self) -> str | None:
+        """The Python of the base image that it is built on unless told otherwise, like `3.13`."""
+        text = (self.folder / self.dockerfile).read_text()
+        named = re.search(r"^ARG BASE_IMAGE=(?:\S*/)?python:(\d+\.\d+)", text, re.MULTILINE)
+        return named.group(1) if named is not None else None
 
     @property
     def requirements(self) -> Path:

@@ -8,7 +8,9 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from local_aws.containers import base, podman, wheels
 from local_aws.containers.assets import ImageAsset, image_assets
@@ -34,20 +36,42 @@ async def build_all(layout: Layout) -> None:
         if MACHINES.get(asset.platform or "", platform.machine()) != platform.machine():
             raise LocalAwsError(f"the machine must be {asset.platform}, as app.py has it, got {platform.machine()}")
     base_tag, python = await _base()
-    seconds: dict[str, float] = {}
-    for asset in assets:
-        made_of = {"base": base_tag, "image": asset.tag, "name": asset.name}
-        if _built().get(asset.hash, {}) | made_of == _built().get(asset.hash) and await _is_there(asset.tag):
-            say(f"image {asset.name}: built before from the same asset")
-            continue
+    async with step(f"pip: every requirement of the images has a wheel for {' and '.join(MACHINES)}"):
+        for asset in assets:
+            for machine in MACHINES.values():
+                await wheels.fetch(asset.requirements, python=asset.default_python or python, machine=machine)
+    known = _built()
+    new = [asset for asset in assets if not await _is_current(asset, base_tag, known)]
+    for asset in new:
         started = time.monotonic()
         async with step(f"podman builds image {asset.name}"):
             await _build(asset, base_tag, python)
-        seconds[asset.hash] = round(time.monotonic() - started, 1)
-        known = {hash_: made for hash_, made in _built().items() if made["name"] != asset.name}
-        BUILT.write_text(json.dumps(known | {asset.hash: made_of | {"seconds": seconds[asset.hash]}}, indent=2))
-    if seconds:
+        known[asset.name] = {
+            "base": base_tag,
+            "image": asset.tag,
+            "bytes": await _size(asset.tag),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+    known = {asset.name: known[asset.name] for asset in assets}
+    BUILT.write_text(json.dumps(known, indent=2) + "\n")
+    for asset in assets:
+        size, when = (
+            known[asset.name]["bytes"] / 1e6,
+            "built now" if asset in new else "built before, from the same asset",
+        )
+        say(f"image {asset.name}: {size:.0f} MB, {when}")
+    if new:
         await _podman("image", "prune", "--force", "--filter", f"until={KEPT_HOURS}h", what="prune")
+
+
+async def _is_current(asset: ImageAsset, base_tag: str, known: Mapping[str, Mapping[str, Any]]) -> bool:
+    made = known.get(asset.name, {})
+    return made.get("image") == asset.tag and made.get("base") == base_tag and await _is_there(asset.tag)
+
+
+async def _size(tag: str) -> int:
+    await _podman("image", "inspect", "--format", "{{.Size}}", tag, what="inspect")
+    return int((CACHE / "podman-inspect.log").read_text())
 
 
 async def _synth(layout: Layout) -> None:
@@ -117,7 +141,8 @@ async def _podman(*arguments: str, what: str) -> None:
     )
 
 
-def _built() -> dict[str, dict[str, object]]:
+def _built() -> dict[str, dict[str, Any]]:
+    """What is on record, by the name of the image."""
     try:
         return dict(json.loads(BUILT.read_text()))
     except (OSError, ValueError):

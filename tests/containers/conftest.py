@@ -45,4 +45,4 @@ def podman(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 @pytest.fixture(scope="session")
 def images() -> dict[str, str]:
     """Each image's tag by the folder of its Dockerfile."""
-    return {made["name"]: made["image"] for made in json.loads(BUILT.read_text()).values()}
+    return {name: made["image"] for name, made in json.loads(BUILT.read_text()).items()}
