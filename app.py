@@ -43,8 +43,8 @@ class GrpcRandomNumbers(cdk.Stack):
             ),
             port=PORT,
             desired_count=2,
-            # Told to stop, a task serves on for this long, until no balancer sends it calls any more.
-            environment={"SHUTDOWN_GRACE_SECONDS": "10"},
+            # Told to stop, a task serves on until no balancer sends it calls any more, then lets its calls finish.
+            environment={"SHUTDOWN_GRACE_SECONDS": "10", "SHUTDOWN_CALLS_SECONDS": "35"},
             drain_time=cdk.Duration.seconds(45),
         )
 

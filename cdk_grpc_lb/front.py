@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 # https://github.com/aws/containers-roadmap/issues/470, https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
 _DEREGISTRATION_DELAY = cdk.Duration.seconds(120)
 
+# A target that is found unhealthy keeps the connections it has. By default they are reset at once: a balancer fails its
+# readiness first when it drains, and one that is slow for ten seconds would lose every stream. No drain is longer.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
+_UNHEALTHY = {
+    "target_health_state.unhealthy.connection_termination.enabled": "false",
+    "target_health_state.unhealthy.draining_interval_seconds": "120",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
@@ -144,7 +152,7 @@ class Front:
 
 def add_tasks(listener: elbv2.NetworkListener, service: ecs.FargateService, port: int) -> elbv2.NetworkTargetGroup:
     """Send what comes in to this port of those balancer tasks that are ready."""
-    return listener.add_targets(
+    group = listener.add_targets(
         "Tasks",
         port=port,
         protocol=elbv2.Protocol.TCP,
@@ -162,3 +170,6 @@ def add_tasks(listener: elbv2.NetworkListener, service: ecs.FargateService, port
         # A caller that is itself a task on the same host could not reach the target by its own address.
         preserve_client_ip=False,
     )
+    for name, value in _UNHEALTHY.items():
+        group.set_attribute(name, value)
+    return group

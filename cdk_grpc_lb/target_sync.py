@@ -24,10 +24,10 @@ from cdk_grpc_lb.staging import stage
 # All events of a cluster are one message group, so that one refresh runs at a time (invariant 3).
 _MESSAGE_GROUP = "targets"
 _REFRESH_TIMEOUT = cdk.Duration.seconds(60)
-# Longer than a refresh, so that a batch is not handed out twice; but not the six times that AWS advises for functions
-# that are throttled: until it ends, a batch that failed holds up every later hint of its group.
+# Three times a refresh, so that a batch whose invocation was throttled at first is not handed out twice; not the six
+# times that AWS advises: until it ends, a batch whose function was killed holds up every later hint of the group.
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-_VISIBILITY_TIMEOUT = cdk.Duration.seconds(90)
+_VISIBILITY_TIMEOUT = cdk.Duration.seconds(180)
 # Each attempt retries for most of a minute by itself: a dead letter means minutes of failures.
 _ATTEMPTS = 5
 # The most that a FIFO queue hands to a function at once; a burst of events becomes one refresh.
@@ -155,6 +155,12 @@ class TargetSync(Construct):
         self.role.add_to_policy(
             iam.PolicyStatement(actions=["ecs:DescribeTasks"], resources=[tasks], conditions=in_this_cluster)
         )
+        services = cdk.Stack.of(self).format_arn(
+            service="ecs", resource="service", resource_name=f"{self.cluster.cluster_name}/*"
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=["ecs:DescribeServices"], resources=[services], conditions=in_this_cluster)
+        )
         # ListTasks of a whole cluster is authorised against `*`; the condition is what holds it to one cluster.
         # https://github.com/cdklabs/construct-hub/pull/1207
         self.role.add_to_policy(
@@ -165,6 +171,7 @@ class TargetSync(Construct):
         self.role.add_to_policy(iam.PolicyStatement(actions=["ecs:DescribeTaskDefinition"], resources=["*"]))
         acknowledge(self.role, ANY_RESOURCE, "ListTasks and DescribeTaskDefinition are authorised for nothing narrower")
         acknowledge(self.role, wildcard_in(self, tasks), "tasks are listed before they are described, of one cluster")
+        acknowledge(self.role, wildcard_in(self, services), "which services there are is known only when it runs")
 
     def _allow_publishing(self) -> None:
         parameters = parameters_under(self, self.parameter_prefix)

@@ -41,6 +41,7 @@ def test_invariant_12_least_privilege_the_lambda_lists_its_own_cluster_and_write
         for statement in example.statements("TargetSyncRole")
     }
     assert set(statements) == {
+        "ecs:DescribeServices",
         "ecs:DescribeTaskDefinition",
         "ecs:DescribeTasks",
         "ecs:ListTasks",
@@ -48,11 +49,14 @@ def test_invariant_12_least_privilege_the_lambda_lists_its_own_cluster_and_write
         "sqs:ChangeMessageVisibility",
         "ssm:DeleteParameters",
     }
-    for action in ("ecs:ListTasks", "ecs:DescribeTasks"):
+    for action in ("ecs:ListTasks", "ecs:DescribeTasks", "ecs:DescribeServices"):
         assert statements[action].actions == {action}
         assert statements[action].condition == {"ArnEquals": {"ecs:cluster": {"Fn::GetAtt": [CLUSTER, "Arn"]}}}
     assert statements["ecs:DescribeTasks"].resources == (
         "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/${" + CLUSTER + "}/*",
+    )
+    assert statements["ecs:DescribeServices"].resources == (
+        "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/${" + CLUSTER + "}/*",
     )
     assert statements["ssm:DeleteParameters"].resources == (OWN_PARAMETERS,)
     assert statements["ssm:DeleteParameters"].actions == {

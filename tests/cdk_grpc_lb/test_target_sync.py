@@ -35,7 +35,7 @@ def test_invariant_3_no_second_invocation_gets_a_batch_while_the_first_still_has
 ) -> None:
     function = example.the("AWS::Lambda::Function")
     assert function["Timeout"] == 60
-    assert queue["VisibilityTimeout"] >= function["Timeout"] + 30
+    assert queue["VisibilityTimeout"] >= 3 * function["Timeout"]
     assert "ReservedConcurrentExecutions" not in function
 
 
