@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := build/venv/bin
 
-.PHONY: help setup demo containers up down test lint types lock clean
+.PHONY: help setup demo containers up down test lint types docs wheel wheel-ends lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -20,7 +20,14 @@ test: setup  ## all tests
 lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict
-	@$(BIN)/mypy .
+	@$(BIN)/mypy . && for app in examples/*/; do (cd $$app && echo $$app && MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy \
+		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
+docs: setup  ## write docs/api.md from the docstrings
+	@$(BIN)/python docs/make_api.py
+wheel: setup ## build the sdist and the wheel into dist/
+	@$(BIN)/python -m hatchling build
+wheel-ends: setup  ## try the wheel with the lowest and the newest aws-cdk-lib that it allows
+	@$(BIN)/python -m tests.wheel.ends
 lock:     ## compile every requirements .in file into a hashed .txt (needs uv)
 	@./dev/lock.sh
 clean:    ## remove build/

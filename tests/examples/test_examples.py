@@ -126,15 +126,19 @@ def test_the_service_of_the_whole_stack_serves_on_after_sigterm(tmp_path: Path, 
     """GIVEN the example's server, WHEN it is told to stop, THEN it answers a call that comes then, and ends well."""
     server = shutil.copy(EXAMPLES / "whole_stack/service/server.py", tmp_path)
     environment = {"BIND_ADDRESS": "127.0.0.1", "PORT": str(unused_tcp_port), "SHUTDOWN_GRACE_SECONDS": "1"}
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, server], env=os.environ | environment, stdout=subprocess.PIPE, text=True
-    ) as process:
+    )
+    try:
         assert process.stdout is not None
         assert process.stdout.readline() == "serving\n"
         with grpc.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
-            hello = channel.unary_unary("/greetings.v1.Greeter/Hello")
+            hello: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/greetings.v1.Greeter/Hello")
             assert hello(b"you", timeout=10).startswith(b"hello, you, from ")
             process.send_signal(signal.SIGTERM)
             assert hello(b"you", timeout=10).startswith(b"hello, you, from ")
-        assert process.stdout.readline() == "stopped\n"
-        assert process.wait(10) == 0
+        printed, _ = process.communicate(timeout=20)
+        assert (printed, process.returncode) == ("stopped\n", 0)
+    finally:
+        process.kill()
+        process.communicate()

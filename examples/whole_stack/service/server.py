@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -19,15 +18,15 @@ def hello(name: bytes, _context: grpc.ServicerContext) -> bytes:
 
 
 def main() -> None:
-    told_to_stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: told_to_stop.set())
+    # Before gRPC starts its threads, which inherit it: the signal waits for `sigwait`, whichever thread it comes to.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     server = grpc.server(ThreadPoolExecutor(8))
     handlers = {METHOD: grpc.unary_unary_rpc_method_handler(hello)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_insecure_port(f"{os.environ.get('BIND_ADDRESS', '[::]')}:{os.environ.get('PORT', '50051')}")
     server.start()
     print("serving", flush=True)
-    told_to_stop.wait()
+    signal.sigwait({signal.SIGTERM})
     # The balancers hear of the stop within about a second. Until then they send calls, so go on serving for a while.
     server.wait_for_termination(timeout=float(os.environ.get("SHUTDOWN_GRACE_SECONDS", "10")))
     server.stop(grace=30).wait()

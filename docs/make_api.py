@@ -1,0 +1,173 @@
+"""Writes docs/api.md from the docstrings of cdk_grpc_lb, as its source has them: nothing of it is imported."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import cast
+
+import griffe
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/api.md"
+PACKAGE = "cdk_grpc_lb"
+
+HEAD = """\
+# API
+
+Written from the docstrings by `make docs`: change those, not this page. `ec2`, `ecs`, `elbv2`, `iam`, `logs` and their
+like are modules of `aws_cdk`, as `cdk` is itself. All props but `scope` and `id` are given by name. Those marked * are
+required. Wrong props are refused at synth, with a `ValueError` that says what is allowed.
+"""
+
+
+def page(package: griffe.Module) -> str:
+    classes = [resolved(package[name]) for name in exported(package)]
+    contents = "".join(f"- [{each.name}](#{each.name.lower()})\n" for each in classes)
+    return "\n".join([HEAD, contents, *(part for each in classes for part in class_parts(each, package))])
+
+
+def exported(package: griffe.Module) -> list[str]:
+    return [str(name) for name in package.exports or ()]
+
+
+def load() -> griffe.Module:
+    loaded = griffe.load(PACKAGE, search_paths=[ROOT], allow_inspection=False, docstring_parser="sphinx")
+    return cast(griffe.Module, loaded)
+
+
+def resolved(member: griffe.Object | griffe.Alias) -> griffe.Class:
+    return cast(griffe.Class, member.final_target if isinstance(member, griffe.Alias) else member)
+
+
+def class_parts(each: griffe.Class, package: griffe.Module) -> Iterator[str]:
+    yield f"## {each.name}\n"
+    yield text_of(each)
+    bases = [str(base) for base in each.bases if str(base) in exported(package)]
+    if bases:
+        yield f"It also has what [{bases[0]}](#{bases[0].lower()}) has.\n"
+    if "__init__" in each.members and each.docstring is not None:
+        yield f"**{each.name}(scope, id, \\*, …)**\n"
+        yield parameter_table(each, function_of(each.members["__init__"]))
+    attributes = [member for member in own_members(each, package) if isinstance(member, griffe.Attribute)]
+    if attributes:
+        yield f"### Attributes of {each.name}\n"
+        yield table(
+            ("attribute", "type", "what it is"),
+            ((f"`{one.name}`", typed(attribute_type(one, each)), sentence(one)) for one in attributes),
+        )
+    for member in own_members(each, package):
+        if isinstance(member, griffe.Function):
+            yield from method_parts(member, each)
+
+
+def method_parts(method: griffe.Function, of: griffe.Class) -> Iterator[str]:
+    names = [f"\\*\\*{name}" if name == "props" else name for name, _ in parameters_of(method)]
+    returns = "" if str(method.returns) == "None" else f" → {typed(str(method.returns))}"
+    static = f"{of.name}." if "classmethod" in method.labels else ""
+    yield f"### {static}{method.name}({', '.join(names)}){returns}\n"
+    yield text_of(method)
+    if documented_parameters(method):
+        yield parameter_table(method, method)
+
+
+def own_members(of: griffe.Class, package: griffe.Module) -> list[griffe.Object | griffe.Alias]:
+    """Its public members, with those of bases that are not on the page, and without what a base says there already."""
+    bases = [base for base in of.mro() if base.module.package.name == PACKAGE]
+    said = {
+        name for base in bases if base.name in exported(package) for name, one in base.members.items() if one.docstring
+    }
+    hidden = [base for base in bases if base.name not in exported(package)]
+    members = {name: member for each in (*reversed(hidden), of) for name, member in each.members.items()}
+    return [one for name, one in members.items() if not name.startswith("_") and (name not in said or one.docstring)]
+
+
+def function_of(member: griffe.Object | griffe.Alias) -> griffe.Function:
+    return cast(griffe.Function, member)
+
+
+def parameters_of(function: griffe.Function) -> list[tuple[str, griffe.Parameter]]:
+    return [(each.name.lstrip("*"), each) for each in function.parameters if each.name not in ("self", "cls")]
+
+
+def parameter_table(documented: griffe.Object, function: griffe.Function) -> str:
+    meanings = {one.name.lstrip("*"): one.description for one in documented_parameters(documented)}
+    rows = [
+        (
+            f"`{name}`" + ("" if each.default is not None or each.name == "props" else " *"),
+            typed(str(each.annotation)),
+            plain(meanings[name]),
+        )
+        for name, each in parameters_of(function)
+        if name in meanings
+    ]
+    return table(("prop", "type", "meaning"), rows)
+
+
+def documented_parameters(documented: griffe.Object) -> list[griffe.DocstringParameter]:
+    if documented.docstring is None:
+        return []
+    found = [part for part in documented.docstring.parsed if part.kind is griffe.DocstringSectionKind.parameters]
+    return [one for part in found for one in part.value]
+
+
+def text_of(documented: griffe.Object) -> str:
+    """The docstring without its parameters."""
+    if documented.docstring is None:
+        return ""
+    parts = [part.value for part in documented.docstring.parsed if part.kind is griffe.DocstringSectionKind.text]
+    return markdown("\n\n".join(parts)) + "\n"
+
+
+def sentence(member: griffe.Object | griffe.Alias) -> str:
+    return plain(member.docstring.value) if member.docstring is not None else ""
+
+
+def attribute_type(attribute: griffe.Attribute, of: griffe.Class) -> str:
+    """As it is written; else what it is assigned: a parameter, a new object, or what a function of ours returns."""
+    if attribute.annotation is not None:
+        return str(attribute.annotation)
+    value = str(attribute.value)
+    initial = function_of(of.members["__init__"])
+    for name, parameter in parameters_of(initial):
+        if value == name:
+            return str(parameter.annotation)
+    called = value.partition("(")[0] if isinstance(attribute.value, griffe.ExprCall) else ""
+    last = called.rpartition(".")[2]
+    if last[:1].isupper():
+        return called
+    scope = of if called.startswith("self.") else of.module
+    known = scope.all_members.get(last)
+    function = known.final_target if isinstance(known, griffe.Alias) and known.resolved else known
+    return str(function.returns) if isinstance(function, griffe.Function) else ""
+
+
+def typed(annotation: str) -> str:
+    shown = annotation.replace(" | None", "").replace("Unpack[AddedServiceProps]", "")
+    return f"`{shown}`".replace("|", "\\|") if shown else ""
+
+
+def markdown(text: str) -> str:
+    """reStructuredText's marks as Markdown's."""
+    text = re.sub(r":\w+:`([^`]+)`", r"`\1`", text)
+    return text.replace("``", "`")
+
+
+def plain(text: str) -> str:
+    return " ".join(markdown(text).split()).replace("|", "\\|")
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> int:
+    PAGE.write_text(page(load()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
