@@ -11,6 +11,7 @@ from proxy_image.control_plane.admission import Admission, Newcomer, admitted_on
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
 from proxy_image.control_plane.xds.listeners import Ports
 from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError
@@ -32,6 +33,7 @@ class Applier:
         self.document: Document | None = None
         self.origin = Origin.NONE
         self.problem: tuple[Trouble, str] | None = None
+        self._shortened: Shortened | None = None
 
     @property
     def generation(self) -> str | None:
@@ -54,6 +56,7 @@ class Applier:
             facts = _facts(before, document, origin, self._admission.waiting)
             facts["ms"] = round((time.perf_counter() - started) * 1000, 1)
             log.info("generation applied", extra={"facts": facts})
+            self._tell_shortened(HostRoutes(document).shortened)
         elif origin is not self.origin:
             log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
         self.origin = origin
@@ -76,6 +79,18 @@ class Applier:
             return False
         await self._cache.publish(made)
         return True
+
+    def _tell_shortened(self, shortened: Shortened | None) -> None:
+        if shortened is not None and shortened != self._shortened:
+            facts = {
+                "hosts": len(shortened.hosts),
+                "hosts_named": shortened.hosts[:MOST_NAMED],
+                "routes_wanted": shortened.routes_wanted,
+                "routes_made": shortened.routes_made,
+                "fix": shortened.fix,
+            }
+            log.warning("routes not copied", extra={"facts": facts})
+        self._shortened = shortened
 
     def confirmed(self) -> None:
         self._metrics.confirmed()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
 from grpc_lb_contract import Document
+from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32
-
-ALL = "*"
 
 # Only where the server cannot have seen the call (invariant 9):
 # https://www.envoyproxy.io/docs/envoy/v1.39.0/configuration/http/http_filters/router_filter#x-envoy-retry-on
@@ -28,50 +26,27 @@ NO_ROUTE = (
     "grpc-lb.hosts and grpc-lb.grpc-services"
 )
 
-Routed = tuple[str, str]
-"""gRPC service, name of the service that takes its calls."""
-
 
 def route_configuration(document: Document, name: str) -> Any:
-    by_host: dict[str, list[Routed]] = {ALL: []}
-    for service in document.services:
-        for route in service.routes:
-            by_host.setdefault(route.host, []).append((route.grpc_service, service.name))
+    # A route is in many virtual hosts: it is made once.
+    made: dict[Routed, Any] = {}
     return route_pb2.RouteConfiguration(
         name=name,
         virtual_hosts=[
             route_components_pb2.VirtualHost(
                 name=host,
                 domains=[host],
-                routes=[_route(grpc_service, service) for grpc_service, service in _in_order(host, by_host)]
+                routes=[made.get(routed) or made.setdefault(routed, _route(*routed)) for routed in routes]
                 + [_no_route()],
+                retry_policy=_retry_policy(),
             )
-            for host in sorted(by_host)
+            for host, routes in HostRoutes(document)
         ],
         # Clients that use no resolver send "host:port" as :authority.
         ignore_port_in_host_matching=True,
         # The snapshot is consistent and clusters come first; a route is not refused for a cluster that is being made.
         validate_clusters=boolean(False),
     )
-
-
-def _in_order(host: str, by_host: dict[str, list[Routed]]) -> Iterator[Routed]:
-    """The host's own routes, then those of ever less specific hosts that stand for it too.
-
-    Envoy chooses one virtual host and looks no further, so each must hold all that may take its calls. Within a host
-    the specific gRPC services come first.
-    """
-    taken = set()
-    patterns = [pattern for pattern in by_host if _stands_for(pattern, host)]
-    for pattern in sorted(patterns, key=lambda pattern: (pattern != host, -len(pattern))):
-        for grpc_service, service in sorted(by_host[pattern], key=lambda routed: (routed[0] == ALL, routed[0])):
-            if ALL not in taken and grpc_service not in taken:
-                taken.add(grpc_service)
-                yield grpc_service, service
-
-
-def _stands_for(pattern: str, host: str) -> bool:
-    return pattern in (host, ALL) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
 
 
 def _route(grpc_service: str, cluster: str) -> Any:
@@ -84,7 +59,6 @@ def _route(grpc_service: str, cluster: str) -> Any:
             # https://www.envoyproxy.io/docs/envoy/v1.39.0/faq/configuration/timeouts
             timeout=duration(0),
             max_stream_duration=route_components_pb2.RouteAction.MaxStreamDuration(grpc_timeout_header_max=duration(0)),
-            retry_policy=_retry_policy(),
         ),
     )
 

@@ -1,0 +1,108 @@
+"""Which routes each virtual host holds: its own, and copies of those of less specific hosts, up to a bound.
+
+Envoy chooses one virtual host and looks no further, so each must hold all that may take its calls. Hosts times routes
+is a product, and labels are untrusted: without a bound a few task definitions make a configuration that fills memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from grpc_lb_contract import Document
+
+ALL = "*"
+
+# Of one route configuration, copies included: about 2 MB and half a second of work. A fleet of a hundred hosts, each
+# with gRPC services of its own, beside a hundred services for all hosts has half as many.
+MOST_ROUTES = 20_000
+
+Routed = tuple[str, str]
+"""gRPC service, name of the service that takes its calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """Hosts that got no copies, because all copies together are too many."""
+
+    hosts: tuple[str, ...]
+    routes_wanted: int
+    routes_made: int
+
+    @property
+    def fix(self) -> str:
+        return (
+            f"routes of all hosts together must be at most {MOST_ROUTES}, got {self.routes_wanted}; name fewer gRPC "
+            "services for host * (grpc-lb.grpc-services), or fewer hosts that have gRPC services of their own "
+            "(grpc-lb.hosts)"
+        )
+
+
+class HostRoutes:
+    """The routes of each virtual host, in Envoy's order: the first that fits takes the call."""
+
+    def __init__(self, document: Document, most: int = MOST_ROUTES) -> None:
+        own: dict[str, list[Routed]] = {ALL: []}
+        for service in document.services:
+            for route in service.routes:
+                own.setdefault(route.host, []).append((route.grpc_service, service.name))
+        for routes in own.values():
+            routes.sort(key=lambda routed: (routed[0] == ALL, routed[0]))
+        self._own: Mapping[str, list[Routed]] = own
+        self.shortened = self._shorten(most)
+        self._alone = frozenset() if self.shortened is None else frozenset(self.shortened.hosts)
+
+    def __iter__(self) -> Iterator[tuple[str, Iterator[Routed]]]:
+        return ((host, self._in_order(host)) for host in sorted(self._own))
+
+    def _in_order(self, host: str) -> Iterator[Routed]:
+        """The host's own routes, then those of ever less specific hosts that stand for it too.
+
+        Within a host the specific gRPC services come first.
+        """
+        taken = set()
+        for pattern in (host,) if host in self._alone else self._sources(host):
+            for grpc_service, service in self._own[pattern]:
+                if grpc_service not in taken:
+                    taken.add(grpc_service)
+                    yield grpc_service, service
+
+    def _sources(self, host: str) -> Iterator[str]:
+        """The hosts whose routes may take this one's calls: itself first, none after one that takes all calls."""
+        for pattern in (host, *_less_specific(host)):
+            if pattern in self._own:
+                yield pattern
+                if self._own[pattern] and self._own[pattern][-1][0] == ALL:
+                    return
+
+    def _shorten(self, most: int) -> Shortened | None:
+        copies = {
+            host: sum(len(self._own[pattern]) for pattern in self._sources(host)) - len(routes)
+            for host, routes in self._own.items()
+        }
+        hosts_of = Counter(service for routes in self._own.values() for service in {service for _, service in routes})
+        # Of hosts with as many copies, those of the services with the most hosts are the first to go without: whoever
+        # makes the product large pays for it.
+        crowd = {
+            host: max((hosts_of[service] for _, service in routes), default=0) for host, routes in self._own.items()
+        }
+        # Each host has one more route, which says that there is none.
+        routes_made = wanted = sum(copies.values()) + sum(len(routes) + 1 for routes in self._own.values())
+        alone = []
+        for host in sorted(copies, key=lambda host: (-copies[host], -crowd[host], host)):
+            if routes_made <= most or copies[host] == 0:
+                break
+            alone.append(host)
+            routes_made -= copies[host]
+        return Shortened(tuple(alone), wanted, routes_made) if alone else None
+
+
+def _less_specific(host: str) -> Iterator[str]:
+    """*.b.test, *.test and * for a.b.test."""
+    rest = host.removeprefix("*.")
+    while (dot := rest.find(".")) >= 0:
+        rest = rest[dot + 1 :]
+        yield f"*.{rest}"
+    if host != ALL:
+        yield ALL
