@@ -46,7 +46,7 @@ class Run:
         self._last |= {"tasks_listed": listing.listed, "tasks_described": len(listing.tasks)}
 
     def drafted(self, draft: Draft) -> None:
-        """Log each refused label, refused route and skipped task once, however often a refresh lists."""
+        """Log each refused label and route, skipped task and doubted service once, however often a refresh lists."""
         for label in self._news(draft.refused):
             error = label.error
             log.warning(
@@ -61,6 +61,9 @@ class Run:
             log.warning("route refused", holder=conflict.holder, loser=conflict.loser, problem=str(conflict))
         for skipped in self._news(draft.skipped):
             log.warning("task skipped", task=skipped.task, problem=skipped.problem)
+        for doubted in draft.doubted:
+            if any(self._news([("health doubted", doubted.service)])):
+                log.warning("health doubted", service=doubted.service, count=doubted.count)
         self.pending = bool(draft.pending)
         self._last |= {
             "services": len(draft.document.services),

@@ -23,7 +23,7 @@ MAY_HAVE_CALLS = frozenset({RUNNING, "DEACTIVATING", "STOPPING"})
 class Task:
     """`id` is the last part of the ARN, `definition` an ARN, `service` the ECS service's name (None for tasks that none
     runs), `version` None where unknown, `started_at` in seconds since 1970, `healthy` the containers whose health check
-    passes.
+    passes, `unhealthy` those whose health check fails; of any other nothing is known.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Task:
     address: str | None
     started_at: float | None
     healthy: frozenset[str]
+    unhealthy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,8 @@ def task_from(described: TaskTypeDef) -> Task:
         zone=described.get("availabilityZone", ""),
         address=next((address for address in _addresses(described) if _is_ipv4(address)), None),
         started_at=None if started_at is None else started_at.timestamp(),
-        healthy=frozenset(
-            container.get("name", "")
-            for container in described.get("containers", [])
-            if container.get("healthStatus") == "HEALTHY"
-        ),
+        healthy=_containers(described, "HEALTHY"),
+        unhealthy=_containers(described, "UNHEALTHY"),
     )
 
 
@@ -97,6 +95,14 @@ def task_definition_from(described: TaskDefinitionTypeDef) -> TaskDefinition:
             )
             for container in described.get("containerDefinitions", [])
         ),
+    )
+
+
+def _containers(described: TaskTypeDef, health: str) -> frozenset[str]:
+    return frozenset(
+        container.get("name", "")
+        for container in described.get("containers", [])
+        if container.get("healthStatus") == health
     )
 
 

@@ -21,6 +21,7 @@ from grpc_lb_contract import (
     settle_routes,
 )
 from lambda_src.selection import Selection
+from lambda_src.steady import DoubtedHealth, Place, standing
 from lambda_src.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
 
 YOUNG_SECONDS = 300.0
@@ -52,6 +53,7 @@ class Draft:
     conflicts: tuple[RouteConflict, ...] = ()
     skipped: tuple[SkippedTask, ...] = ()
     pending: tuple[str, ...] = ()
+    doubted: tuple[DoubtedHealth, ...] = ()
 
     def count(self, state: TargetState) -> int:
         return sum(target.state is state for service in self.document.services for target in service.targets)
@@ -79,6 +81,21 @@ class Member:
     target: Target | None
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A container that asks to take part, as far as its task is."""
+
+    task: Task
+    definition: TaskDefinition
+    container: Container
+    registration: Registration
+    stage: Stage
+
+    @property
+    def place(self) -> Place:
+        return Place(self.registration.service, self.task.id, self.registration.port)
+
+
 def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> Stage | None:
     """None for what is over, or was told to stop before it served."""
     if task.desired_status != RUNNING or task.last_status in LEAVING or task.id in told_to_stop:
@@ -99,24 +116,21 @@ def transform(
     now: float,
     selection: Selection = EVERYTHING_LABELLED,
 ) -> Draft:
-    """Make the document of these tasks. `previous` says who holds which route."""
+    """Make the document of these tasks. `previous` says who holds which route, and who served."""
     readings = _Readings(selection)
+    asking = tuple(_asking(tasks, definitions, readings, told_to_stop))
+    stay, doubted = _standing(asking, previous)
     members: list[Member] = []
     skipped: set[SkippedTask] = set()
     pending: set[str] = set()
-    for task in sorted(tasks, key=lambda task: task.id):
-        definition = definitions[task.definition]
-        for container in definition.containers:
-            registration = readings.read(task, definition, container)
-            stage = stage_of(task, container, told_to_stop)
-            if registration is None or stage is None:
-                continue
-            if stage is Stage.UNHEALTHY and _is_young(task, now):
-                pending.add(task.id)
-            member, problem = _member(task, definition, registration, stage)
-            members.append(member)
-            if problem is not None:
-                skipped.add(SkippedTask(task.id, problem))
+    for one in asking:
+        stage = Stage.SERVING if one.stage is Stage.UNHEALTHY and one.place in stay else one.stage
+        if stage is Stage.UNHEALTHY and _is_young(one.task, now):
+            pending.add(one.task.id)
+        member, problem = _member(one.task, one.definition, one.registration, stage)
+        members.append(member)
+        if problem is not None:
+            skipped.add(SkippedTask(one.task.id, problem))
     services, conflicts = settle_routes(tuple(_services(members)), previous)
     return Draft(
         document=Document(services),
@@ -124,7 +138,35 @@ def transform(
         conflicts=conflicts,
         skipped=tuple(sorted(skipped)),
         pending=tuple(sorted(pending)),
+        doubted=doubted,
     )
+
+
+def _asking(
+    tasks: Iterable[Task],
+    definitions: Mapping[str, TaskDefinition],
+    readings: _Readings,
+    told_to_stop: frozenset[str],
+) -> Iterator[Asking]:
+    for task in sorted(tasks, key=lambda task: task.id):
+        definition = definitions[task.definition]
+        for container in definition.containers:
+            registration = readings.read(task, definition, container)
+            stage = stage_of(task, container, told_to_stop)
+            if registration is not None and stage is not None:
+                yield Asking(task, definition, container, registration, stage)
+
+
+def _standing(
+    asking: Iterable[Asking], previous: Document | None
+) -> tuple[frozenset[Place], tuple[DoubtedHealth, ...]]:
+    well, unsure, sick = set[Place](), set[Place](), set[Place]()
+    for one in asking:
+        if one.stage is Stage.SERVING and one.task.address is not None:
+            well.add(one.place)
+        elif one.stage is Stage.UNHEALTHY:
+            (sick if one.container.name in one.task.unhealthy else unsure).add(one.place)
+    return standing(previous, well=well, unsure=unsure, sick=sick)
 
 
 class _Readings:

@@ -378,6 +378,71 @@ def test_invariant_5_waiting_for_health_keeps_the_rate_of_calls_low(aws: FakeAws
     assert len(aws.operations("ListTasks", "DescribeTasks")) / sum(sync.time.slept) < 12
 
 
+# Invariant 6
+
+
+def health(status: str) -> list[Json]:
+    return [{"name": "app", "healthStatus": status}, {"name": "sidecar"}]
+
+
+@pytest.mark.parametrize("reading", ["UNKNOWN", "UNHEALTHY"])
+def test_invariant_6_a_bad_health_reading_of_all_tasks_takes_no_target_away(
+    reading: str, aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    # GIVEN a service whose tasks serve
+    aws.define("rng", **CHECKED)
+    tasks = {aws.run(number, containers=health("HEALTHY")) for number in (1, 2)}
+    sync.minute()
+    before = dict(aws.parameters)
+    # WHEN ECS calls none of them healthy, in refresh after refresh and process after process
+    for task in tasks:
+        aws.change(task, containers=health(reading))
+    for _ in range(2):
+        sync.restart()
+        sync.minute()
+    # THEN all serve on, and each refresh says so once
+    assert sync.serving() == tasks
+    assert aws.parameters == before
+    assert logged.about("health doubted") == [{"service": "rng", "count": 2}] * 2
+    # AND told to stop, they stop
+    for task in tasks:
+        aws.stop(task)
+    sync.minute()
+    assert (sync.serving(), sync.draining()) == (set(), tasks)
+
+
+def test_invariant_6_an_unhealthy_task_leaves_while_others_serve_and_an_unknown_one_stays(
+    aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    aws.define("rng", **CHECKED)
+    sick, unknown, well = (aws.run(number, containers=health("HEALTHY")) for number in (1, 2, 3))
+    sync.minute()
+    aws.change(sick, containers=health("UNHEALTHY"))
+    aws.change(unknown, containers=health("UNKNOWN"))
+    sync.minute()
+    assert sync.serving() == {unknown, well}
+    assert logged.about("health doubted") == [{"service": "rng", "count": 1}]
+    # AND having left, it has to be healthy first, even where it is the last one
+    for task in (unknown, well):
+        aws.change(task, desiredStatus="STOPPED", lastStatus="STOPPED")
+    aws.change(sick, containers=health("UNKNOWN"))
+    sync.minute()
+    assert sync.serving() == set()
+
+
+def test_invariant_6_unhealthy_tasks_leave_once_another_is_healthy(aws: FakeAws, sync: Sync) -> None:
+    aws.define("rng", **CHECKED)
+    sick = aws.run(1, containers=health("HEALTHY"))
+    sync.minute()
+    aws.change(sick, containers=health("UNHEALTHY"))
+    new = aws.run(2, containers=health("UNKNOWN"))
+    sync.minute()
+    assert sync.serving() == {sick}
+    aws.change(new, containers=health("HEALTHY"))
+    sync.minute()
+    assert sync.serving() == {new}
+
+
 # Invariant 7
 
 
