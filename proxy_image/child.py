@@ -1,6 +1,7 @@
 """A child process that is kept running: started, watched, started again with a growing delay, and stopped."""
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -109,13 +110,22 @@ class Child:
     async def stop(self, patience: float) -> None:
         """SIGTERM, and SIGKILL for the child and what it started if it is there still after `patience` seconds."""
         self.leave()
-        if self._process is not None and not self._exited.is_set():
-            self._process.send_signal(signal.SIGTERM)
+        process = self._process
+        if process is not None and not self._exited.is_set():
+            # Not by the Popen object, which polls first: it would take the exit code of a child that has just died,
+            # and whoever reaps would never see it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
             if not await wait_for(self._exited, patience):
-                facts = {"pid": self._process.pid, "patience_seconds": patience}
+                facts = {"pid": process.pid, "patience_seconds": patience}
                 log.warning("%s does not stop, killing it", self.name, extra={"facts": facts})
-                os.killpg(self._process.pid, signal.SIGKILL)
+                _kill(process.pid)
         await self.gone.wait()
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
