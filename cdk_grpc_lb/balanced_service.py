@@ -17,7 +17,7 @@ from constructs import Construct
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.containers import refuse_other_labels
-from cdk_grpc_lb.deployment import MOST_TASKS, ROLL_BACK, check_capacity, check_percents
+from cdk_grpc_lb.deployment import MOST_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
 from cdk_grpc_lb.labels import wish_of
 from cdk_grpc_lb.metrics import ServiceMetrics
 from cdk_grpc_lb.misuse import Props, vpc_of
@@ -129,6 +129,8 @@ class GrpcBalancedService(ServiceMetrics, Construct):
         super().__init__(scope, id)
         self._props = props = Props(type(self).__name__, id)
         _refuse_contradictions(props, vpc, cluster, balancer)
+        if balancer is not None:
+            balancer._refuse_strangers(props, self, cluster)
         if cluster is not None:
             vpc_of(props, cluster)
         if security_groups is not None and not security_groups:
@@ -161,14 +163,15 @@ class GrpcBalancedService(ServiceMetrics, Construct):
             hosts=hosts,
             grpc_services=grpc_services,
         )
-        if balancer is not None:
-            if given is not None:
-                refuse_other_labels(props, given.serving.container, wish.labels)
-            balancer._admission.admit(props, wish, named_after=self.node.path if service_name is None else None)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 0, MOST_TASKS)
         check_percents(props, count, min_healthy_percent, max_healthy_percent)
         check_capacity(props, capacity_provider_strategies)
+        check_alarms(props, deployment_alarms)
+        if given is not None:
+            refuse_other_labels(props, given.serving.container, wish.labels)
+        if balancer is not None:
+            balancer._admission.admit(props, wish, named_after=self.node.path if service_name is None else None)
 
         if cluster is None:
             cluster = balancer.cluster if balancer is not None else self._make_cluster(vpc)
@@ -286,5 +289,3 @@ def _refuse_contradictions(
         raise props.conflict("vpc", "cluster", "a cluster has its VPC; leave vpc out")
     if vpc is not None and balancer is not None:
         raise props.conflict("vpc", "balancer", "a service runs in the VPC of its balancer; leave vpc out")
-    if cluster is not None and balancer is not None:
-        balancer._refuse_strangers(props, cluster)

@@ -243,6 +243,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         :param only_label: Its ``only_label``. By default, none.
         """
         props = Props(cls.__name__, id)
+        if not cdk.Token.is_unresolved(host) and (not host or ":" in host):
+            raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
         check_admission(props, only_services, only_label)
         return ImportedBalancer(

@@ -112,7 +112,7 @@ class GrpcBalancerBase(Construct):
                 repr(service),
             )
         props = Props("the registered service", service.node.path)
-        self._refuse_strangers(props, service.cluster)
+        self._refuse_strangers(props, service, service.cluster)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
         wish = wish_of(props, service_name=service_name, port=serving.port, hosts=hosts, grpc_services=grpc_services)
         refuse_other_labels(props, serving.container, wish.labels)
@@ -138,9 +138,12 @@ class GrpcBalancerBase(Construct):
         in_callers_stack = not all(_same_stack(group, self) for group in other.connections.security_groups)
         let_in(self.load_balancer_security_group, other, port, description, in_callers_stack=in_callers_stack)
 
-    def _refuse_strangers(self, props: Props, cluster: ecs.ICluster) -> None:
-        """Raise ValueError for a cluster that is known at synth to be none of the balancer's."""
-        if all(surely_other(cluster, own) for own in self.clusters):
+    def _refuse_strangers(self, props: Props, service: IConstruct, cluster: ecs.ICluster | None) -> None:
+        """Raise ValueError for a region or cluster that is known at synth to be none of the balancer's."""
+        region, own_region = cdk.Stack.of(service).region, cdk.Stack.of(self).region
+        if region != own_region and not cdk.Token.is_unresolved(region) and not cdk.Token.is_unresolved(own_region):
+            raise props.error("balancer", f"one of the service's region, {region}", f"{self.node.path} of {own_region}")
+        if cluster is not None and all(surely_other(cluster, own) for own in self.clusters):
             own = ", ".join(own.node.path for own in self.clusters)
             raise props.error(
                 "cluster", f"one of the balancer's, {own} (see GrpcBalancer.add_cluster)", cluster.node.path

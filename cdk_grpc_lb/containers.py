@@ -56,16 +56,13 @@ def serving_container(
 
 def refuse_other_labels(props: Props, container: ecs.ContainerDefinition, labels: Mapping[str, str]) -> None:
     """Raise ValueError where the container says otherwise already, by hand or because it is registered already."""
-    stack = cdk.Stack.of(container)
-    resource = container.task_definition.node.find_child("Resource")
-    assert isinstance(resource, ecs.CfnTaskDefinition)  # noqa: S101 - what the CDK calls its child
-    said = {each["name"]: each.get("dockerLabels", {}) for each in stack.resolve(resource.container_definitions)}
-    for label, value in said[container.container_name].items():
-        if label in labels and value != stack.resolve(labels[label]):
+    said = cast("Mapping[str, str]", container.render_container_definition().docker_labels or {})
+    for label, value in labels.items():
+        if said.get(label, value) != value:
             raise props.error(
                 "container_name",
-                f"a container whose label {label} is {labels[label]}, or that has none yet",
-                f"{container.container_name}, where it is {value}",
+                f"a container whose label {label} is {value}, or that has none yet",
+                f"{container.container_name}, where it is {said[label]}",
             )
 
 

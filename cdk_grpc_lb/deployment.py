@@ -48,7 +48,12 @@ def check_capacity(props: Props, strategies: Sequence[ecs.CapacityProviderStrate
         raise props.error(prop, "one for each provider", ", ".join(known))
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
     if sum(1 for strategy in strategies if strategy.base) > 1:
-        raise props.error(prop, "at most one with a base", f"{len(names)} with one")
+        raise props.error(prop, "at most one with a base", sum(1 for strategy in strategies if strategy.base))
     weights = [strategy.weight for strategy in strategies]
     if not any(cdk.Token.is_unresolved(weight) or weight for weight in weights):
         raise props.error(prop, "strategies of which one at least has a weight above 0", weights)
+
+
+def check_alarms(props: Props, alarms: ecs.DeploymentAlarmConfig | None) -> None:
+    if alarms is not None and not alarms.alarm_names:
+        raise props.error("deployment_alarms", "of one alarm at least (leave it out for none)", [])

@@ -96,5 +96,5 @@ def _platform_of(props: Props, definition: ecs.FargateTaskDefinition) -> ecr_ass
     assert isinstance(platform, ecs.CfnTaskDefinition.RuntimePlatformProperty)  # noqa: S101 - given above
     architecture = platform.cpu_architecture
     if architecture not in _PLATFORMS:
-        raise props.error("cpu_architecture", f"CpuArchitecture.{' or '.join(_PLATFORMS)}", architecture)
+        raise props.error("cpu_architecture", " or ".join(_PLATFORMS), architecture)
     return _PLATFORMS[architecture]

@@ -56,6 +56,8 @@ def auto_scale(
     calls = calls if calls is not None else Calls()
     calls.check(props)
 
+    if service.node.try_find_child("TaskCount") is not None:
+        raise props.error("auto_scale_task_count", "called once (add policies to what it returns)", "a second call")
     resource = service.node.find_child("Service")
     assert isinstance(resource, ecs.CfnService)  # noqa: S101 - what the CDK calls its child
     resource.add_property_deletion_override("DesiredCount")

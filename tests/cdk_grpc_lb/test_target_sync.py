@@ -81,7 +81,7 @@ def test_the_queues_are_encrypted_and_refuse_plain_http(example: Synthesised) ->
 def test_the_function_runs_the_code_of_its_folder(example: Synthesised) -> None:
     function = example.the("AWS::Lambda::Function")
     assert (function["Runtime"], function["Architectures"], function["Handler"]) == (
-        "python3.13",
+        "python3.14",
         ["arm64"],
         "lambda_src.handler.handler",
     )

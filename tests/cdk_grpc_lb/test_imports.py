@@ -1,0 +1,65 @@
+"""`import cdk_grpc_lb` loads what it uses, because every synth of every app pays for it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from app import ROOT
+
+LOADED = """
+import json, sys
+{statement}
+print(json.dumps(sorted(name for name in sys.modules if name.startswith("aws_cdk."))))
+"""
+SOURCES = sorted((ROOT / "cdk_grpc_lb").glob("*.py"))
+
+
+def used() -> set[str]:
+    """The modules of aws-cdk-lib that the package imports when it is imported: `aws_ecs`, ..."""
+    return {
+        alias.name
+        for source in SOURCES
+        for node in ast.parse(source.read_text()).body
+        if isinstance(node, ast.ImportFrom) and node.module == "aws_cdk"
+        for alias in node.names
+    }
+
+
+def loaded_by(statement: str) -> set[str]:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED.format(statement=statement)],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(ran.stdout))
+
+
+def test_the_package_loads_only_the_modules_it_uses() -> None:
+    statements = "; ".join(["import aws_cdk", *(f"import aws_cdk.{module}" for module in sorted(used()))])
+    assert loaded_by("import cdk_grpc_lb") == loaded_by(statements)
+
+
+@pytest.mark.parametrize("module", ["aws_route53", "aws_route53_targets", "aws_certificatemanager", "aws_ecs_patterns"])
+def test_what_few_users_need_is_loaded_where_they_do(module: str) -> None:
+    assert module not in used()
+
+
+def test_no_aws_sdk_and_no_code_of_the_assets_is_loaded() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "import sys, cdk_grpc_lb; print(*{name.partition('.')[0] for name in sys.modules})"],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"boto3", "grpc", "envoy", "lambda_src", "proxy_image", "starlette"} & set(ran.stdout.split())
