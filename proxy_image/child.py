@@ -107,6 +107,11 @@ class Child:
             preexec_fn=die_with_parent(),  # safe where the parent has one thread, as the supervisor has
         )
 
+    def kill(self) -> None:
+        """SIGKILL for the child and what it started; it is started again."""
+        if self._process is not None and not self._exited.is_set():
+            _kill(self._process.pid)
+
     async def stop(self, patience: float) -> None:
         """SIGTERM, and SIGKILL for the child and what it started if it is there still after `patience` seconds."""
         self.leave()

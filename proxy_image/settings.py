@@ -52,6 +52,11 @@ class Settings:
         """The unix socket of Envoy's admin interface; it never leaves the task (invariant 12)."""
         return self.run_dir / "admin.sock"
 
+    @property
+    def heartbeat_socket(self) -> Path:
+        """The unix socket on which the supervisor hears that the control plane lives."""
+        return self.run_dir / "life.sock"
+
 
 class SettingsError(ValueError):
     """Every problem of an environment at once; `problems` holds one sentence each."""

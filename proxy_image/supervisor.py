@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 
+from proxy_image import heartbeat
 from proxy_image.admin import Admin
 from proxy_image.bootstrap import Node, arguments, bootstrap, to_json
 from proxy_image.child import Child
 from proxy_image.drain import DrainTimes, drain
 from proxy_image.envoy_binary import find_envoy
+from proxy_image.heartbeat import Ear
 from proxy_image.settings import VARIABLES, Settings, to_environment
 
 log = logging.getLogger(__name__)
@@ -71,14 +73,27 @@ class Supervisor:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.control_plane.keep_running())
             tasks.create_task(self.envoy.keep_running())
+            listening = tasks.create_task(self._listen_for_life())
             await self._end()
             self.envoy.leave()
             await self._drain()
             await self.envoy.stop(ENVOY_STOP_SECONDS)
             # Last, so that Envoy has its targets, and their health, for as long as it serves.
+            listening.cancel()
             await self.control_plane.stop(CONTROL_PLANE_STOP_SECONDS)
         log.info("stopped")
         return WRONG_SETTING if self.control_plane.refused.is_set() else 0
+
+    async def _listen_for_life(self) -> None:
+        with contextlib.closing(Ear(self.settings.heartbeat_socket)) as ear:
+            while True:
+                await asyncio.sleep(heartbeat.BEAT_SECONDS)
+                ear.listen(self.control_plane.pid)
+                if ear.hears_nothing():
+                    silent = round(ear.silent_turns * heartbeat.BEAT_SECONDS, 1)
+                    facts = {"pid": self.control_plane.pid, "silent_seconds": silent}
+                    log.error("control plane hangs, killing it", extra={"facts": facts})
+                    self.control_plane.kill()
 
     async def _end(self) -> None:
         ends = [asyncio.create_task(event.wait()) for event in (self._told_to_stop, self.control_plane.refused)]

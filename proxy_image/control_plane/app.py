@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.following import tell_of_following
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
@@ -19,6 +20,7 @@ from proxy_image.control_plane.web import serve, web_app
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.listeners import Ports
+from proxy_image.heartbeat import beat
 from proxy_image.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ async def run(settings: Settings) -> None:
             asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
             asyncio.create_task(_serve_web(applier, metrics, settings), name="web"),
             asyncio.create_task(_signalled(), name="signal"),
+            asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
+            asyncio.create_task(tell_of_following(applier, metrics), name="following"),
         ]
         try:
             # None but the signal ends by itself; another one that does is a fault, and the supervisor starts us anew.

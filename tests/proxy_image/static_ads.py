@@ -23,6 +23,7 @@ import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2, json_format
 
+from proxy_image import heartbeat
 from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
 from proxy_image.settings import Settings, from_environment
 
@@ -121,7 +122,10 @@ async def serve() -> None:
     settings.ads_socket.unlink(missing_ok=True)
     server.add_insecure_port(f"unix:{settings.ads_socket}")
     await server.start()
+    heartbeat.BEAT_SECONDS = float(os.environ.get("BEAT_SECONDS", heartbeat.BEAT_SECONDS))
+    beating = asyncio.create_task(heartbeat.beat(settings.heartbeat_socket))
     await told.wait()
+    beating.cancel()
     await server.stop(0)
 
 

@@ -1,5 +1,6 @@
 """The supervisor on real processes: a real Envoy, and a small static control plane."""
 
+import asyncio
 import os
 import signal
 import stat
@@ -50,6 +51,36 @@ async def test_invariant_6_calls_flow_on_while_the_control_plane_is_gone(tmp_pat
         starts = len(balancer.events("control plane started"))
         await balancer.event("control plane started", count=starts + 1)
         assert len(balancer.events("envoy started")) == 1
+
+
+async def test_a_control_plane_that_hangs_is_replaced_while_envoy_serves_on(tmp_path: Path) -> None:
+    # GIVEN a control plane that lives and no longer runs
+    async with (
+        running_server() as target,
+        running_balancer(tmp_path, target, {"BEAT_SECONDS": "0.1"}) as balancer,
+    ):
+        await balancer.ready()
+        first = (await balancer.event("control plane started"))["pid"]
+        await asyncio.sleep(2)  # twice the silence that is allowed: one that beats is left alone
+        assert balancer.events("control plane hangs, killing it") == []
+        os.kill(first, signal.SIGSTOP)
+        try:
+            # WHEN it was silent for long enough, THEN it is killed, which is told, and another one comes
+            hangs = await balancer.event("control plane hangs, killing it")
+            assert (hangs["pid"], hangs["silent_seconds"]) == (first, 1.0)
+            assert "SIGKILL" in (await balancer.event("control plane stopped"))["reason"]
+            second = (await balancer.event("control plane started", count=2))["pid"]
+        finally:
+            if is_alive(first):
+                os.kill(first, signal.SIGKILL)
+        # AND the same envoy serves all the while
+        async with channel(balancer.address) as client:
+            await call(client)
+        assert balancer.readiness() == 200
+        assert len(balancer.events("envoy started")) == 1
+        await asyncio.sleep(2)
+        assert is_alive(second)
+        assert len(balancer.events("control plane hangs, killing it")) == 1
 
 
 async def test_envoy_comes_back_while_the_control_plane_serves_on(tmp_path: Path) -> None:

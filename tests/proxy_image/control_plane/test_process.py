@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy_image import heartbeat
+from proxy_image.heartbeat import Ear
 from proxy_image.settings import Settings, to_environment
 from tests.proxy_image.control_plane.support import Backend, backends, eventually, running_envoy, settings_for, who
 
@@ -140,6 +142,22 @@ async def test_sigterm_ends_it_cleanly_and_soon(tmp_path: Path) -> None:
             control.process.terminate()
             assert await asyncio.wait_for(control.process.wait(), 5) == 0
             assert "control plane stops" in control.events()
+
+
+async def test_it_gives_signs_of_life_to_its_supervisor(tmp_path: Path) -> None:
+    async with backends("a") as (a,):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a))
+        with closing(Ear(settings.heartbeat_socket)) as ear:
+            async with running(settings) as control:
+                pid = control.process.pid
+                for _ in range(heartbeat.SILENT_TURNS):
+                    ear.listen(pid)
+
+                def is_heard() -> bool:
+                    ear.listen(pid)
+                    return ear.silent_turns == 0
+
+                await eventually(is_heard)
 
 
 async def test_metrics_are_readable_by_prometheus(tmp_path: Path) -> None:
