@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambda_src import log
 from lambda_src.tasks import Task, TaskDefinition, task_definition_from, task_from, task_id
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html and API_DescribeTasks.html
 TASKS_PER_CALL = 100
 DESCRIBES_AT_ONCE = 4
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+SERVICES_PER_CALL = 10
 
 # ECS refuses a whole DescribeTasks for one id that is none: 32 hex digits, or 36 characters in old accounts.
 _TASK_ID = re.compile(r"[0-9a-f-]{32,36}")
@@ -76,6 +81,24 @@ class EcsCluster:
             list_ms=_milliseconds(started, at_describe),
             describe_ms=_milliseconds(at_describe, time.monotonic()),
         )
+
+    def still_there(self, services: Set[str]) -> tuple[frozenset[str], int]:
+        """Those of these ECS services that are not known to be gone, and the number of requests made.
+
+        Does not raise where ECS fails: what it does not say is in doubt, and this doubt must hold up no target.
+        """
+        names = sorted(services)
+        gone: set[str] = set()
+        chunks = [names[start : start + SERVICES_PER_CALL] for start in range(0, len(names), SERVICES_PER_CALL)]
+        for chunk in chunks:
+            try:
+                answer = self._ecs.describe_services(cluster=self._cluster, services=chunk)
+            except (BotoCoreError, ClientError) as error:
+                log.warning("ecs services not described", services=chunk, problem=str(error))
+                break
+            gone |= {one["serviceName"] for one in answer["services"] if one["status"] != "ACTIVE"}
+            gone |= {task_id(one["arn"]) for one in answer["failures"] if one.get("reason") == "MISSING"}
+        return frozenset(services - gone), len(chunks)
 
     def _list(self) -> tuple[set[str], int]:
         pages = self._ecs.get_paginator("list_tasks").paginate(

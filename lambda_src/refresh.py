@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lambda_src import log, rules
+from lambda_src import log, rules, vanished
 from lambda_src.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.events import Batch
 from lambda_src.publish import ParameterStore
 from lambda_src.run import Run, about
 from lambda_src.selection import Selection
-from lambda_src.transform import EVERYTHING_LABELLED, transform
+from lambda_src.transform import EVERYTHING_LABELLED, Draft, transform
 
 BEHIND_FOR_SECONDS = 5.0
 BEHIND_FIRST_PAUSE = 0.1
@@ -127,14 +127,7 @@ class Refresher:
         # A stop is known from its event alone and must not wait; anything else is for the listing to say.
         if behind_pause is not None and not all(hint.is_stop for hint in run.late):
             return behind_pause
-        draft = transform(
-            listing.tasks.values(),
-            listing.definitions,
-            previous=run.stored.document,
-            told_to_stop=rules.told_to_stop(listing, run.batch.hints, run.stored.document),
-            now=self._clock.now(),
-            selection=self._selection,
-        )
+        draft = self._draft(run, listing)
         run.drafted(draft)
         emptied = rules.emptied(run.stored.document, run.stored.unreadable, draft.document)
         if not emptied <= run.suspected:
@@ -146,8 +139,34 @@ class Refresher:
         self._versions = rules.newest_versions(self._versions, listing)
         if behind_pause is not None:
             return behind_pause
-        health_pause = rules.pause(HEALTH_PAUSE, listing.calls)
+        health_pause = rules.pause(HEALTH_PAUSE, self._calls)
         return health_pause if run.pending and self._has_time(run, health_pause, HEALTH_FOR_SECONDS) else None
+
+    def _draft(self, run: Run, listing: Listing) -> Draft:
+        previous, tasks = run.stored.document, listing.tasks.values()
+        told_to_stop = rules.told_to_stop(listing, run.batch.hints, previous)
+
+        def draft(active: frozenset[str]) -> Draft:
+            return transform(
+                tasks,
+                listing.definitions,
+                previous=previous,
+                told_to_stop=told_to_stop,
+                now=self._clock.now(),
+                selection=self._selection,
+                active=active,
+            )
+
+        without_vanished = draft(frozenset())
+        asked = vanished.ecs_services_to_ask_for(
+            previous, without_vanished.document, tasks, told_to_stop, self._selection
+        )
+        if not asked:
+            return without_vanished
+        active, calls = self._cluster.still_there(asked)
+        self._calls += calls
+        run.asked(calls)
+        return draft(active)
 
     def _behind_pause(self, run: Run, listing: Listing) -> float | None:
         pause = rules.pause(run.behind_pause, listing.calls, BEHIND_CALLS_PER_SECOND)

@@ -82,13 +82,15 @@ def told_to_stop(listing: Listing, hints: Iterable[Hint], previous: Document | N
 
 
 def emptied(previous: Document | None, unreadable: bool, document: Document) -> frozenset[str]:
-    """The services that had serving targets and would have none now; a document that could not be read may have had
-    any.
+    """The services that had serving targets and would have none now, and those that had no target and would be gone; a
+    document that could not be read may have had any.
     """
     serving = _serving(document)
     if unreadable:
         return frozenset() if serving else frozenset({WHOLE_DOCUMENT})
-    return _serving(previous or Document()) - serving
+    before = previous or Document()
+    waiting = {service.name for service in before.services if not service.targets}
+    return (_serving(before) - serving) | (waiting - {service.name for service in document.services})
 
 
 def _serving(document: Document) -> frozenset[str]:

@@ -45,6 +45,9 @@ class Run:
         self._sums.update(listings=1, ecs_calls=listing.calls, list_ms=listing.list_ms, describe_ms=listing.describe_ms)
         self._last |= {"tasks_listed": listing.listed, "tasks_described": len(listing.tasks)}
 
+    def asked(self, calls: int) -> None:
+        self._sums.update(ecs_calls=calls)
+
     def drafted(self, draft: Draft) -> None:
         """Log each refused label and route, skipped task and doubted service once, however often a refresh lists."""
         for label in self._news(draft.refused):
@@ -64,9 +67,12 @@ class Run:
         for doubted in draft.doubted:
             if any(self._news([("health doubted", doubted.service)])):
                 log.warning("health doubted", service=doubted.service, count=doubted.count)
+        if self.stored.document is None and draft.document.services and any(self._news(["route owners unknown"])):
+            log.warning("route owners unknown", unreadable=self.stored.unreadable, contested=len(draft.conflicts))
         self.pending = bool(draft.pending)
         self._last |= {
             "services": len(draft.document.services),
+            "services_without_tasks": len(draft.carried),
             "serving": draft.count(TargetState.SERVING),
             "draining": draft.count(TargetState.DRAINING),
             "pending": len(draft.pending),

@@ -39,4 +39,8 @@ class Selection:
 
     def _has_name(self, labels: Mapping[str, str], default_service: str) -> bool:
         name = labels.get(SERVICE, service_name_from(default_service)).strip()
-        return not self.only_services or any(fnmatch.fnmatchcase(name, pattern) for pattern in self.only_services)
+        return self.takes(name)
+
+    def takes(self, service: str) -> bool:
+        """Whether a logical service of this name is this balancer's."""
+        return not self.only_services or any(fnmatch.fnmatchcase(service, pattern) for pattern in self.only_services)

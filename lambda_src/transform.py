@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
@@ -23,6 +24,7 @@ from grpc_lb_contract import (
 from lambda_src.selection import Selection
 from lambda_src.steady import DoubtedHealth, Place, standing
 from lambda_src.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
+from lambda_src.vanished import carried_on, with_groups
 
 YOUNG_SECONDS = 300.0
 """A task that is not healthy this long after its start is not about to be: ECS replaces it, or a later event tells."""
@@ -46,7 +48,9 @@ class SkippedTask:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once."""
+    """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once;
+    `carried` are services that have no task.
+    """
 
     document: Document
     refused: tuple[RefusedLabel, ...] = ()
@@ -54,6 +58,7 @@ class Draft:
     skipped: tuple[SkippedTask, ...] = ()
     pending: tuple[str, ...] = ()
     doubted: tuple[DoubtedHealth, ...] = ()
+    carried: tuple[str, ...] = ()
 
     def count(self, state: TargetState) -> int:
         return sum(target.state is state for service in self.document.services for target in service.targets)
@@ -115,8 +120,11 @@ def transform(
     told_to_stop: frozenset[str],
     now: float,
     selection: Selection = EVERYTHING_LABELLED,
+    active: Set[str] = frozenset(),
 ) -> Draft:
-    """Make the document of these tasks. `previous` says who holds which route, and who served."""
+    """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
+    that are in it alone, those stay that one of the `active` ECS services backs.
+    """
     readings = _Readings(selection)
     asking = tuple(_asking(tasks, definitions, readings, told_to_stop))
     stay, doubted = _standing(asking, previous)
@@ -131,7 +139,9 @@ def transform(
         members.append(member)
         if problem is not None:
             skipped.add(SkippedTask(one.task.id, problem))
-    services, conflicts = settle_routes(tuple(_services(members)), previous)
+    present = with_groups(_services(members), _backing(asking))
+    carried = carried_on(previous, present, active, selection)
+    services, conflicts = settle_routes((*present, *carried), previous)
     return Draft(
         document=Document(services),
         refused=tuple(sorted(readings.refused)),
@@ -139,6 +149,7 @@ def transform(
         skipped=tuple(sorted(skipped)),
         pending=tuple(sorted(pending)),
         doubted=doubted,
+        carried=tuple(service.name for service in carried),
     )
 
 
@@ -155,6 +166,14 @@ def _asking(
             stage = stage_of(task, container, told_to_stop)
             if registration is not None and stage is not None:
                 yield Asking(task, definition, container, registration, stage)
+
+
+def _backing(asking: Iterable[Asking]) -> Mapping[str, Set[str]]:
+    backing: defaultdict[str, set[str]] = defaultdict(set)
+    for one in asking:
+        if one.task.service is not None:
+            backing[one.registration.service].add(one.task.service)
+    return backing
 
 
 def _standing(

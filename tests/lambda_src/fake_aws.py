@@ -53,10 +53,13 @@ def failure(kind: str, message: str = "no") -> Answer:
 
 @dataclass
 class FakeAws:
-    """`requests` are all operations asked for, with their parameters; `spoil` may answer in the place of AWS."""
+    """`services` are ECS services with their status, `requests` all operations asked for, with their parameters;
+    `spoil` may answer in the place of AWS.
+    """
 
     tasks: dict[str, Json] = field(default_factory=dict)
     definitions: dict[str, Json] = field(default_factory=dict)
+    services: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, Json]] = field(default_factory=list)
     spoil: Callable[[str, Json], Answer | None] = lambda operation, parameters: None
@@ -154,6 +157,17 @@ class FakeAws:
 
     def _DescribeTaskDefinition(self, parameters: Json) -> Answer:  # noqa: N802
         return 200, {"taskDefinition": self.definitions[parameters["taskDefinition"]]}
+
+    def _DescribeServices(self, parameters: Json) -> Answer:  # noqa: N802
+        assert 0 < len(parameters["services"]) <= 10
+        arn = CLUSTER.replace(":cluster/", ":service/") + "/"
+        there = [name for name in parameters["services"] if name in self.services]
+        return 200, {
+            "services": [{"serviceName": name, "status": self.services[name]} for name in there],
+            "failures": [
+                {"arn": arn + name, "reason": "MISSING"} for name in parameters["services"] if name not in there
+            ],
+        }
 
     def _GetParameter(self, parameters: Json) -> Answer:  # noqa: N802
         if parameters["Name"] not in self.parameters:
