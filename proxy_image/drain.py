@@ -45,21 +45,22 @@ async def drain(admin: Admin, times: DrainTimes, hasten: asyncio.Event) -> None:
     except AdminError as error:
         log.warning("drain without envoy's answer", extra={"facts": {"error": str(error)}})
     log.info("readiness fails, serving on", extra={"facts": {"seconds": times.delay}})
-    _try(admin.fail_readiness)
-    await _pause(hasten, times.delay)
+    ready_until = time.monotonic() + times.delay
+    if not await _repeat(admin.fail_readiness, ready_until, hasten):
+        await _pause(hasten, max(0.0, ready_until - time.monotonic()))
 
     log.info("sending clients away", extra={"facts": {"seconds": times.move, "at_most_seconds": times.drain}})
     started = time.monotonic()
-    _try(admin.send_clients_away)
-    await _until(admin, lambda now: now.connections == 0, started + times.move, hasten)
+    end = started + times.drain
+    if not await _repeat(admin.send_clients_away, end, hasten):
+        # However late Envoy took it: from then on it needs this long to send them all away.
+        await _until(admin, lambda now: now.connections == 0, min(end, time.monotonic() + times.move), hasten)
 
-    log.info(
-        "no new connections", extra={"facts": {"at_most_seconds": round(started + times.drain - time.monotonic(), 1)}}
-    )
-    _try(admin.stop_listening)
-    # Its workers close their sockets a moment after the answer, and a call may still come in by one.
-    await _pause(hasten, min(_LOOK_SECONDS, max(0.0, started + times.drain - time.monotonic())))
-    left = await _until(admin, lambda now: now.requests == 0, started + times.drain, hasten)
+    log.info("no new connections", extra={"facts": {"at_most_seconds": round(end - time.monotonic(), 1)}})
+    if not await _repeat(admin.stop_listening, end, hasten):
+        # Its workers close their sockets a moment after the answer, and a call may still come in by one.
+        await _pause(hasten, min(_LOOK_SECONDS, max(0.0, end - time.monotonic())))
+    left = await _until(admin, lambda now: now.requests == 0, end, hasten)
     facts = {
         "seconds": round(time.monotonic() - started, 1),
         "calls_left": None if left is None else left.requests,
@@ -68,12 +69,25 @@ async def drain(admin: Admin, times: DrainTimes, hasten: asyncio.Event) -> None:
     log.info("drained", extra={"facts": facts})
 
 
-def _try(request: Callable[[], None]) -> None:
-    """A drain goes on where Envoy's admin does not answer: its time limits hold all the same."""
-    try:
-        request()
-    except AdminError as error:
-        log.warning("drain step failed", extra={"facts": {"error": str(error)}})
+async def _repeat(request: Callable[[], None], deadline: float, hasten: asyncio.Event) -> bool:
+    """Asks until it is done or the deadline has come, once at least: Envoy's main thread may be late. Says whether it
+    was hastened meanwhile. A drain goes on where Envoy's admin never answers: its time limits hold all the same.
+    """
+    failed = False
+    while True:
+        try:
+            request()
+        except AdminError as error:
+            if not failed:
+                log.warning("drain step failed", extra={"facts": {"error": str(error)}})
+            failed = True
+        else:
+            return False
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        if await _pause(hasten, min(left, _LOOK_SECONDS)):
+            return True
 
 
 async def _until(

@@ -1,15 +1,23 @@
 """The way out of a balancer under real clients: no call fails, no stream is cut inside the drain time."""
 
 import asyncio
+import http.server
 import os
 import signal
+import socketserver
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import grpc
 import pytest
 
-from proxy_image.drain import DrainTimes
+from proxy_image.admin import Admin
+from proxy_image.drain import DrainTimes, drain
 from tests.proxy_image.balancer import (
     REAL,
     STATIC,
@@ -204,6 +212,75 @@ async def test_a_balancer_without_targets_yet_stops_at_once(tmp_path: Path) -> N
         balancer.process.send_signal(signal.SIGINT)
         assert await balancer.exited(seconds=5) == 0
         assert len(balancer.events("nothing to drain, no listener yet")) == 1
+
+
+class LateEnvoy(http.server.BaseHTTPRequestHandler):
+    """Envoy's admin, where each request is answered only the third time; it takes a failed one for not made."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+    done: ClassVar[list[str]] = []
+
+    def answer(self) -> None:
+        body = b"calls::127.0.0.1:1" if self.path == "/listeners" else b'{"stats":[]}'
+        self.asked[self.path] += 1
+        is_late = self.command == "POST" and self.asked[self.path] < 3
+        if self.command == "POST" and not is_late:
+            self.done.append(self.path)
+        self.send_response(503 if is_late else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = answer  # noqa: N815 - http.server's names
+
+    def address_string(self) -> str:
+        return "a unix socket"  # has no address
+
+
+@contextmanager
+def late_envoy(path: Path) -> Iterator[Admin]:
+    LateEnvoy.asked.clear()
+    LateEnvoy.done.clear()
+    server = socketserver.ThreadingUnixStreamServer(str(path), LateEnvoy)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield Admin(path)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def test_each_step_is_repeated_until_envoy_takes_it(tmp_path: Path) -> None:
+    # GIVEN an envoy whose main thread is late: each request succeeds only the third time
+    with late_envoy(tmp_path / "admin.sock") as admin:
+        started = time.monotonic()
+        await drain(admin, DrainTimes(delay=1, move=1, drain=5), asyncio.Event())
+        # THEN all of them are made, in order, GOAWAY too, and the delay is no longer than it was
+        assert LateEnvoy.done == ["/healthcheck/fail", "/drain_listeners?graceful&skip_exit", "/drain_listeners"]
+        assert 1 <= time.monotonic() - started < 4
+
+
+async def test_a_step_that_envoy_never_takes_ends_with_its_time_or_when_hastened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # GIVEN an envoy that is gone, behind an admin that listened once
+    admin, hasten = Admin(tmp_path / "admin.sock"), asyncio.Event()
+    with late_envoy(tmp_path / "admin.sock"):
+        draining = asyncio.create_task(
+            drain(admin, DrainTimes(delay=0.5, move=1, drain=100), hasten := asyncio.Event())
+        )
+        await asyncio.sleep(0)
+    await asyncio.sleep(1)
+    # WHEN nobody answers, THEN readiness was given up after its time, and the others go on until hastened
+    for _ in range(3):
+        assert not draining.done()
+        hasten.set()
+        await asyncio.sleep(0.3)
+    await asyncio.wait_for(draining, 2)
+    # AND each step says so once
+    assert [record.message for record in caplog.records].count("drain step failed") == 3
 
 
 def test_the_time_to_send_clients_away_is_a_part_of_the_drain() -> None:
