@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from grpc_lb_contract import Document, generation_of
 from proxy_image.control_plane.admission import Admission, Newcomer, admitted_only
 from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.reminder import Reminder
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
@@ -25,7 +26,9 @@ MOST_NAMED = 20
 class Applier:
     """A `Sink` for sources. It remembers the document in use, where it came from and what is wrong with newer ones."""
 
-    def __init__(self, cache: SnapshotCache, ports: Ports, metrics: Metrics) -> None:
+    def __init__(
+        self, cache: SnapshotCache, ports: Ports, metrics: Metrics, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._cache = cache
         self._ports = ports
         self._metrics = metrics
@@ -34,6 +37,7 @@ class Applier:
         self.origin = Origin.NONE
         self.problem: tuple[Trouble, str] | None = None
         self._shortened: Shortened | None = None
+        self._reminder = Reminder(clock)
 
     @property
     def generation(self) -> str | None:
@@ -97,11 +101,12 @@ class Applier:
         if self.problem is not None:
             trouble, _message = self.problem
             log.info("document readable again", extra={"facts": {"was": trouble, "generation": self.generation}})
+            self._reminder.over()
         self.problem = None
 
     def troubled(self, trouble: Trouble, message: str) -> None:
         self._metrics.troubled(trouble)
-        if self.problem != (trouble, message):
+        if self._reminder.is_due((trouble, message)):
             log.warning(
                 "document not taken",
                 extra={

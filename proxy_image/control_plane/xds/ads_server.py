@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
+from proxy_image.control_plane.reminder import Reminder
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
 from proxy_image.control_plane.xds.types import BY_URL, Audience
@@ -74,6 +75,7 @@ class _Stream:
         self._context = context
         self._subscriptions = Subscriptions()
         self._unknown_types: set[str] = set()
+        self._rejected: dict[str, tuple[Request, Reminder]] = {}
 
     async def serve(self, first: Any) -> None:
         self._receive(first)
@@ -84,7 +86,8 @@ class _Stream:
             while True:
                 if snapshot is not None:
                     await self._send(self._subscriptions.due(snapshot.audiences[self._audience]))
-                await asyncio.wait((reading, changing), return_when=asyncio.FIRST_COMPLETED)
+                until = self._remind()
+                await asyncio.wait((reading, changing), timeout=until, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     request = reading.result()
                     if request is grpc.aio.EOF:
@@ -113,7 +116,10 @@ class _Stream:
         if meaning is Meaning.UNKNOWN_TYPE:
             self._refuse_type(request.type_url)
         elif request.error is not None:
-            self._tell_rejection(request)
+            self._observer.rejected(self._audience, BY_URL[request.type_url].value)
+            self._rejected[request.type_url] = request, Reminder()
+        elif meaning is Meaning.ACK:
+            self._rejected.pop(request.type_url, None)
         log.debug("xds request", extra={"facts": {"node": self._node, "meaning": meaning.name, "request": request}})
 
     def _refuse_type(self, type_url: str) -> None:
@@ -126,8 +132,14 @@ class _Stream:
                 extra={"facts": {"audience": self._audience, "node": self._node, "type": type_url, "known": known}},
             )
 
+    def _remind(self) -> float | None:
+        """Says what is rejected, and again while it is; returns the seconds to the next time."""
+        for request, reminder in self._rejected.values():
+            if reminder.is_due(request):
+                self._tell_rejection(request)
+        return min((max(0.0, each.seconds_left) for _, each in self._rejected.values()), default=None)
+
     def _tell_rejection(self, request: Request) -> None:
-        self._observer.rejected(self._audience, BY_URL[request.type_url].value)
         log.error(
             "xds resource rejected",
             extra={

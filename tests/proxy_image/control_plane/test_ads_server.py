@@ -14,6 +14,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from grpc_lb_contract import Document
+from proxy_image.control_plane import reminder
 from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.control_plane.xds.types import Audience, ResourceType
@@ -193,6 +194,34 @@ async def test_invariant_10_a_rejected_resource_is_logged_and_counted_and_the_la
 
         await eventually(is_taken)
         assert count("rejections") == 1
+
+
+async def test_a_rejection_is_said_again_while_it_lasts_and_counted_once(
+    plane: ControlPlane, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that an alarm on the line does not clear itself while a client is held up."""
+    monkeypatch.setattr(reminder, "AGAIN_SECONDS", 0.05)
+
+    def said() -> int:
+        return len(logged(caplog, "xds resource rejected"))
+
+    await plane.serve(rng(target(1)))
+    async with ads_client(plane.settings) as client:
+        await client.ask(EDS, "rng")
+        answer = await client.answer(EDS)
+        await client.ask(EDS, "rng", nonce=answer.nonce, error="as the test wants")
+        await eventually(lambda: said() > 3)
+        assert {facts["error"] for facts in logged(caplog, "xds resource rejected")} == {"as the test wants"}
+        labels = {"audience": "envoy", "type": "EDS"}
+        assert plane.metrics.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 1
+        # WHEN the client takes a later answer, THEN the trouble is over
+        await plane.serve(rng(target(2)))
+        await client.ack(await client.answer(EDS), "rng")
+        await client.ask(CDS)
+        await client.answer(CDS)
+        before = said()
+        await asyncio.sleep(0.3)
+        assert said() == before
 
 
 async def test_invariant_10_a_rejected_cluster_does_not_take_the_others_along(
