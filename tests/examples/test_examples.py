@@ -101,6 +101,18 @@ def test_the_alarms_look_for_log_lines_that_there_are(synths: Mapping[str, Synth
     assert wanted <= lines
 
 
+def test_the_queues_times_are_those_of_the_operators_page(synths: Mapping[str, Synth]) -> None:
+    page = (DOCS / "operate.md").read_text()
+    (queue,) = (
+        each["Properties"]
+        for each in synths["whole_stack"].of_type("AWS::SQS::Queue").values()
+        if "RedrivePolicy" in each["Properties"]
+    )
+    seconds, attempts = queue["VisibilityTimeout"], queue["RedrivePolicy"]["maxReceiveCount"]
+    assert f"brings the events again after {seconds} s" in page
+    assert f"after {attempts} attempts, {seconds} s apart" in page
+
+
 def test_the_examples_need_what_their_requirements_say() -> None:
     """GIVEN the imports of each app, THEN they come from cdk-grpc-lb and what it asks for."""
     for app in APPS:
