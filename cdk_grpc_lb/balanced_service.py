@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from constructs import Construct
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.containers import refuse_other_labels
+from cdk_grpc_lb.defaults import logical_name, make_cluster
 from cdk_grpc_lb.deployment import MOST_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
 from cdk_grpc_lb.labels import wish_of
 from cdk_grpc_lb.metrics import ServiceMetrics
@@ -35,9 +35,8 @@ class GrpcBalancedService(ServiceMetrics, Construct):
     """A Fargate service of which every task gets its fair share of the calls, on however few connections they come.
 
     Makes what is not given: the VPC, the cluster and the balancer. The balancer's list of targets follows the tasks as
-    they start, stop, scale and fail. Its parts are attributes: ``service``, ``task_definition``, ``container``,
-    ``log_group`` (None where another log driver is given), ``cluster``, ``balancer``. Raises ValueError at synth for
-    props that contradict each other or that no deployment could take.
+    they start, stop, scale and fail. Raises ValueError at synth for props that contradict each other or that no
+    deployment could take.
 
     :param image: The image of the service's container. Either this or ``task_definition``.
     :param port: The container port on which the service takes gRPC calls, without TLS. Needed with ``image``; with
@@ -89,6 +88,21 @@ class GrpcBalancedService(ServiceMetrics, Construct):
     :param deployment_alarms: Alarms that fail a deployment. By default, none.
     :param enable_execute_command: Whether ``aws ecs execute-command`` may open a shell in the tasks. By default not.
     """
+
+    task_definition: ecs.TaskDefinition
+    """What each task is made of."""
+    container: ecs.ContainerDefinition
+    """The container that takes the calls."""
+    log_group: logs.LogGroup | None
+    """Where the container logs; None where a log driver or a task definition is given."""
+    cluster: ecs.ICluster
+    """The cluster in which the service runs."""
+    balancer: GrpcBalancerBase
+    """The balancer that its calls come through."""
+    port: int
+    """The container port for gRPC calls."""
+    service_name: str
+    """The logical name under which the balancer and its clients know the service."""
 
     def __init__(
         self,
@@ -174,7 +188,7 @@ class GrpcBalancedService(ServiceMetrics, Construct):
             balancer._admission.admit(props, wish, named_after=self.node.path if service_name is None else None)
 
         if cluster is None:
-            cluster = balancer.cluster if balancer is not None else self._make_cluster(vpc)
+            cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
         if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
             cluster.enable_fargate_capacity_providers()
         subnets = subnets_of(props, "task_subnets", cluster.vpc, task_subnets)
@@ -205,9 +219,7 @@ class GrpcBalancedService(ServiceMetrics, Construct):
         start_after(self.service, subnets.internet_connectivity_established)
         self._count_is_given = desired_count is not None
 
-        self.balancer: GrpcBalancerBase = (
-            balancer if balancer is not None else GrpcBalancer(self, "Balancer", cluster=cluster)
-        )
+        self.balancer = balancer if balancer is not None else GrpcBalancer(self, "Balancer", cluster=cluster)
         self._connections = ec2.Connections(
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )
@@ -257,27 +269,6 @@ class GrpcBalancedService(ServiceMetrics, Construct):
             cpu_percent=cpu_percent,
             calls=Calls(calls_metric, calls_per_target),
         )
-
-    def _make_cluster(self, vpc: ec2.IVpc | None) -> ecs.Cluster:
-        if vpc is None:
-            vpc = ec2.Vpc(
-                self,
-                "Vpc",
-                max_azs=2,
-                # Nothing here uses the default group, and emptying it would take a function that may change any group.
-                restrict_default_security_group=False,
-            )
-        return ecs.Cluster(self, "Cluster", vpc=vpc)
-
-
-def logical_name(construct_id: str) -> str:
-    """A service's name made of a construct's id.
-
-    >>> logical_name("RandomNumbers"), logical_name("HTTPEcho_v2")
-    ('random-numbers', 'http-echo-v2')
-    """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", construct_id)
-    return re.sub(r"[^a-z0-9]+", "-", words.lower())[:63].strip("-")
 
 
 def _refuse_contradictions(

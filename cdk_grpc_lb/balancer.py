@@ -51,9 +51,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
     docker labels of the cluster's tasks: those of ``add_service`` and ``register``, and those that others write by
-    hand. Its parts are attributes: ``load_balancer``, ``listener``, ``target_group``, ``service``,
-    ``task_definition``, ``container``, ``log_group``, ``target_syncs``. Raises ValueError at synth for props that
-    contradict each other or that no deployment could take.
+    hand. Raises ValueError at synth for props that contradict each other or that no deployment could take.
 
     :param cluster: The cluster in which the balancer runs, and whose services it balances. ``add_cluster`` adds more.
     :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
@@ -88,6 +86,27 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         30 seconds.
     :param log_retention: How long logs are kept. By default, one month.
     """
+
+    load_balancer: elbv2.NetworkLoadBalancer
+    """What callers connect to."""
+    listener: elbv2.NetworkListener
+    """The load balancer's listener for calls."""
+    xds_listener: elbv2.NetworkListener | None
+    """The load balancer's listener for gRPC clients without a proxy; None before ``allow_xds_from``."""
+    target_group: elbv2.NetworkTargetGroup
+    """The balancer's tasks, as the load balancer sees them."""
+    task_definition: ecs.FargateTaskDefinition
+    """What each task is made of."""
+    container: ecs.ContainerDefinition
+    """The container with Envoy and the control plane."""
+    log_group: logs.LogGroup
+    """Where the tasks log."""
+    parameter_prefix: str
+    """Where in SSM Parameter Store the target document of ``cluster`` is."""
+    target_sync: TargetSync
+    """What keeps the target document of ``cluster``."""
+    target_syncs: list[TargetSync]
+    """What keeps the target documents: one for each of ``clusters``."""
 
     def __init__(
         self,
@@ -203,8 +222,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
         self.host = front.name(self, self.load_balancer)
-        self.xds_listener: elbv2.NetworkListener | None = None
-        """Made by ``allow_xds_from``."""
+        self.xds_listener = None
         callers = front.callers(vpc)
         if callers is not None:
             self.allow_from(callers, front.description)

@@ -11,7 +11,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sqs as sqs
 
 from cdk_grpc_lb import GrpcBalancedService
-from cdk_grpc_lb.balanced_service import logical_name
+from cdk_grpc_lb.defaults import logical_name
 from grpc_lb_contract import Registration, read_labels
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 
