@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from grpc_lb_contract import Document, Service, settle_routes
+from grpc_lb_contract import Document, RouteConflict, Service, settle_routes
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
 
+log = logging.getLogger(__name__)
 
-def merge(documents: Iterable[Document], previous: Document | None) -> Document:
-    """One document with the services of all. Those of one name become one service, with the routes, groups and targets
-    of each; a route that services of different names ask for stays with the one that holds it in `previous`.
+
+def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict, ...]]:
+    """One document with the services of all, and what they disagree on.
+
+    Services of one name become one service, with the routes, groups and targets of each. A route that services of
+    different names ask for belongs to the one of the earlier document: no balancer's memory has a part in it, so that
+    all balancers agree, whenever they started.
     """
-    services: dict[str, Service] = {}
+    merged = Document()
+    conflicts: list[RouteConflict] = []
     for document in documents:
+        services = {service.name: service for service in merged.services}
         for service in document.services:
             known = services.get(service.name)
             services[service.name] = service if known is None else _together(known, service)
-    settled, _conflicts = settle_routes(tuple(services.values()), previous)
-    return Document(settled)
+        settled, lost = settle_routes(tuple(services.values()), merged)
+        merged = Document(settled)
+        conflicts += lost
+    return merged, tuple(conflicts)
 
 
 def _together(first: Service, second: Service) -> Service:
@@ -83,7 +93,7 @@ class Merged:
     def __init__(self, names: Sequence[str], sink: Sink) -> None:
         self.parts = tuple(Part(self, name) for name in names)
         self._sink = sink
-        self._document: Document | None = None
+        self._conflicts: frozenset[RouteConflict] = frozenset()
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self, sources: Sequence[Followed]) -> None:
@@ -100,9 +110,22 @@ class Merged:
             found = [part for part in self.parts if part.document is not None]
             if not found or not self._has_started:
                 return
-            self._document = merge((part.document for part in found if part.document is not None), self._document)
+            document, conflicts = merge(part.document for part in found if part.document is not None)
+            self._tell_conflicts(frozenset(conflicts))
             origin = Origin.LAST_GOOD if any(part.origin is Origin.LAST_GOOD for part in found) else found[0].origin
-            await self._sink.found(self._document, origin)
+            await self._sink.found(document, origin)
+
+    def _tell_conflicts(self, conflicts: frozenset[RouteConflict]) -> None:
+        for conflict in sorted(conflicts - self._conflicts):
+            facts = {
+                "host": conflict.route.host,
+                "grpc_service": conflict.route.grpc_service,
+                "holder": conflict.holder,
+                "loser": conflict.loser,
+                "problem": str(conflict),
+            }
+            log.warning("route refused", extra={"facts": facts})
+        self._conflicts = conflicts
 
     def tell(self) -> None:
         """All is well when it is with every part; else the sink hears of each problem, at every reading of any part."""

@@ -20,7 +20,7 @@ from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.settings import from_environment
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters, RememberingSink
-from tests.proxy_image.control_plane.support import eventually, rng, service, target
+from tests.proxy_image.control_plane.support import eventually, logged, rng, service, target
 
 ORDERS = Document((service("orders", target(1), routes=[Route("orders")]),))
 BILLING = Document((service("billing", target(2), routes=[Route("billing")]),))
@@ -28,24 +28,47 @@ BOTH = Document((*ORDERS.services, *BILLING.services))
 
 
 def test_services_of_all_documents_are_in_the_merged_one() -> None:
-    assert merge([ORDERS, BILLING], None) == BOTH
-    assert merge([ORDERS], None) == ORDERS
+    assert merge([ORDERS, BILLING]) == (BOTH, ())
+    assert merge([ORDERS]) == (ORDERS, ())
 
 
 def test_services_of_one_name_share_their_calls() -> None:
     blue = Document((service("rng", target(1, group="blue"), routes=[Route("a")]),))
     green = Document((service("rng", target(2, group="green"), target(3, group="blue"), routes=[Route("b")]),))
-    (merged,) = merge([blue, green], None).services
+    document, conflicts = merge([blue, green])
+    (merged,) = document.services
+    assert conflicts == ()
     assert merged.routes == (Route("a"), Route("b"))
     assert merged.groups == (Group("blue"), Group("green"))
     assert {each.port for each in merged.targets} == {1, 2, 3}
 
 
 def test_invariant_11_a_service_of_another_cluster_never_takes_a_route_from_the_one_that_holds_it() -> None:
-    late = Document((service("aaa", target(9), routes=[Route("orders"), Route("mine")]),))
-    merged = merge([late, ORDERS], ORDERS)
-    routes = {each.name: each.routes for each in merged.services}
-    assert routes == {"aaa": (Route("mine"),), "orders": (Route("orders"),)}
+    """GIVEN two that ask for one route, THEN the order of the clusters decides, not names and not who came first."""
+    other = Document((service("aaa", target(9), routes=[Route("orders"), Route("mine")]),))
+    document, (conflict,) = merge([ORDERS, other])
+    assert {each.name: each.routes for each in document.services} == {
+        "aaa": (Route("mine"),),
+        "orders": (Route("orders"),),
+    }
+    assert (conflict.holder, conflict.loser) == ("orders", "aaa")
+    document, (conflict,) = merge([other, ORDERS])
+    assert {each.name: each.routes for each in document.services} == {
+        "aaa": (Route("mine"), Route("orders")),
+        "orders": (),
+    }
+    assert (conflict.holder, conflict.loser) == ("aaa", "orders")
+
+
+def test_a_service_of_a_name_in_two_clusters_takes_with_its_later_part_no_route_from_the_earlier_cluster() -> None:
+    first = Document((service("rng", target(1), routes=[Route("a")]), service("zoo", target(2), routes=[Route("b")])))
+    later = Document((service("rng", target(3), routes=[Route("b"), Route("c")]),))
+    document, (conflict,) = merge([first, later])
+    assert {each.name: each.routes for each in document.services} == {
+        "rng": (Route("a"), Route("c")),
+        "zoo": (Route("b"),),
+    }
+    assert (conflict.holder, conflict.loser) == ("zoo", "rng")
 
 
 class World:
@@ -99,6 +122,37 @@ async def test_changes_of_each_cluster_are_followed(world: World) -> None:
         await world.has(Document((*ORDERS.services, *rng(target(7)).services)))
         await eventually(lambda: world.sink.confirmations > 0)
         assert world.sink.troubles == []
+
+
+async def test_balancers_agree_on_a_route_whatever_they_saw_before_and_tell_of_the_conflict_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """GIVEN a balancer that saw the second cluster's service hold a route, WHEN one of the first asks for it too."""
+    thief = Document((service("zoo", target(9), routes=[Route("billing"), Route("zoo")]),))
+    agreed, _ = merge([thief, BILLING])
+    async with world.running():
+        await world.has(BOTH)
+        world.parameters[0].publish(thief)
+        await world.has(agreed)
+        assert len(logged(caplog, "route refused")) == 1
+        world.parameters[0].publish(Document((*thief.services, *rng(target(7)).services)))
+        await eventually(lambda: world.sink.document is not None and len(world.sink.document.services) == 3)
+        assert len(logged(caplog, "route refused")) == 1
+        old = world.sink.document
+    # THEN it serves what a balancer serves that starts only now
+    async with world.running():
+        await eventually(lambda: world.sink.document == old)
+
+
+async def test_each_conflict_between_clusters_is_told_with_what_to_do(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.parameters[0].publish(Document((service("zoo", target(9), routes=[Route("billing"), Route("zoo")]),)))
+    async with world.running():
+        await eventually(lambda: world.sink.confirmations > 10)
+    (facts,) = logged(caplog, "route refused")
+    assert (facts["host"], facts["holder"], facts["loser"]) == ("billing", "zoo", "billing")
+    assert "give billing a host" in facts["problem"]
 
 
 async def test_one_cluster_in_trouble_takes_out_no_target_of_another(world: World) -> None:
