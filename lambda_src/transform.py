@@ -12,15 +12,16 @@ from grpc_lb_contract import (
     Document,
     Group,
     LabelError,
-    LabelReading,
     Registration,
     RouteConflict,
     Service,
     Target,
     TargetState,
-    read_labels,
     settle_routes,
 )
+from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS
+from lambda_src.budget import OverBudget, within_budget
+from lambda_src.readings import Readings, RefusedLabel
 from lambda_src.selection import Selection
 from lambda_src.steady import DoubtedHealth, Place, standing
 from lambda_src.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
@@ -30,12 +31,6 @@ YOUNG_SECONDS = 300.0
 """A task that is not healthy this long after its start is not about to be: ECS replaces it, or a later event tells."""
 
 EVERYTHING_LABELLED = Selection()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class RefusedLabel:
-    revision: int
-    error: LabelError
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -125,7 +120,7 @@ def transform(
     """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
     that are in it alone, those stay that one of the `active` ECS services backs.
     """
-    readings = _Readings(selection)
+    readings = Readings(selection)
     asking = tuple(_asking(tasks, definitions, readings, told_to_stop))
     stay, doubted = _standing(asking, previous)
     members: list[Member] = []
@@ -141,10 +136,11 @@ def transform(
             skipped.add(SkippedTask(one.task.id, problem))
     present = with_groups(_services(members), _backing(asking))
     carried = carried_on(previous, present, active, selection)
-    services, conflicts = settle_routes((*present, *carried), previous)
+    affordable, over_budget = within_budget((*present, *carried), previous)
+    services, conflicts = settle_routes(affordable, previous)
     return Draft(
         document=Document(services),
-        refused=tuple(sorted(readings.refused)),
+        refused=tuple(sorted(readings.refused | set(_refusals(asking, over_budget)))),
         conflicts=conflicts,
         skipped=tuple(sorted(skipped)),
         pending=tuple(sorted(pending)),
@@ -156,7 +152,7 @@ def transform(
 def _asking(
     tasks: Iterable[Task],
     definitions: Mapping[str, TaskDefinition],
-    readings: _Readings,
+    readings: Readings,
     told_to_stop: frozenset[str],
 ) -> Iterator[Asking]:
     for task in sorted(tasks, key=lambda task: task.id):
@@ -176,6 +172,21 @@ def _backing(asking: Iterable[Asking]) -> Mapping[str, Set[str]]:
     return backing
 
 
+def _refusals(asking: Iterable[Asking], over_budget: Iterable[OverBudget]) -> Iterator[RefusedLabel]:
+    over = {one.service: one for one in over_budget}
+    for one in asking:
+        registration = one.registration
+        if registration.service in over and registration.routes:
+            refusal = over[registration.service]
+            error = LabelError(
+                family=one.definition.family,
+                label=HOSTS if len(registration.hosts) > len(registration.grpc_services) else GRPC_SERVICES,
+                value=f"{refusal.asked} for the service {refusal.service}",
+                problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
+            )
+            yield RefusedLabel(one.definition.revision, error)
+
+
 def _standing(
     asking: Iterable[Asking], previous: Document | None
 ) -> tuple[frozenset[Place], tuple[DoubtedHealth, ...]]:
@@ -186,29 +197,6 @@ def _standing(
         elif one.stage is Stage.UNHEALTHY:
             (sick if one.container.name in one.task.unhealthy else unsure).add(one.place)
     return standing(previous, well=well, unsure=unsure, sick=sick)
-
-
-class _Readings:
-    """The labels of each task definition, read once."""
-
-    def __init__(self, selection: Selection) -> None:
-        self._selection = selection
-        self.refused: set[RefusedLabel] = set()
-        self._readings: dict[tuple[str, str, str], LabelReading] = {}
-
-    def read(self, task: Task, definition: TaskDefinition, container: Container) -> Registration | None:
-        default_service = task.service or definition.family
-        key = task.definition, container.name, default_service
-        if key not in self._readings:
-            labels = self._selection.labels_of(container, default_service)
-            reading = LabelReading(None)
-            if labels is not None:
-                reading = read_labels(
-                    labels, mapped_ports=container.ports, default_service=default_service, family=definition.family
-                )
-            self._readings[key] = reading
-            self.refused |= {RefusedLabel(definition.revision, error) for error in reading.errors}
-        return self._readings[key].registration
 
 
 def _member(
