@@ -21,7 +21,7 @@ def main() -> None:
     # Before gRPC starts its threads, which inherit it: the signal waits for `sigwait`, whichever thread it comes to.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     server = grpc.server(ThreadPoolExecutor(8))
-    handlers: dict[str, grpc.RpcMethodHandler] = {METHOD: grpc.unary_unary_rpc_method_handler(hello)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {METHOD: grpc.unary_unary_rpc_method_handler(hello)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_insecure_port(f"{os.environ.get('BIND_ADDRESS', '[::]')}:{os.environ.get('PORT', '50051')}")
     server.start()
