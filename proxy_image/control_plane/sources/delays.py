@@ -9,20 +9,22 @@ JITTER = 0.2
 
 # SSM's reads are counted for the whole account, so a throttled reader leaves room for the others. One that cannot reach
 # SSM harms nobody by asking, and wants to know soon that SSM is back.
-LONGEST_SECONDS = {Trouble.THROTTLED: 10.0}
+LONGEST_SECONDS = {Trouble.THROTTLED: 10.0, Trouble.TORN: 10.0}
 LONGEST_SECONDS_OTHERWISE = 3.0
 
-# A torn document is one that is being written: the rest comes soon.
+# A torn document is one that is being written: the rest comes soon. One that stays torn is read ever less often.
 TORN_SECONDS = 0.1
 TORN_QUICKLY = 5
 
 
-def delay(poll_seconds: float, trouble: Trouble | None, in_a_row: int, random: float) -> float:
-    """Seconds to the next reading. `in_a_row` counts readings with this trouble, this one too; `random` is 0..1."""
+def delay(poll_seconds: float, trouble: Trouble | None, count: int, random: float) -> float:
+    """Seconds to the next reading. `count` is of readings with this trouble since a good one; `random` is 0..1."""
     spread = 1 - JITTER + 2 * JITTER * random
     if trouble is None or trouble in (Trouble.MISSING, Trouble.UNKNOWN_FORMAT, Trouble.BROKEN):
         return poll_seconds * spread
     if trouble is Trouble.TORN:
-        return (TORN_SECONDS if in_a_row <= TORN_QUICKLY else poll_seconds) * spread
+        if count <= TORN_QUICKLY:
+            return TORN_SECONDS * spread
+        count -= TORN_QUICKLY
     longest = max(poll_seconds, LONGEST_SECONDS.get(trouble, LONGEST_SECONDS_OTHERWISE))
-    return float(min(longest, poll_seconds * 2 ** min(in_a_row, 16)) * (0.5 + random / 2))
+    return float(min(longest, poll_seconds * 2 ** min(count, 16)) * (0.5 + random / 2))

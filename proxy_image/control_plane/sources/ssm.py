@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 
 from grpc_lb_contract import (
     Document,
@@ -17,6 +18,7 @@ from grpc_lb_contract import (
     read_index,
     shard_parameter,
 )
+from grpc_lb_contract.shards import content_hash
 from proxy_image.control_plane.sources.delays import delay
 from proxy_image.control_plane.sources.last_good import LastGood, Texts
 from proxy_image.control_plane.sources.parameters import Parameters, ReadFailedError
@@ -40,6 +42,7 @@ class SsmSource:
         self._accepted: str | None = None
         self._refused: tuple[str, Trouble, str] | None = None
         self._shards: dict[str, str] = {}
+        self._torn_shards: dict[str, str] = {}
 
     async def run(self) -> None:
         """Never returns, and no reading's trouble ends it."""
@@ -55,13 +58,15 @@ class SsmSource:
 
     async def follow(self, trouble: Trouble | None) -> None:
         """Never returns. `trouble` is that of the last reading."""
-        in_a_row = 0
+        counts: Counter[Trouble] = Counter()
         while True:
-            in_a_row = in_a_row + 1 if trouble is not None else 0
-            await asyncio.sleep(delay(self._poll_seconds, trouble, in_a_row, random.random()))  # noqa: S311 - jitter
-            before, trouble = trouble, await self.read()
-            if trouble is not before:
-                in_a_row = 0
+            if trouble is None:
+                counts.clear()
+            else:
+                counts[trouble] += 1
+            count = 0 if trouble is None else counts[trouble]
+            await asyncio.sleep(delay(self._poll_seconds, trouble, count, random.random()))  # noqa: S311 - jitter
+            trouble = await self.read()
 
     async def _use_last_good(self) -> None:
         loaded = await asyncio.to_thread(self._last_good.load)
@@ -104,18 +109,21 @@ class SsmSource:
             self._refused = text, trouble, str(error)
             return trouble, str(error)
         await self._sink.found(document, Origin.SSM)
-        self._accepted, self._refused, self._shards = text, None, dict(texts.shards)
+        self._accepted, self._refused, self._shards, self._torn_shards = text, None, dict(texts.shards), {}
         await asyncio.to_thread(self._last_good.save, texts)
         return None, ""
 
     async def _fetch(self, text: str) -> tuple[Document, Texts]:
         index = read_index(text)
         # Shards are named by their content, so the ones that are here already are not read again.
-        shards = {name: self._shards[name] for name in index.shards if name in self._shards}
+        here = self._shards | self._torn_shards
+        shards = {name: here[name] for name in index.shards if name in here}
         parameters = {shard_parameter(self._prefix, name): name for name in index.shards if name not in shards}
         if parameters:
             found = await self._parameters.get_many(tuple(parameters))
             shards |= {
                 parameters[parameter]: content for parameter, content in found.items() if parameter in parameters
             }
+            # Of a torn document only the rest is read again.
+            self._torn_shards = {name: content for name, content in shards.items() if content_hash(content) == name}
         return assemble(index, shards), Texts(text, shards)

@@ -37,3 +37,10 @@ def test_a_throttled_reader_waits_ever_longer(random: float) -> None:
 def test_a_document_that_is_being_written_is_read_again_at_once_but_not_without_end(random: float) -> None:
     assert delay(1, Trouble.TORN, 1, random) < 0.2
     assert delay(1, Trouble.TORN, 6, random) > 0.5
+
+
+@given(fractions)
+def test_a_document_that_stays_torn_is_read_ever_less_often(random: float) -> None:
+    waits = [delay(1, Trouble.TORN, count, random) for count in (5, 6, 7, 8)]
+    assert waits == sorted(set(waits))
+    assert delay(1, Trouble.TORN, 100, random) >= 5

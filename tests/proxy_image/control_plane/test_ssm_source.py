@@ -102,8 +102,11 @@ async def test_invariant_2_readers_never_see_a_mix_of_two_generations(world: Wor
             del torn[broken]
             if content is not None:
                 torn[broken] = content
+            # one that has not read the other shards in an earlier turn
+            world.parameters.texts, source = dict(before), world.new_source()
+            assert await source.read() is None
             world.parameters.texts = torn
-            assert await world.source.read() is Trouble.TORN
+            assert await source.read() is Trouble.TORN
             assert world.sink.document == large()
     world.parameters.texts = {**before, **new, INDEX: after.index}
     assert await world.source.read() is None
@@ -117,6 +120,47 @@ async def test_a_torn_document_is_read_again_soon(world: World) -> None:
         await eventually(lambda: Trouble.TORN in world.sink.troubles)
         world.parameters.publish(large())
         await eventually(lambda: world.sink.document == large(), seconds=1)
+
+
+async def test_of_a_torn_document_only_what_is_missing_is_read_again(world: World) -> None:
+    after = pack(large())
+    (first, second, *rest) = after.shards
+    world.parameters.publish(large())
+    del world.parameters.texts[shard_parameter(PREFIX, first)]
+    world.parameters.texts[shard_parameter(PREFIX, second)] += "cut"
+    assert await world.source.read() is Trouble.TORN
+    for _ in range(3):
+        world.parameters.reads.clear()
+        assert await world.source.read() is Trouble.TORN
+        assert world.parameters.reads == ["/index", *(f"/shards/{name}" for name in (first, second))]
+    # WHEN they are there, THEN the document is
+    world.parameters.publish(large())
+    assert await world.source.read() is None
+    assert world.sink.document == large()
+    assert len(rest) > 1
+
+
+async def test_a_torn_document_that_is_throttled_in_between_gets_no_new_quick_readings(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN readings that are torn and throttled in turn, THEN each trouble is counted on until a good one."""
+    counts: list[tuple[Trouble | None, int]] = []
+
+    def note(_poll_seconds: float, trouble: Trouble | None, count: int, _random: float) -> float:
+        counts.append((trouble, count))
+        return 0.001
+
+    monkeypatch.setattr(ssm, "delay", note)
+    troubles = [Trouble.TORN, Trouble.THROTTLED, Trouble.TORN, Trouble.THROTTLED, None, Trouble.TORN]
+
+    async def read() -> Trouble | None:
+        return troubles.pop(0) if troubles else None
+
+    monkeypatch.setattr(world.source, "read", read)
+    following = asyncio.create_task(world.source.follow(None))
+    await eventually(lambda: len(counts) > 6)
+    following.cancel()
+    assert [count for trouble, count in counts[:7] if trouble is Trouble.TORN] == [1, 2, 1]
 
 
 async def test_invariant_7_a_vanished_index_keeps_the_last_good_document(world: World) -> None:
