@@ -37,7 +37,10 @@ MOST_EJECTED_PERCENT = 50
 TCP_KEEPALIVE_IDLE_SECONDS = 10
 TCP_KEEPALIVE_INTERVAL_SECONDS = 5
 TCP_KEEPALIVE_PROBES = 3
-TCP_USER_TIMEOUT_SECONDS = 10
+# The kernel also gives up a live peer that takes no data for this long, its window at zero (tcp(7)), such as a server
+# that stands still under memory pressure. So it is a trade: a connection to a lost host hangs for up to 30 s, a quiet
+# one too, as this time overrides the count of probes; and a server that pauses for less than that keeps its streams.
+TCP_USER_TIMEOUT_SECONDS = 30
 
 
 def ads_config_source() -> Any:

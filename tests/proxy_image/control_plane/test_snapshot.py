@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -109,6 +110,13 @@ def test_draining_targets_stay_known_so_that_their_calls_finish() -> None:
     assignment = endpoints(service("rng", target(1), target(2, draining=True)))
     statuses = [host.health_status for locality in assignment.endpoints for host in locality.lb_endpoints]
     assert sorted(statuses) == [0, 3]  # UNKNOWN, DRAINING
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has TCP_USER_TIMEOUT")
+def test_a_target_that_takes_no_data_for_less_than_half_a_minute_keeps_its_streams() -> None:
+    """GIVEN that the kernel counts a window of zero too, THEN only time tells a lost host from a slow one."""
+    options = {option.name: option.int_value for option in cluster(RNG).upstream_bind_config.socket_options}
+    assert options == {socket.TCP_USER_TIMEOUT: 30_000}
 
 
 def test_targets_of_a_zone_are_one_locality() -> None:
