@@ -73,7 +73,9 @@ class Refresher:
         self._calls = 0
 
     def refresh(self, batch: Batch, seconds_left: Callable[[], float]) -> None:
-        """Bring the document up to date with the cluster, unless the batch tells nothing new.
+        """Bring the document up to date with the cluster, unless the batch tells nothing new. Where tasks wait for
+        their health checks, such a batch lists once at most, and does not wait with them: a backlog of events would
+        wait again and again.
 
         A refresh that fails starts anew while there is time: records that are given back stay invisible for the queue's
         visibility timeout, and hold up all later ones of their message group.
@@ -84,14 +86,18 @@ class Refresher:
         it has published what ECS says and an event knew more.
         """
         now = self._clock.now()
-        if rules.tells_nothing_new(batch, self._settled, now):
-            log.info("nothing new", **about(batch, now))
-            return
-        self._settled = None
+        settled, self._settled = self._settled, None
+        nothing_new = rules.tells_nothing_new(batch, settled, now)
+        if settled is not None and nothing_new:
+            just_listed = now - settled.at < rules.pause(HEALTH_PAUSE, self._calls)
+            if just_listed or not settled.pending:
+                self._settled = settled
+                log.info("nothing new", **about(batch, now))
+                return
         backoff = RETRY_FIRST_PAUSE
         while True:
             try:
-                self._refresh(batch, seconds_left)
+                self._refresh(batch, seconds_left, waits=not nothing_new)
             except PASSING_FAILURES as error:
                 pause = rules.pause(backoff, self._calls)
                 if seconds_left() < RETRY_REST_SECONDS + pause:
@@ -102,9 +108,9 @@ class Refresher:
             else:
                 return
 
-    def _refresh(self, batch: Batch, seconds_left: Callable[[], float]) -> None:
+    def _refresh(self, batch: Batch, seconds_left: Callable[[], float], *, waits: bool) -> None:
         started = self._clock.now()
-        run = Run(batch, seconds_left, started, self._store.read(anew=batch.scheduled), BEHIND_FIRST_PAUSE)
+        run = Run(batch, seconds_left, started, self._store.read(anew=batch.scheduled), BEHIND_FIRST_PAUSE, waits)
         while (pause := self._step(run)) is not None:
             self._clock.sleep(pause)
         log.info("refresh", **run.facts(self._clock.now()))
@@ -113,8 +119,7 @@ class Refresher:
                 f"ECS must describe tasks as their events do within {BEHIND_FOR_SECONDS:g} s, got older versions of "
                 f"{', '.join(sorted({hint.task for hint in run.late}))}"
             )
-        if not run.pending:
-            self._settled = rules.Settled(run.listed_at, self._versions)
+        self._settled = rules.Settled(run.listed_at, self._versions, run.pending)
 
     def _step(self, run: Run) -> float | None:
         """List once, publish what is to be believed, and say how long to wait before listing again, if at all."""
@@ -140,7 +145,8 @@ class Refresher:
         if behind_pause is not None:
             return behind_pause
         health_pause = rules.pause(HEALTH_PAUSE, self._calls)
-        return health_pause if run.pending and self._has_time(run, health_pause, HEALTH_FOR_SECONDS) else None
+        waits = run.waits and run.pending
+        return health_pause if waits and self._has_time(run, health_pause, HEALTH_FOR_SECONDS) else None
 
     def _draft(self, run: Run, listing: Listing) -> Draft:
         previous, tasks = run.stored.document, listing.tasks.values()

@@ -26,10 +26,13 @@ WHOLE_DOCUMENT = "*"
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The last refresh of this process that ended well, and the version of each task that it saw."""
+    """The last refresh of this process that ended well, the version of each task that it saw, and whether tasks were
+    waiting for their health checks, of which no event tells.
+    """
 
     at: float
     versions: Mapping[str, int | None]
+    pending: bool = False
 
 
 def tells_nothing_new(batch: Batch, settled: Settled | None, now: float) -> bool:

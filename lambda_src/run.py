@@ -20,7 +20,8 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class Run:
     """`stored` is what is published by now, `late` the hints that know more than the last listing, `suspected` the
-    services that had no target left in it and still have to be confirmed.
+    services that had no target left in it and still have to be confirmed. `waits` says that it lists again while tasks
+    are `pending`.
     """
 
     batch: Batch
@@ -28,6 +29,7 @@ class Run:
     started: float
     stored: Stored
     behind_pause: float
+    waits: bool = True
     suspected: frozenset[str] = frozenset()
     doubts: int = 0
     late: tuple[Hint, ...] = ()

@@ -352,7 +352,8 @@ def test_invariant_5_a_task_that_stays_sick_is_waited_for_40_s_and_then_minute_b
     sick = aws.run(1, startedAt=sync.time.now)
     sync.handle(aws.event(sick))
     assert 38 <= sum(sync.time.slept) <= 40
-    # AND while it may still become healthy, its events are news
+    # AND while it may still become healthy, its events are looked into
+    sync.time.now += 1
     calls = len(aws.requests)
     sync.handle(aws.event(sick))
     assert len(aws.requests) > calls
@@ -361,6 +362,36 @@ def test_invariant_5_a_task_that_stays_sick_is_waited_for_40_s_and_then_minute_b
     sync.time.slept.clear()
     sync.minute()
     assert sync.time.slept == []
+
+
+def test_invariant_5_a_backlog_waits_but_once_for_a_task_that_stays_sick(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a young task that is not healthy, and a backlog of events that all happened before
+    aws.define("rng", **CHECKED)
+    sick = aws.run(1, startedAt=sync.time.now)
+    others = [aws.run(number, family="plain", service="plain") for number in range(2, 52)]
+    events = [aws.event(task) for task in others]
+    sync.handle(aws.event(sick), *events[:5])
+    listings, slept = len(aws.operations("ListTasks")), sum(sync.time.slept)
+    # WHEN the rest of it comes, batch after batch, in no time
+    for start in range(5, 50, 5):
+        sync.handle(*events[start : start + 5])
+    # THEN it costs no listing and no time
+    assert len(aws.operations("ListTasks")) == listings
+    assert sum(sync.time.slept) == slept
+    # AND those that come later list once a second, until the task is healthy
+    for number, serving in enumerate((set[str](), {sick}), start=1):
+        if serving:
+            healthy(aws, sick)()
+        sync.time.now += 1
+        sync.handle(events[0])
+        sync.handle(events[0])
+        assert len(aws.operations("ListTasks")) == listings + number
+        assert sum(sync.time.slept) == slept
+        assert sync.serving() == serving
+    # AND what is news is dealt with as ever
+    aws.stop(others[0])
+    sync.handle(aws.event(others[0]))
+    assert sync.draining("plain") == {others[0]}
 
 
 def test_invariant_5_waiting_for_health_ends_before_the_invocation_does(aws: FakeAws, sync: Sync) -> None:
