@@ -19,9 +19,6 @@ from proxy_image.control_plane.xds.types import BY_URL, Audience
 
 log = logging.getLogger(__name__)
 
-# What Envoy calls itself in its node: https://www.envoyproxy.io/docs/envoy/v1.39.0/api-v3/config/core/v3/base.proto
-ENVOY_USER_AGENT = "envoy"
-
 SERVER_OPTIONS = (
     # Two servers on one port would share its clients without a word.
     ("grpc.so_reuseport", 0),
@@ -56,7 +53,8 @@ class AdsService(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: igno
         first = await context.read()
         if first is grpc.aio.EOF:
             return
-        audience = Audience.ENVOY if first.node.user_agent_name == ENVOY_USER_AGENT else Audience.GRPC
+        # By the socket, whatever the client says of itself: only our Envoy reaches the unix socket.
+        audience = Audience.ENVOY if context.peer().startswith("unix:") else Audience.GRPC
         self._observer.stream_opened(audience)
         log.info("xds stream opened", extra={"facts": {"audience": audience, "node": first.node.id}})
         try:

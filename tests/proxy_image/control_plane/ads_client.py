@@ -53,9 +53,12 @@ class AdsClient:
 
 
 @asynccontextmanager
-async def ads_client(settings: Settings, user_agent: str = "envoy") -> AsyncIterator[AdsClient]:
+async def ads_client(
+    settings: Settings, user_agent: str = "envoy", address: str | None = None
+) -> AsyncIterator[AdsClient]:
+    """By default on Envoy's unix socket."""
     async with grpc.aio.insecure_channel(
-        f"unix:{settings.ads_socket}", options=[("grpc.use_local_subchannel_pool", 1)]
+        address or f"unix:{settings.ads_socket}", options=[("grpc.use_local_subchannel_pool", 1)]
     ) as channel:
         client = AdsClient(channel, user_agent)
         try:

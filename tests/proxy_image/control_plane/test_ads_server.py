@@ -15,6 +15,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from grpc_lb_contract import Document
 from proxy_image.control_plane import reminder
+from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.control_plane.xds.types import Audience, ResourceType
@@ -97,9 +98,16 @@ async def test_an_unknown_type_is_refused_with_a_log_line_and_the_others_are_ser
     ]
 
 
-async def test_each_audience_gets_its_own_resources(plane: ControlPlane) -> None:
+@pytest.mark.parametrize(("on_unix", "on_tcp"), [("envoy", "gRPC C-core"), ("gRPC C-core", "envoy")])
+async def test_each_audience_gets_its_own_resources_by_its_socket_whatever_it_says_of_itself(
+    plane: ControlPlane, on_unix: str, on_tcp: str
+) -> None:
     await plane.serve(rng(target(1)))
-    async with ads_client(plane.settings, "envoy") as envoy, ads_client(plane.settings, "gRPC C-core") as grpc_client:
+    async with (
+        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+        ads_client(plane.settings, on_unix) as envoy,
+        ads_client(plane.settings, on_tcp, f"127.0.0.1:{server.port}") as grpc_client,
+    ):
         await envoy.ask(LDS)
         await grpc_client.ask(LDS, "rng")
         ours = {envelope.type_url for envelope in (await envoy.answer(LDS)).resources}
