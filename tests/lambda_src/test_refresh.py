@@ -656,3 +656,24 @@ def test_what_time_does_not_heal_is_raised_at_once(aws: FakeAws, sync: Sync) -> 
     with pytest.raises(UnknownFormat):
         sync.minute()
     assert sync.time.slept == []
+
+
+@pytest.mark.parametrize("tasks", [1, 200])
+def test_a_document_of_another_major_version_is_overwritten_once_its_index_is_deleted(
+    tasks: int, aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    # GIVEN the document of a newer version, which no refresh overwrites
+    newer = {index_parameter(PREFIX): '{"format":2,"generation":"0","shards":"00ff"}\n', f"{PREFIX}/shards/00ff": "new"}
+    aws.parameters = dict(newer)
+    running = {aws.run(number) for number in range(tasks)}
+    for _ in range(2):
+        with pytest.raises(UnknownFormat):
+            sync.minute()
+    assert aws.parameters == newer
+    # WHEN its index is deleted, and the function is invoked by hand
+    del aws.parameters[index_parameter(PREFIX)]
+    sync.handler({}, Context(sync.time))
+    # THEN the document is there, its owners by name, and the newer shards are gone where it has shards itself
+    assert sync.serving() == running
+    assert len(logged.about("route owners unknown")) == 1
+    assert (f"{PREFIX}/shards/00ff" in aws.parameters) == (tasks == 1)
