@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.wheel.conftest import installed, wheel
+from tests.wheel.conftest import installed, source, wheel
 from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, Environment
 
-__all__ = ["installed", "wheel"]
+__all__ = ["installed", "source", "wheel"]
 
 EXAMPLES = ROOT / "examples"
 
@@ -93,13 +93,15 @@ def by_python(example: str, **context: str) -> tuple[Sequence[str], Mapping[str,
 
 
 @pytest.fixture(scope="session")
-def synths(tmp_path_factory: pytest.TempPathFactory, installed: Environment) -> Iterator[Mapping[str, Synth]]:
+def synths(
+    tmp_path_factory: pytest.TempPathFactory, installed: Environment, source: Path
+) -> Iterator[Mapping[str, Synth]]:
     """Each example from the wheel alone, one of them by the CDK CLI; `checkout` is that one from the checkout, and
     `before` the registered service before it is registered.
     """
     at = tmp_path_factory.mktemp("examples")
     wheel_only = installed.variables()
-    checkout = wheel_only | {"PATH": f"{HERE}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    checkout = wheel_only | {"PATH": f"{HERE}:/usr/bin:/bin", "PYTHONPATH": str(source)}
     running: dict[str, Running] = {}
 
     def start(name: str, example: str, variables: Mapping[str, str], **context: str) -> None:

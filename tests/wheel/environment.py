@@ -16,6 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(sys.executable).parent
 CDK = ROOT / "build/node/node_modules/.bin/cdk"
 
+# What the wheel and the sdist are made of.
+SOURCES = (
+    *("cdk_grpc_lb", "grpc_lb_contract", "lambda_src", "proxy_image", "examples", "docs"),
+    *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"),
+)
+
 # Longer than a synth takes on two busy cores.
 PATIENCE_SECONDS = 100
 

@@ -29,12 +29,12 @@ def metadata(wheel: Path) -> Distribution:
     return environment.read_metadata(wheel)
 
 
-def test_the_wheel_holds_the_packages_and_what_assets_are_made_of(wheel: Path) -> None:
+def test_the_wheel_holds_the_packages_and_what_assets_are_made_of(wheel: Path, source: Path) -> None:
     """GIVEN a checkout with byte code and caches lying about, THEN the wheel has none of that, and all the rest."""
     expected = {
-        f"{place}/{file.relative_to(ROOT / folder).as_posix()}"
+        f"{place}/{file.relative_to(source / folder).as_posix()}"
         for folder, place in PLACES.items()
-        for file in files_of(ROOT / folder)
+        for file in files_of(source / folder)
     }
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if ".dist-info/" not in name} == expected
@@ -42,17 +42,17 @@ def test_the_wheel_holds_the_packages_and_what_assets_are_made_of(wheel: Path) -
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-def test_an_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_an_sdist_builds_the_same_wheel(wheel: Path, source: Path, tmp_path: Path) -> None:
     """GIVEN the sdist alone, WHEN someone builds a wheel of it, THEN it is the wheel of the checkout."""
-    sdist = environment.build("sdist", ROOT, tmp_path / "sdist")
+    sdist = environment.build("sdist", source, tmp_path / "sdist")
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
-    (source,) = (tmp_path / "unpacked").iterdir()
-    again = environment.build("wheel", source, tmp_path / "again")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    again = environment.build("wheel", unpacked, tmp_path / "again")
     assert again.name == wheel.name
     assert contents(again) == contents(wheel)
-    assert {"examples", "docs", "CHANGELOG.md", "LICENSE", "README.md"} <= {entry.name for entry in source.iterdir()}
-    assert not [path for path in source.rglob("*") if path.name in {"__pycache__", "cdk.out", "build"}]
+    assert {"examples", "docs", "CHANGELOG.md", "LICENSE", "README.md"} <= {entry.name for entry in unpacked.iterdir()}
+    assert not [path for path in unpacked.rglob("*") if path.name in {"__pycache__", "cdk.out", "build"}]
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
