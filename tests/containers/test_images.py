@@ -121,8 +121,14 @@ def test_nothing_of_pips_settings_is_in_the_environment_or_the_history(images: d
 
 
 @BOTH
-async def test_nothing_can_be_written_but_the_state(images: dict[str, str], name: str, tmp_path: Path) -> None:
+async def test_invariant_12_the_container_is_not_root_and_nothing_can_be_written_but_the_state(
+    images: dict[str, str], name: str, tmp_path: Path
+) -> None:
     async with task(tmp_path, definition(images, name, entryPoint=IDLE)) as (container, _):
+        assert (
+            await exec_in(container, "import os; print(os.getuid(), os.getgid(), os.getgroups())")
+            == "10001 10001 []"
+        )
         assert (await exec_in(container, TRY_TO_WRITE)).split() == WRITABLE[name]
         no_pip = "import importlib.util as u; print(u.find_spec('pip'), u.find_spec('ensurepip'))"
         assert await exec_in(container, no_pip) == "None None"
