@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from grpc_lb_contract import Document, Group, Service
 from lambda_src.selection import Selection
 from lambda_src.tasks import Container, TaskDefinition
 from lambda_src.transform import Draft, transform
+from lambda_src.vanished import carried_on
 from tests.lambda_src.fake_aws import NOW
 from tests.lambda_src.test_transform import addresses, task
 
@@ -85,3 +87,31 @@ def test_the_bad_labels_of_other_balancers_containers_are_not_this_ones_business
     assert draft(Selection(), wrong).refused != ()
     assert draft(Selection(only_services=("mine",)), wrong).refused == ()
     assert draft(Selection(only_label="team"), wrong).refused == ()
+
+
+def test_a_service_whose_name_is_taken_no_longer_goes_with_its_last_task() -> None:
+    gone = Document((Service("gone", groups=(Group("gone"),)),))
+    active = frozenset({"gone"})
+    assert carried_on(gone, (), active, Selection(only_services=("go*",))) == gone.services
+    assert carried_on(gone, (), active, Selection(only_services=("other",))) == ()
+
+
+# docs/labels.md, "Who can get whose calls"
+
+
+def test_whoever_names_a_service_joins_it_whatever_balancers_take() -> None:
+    owner = Container("a", ENABLED | {"grpc-lb.service": "orders", "team": "orders"}, (1,), False)
+    other = Container("b", ENABLED | {"grpc-lb.service": "orders", "team": "orders"}, (2,), False)
+    made = draft(Selection(only_services=("orders",), only_label="team=orders"), owner, other)
+    assert addresses(made, "orders") == {("10.0.0.1", 1), ("10.0.0.1", 2)}
+
+
+@pytest.mark.parametrize(
+    "narrower", [{"grpc-lb.hosts": "orders.internal"}, {"grpc-lb.grpc-services": "orders.v1.Orders"}]
+)
+def test_a_more_specific_route_is_no_conflict(narrower: dict[str, str]) -> None:
+    owner = Container("a", ENABLED | {"grpc-lb.service": "orders"}, (1,), False)
+    other = Container("b", ENABLED | {"grpc-lb.service": "other"} | narrower, (2,), False)
+    made = draft(Selection(), owner, other)
+    assert [len(service.routes) for service in made.document.services] == [1, 1]
+    assert (made.conflicts, made.refused) == ((), ())
