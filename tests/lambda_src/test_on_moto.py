@@ -34,16 +34,20 @@ class Cluster:
     arn: str
     subnet: str
 
-    def run_task(self) -> str:
+    def run_task(self, group: str = "family:rng") -> str:
         network = {"awsvpcConfiguration": {"subnets": [self.subnet], "securityGroups": []}}
         answer = self.ecs.run_task(
             cluster=self.arn,
             taskDefinition="rng",
             launchType="FARGATE",
             networkConfiguration=network,
-            group="family:rng",
+            group=group,
         )
         return str(answer["tasks"][0]["taskArn"])
+
+    def names(self) -> list[str]:
+        text = self.ssm.get_parameter(Name=index_parameter(PREFIX))["Parameter"]["Value"]
+        return [service.name for service in assemble(read_index(text), {}).services]
 
     def states(self) -> dict[str, TargetState]:
         """Of each target, by its task's ARN's last part."""
@@ -102,6 +106,22 @@ def test_tasks_come_and_go(cluster: Cluster) -> None:
     handler(minute(), Context())
     assert cluster.states()[names[1]] is TargetState.SERVING
     assert cluster.states().get(names[0]) is not TargetState.SERVING
+
+
+def test_a_service_without_tasks_stays_as_long_as_its_ecs_service(cluster: Cluster) -> None:
+    # GIVEN an ECS service, and one task that is taken for its own
+    cluster.ecs.create_service(cluster=cluster.arn, serviceName="blue", taskDefinition="rng", desiredCount=0)
+    task = cluster.run_task(group="service:blue")
+    handler(minute(), Context())
+    # WHEN the task is gone, THEN the logical service is there until the ECS service is deleted
+    state_manager.set_transition("ecs::task", {"progression": "immediate"})
+    cluster.ecs.stop_task(cluster=cluster.arn, task=task)
+    for _ in range(2):
+        handler(minute(), Context())
+    assert (cluster.names(), cluster.states()) == (["rng"], {})
+    cluster.ecs.delete_service(cluster=cluster.arn, service="blue", force=True)
+    handler(minute(), Context())
+    assert cluster.names() == []
 
 
 def test_the_environment_says_which_services_are_taken(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
