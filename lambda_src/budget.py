@@ -60,7 +60,8 @@ def within_budget(
 
 
 def _only(service: Service, routes: frozenset[Route]) -> Service:
-    return replace(service, routes=tuple(route for route in service.routes if route in routes))
+    kept = tuple(route for route in service.routes if route in routes)
+    return service if kept == service.routes else replace(service, routes=kept)
 
 
 def _size(service: Service) -> int:
