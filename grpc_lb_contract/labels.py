@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from itertools import product
 
 from grpc_lb_contract.errors import LabelError
+from grpc_lb_contract.kinds import whole
 from grpc_lb_contract.model import Route
 from grpc_lb_contract.names import (
     ALL,
     GRPC_SERVICE_RULE,
     HIGHEST_PORT,
+    HIGHEST_WEIGHT,
     HOST_RULE,
     SERVICE_NAME,
     SERVICE_NAME_RULE,
@@ -24,14 +26,17 @@ from grpc_lb_contract.names import (
     must_match,
     service_name_from,
 )
+from grpc_lb_contract.policy import POLICY_LABELS, PREFIX, TrafficPolicy
 
 ENABLE = "grpc-lb.enable"
 SERVICE = "grpc-lb.service"
 PORT = "grpc-lb.port"
 HOSTS = "grpc-lb.hosts"
 GRPC_SERVICES = "grpc-lb.grpc-services"
-LABELS = (ENABLE, SERVICE, PORT, HOSTS, GRPC_SERVICES)
-PREFIX = "grpc-lb."
+WEIGHT = "grpc-lb.weight"
+LABELS = (ENABLE, SERVICE, PORT, HOSTS, GRPC_SERVICES, WEIGHT, *POLICY_LABELS)
+
+_WEIGHT = whole(0, HIGHEST_WEIGHT)
 
 MOST_ROUTES = 64
 """Hosts times gRPC services of one registration: one task's labels must not fill the document of a whole cluster."""
@@ -42,13 +47,15 @@ class Registration:
     """What a container asks for: the calls to `hosts` and `grpc_services` (each with each) come to its `port`.
 
     Raises `ValueError` for a value that no label may hold. No host, or no gRPC service, means no route: the service is
-    known by its name alone.
+    known by its name alone. `weight` is what the ECS service of the container is weighed with, None where it is not.
     """
 
     service: str
     port: int
     hosts: tuple[str, ...] = (ALL,)
     grpc_services: tuple[str, ...] = (ALL,)
+    weight: int | None = None
+    policy: TrafficPolicy = TrafficPolicy()  # noqa: RUF009 - immutable: one default serves all
 
     def __post_init__(self) -> None:
         must_match(SERVICE_NAME, "service", self.service, SERVICE_NAME_RULE)
@@ -62,6 +69,8 @@ class Registration:
                 f"hosts times grpc-services must be at most {MOST_ROUTES}, "
                 f"got {len(self.hosts)} times {len(self.grpc_services)}"
             )
+        if self.weight is not None:
+            must_be_within("weight", self.weight, 0, HIGHEST_WEIGHT)
         object.__setattr__(self, "hosts", tuple(sorted(set(self.hosts))))
         object.__setattr__(self, "grpc_services", tuple(sorted(set(self.grpc_services))))
 
@@ -76,7 +85,9 @@ class Registration:
             labels[HOSTS] = ",".join(self.hosts)
         if self.grpc_services != (ALL,):
             labels[GRPC_SERVICES] = ",".join(self.grpc_services)
-        return labels
+        if self.weight is not None:
+            labels[WEIGHT] = str(self.weight)
+        return labels | self.policy.to_labels()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ def read_labels(
     for label in sorted(labels):
         if label.startswith(PREFIX) and label not in LABELS:
             nearest = difflib.get_close_matches(label, LABELS, n=1)
-            refuse(label, f"must be one of the labels {', '.join(LABELS)}" + (f" ({nearest[0]}?)" if nearest else ""))
+            refuse(label, "must be one of grpc-lb's labels" + (f" ({nearest[0]}?)" if nearest else ""))
     enabled = _read_enable(labels, refuse)
     service = _read_service(labels, default_service, refuse) if enabled else None
     port = _read_port(labels, mapped_ports, refuse) if enabled else None
@@ -119,7 +130,11 @@ def read_labels(
         label = HOSTS if len(hosts) > len(grpc_services) else GRPC_SERVICES
         refuse(label, f"must leave {HOSTS} times {GRPC_SERVICES} at most {MOST_ROUTES} (the service has no route now)")
         hosts, grpc_services = (), ()
-    return LabelReading(Registration(service, port, hosts, grpc_services), tuple(errors))
+    weight = _read_weight(labels, refuse)
+    policy, refusals = TrafficPolicy.from_labels(labels)
+    for refusal in refusals:
+        refuse(refusal.label, refusal.problem)
+    return LabelReading(Registration(service, port, hosts, grpc_services, weight, policy), tuple(errors))
 
 
 Refuse = Callable[[str, str], None]
@@ -153,6 +168,15 @@ def _read_port(labels: Mapping[str, str], mapped_ports: Sequence[int], refuse: R
         refuse(PORT, f"must be one of the mapped ports {allowed}")
         return None
     return int(text)
+
+
+def _read_weight(labels: Mapping[str, str], refuse: Refuse) -> int | None:
+    if WEIGHT not in labels:
+        return None
+    weight: int | None = _WEIGHT.read(labels[WEIGHT].strip())
+    if weight is None:
+        refuse(WEIGHT, f"must be {_WEIGHT.rule}")
+    return weight
 
 
 def _read_list(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from grpc_lb_contract.names import (
@@ -23,6 +23,7 @@ from grpc_lb_contract.names import (
     must_be_within,
     must_match,
 )
+from grpc_lb_contract.policy import TrafficPolicy
 
 
 class TargetState(StrEnum):
@@ -49,16 +50,13 @@ class Route:
         must_be_grpc_service("gRPC service", self.grpc_service)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How calls to a service are treated. It has no settings yet: every service gets the defaults for gRPC."""
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Group:
     """An ECS service (or a task family, for tasks that no service runs) that backs a logical service.
 
-    `weight`, 0 to 1000, is the group's part of the calls, compared with the other groups of the service.
+    `weight`, 0 to 1000, is the group's part of the calls, compared with the other groups of the service, however many
+    targets it has; within the group each target gets the same. Where every group has the weight 1, that nobody has set,
+    the groups make no difference: each target of the service gets the same.
     """
 
     name: str
@@ -102,7 +100,12 @@ class Service:
     routes: tuple[Route, ...] = (Route(),)
     groups: tuple[Group, ...] = ()
     targets: tuple[Target, ...] = ()
-    policy: Policy = field(default_factory=Policy)
+    policy: TrafficPolicy = TrafficPolicy()  # noqa: RUF009 - immutable: one default serves all
+
+    @property
+    def is_weighed(self) -> bool:
+        """Whether groups take calls by their weights, and not by how many targets they have."""
+        return any(group.weight != 1 for group in self.groups)
 
     def __post_init__(self) -> None:
         must_match(SERVICE_NAME, "service", self.name, SERVICE_NAME_RULE)
