@@ -48,7 +48,8 @@ class Balancing(Part):
         "balancing",
         choice(Method),
         "How the target of each call is chosen. least-request takes the less busy of two; ring-hash and maglev send "
-        "calls with the same metadata to the same target.",
+        "calls with the same metadata to the same target; when a target joins, maglev moves its fair share of them, "
+        "ring-hash up to twice as many.",
     )
     metadata_key: str | None = setting(
         None,
