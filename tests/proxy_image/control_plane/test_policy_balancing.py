@@ -82,7 +82,7 @@ async def test_calls_with_the_same_key_go_to_the_same_target_and_few_move_when_a
 ) -> None:
     """GIVEN 200 keys on two targets WHEN a third joins THEN its fair share of them moves.
 
-    Envoy's ring has a fixed size: there, the others also lose a third of their places each, and half of the keys on these
+    Envoy's ring has a fixed size: there, the others lose a third of their places each, and half of the keys on these
     go from the one to the other.
     """
     policy = balanced(method, metadata_key="session")
