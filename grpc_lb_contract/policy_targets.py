@@ -72,6 +72,14 @@ class Balancing(Part):
         "share at once.",
     )
 
+    prefer_zone: bool = setting(
+        False,
+        "balancing.prefer-zone",
+        FLAG,
+        "Whether a balancer keeps calls in its own availability zone while that has its share of the targets, "
+        "and sends others elsewhere as these fail or drain. Weights of groups come before it.",
+    )
+
     def conflicts(self) -> list[tuple[str, str]]:
         found = []
         if self.method in HASHING and self.metadata_key is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from operator import attrgetter
@@ -17,24 +18,36 @@ from proxy_image.control_plane.xds.messages import uint32
 # 140 % would take some of it away once fewer than 72 % do. With none, its share goes to the other groups.
 OVERPROVISIONING_PERCENT = 100_000
 
+# Where Envoy draws the line too: with fewer than 1 / 1.4 of a zone's targets healthy it begins to send calls away.
+LEAST_OF_A_ZONES_SHARE = 1 / 1.4
 
-def endpoints(service: Service) -> Any:
+
+def endpoints(service: Service, own_zone: str = "") -> Any:
     """All targets, draining ones too: they get no new call, and Envoy keeps the connections of the calls they have.
 
-    A locality is an availability zone, without weight; where groups are weighed it is a group with its weight.
+    A locality is an availability zone, without weight; where groups are weighed it is a group with its weight. Where
+    the service prefers `own_zone`, the others come after it, as it loses targets.
     """
     if service.is_weighed:
         return _weighed(service)
+    preferred = own_zone if service.policy.balancing.prefer_zone and _has_its_share(own_zone, service) else None
     return endpoint_pb2.ClusterLoadAssignment(
         cluster_name=service.name,
         endpoints=[
             endpoint_components_pb2.LocalityLbEndpoints(
                 locality=base_pb2.Locality(zone=zone),
                 lb_endpoints=[_endpoint(target) for target in targets],
+                priority=0 if preferred in (None, zone) else 1,
             )
             for zone, targets in _by("zone", service)
         ],
     )
+
+
+def _has_its_share(zone: str, service: Service) -> bool:
+    """Whether a zone can bear the calls that begin in it, taken that as many begin in each zone."""
+    serving = Counter(target.zone for target in service.targets if target.state is TargetState.SERVING)
+    return serving[zone] > 0 and serving[zone] >= LEAST_OF_A_ZONES_SHARE * serving.total() / len(serving)
 
 
 def _weighed(service: Service) -> Any:
