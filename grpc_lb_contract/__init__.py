@@ -12,7 +12,7 @@ from grpc_lb_contract.errors import (
     UnknownFormat,
 )
 from grpc_lb_contract.labels import LabelReading, Registration, read_labels
-from grpc_lb_contract.model import Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.names import service_name_from
 from grpc_lb_contract.policy import TrafficPolicy, label_reference
 from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
@@ -33,6 +33,7 @@ from grpc_lb_contract.shards import (
 
 __all__ = [
     "MAX_PARAMETER_BYTES",
+    "WEIGHT_BESIDE_WEIGHED",
     "Balancing",
     "Deadline",
     "Document",

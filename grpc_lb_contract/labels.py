@@ -34,7 +34,8 @@ PORT = "grpc-lb.port"
 HOSTS = "grpc-lb.hosts"
 GRPC_SERVICES = "grpc-lb.grpc-services"
 WEIGHT = "grpc-lb.weight"
-LABELS = (ENABLE, SERVICE, PORT, HOSTS, GRPC_SERVICES, WEIGHT, *POLICY_LABELS)
+LABELS = (ENABLE, SERVICE, PORT, HOSTS, GRPC_SERVICES)
+ALL_LABELS = (*LABELS, WEIGHT, *POLICY_LABELS)
 
 _WEIGHT = whole(0, HIGHEST_WEIGHT)
 
@@ -116,9 +117,10 @@ def read_labels(
         errors.append(LabelError(family, label, labels.get(label, ""), problem))
 
     for label in sorted(labels):
-        if label.startswith(PREFIX) and label not in LABELS:
-            nearest = difflib.get_close_matches(label, LABELS, n=1)
-            refuse(label, "must be one of grpc-lb's labels" + (f" ({nearest[0]}?)" if nearest else ""))
+        if label.startswith(PREFIX) and label not in ALL_LABELS:
+            nearest = difflib.get_close_matches(label, ALL_LABELS, n=1)
+            allowed = ", ".join(_labels_about_the_same(label))
+            refuse(label, f"must be one of the labels {allowed}" + (f" ({nearest[0]}?)" if nearest else ""))
     enabled = _read_enable(labels, refuse)
     service = _read_service(labels, default_service, refuse) if enabled else None
     port = _read_port(labels, mapped_ports, refuse) if enabled else None
@@ -135,6 +137,13 @@ def read_labels(
     for refusal in refusals:
         refuse(refusal.label, refusal.problem)
     return LabelReading(Registration(service, port, hosts, grpc_services, weight, policy), tuple(errors))
+
+
+def _labels_about_the_same(label: str) -> tuple[str, ...]:
+    """For `grpc-lb.retry.tries` those about retries, else those that every service has."""
+    about = label.removeprefix(PREFIX).partition(".")[0]
+    of_policy = tuple(known for known in POLICY_LABELS if known.removeprefix(PREFIX).partition(".")[0] == about)
+    return of_policy or LABELS
 
 
 Refuse = Callable[[str, str], None]

@@ -6,11 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from grpc_lb_contract import Group, Registration, TrafficPolicy
-
-WEIGHT_OF_THE_OTHERS = 100
-"""Of a group that has no weight, beside one that has: so that a canary with weight 5 gets about 5 % without a change to
-the labels of the group beside it."""
+from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Group, Registration, TrafficPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +34,10 @@ def groups_of(wishes_by_group: Mapping[str, Sequence[Wish]]) -> tuple[Group, ...
     weights = {group: _newest(wishes).weight for group, wishes in wishes_by_group.items()}
     if all(weight is None for weight in weights.values()):
         return tuple(Group(group) for group in weights)
-    given = {group: WEIGHT_OF_THE_OTHERS if weight is None else weight for group, weight in weights.items()}
+    given = {group: WEIGHT_BESIDE_WEIGHED if weight is None else weight for group, weight in weights.items()}
     # Weight 1 everywhere stands for no weights at all: whoever wrote it wants equal groups.
     equal = set(given.values()) == {1}
-    return tuple(Group(group, WEIGHT_OF_THE_OTHERS if equal else weight) for group, weight in given.items())
+    return tuple(Group(group, WEIGHT_BESIDE_WEIGHED if equal else weight) for group, weight in given.items())
 
 
 def _newest(wishes: Iterable[Wish]) -> Registration:

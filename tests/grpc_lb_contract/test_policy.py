@@ -129,6 +129,14 @@ def test_a_setting_that_stood_on_a_refused_one_is_refused_too() -> None:
     assert [error.split(" must")[0] for error in errors] == ["metadata-key", "balancing"]
 
 
+def test_an_unknown_label_is_told_which_there_are_about_the_same() -> None:
+    _, (error,) = read({"grpc-lb.deadline.max": "5s"})
+    assert error == (
+        "max must be one of the labels grpc-lb.deadline.ceiling, grpc-lb.deadline.default "
+        "(grpc-lb.deadline.default?), got '5s' (label grpc-lb.deadline.max of task family fam)"
+    )
+
+
 @pytest.mark.parametrize("text", ["", "-1", "1001", "five"])
 def test_a_bad_weight_is_refused_alone(text: str) -> None:
     reading = read_labels(
