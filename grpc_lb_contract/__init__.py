@@ -12,6 +12,7 @@ from grpc_lb_contract.errors import (
     UnknownFormat,
 )
 from grpc_lb_contract.labels import LabelReading, Registration, read_labels
+from grpc_lb_contract.metadata import Condition, Match
 from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.names import service_name_from
 from grpc_lb_contract.policy import TrafficPolicy, label_reference
@@ -35,6 +36,7 @@ __all__ = [
     "MAX_PARAMETER_BYTES",
     "WEIGHT_BESIDE_WEIGHED",
     "Balancing",
+    "Condition",
     "Deadline",
     "Document",
     "DocumentError",
@@ -47,6 +49,7 @@ __all__ = [
     "LabelError",
     "LabelReading",
     "Limits",
+    "Match",
     "Method",
     "MissingShard",
     "MixedGenerations",

@@ -9,6 +9,7 @@ from itertools import product
 
 from grpc_lb_contract.errors import LabelError
 from grpc_lb_contract.kinds import whole
+from grpc_lb_contract.metadata import CONDITIONS_RULE, LONGEST_LIST, Condition, read_conditions, write_conditions
 from grpc_lb_contract.model import Route
 from grpc_lb_contract.names import (
     ALL,
@@ -33,9 +34,10 @@ SERVICE = "grpc-lb.service"
 PORT = "grpc-lb.port"
 HOSTS = "grpc-lb.hosts"
 GRPC_SERVICES = "grpc-lb.grpc-services"
+METADATA = "grpc-lb.metadata"
 WEIGHT = "grpc-lb.weight"
 LABELS = (ENABLE, SERVICE, PORT, HOSTS, GRPC_SERVICES)
-ALL_LABELS = (*LABELS, WEIGHT, *POLICY_LABELS)
+ALL_LABELS = (*LABELS, METADATA, WEIGHT, *POLICY_LABELS)
 
 _WEIGHT = whole(0, HIGHEST_WEIGHT)
 
@@ -48,13 +50,15 @@ class Registration:
     """What a container asks for: the calls to `hosts` and `grpc_services` (each with each) come to its `port`.
 
     Raises `ValueError` for a value that no label may hold. No host, or no gRPC service, means no route: the service is
-    known by its name alone. `weight` is what the ECS service of the container is weighed with, None where it is not.
+    known by its name alone. `metadata` are conditions that a call must fit, all of them. `weight` is what its ECS
+    service is weighed with, None where it is not.
     """
 
     service: str
     port: int
     hosts: tuple[str, ...] = (ALL,)
     grpc_services: tuple[str, ...] = (ALL,)
+    metadata: tuple[Condition, ...] = ()
     weight: int | None = None
     policy: TrafficPolicy = TrafficPolicy()  # noqa: RUF009 - immutable: one default serves all
 
@@ -70,14 +74,20 @@ class Registration:
                 f"hosts times grpc-services must be at most {MOST_ROUTES}, "
                 f"got {len(self.hosts)} times {len(self.grpc_services)}"
             )
+        conditions = write_conditions(self.metadata)
+        if len(conditions) > LONGEST_LIST:
+            raise ValueError(f"metadata must be at most {LONGEST_LIST} characters in all, got {len(conditions)}")
         if self.weight is not None:
             must_be_within("weight", self.weight, 0, HIGHEST_WEIGHT)
+        object.__setattr__(self, "metadata", tuple(sorted(set(self.metadata))))
         object.__setattr__(self, "hosts", tuple(sorted(set(self.hosts))))
         object.__setattr__(self, "grpc_services", tuple(sorted(set(self.grpc_services))))
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        return tuple(Route(host, grpc_service) for host, grpc_service in product(self.hosts, self.grpc_services))
+        return tuple(
+            Route(host, grpc_service, self.metadata) for host, grpc_service in product(self.hosts, self.grpc_services)
+        )
 
     def to_labels(self) -> dict[str, str]:
         """The labels that `read_labels` reads as this registration."""
@@ -86,6 +96,8 @@ class Registration:
             labels[HOSTS] = ",".join(self.hosts)
         if self.grpc_services != (ALL,):
             labels[GRPC_SERVICES] = ",".join(self.grpc_services)
+        if self.metadata:
+            labels[METADATA] = write_conditions(self.metadata)
         if self.weight is not None:
             labels[WEIGHT] = str(self.weight)
         return labels | self.policy.to_labels()
@@ -132,11 +144,15 @@ def read_labels(
         label = HOSTS if len(hosts) > len(grpc_services) else GRPC_SERVICES
         refuse(label, f"must leave {HOSTS} times {GRPC_SERVICES} at most {MOST_ROUTES} (the service has no route now)")
         hosts, grpc_services = (), ()
+    metadata = read_conditions(labels[METADATA]) if METADATA in labels else ()
+    if metadata is None:
+        refuse(METADATA, f"must be {CONDITIONS_RULE} (the service has no route now)")
+        hosts, grpc_services, metadata = (), (), ()
     weight = _read_weight(labels, refuse)
     policy, refusals = TrafficPolicy.from_labels(labels)
     for refusal in refusals:
         refuse(refusal.label, refusal.problem)
-    return LabelReading(Registration(service, port, hosts, grpc_services, weight, policy), tuple(errors))
+    return LabelReading(Registration(service, port, hosts, grpc_services, metadata, weight, policy), tuple(errors))
 
 
 def _labels_about_the_same(label: str) -> tuple[str, ...]:

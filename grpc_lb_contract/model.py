@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from grpc_lb_contract.metadata import Condition
 from grpc_lb_contract.names import (
     ALL,
     GROUP_NAME,
@@ -36,16 +37,20 @@ class TargetState(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """Calls that a service takes: those to a host (`:authority` without its port) and a gRPC service.
+    """Calls that a service takes: those to a host (`:authority` without its port) and a gRPC service, whose metadata
+    fits every condition.
 
     `*` as host or gRPC service stands for all, `*.example.com` for every host below that domain. Of the routes that fit
-    a call, the one with the most specific host takes it, and among those the one with the most specific gRPC service.
+    a call, the one with the most specific host takes it, among those the one with the most conditions, and among those
+    the one with the most specific gRPC service.
     """
 
     host: str = ALL
     grpc_service: str = ALL
+    metadata: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", tuple(sorted(set(self.metadata))))
         must_be_host("host", self.host)
         must_be_grpc_service("gRPC service", self.grpc_service)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from grpc_lb_contract import Document, Retry, Service
+from grpc_lb_contract import Condition, Document, Match, Retry, Service
 from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.messages import boolean, duration
 from proxy_image.control_plane.xds.route_policy import (
@@ -37,7 +37,7 @@ def route_configuration(document: Document, name: str) -> Any:
                 name=host,
                 domains=[host],
                 routes=[
-                    made.get(routed) or made.setdefault(routed, _route(routed[0], services[routed[1]]))
+                    made.get(routed) or made.setdefault(routed, _route(routed, services[routed.service]))
                     for routed in routes
                 ]
                 + [_no_route()],
@@ -52,11 +52,11 @@ def route_configuration(document: Document, name: str) -> Any:
     )
 
 
-def _route(grpc_service: str, service: Service) -> Any:
+def _route(routed: Routed, service: Service) -> Any:
     policy = service.policy
-    prefix = "/" if grpc_service == ALL else f"/{grpc_service}/"
+    prefix = "/" if routed.grpc_service == ALL else f"/{routed.grpc_service}/"
     return route_components_pb2.Route(
-        match=route_components_pb2.RouteMatch(prefix=prefix),
+        match=route_components_pb2.RouteMatch(prefix=prefix, headers=map(_fits, routed.metadata)),
         route=route_components_pb2.RouteAction(
             cluster=service.name,
             # Envoy's own limit of 15 s is off: time limits are by max_stream_duration alone.
@@ -68,6 +68,18 @@ def _route(grpc_service: str, service: Service) -> Any:
         request_headers_to_add=added_headers(policy.deadline),
         typed_per_filter_config=filters(policy),
     )
+
+
+def _fits(condition: Condition) -> Any:
+    matcher = route_components_pb2.HeaderMatcher(name=condition.key)
+    match condition.match:
+        case Match.EXACT:
+            matcher.string_match.exact = condition.value
+        case Match.PREFIX:
+            matcher.string_match.prefix = condition.value
+        case Match.PRESENT:
+            matcher.present_match = True
+    return matcher
 
 
 def _no_route() -> Any:

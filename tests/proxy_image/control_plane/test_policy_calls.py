@@ -152,6 +152,19 @@ async def test_the_default_deadline_is_the_servers_where_the_caller_has_none(tmp
         assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+async def test_the_default_deadline_holds_in_the_balancer_too(tmp_path: Path) -> None:
+    """GIVEN calls that reach no server in time THEN they end all the same."""
+    policy = TrafficPolicy(deadline=Deadline(default=ms(200)), fault=Fault(delay=ms(5000)))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        call: Any = start(channel.unary_unary(WHO))
+        assert await asyncio.wait_for(call.code(), 3) == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert not a.seen
+
+
 async def test_calls_beyond_the_rate_are_answered_resource_exhausted_and_reach_no_target(tmp_path: Path) -> None:
     policy = TrafficPolicy(rate_limit=RateLimit(calls_per_second=5, burst=10))
     async with (
