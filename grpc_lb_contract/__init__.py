@@ -15,10 +15,11 @@ from grpc_lb_contract.labels import LabelReading, Registration, read_labels
 from grpc_lb_contract.metadata import Condition, Match
 from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.names import service_name_from
-from grpc_lb_contract.policy import TrafficPolicy, label_reference
+from grpc_lb_contract.policy import TrafficPolicy
 from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
 from grpc_lb_contract.policy_targets import Balancing, Ejection, HealthCheck, Limits, Method
 from grpc_lb_contract.records import decode_document, encode_document
+from grpc_lb_contract.reference import label_reference
 from grpc_lb_contract.routes import RouteConflict, settle_routes
 from grpc_lb_contract.shards import (
     MAX_PARAMETER_BYTES,

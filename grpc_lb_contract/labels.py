@@ -39,7 +39,7 @@ WEIGHT = "grpc-lb.weight"
 LABELS = (ENABLE, SERVICE, PORT, HOSTS, GRPC_SERVICES)
 ALL_LABELS = (*LABELS, METADATA, WEIGHT, *POLICY_LABELS)
 
-_WEIGHT = whole(0, HIGHEST_WEIGHT)
+WEIGHT_KIND = whole(0, HIGHEST_WEIGHT)
 
 MOST_ROUTES = 64
 """Hosts times gRPC services of one registration: one task's labels must not fill the document of a whole cluster."""
@@ -198,9 +198,9 @@ def _read_port(labels: Mapping[str, str], mapped_ports: Sequence[int], refuse: R
 def _read_weight(labels: Mapping[str, str], refuse: Refuse) -> int | None:
     if WEIGHT not in labels:
         return None
-    weight: int | None = _WEIGHT.read(labels[WEIGHT].strip())
+    weight: int | None = WEIGHT_KIND.read(labels[WEIGHT].strip())
     if weight is None:
-        refuse(WEIGHT, f"must be {_WEIGHT.rule}")
+        refuse(WEIGHT, f"must be {WEIGHT_KIND.rule}")
     return weight
 
 

@@ -8,7 +8,7 @@ each balancer by itself: two balancers let through twice as much.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,17 +107,3 @@ def _read_part(part: str, texts: Mapping[str, object], refusals: list[Refusal]) 
         except ConflictError as conflict:
             refusals.append(Refusal(rows[conflict.name].label, conflict.problem))
             del values[conflict.name]
-
-
-def label_reference() -> str:
-    """Every policy label as a table in Markdown."""
-    lines = ["| label | holds | by default | meaning |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(cells)} |" for cells in _cells()]
-    return "\n".join(lines) + "\n"
-
-
-def _cells() -> Iterator[tuple[str, str, str, str]]:
-    for row in TABLE:
-        kind = row.setting.kind
-        default = f"`{kind.write(row.default)}`" if kind.allows(row.default) else "unset"
-        yield f"`{row.label}`", kind.rule, default, row.setting.meaning

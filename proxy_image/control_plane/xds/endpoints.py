@@ -14,8 +14,8 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from grpc_lb_contract import Service, Target, TargetState
 from proxy_image.control_plane.xds.messages import uint32
 
-# A group keeps its share while any of its targets takes calls, even where the others drain (a deployment): Envoy's own
-# 140 % would take some of it away once fewer than 72 % do. With none, its share goes to the other groups.
+# A group keeps its share while any of its targets can be reached: Envoy's own 140 % would take some of it away, and
+# send more to a canary, once fewer than 72 % can. With none, its share goes to the other groups.
 OVERPROVISIONING_PERCENT = 100_000
 
 # Where Envoy draws the line too: with fewer than 1 / 1.4 of a zone's targets healthy it begins to send calls away.

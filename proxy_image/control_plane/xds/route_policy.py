@@ -100,6 +100,8 @@ def filters(policy: TrafficPolicy) -> dict[str, Any]:
     return {name: packed(route_components_pb2.FilterConfig(config=packed(found[name]))) for name in found}
 
 
+# One bucket for each route, new with each change of the routes: the filter's bucket of a whole service would stand in
+# the listener, and Envoy 1.40 has no such filter for clusters.
 def _rate_limit(limit: RateLimit, calls_per_second: int) -> Any:
     always = base_pb2.RuntimeFractionalPercent(default_value=percent_pb2.FractionalPercent(numerator=100))
     return local_rate_limit_pb2.LocalRateLimit(

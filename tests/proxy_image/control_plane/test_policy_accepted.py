@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import Document, Group, Route, Service, TrafficPolicy
 from grpc_lb_contract.policy import TABLE
 from proxy_image.control_plane.xds.grpc_clients import grpc_resources
-from proxy_image.control_plane.xds.listeners import Ports
+from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.resources import snapshot
+from proxy_image.control_plane.xds.routes import route_configuration
 from proxy_image.control_plane.xds.types import Audience, ResourceType
 from tests.grpc_lb_contract.strategies import policies
 from tests.proxy_image.control_plane.support import balancer, eventually, rng, service, target
@@ -82,6 +84,17 @@ def test_no_policy_reaches_grpc_clients(policy: TrafficPolicy, weight: int) -> N
     plain = replace(plain, groups=(Group("blue", weight), Group("green", 5)))
     treated = replace(plain, policy=policy)
     assert grpc_resources(Document((treated,))) == grpc_resources(Document((plain,)))
+
+
+def test_what_nobody_asked_for_costs_no_call_anything() -> None:
+    calls, _readiness = listeners(Ports("127.0.0.1", 1, 2), ConnectionTimes())
+    manager = http_connection_manager_pb2.HttpConnectionManager()
+    assert calls.filter_chains[0].filters[0].typed_config.Unpack(manager)
+    *switched_off, router = manager.http_filters
+    assert all(each.disabled for each in switched_off)
+    assert router.name == "envoy.filters.http.router"
+    routes = route_configuration(Document((service("rng", target(1)),)), "calls")
+    assert not any(route.typed_per_filter_config for host in routes.virtual_hosts for route in host.routes)
 
 
 @given(policies)

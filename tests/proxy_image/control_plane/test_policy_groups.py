@@ -82,6 +82,23 @@ async def test_a_group_keeps_its_share_while_its_tasks_drain_and_the_last_gives_
             await eventually(all_go_to_the_canary)
 
 
+async def test_a_group_keeps_its_share_while_any_of_its_tasks_can_be_reached(tmp_path: Path) -> None:
+    async with backends("a", "b", "c", "canary") as (a, b, c, canary):
+        blue = [target(each.port, group="blue") for each in (a, b, c)]
+        document = weighed({"blue": 90, "green": 10}, *blue, target(canary.port, group="green"))
+        async with balancer(tmp_path, document) as (_, envoy), envoy.channel() as channel:
+            await a.server.stop(0)
+            await b.server.stop(0)
+
+            async def both_are_ejected() -> bool:
+                await who(channel, 10)
+                return await envoy.stat("cluster.rng.outlier_detection.ejections_active") == 2
+
+            await eventually(both_are_ejected)
+            answers = await who(channel, 100)
+            assert answers["canary"] == pytest.approx(10, abs=3)
+
+
 async def test_a_share_goes_to_the_other_groups_while_the_groups_tasks_cannot_be_reached(tmp_path: Path) -> None:
     async with backends("a", "b", "canary") as (a, b, canary):
         targets = target(a.port, group="blue"), target(b.port, group="blue"), target(canary.port, group="green")
