@@ -29,7 +29,7 @@ def _cells() -> Iterator[tuple[str, str, str, str]]:
         f"`{WEIGHT}`",
         WEIGHT_KIND.rule,
         "unset",
-        "The part of the service's calls that this ECS service takes, compared with the others that back it. Where none "
+        "The part of the service's calls that this ECS service takes, compared with the others. Where none "
         f"of them has a weight each task takes the same; beside one that has, those without weigh "
         f"{WEIGHT_BESIDE_WEIGHED}.",
     )
