@@ -13,10 +13,11 @@ import grpc
 import pytest
 
 from grpc_lb_contract import Ejection, HealthCheck, Limits, Retry, TrafficPolicy
-from tests.proxy_image.control_plane.calls import failure_of, settled, start
+from tests.proxy_image.control_plane.calls import failure_of, reads, settled, start
 from tests.proxy_image.control_plane.policies import codes, ms, treated
-from tests.proxy_image.control_plane.support import STAY, Backend, backends, balancer, eventually, target, who
+from tests.proxy_image.control_plane.support import STAY, Backend, Envoy, backends, balancer, eventually, target, who
 
+EJECTED = "cluster.rng.outlier_detection.ejections_active"
 HEALTH = "grpc.health.v1.Health"
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
@@ -94,14 +95,16 @@ async def test_connections_are_limited(tmp_path: Path) -> None:
 
 
 async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes_back(tmp_path: Path) -> None:
-    policy = TrafficPolicy(ejection=Ejection(unavailable_answers=3, time=ms(500)))
+    policy = TrafficPolicy(ejection=Ejection(unavailable_answers=3, time=ms(2000)))
     async with (
         backends("a", "b") as (a, b),
         balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
         a.abort = grpc.StatusCode.UNAVAILABLE
-        assert await codes(channel, 40) == {grpc.StatusCode.UNAVAILABLE: 3, grpc.StatusCode.OK: 37}
+        assert await codes(channel, 6) == {grpc.StatusCode.UNAVAILABLE: 3, grpc.StatusCode.OK: 3}
+        await eventually(lambda: reads(envoy.stat(EJECTED), 1))
+        assert await codes(channel, 20) == {grpc.StatusCode.OK: 20}
         a.abort = None
 
         async def is_back() -> bool:
@@ -137,7 +140,10 @@ async def test_which_statuses_count(tmp_path: Path, status: grpc.StatusCode, una
             envoy.channel() as channel,
         ):
             a.abort = status
-            await codes(channel, 20)
+            await codes(channel, 4)
+            if counts:
+                await eventually(lambda: reads(envoy.stat(EJECTED), 1), setting)
+            await codes(channel, 16)
             assert a.seen["who"] == (2 if counts else 10), setting
 
 
@@ -153,8 +159,16 @@ async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None
         ):
             for server in servers:
                 server.abort = grpc.StatusCode.UNAVAILABLE
+
+            async def are_ejected(
+                channel: grpc.aio.Channel = channel, envoy: Envoy = envoy, wanted: int = ejected
+            ) -> bool:
+                await codes(channel, 4)
+                return await envoy.stat(EJECTED) == wanted
+
+            await eventually(are_ejected)
             await codes(channel, 20)
-            assert await envoy.stat("cluster.rng.outlier_detection.ejections_active") == ejected
+            assert await envoy.stat(EJECTED) == ejected
 
 
 async def test_a_target_that_fails_much_more_often_than_the_others_is_ejected_on_request(tmp_path: Path) -> None:
