@@ -11,6 +11,7 @@ from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common_fault_p
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
 from grpc_lb_contract import Balancing, Deadline, Fault, RateLimit, Retry, TrafficPolicy
@@ -36,7 +37,7 @@ def hash_policies(balancing: Balancing) -> tuple[Any, ...]:
     return (policy(header=policy.Header(header_name=balancing.metadata_key)),)
 
 
-def retry_policy(retry: Retry) -> Any:
+def retry_policy(retry: Retry, *, leaving_the_zone: bool = False) -> Any:
     policy = route_components_pb2.RetryPolicy
     asked_for = sorted(status.value.lower().replace("_", "-") for status in retry.on)
     run_out = (RETRY_ON_RUN_OUT,) if retry.try_time is not None else ()
@@ -50,6 +51,13 @@ def retry_policy(retry: Retry) -> Any:
                 typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),
             )
         ],
+        # Not every target of a zone that is lost has been ejected yet: a second try goes to the other zones.
+        retry_priority=policy.RetryPriority(
+            name="envoy.retry_priorities.previous_priorities",
+            typed_config=packed(previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=1)),
+        )
+        if leaving_the_zone
+        else None,
         host_selection_retry_max_attempts=OTHER_HOST_ATTEMPTS,
         retry_back_off=policy.RetryBackOff(
             base_interval=seconds(retry.back_off), max_interval=seconds(LONGEST_BACK_OFF_TIMES * retry.back_off)
@@ -57,7 +65,15 @@ def retry_policy(retry: Retry) -> Any:
     )
 
 
-def is_retried_otherwise(retry: Retry) -> bool:
+def own_retry_policy(policy: TrafficPolicy) -> Any:
+    """None where the policy on the virtual host will do."""
+    leaving = policy.balancing.prefer_zone
+    return (
+        retry_policy(policy.retry, leaving_the_zone=leaving) if leaving or _is_retried_otherwise(policy.retry) else None
+    )
+
+
+def _is_retried_otherwise(retry: Retry) -> bool:
     """Whether a route needs a policy of its own beside the one on its virtual host. The budget is the cluster's."""
     budget = {"budget_percent": retry.budget_percent, "budget_least": retry.budget_least}
     return retry != Retry(**budget)  # type: ignore[arg-type]  # each under its own name

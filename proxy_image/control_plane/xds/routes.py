@@ -13,8 +13,8 @@ from proxy_image.control_plane.xds.route_policy import (
     added_headers,
     filters,
     hash_policies,
-    is_retried_otherwise,
     max_stream_duration,
+    own_retry_policy,
     retry_policy,
 )
 
@@ -63,7 +63,7 @@ def _route(routed: Routed, service: Service) -> Any:
             timeout=duration(0),
             max_stream_duration=max_stream_duration(policy.deadline),
             hash_policy=hash_policies(policy.balancing),
-            retry_policy=retry_policy(policy.retry) if is_retried_otherwise(policy.retry) else None,
+            retry_policy=own_retry_policy(policy),
         ),
         request_headers_to_add=added_headers(policy.deadline),
         typed_per_filter_config=filters(policy),
