@@ -12,9 +12,14 @@ from grpc_lb_contract.errors import (
     UnknownFormat,
 )
 from grpc_lb_contract.labels import LabelReading, Registration, read_labels
-from grpc_lb_contract.model import Document, Group, Policy, Route, Service, Target, TargetState
+from grpc_lb_contract.metadata import Condition, Match
+from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.names import service_name_from
+from grpc_lb_contract.policy import TrafficPolicy
+from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
+from grpc_lb_contract.policy_targets import Balancing, Ejection, HealthCheck, Limits, Method
 from grpc_lb_contract.records import decode_document, encode_document
+from grpc_lb_contract.reference import label_reference
 from grpc_lb_contract.routes import RouteConflict, settle_routes
 from grpc_lb_contract.shards import (
     MAX_PARAMETER_BYTES,
@@ -30,29 +35,44 @@ from grpc_lb_contract.shards import (
 
 __all__ = [
     "MAX_PARAMETER_BYTES",
+    "WEIGHT_BESIDE_WEIGHED",
+    "Balancing",
+    "Condition",
+    "Deadline",
     "Document",
     "DocumentError",
     "DocumentTooLarge",
+    "Ejection",
+    "Fault",
     "Group",
+    "HealthCheck",
     "Index",
     "LabelError",
     "LabelReading",
+    "Limits",
+    "Match",
+    "Method",
     "MissingShard",
     "MixedGenerations",
     "Packed",
-    "Policy",
+    "RateLimit",
     "Registration",
+    "Retry",
+    "RetryStatus",
     "Route",
     "RouteConflict",
     "Service",
+    "Status",
     "Target",
     "TargetState",
+    "TrafficPolicy",
     "UnknownFormat",
     "assemble",
     "decode_document",
     "encode_document",
     "generation_of",
     "index_parameter",
+    "label_reference",
     "pack",
     "read_index",
     "read_labels",

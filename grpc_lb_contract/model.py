@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
+from grpc_lb_contract.metadata import Condition
 from grpc_lb_contract.names import (
     ALL,
     GROUP_NAME,
@@ -23,6 +24,7 @@ from grpc_lb_contract.names import (
     must_be_within,
     must_match,
 )
+from grpc_lb_contract.policy import TrafficPolicy
 
 
 class TargetState(StrEnum):
@@ -35,30 +37,31 @@ class TargetState(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """Calls that a service takes: those to a host (`:authority` without its port) and a gRPC service.
+    """Calls that a service takes: those to a host (`:authority` without its port) and a gRPC service, whose metadata
+    fits every condition.
 
     `*` as host or gRPC service stands for all, `*.example.com` for every host below that domain. Of the routes that fit
-    a call, the one with the most specific host takes it, and among those the one with the most specific gRPC service.
+    a call, the one with the most specific host takes it, among those the one with the most conditions, and among those
+    the one with the most specific gRPC service.
     """
 
     host: str = ALL
     grpc_service: str = ALL
+    metadata: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", tuple(sorted(set(self.metadata))))
         must_be_host("host", self.host)
         must_be_grpc_service("gRPC service", self.grpc_service)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How calls to a service are treated. It has no settings yet: every service gets the defaults for gRPC."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Group:
     """An ECS service (or a task family, for tasks that no service runs) that backs a logical service.
 
-    `weight`, 0 to 1000, is the group's part of the calls, compared with the other groups of the service.
+    `weight`, 0 to 1000, is the group's part of the calls, compared with the other groups of the service, however many
+    targets it has; within the group each target gets the same. Where every group has the weight 1, that nobody has set,
+    the groups make no difference: each target of the service gets the same.
     """
 
     name: str
@@ -90,6 +93,11 @@ class Target:
         must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
 
 
+WEIGHT_BESIDE_WEIGHED = 100
+"""The weight of a group that has none, where another group of its service has one: so a canary that weighs 5 gets about
+5 % without a change to the labels of the group beside it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A logical service: what clients call by one name, whichever ECS services back it.
@@ -102,7 +110,12 @@ class Service:
     routes: tuple[Route, ...] = (Route(),)
     groups: tuple[Group, ...] = ()
     targets: tuple[Target, ...] = ()
-    policy: Policy = field(default_factory=Policy)
+    policy: TrafficPolicy = TrafficPolicy()  # noqa: RUF009 - immutable: one default serves all
+
+    @property
+    def is_weighed(self) -> bool:
+        """Whether groups take calls by their weights, and not by how many targets they have."""
+        return any(group.weight != 1 for group in self.groups)
 
     def __post_init__(self) -> None:
         must_match(SERVICE_NAME, "service", self.name, SERVICE_NAME_RULE)

@@ -1,7 +1,9 @@
 """The document as text: one JSON record a line, so that it can be read in the SSM console and cut between records.
 
     {"service":"rng"}                                             a service; the records up to the next one are its own
+    {"policy":{"balancing":"least-request"}}                      settings that are not at their default, as in labels
     {"route":["*","rng.v1.RandomNumber"]}                         host, gRPC service
+    {"route_if":["*","*",["x-canary=yes"]]}                       host, gRPC service, conditions on metadata
     {"group":["rng-blue",1]}                                      ECS service or task family, weight
     ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",0]         target: ip, port, zone, task, place of its group
     ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
@@ -17,7 +19,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from grpc_lb_contract.errors import DocumentError
+from grpc_lb_contract.metadata import read_conditions
 from grpc_lb_contract.model import Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.policy import TrafficPolicy
 
 
 def encode_document(document: Document) -> str:
@@ -27,8 +31,11 @@ def encode_document(document: Document) -> str:
 
 def _service_records(service: Service) -> Iterator[str]:
     yield _record({"service": service.name})
+    settings = service.policy.to_settings()
+    if settings:
+        yield _record({"policy": settings})
     for route in service.routes:
-        yield _record({"route": [route.host, route.grpc_service]})
+        yield _record(_route_fields(route))
     for group in service.groups:
         yield _record({"group": [group.name, group.weight]})
     place = {group.name: index for index, group in enumerate(service.groups)}
@@ -37,6 +44,13 @@ def _service_records(service: Service) -> Iterator[str]:
         if target.state is not TargetState.SERVING:
             fields.append({"state": target.state.value})
         yield _record(fields)
+
+
+def _route_fields(route: Route) -> dict[str, object]:
+    if route.metadata:
+        # Under a name of its own: an older reader must not take all calls for those that fit.
+        return {"route_if": [route.host, route.grpc_service, [str(condition) for condition in route.metadata]]}
+    return {"route": [route.host, route.grpc_service]}
 
 
 def _record(value: object) -> str:
@@ -49,7 +63,7 @@ def decode_document(text: str) -> Document:
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
             _add_record(services, json.loads(line))
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise DocumentError(
                 f"line {number} of the document must be a record, got {line[:120]!r}: {error}"
             ) from None
@@ -67,9 +81,10 @@ class _ServiceBuilder:
         self.routes: list[Route] = []
         self.groups: list[Group] = []
         self.targets: list[Target] = []
+        self.policy = TrafficPolicy()
 
     def built(self) -> Service:
-        return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets))
+        return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets), self.policy)
 
 
 def _add_record(services: list[_ServiceBuilder], record: Any) -> None:
@@ -83,9 +98,18 @@ def _add_record(services: list[_ServiceBuilder], record: Any) -> None:
     service = services[-1]
     if isinstance(record, list):
         service.targets.append(_target(record, service.groups))
+    elif "policy" in record:
+        # A setting that this reader cannot obey is a newer writer's: its default stays.
+        service.policy, _ = TrafficPolicy.from_settings(dict(record["policy"]))
     elif "route" in record:
         host, grpc_service = record["route"][:2]
         service.routes.append(Route(host, grpc_service))
+    elif "route_if" in record:
+        host, grpc_service, conditions = record["route_if"][:3]
+        # Conditions that this reader does not know are a newer writer's: the route is not for it.
+        metadata = read_conditions(",".join(conditions))
+        if metadata is not None:
+            service.routes.append(Route(host, grpc_service, metadata))
     elif "group" in record:
         name, weight = record["group"][:2]
         service.groups.append(Group(name, weight))

@@ -18,10 +18,15 @@ class RouteConflict:
 
     def __str__(self) -> str:
         return (
-            f"route of host {self.route.host} and gRPC service {self.route.grpc_service} must belong to one service, "
+            f"route of host {self.route.host} and gRPC service {self.route.grpc_service}{_conditions(self.route)} must "
+            "belong to one service, "
             f"got {self.loser} beside {self.holder}, which holds it; "
             f"give {self.loser} a host or gRPC service of its own"
         )
+
+
+def _conditions(route: Route) -> str:
+    return f" with metadata {', '.join(map(str, route.metadata))}" if route.metadata else ""
 
 
 def settle_routes(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
+from operator import attrgetter
 
 from grpc_lb_contract import (
     Document,
@@ -21,6 +22,7 @@ from grpc_lb_contract import (
 )
 from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS
 from lambda_src.budget import OverBudget, within_budget
+from lambda_src.owners_wish import Wish, groups_of, policy_of
 from lambda_src.readings import Readings, RefusedLabel
 from lambda_src.selection import Selection
 from lambda_src.steady import DoubtedHealth, Place, standing
@@ -75,10 +77,13 @@ STATES = {Stage.SERVING: TargetState.SERVING, Stage.DRAINING: TargetState.DRAINI
 class Member:
     """A container that registers for a service, with its target where it has one."""
 
-    registration: Registration
+    wish: Wish
     stage: Stage
-    group: str
     target: Target | None
+
+    @property
+    def service(self) -> str:
+        return self.wish.registration.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,35 +207,42 @@ def _standing(
 def _member(
     task: Task, definition: TaskDefinition, registration: Registration, stage: Stage
 ) -> tuple[Member, str | None]:
-    group = task.service or definition.family
+    wish = Wish(registration, task.service or definition.family, definition.revision)
     if stage not in STATES:
-        return Member(registration, stage, group, None), None
+        return Member(wish, stage, None), None
     try:
-        return Member(registration, stage, group, _target(task, registration, stage, group)), None
+        return Member(wish, stage, _target(task, wish, stage)), None
     except ValueError as error:
-        return Member(registration, min(stage, Stage.STARTING), group, None), str(error)
+        return Member(wish, min(stage, Stage.STARTING), None), str(error)
 
 
-def _target(task: Task, registration: Registration, stage: Stage, group: str) -> Target:
+def _target(task: Task, wish: Wish, stage: Stage) -> Target:
     if task.address is None:
         raise ValueError("a task must have an IPv4 address of its own, got none (use the network mode awsvpc)")
-    return Target(task.address, registration.port, task.zone, STATES[stage], Group(group).name, task.id)
+    return Target(task.address, wish.registration.port, task.zone, STATES[stage], Group(wish.group).name, task.id)
 
 
 def _services(members: Iterable[Member]) -> Iterator[Service]:
-    by_service = sorted(members, key=lambda member: member.registration.service)
-    for name, grouped in groupby(by_service, key=lambda member: member.registration.service):
+    by_service = sorted(members, key=attrgetter("service"))
+    for name, grouped in groupby(by_service, key=attrgetter("service")):
         its_members = list(grouped)
-        furthest = max(member.stage for member in its_members)
-        registrations = {member.registration for member in its_members if member.stage is furthest}
+        wishes = _furthest(its_members)
+        groups = {member.wish.group for member in its_members if member.target}
         yield Service(
             name=name,
             # A service whose tasks all start anew keeps its routes meanwhile; one whose labels changed takes calls by
             # the old ones and the new ones while tasks of both serve.
-            routes=tuple(route for registration in registrations for route in registration.routes),
-            groups=tuple(Group(group) for group in {member.group for member in its_members if member.target}),
+            routes=tuple(route for wish in wishes for route in wish.registration.routes),
+            groups=groups_of({group: _furthest(m for m in its_members if m.wish.group == group) for group in groups}),
             targets=tuple(member.target for member in its_members if member.target),
+            policy=policy_of(wishes),
         )
+
+
+def _furthest(members: Iterable[Member]) -> list[Wish]:
+    its_members = list(members)
+    furthest = max(member.stage for member in its_members)
+    return [member.wish for member in its_members if member.stage is furthest]
 
 
 def _is_young(task: Task, now: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,6 +22,7 @@ from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.listeners import Ports
 from proxy_image.heartbeat import beat
+from proxy_image.machine import read_task
 from proxy_image.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,8 @@ async def run(settings: Settings) -> None:
     metrics = Metrics()
     cache = SnapshotCache()
     ports = Ports(settings.bind_address, settings.port, settings.ready_port)
-    applier = Applier(cache, ports, metrics)
+    own = await asyncio.to_thread(read_task, os.environ)
+    applier = Applier(cache, ports, metrics, own_zone=own.node.zone)
     follow = await source_of(settings, applier)
     service = AdsService(cache, metrics)
     async with AdsServer(service, settings.ads_socket):

@@ -27,10 +27,17 @@ class Applier:
     """A `Sink` for sources. It remembers the document in use, where it came from and what is wrong with newer ones."""
 
     def __init__(
-        self, cache: SnapshotCache, ports: Ports, metrics: Metrics, clock: Callable[[], float] = time.monotonic
+        self,
+        cache: SnapshotCache,
+        ports: Ports,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        own_zone: str = "",
     ) -> None:
         self._cache = cache
         self._ports = ports
+        self._own_zone = own_zone
         self._metrics = metrics
         self._admission = Admission(self._admitted)
         self.document: Document | None = None
@@ -77,7 +84,12 @@ class Applier:
         waiting = self._admission.waiting
         self._metrics.waiting(len(waiting))
         try:
-            made = snapshot(admitted_only(document, waiting), self._ports, generation=generation_of(document))
+            made = snapshot(
+                admitted_only(document, waiting),
+                self._ports,
+                generation=generation_of(document),
+                own_zone=self._own_zone,
+            )
         except InconsistentSnapshotError as error:
             self.troubled(Trouble.INTERNAL, str(error))
             return False

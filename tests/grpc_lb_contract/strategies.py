@@ -6,8 +6,20 @@ from string import ascii_letters, ascii_lowercase, digits
 
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Document, Group, Registration, Route, Service, Target, TargetState
+from grpc_lb_contract import (
+    Condition,
+    Document,
+    Group,
+    Match,
+    Registration,
+    Route,
+    Service,
+    Target,
+    TargetState,
+    TrafficPolicy,
+)
 from grpc_lb_contract.names import SERVICE_NAME
+from grpc_lb_contract.policy import TABLE
 
 _LABEL = st.text(ascii_lowercase + digits + "_", min_size=1, max_size=63)
 hosts = st.just("*") | st.builds(
@@ -18,7 +30,22 @@ hosts = st.just("*") | st.builds(
 grpc_services = st.just("*") | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,40}(\.[A-Z_]{1,40}){0,5}", fullmatch=True)
 service_names = st.from_regex(SERVICE_NAME, fullmatch=True)
 ports = st.integers(1, 65_535)
-routes = st.builds(Route, hosts, grpc_services)
+conditions = st.builds(
+    lambda key, match, value: Condition(key, match, value if match is not Match.PRESENT else ""),
+    st.from_regex(r"[a-z0-9_.-]{1,12}", fullmatch=True),
+    st.sampled_from(Match),
+    st.from_regex(r"[!-+\--~]{1,12}", fullmatch=True),
+)
+metadata = st.lists(conditions, max_size=3).map(tuple)
+routes = st.builds(Route, hosts, grpc_services, st.just(()) | metadata)
+
+_TIMES = [f"{number}{unit}" for number in (0, 1, 20, 250, 1500) for unit in ("ms", "s", "m", "h")]
+_WORDS = ["true", "false", "x-key", "rng.v1.RandomNumber", "UNAVAILABLE", "INTERNAL,CANCELLED", "round-robin"]
+_METHODS = ["least-request", "random", "ring-hash", "maglev"]
+setting_texts = st.sampled_from(_TIMES + _WORDS + _METHODS) | st.integers(0, 1000).map(str) | st.just("0.25")
+"""Texts of which each setting allows some."""
+settings = st.dictionaries(st.sampled_from([row.setting.label for row in TABLE]), setting_texts, max_size=len(TABLE))
+policies = settings.map(lambda texts: TrafficPolicy.from_settings(texts)[0])
 
 
 @st.composite
@@ -44,6 +71,7 @@ def services(draw: st.DrawFn, *, most_targets: int = 60) -> Service:
         tuple(draw(st.lists(routes, max_size=5))),
         tuple(groups),
         tuple(draw(st.lists(targets, max_size=most_targets))) if groups else (),
+        draw(st.just(TrafficPolicy()) | policies),
     )
 
 
@@ -56,4 +84,7 @@ registrations = st.builds(
     ports,
     st.lists(hosts, min_size=1, max_size=4).map(tuple),
     st.lists(grpc_services, min_size=1, max_size=4).map(tuple),
+    metadata,
+    st.none() | st.integers(0, 1000),
+    policies,
 )

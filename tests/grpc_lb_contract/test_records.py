@@ -2,19 +2,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import (
+    Balancing,
+    Deadline,
     Document,
     DocumentError,
     Group,
+    Method,
+    Retry,
+    RetryStatus,
     Route,
     Service,
     Target,
     TargetState,
+    TrafficPolicy,
     decode_document,
     encode_document,
 )
@@ -40,6 +48,29 @@ TEXT = """\
 ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",1]
 ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
 """
+
+
+POLICY = '{"policy":{"balancing":"least-request","retry.on":"INTERNAL,UNAVAILABLE","deadline.default":"1500ms"}}\n'
+
+
+def test_a_policy_is_one_record_of_what_is_not_at_its_default() -> None:
+    policy = TrafficPolicy(
+        balancing=Balancing(method=Method.LEAST_REQUEST),
+        retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE, RetryStatus.INTERNAL})),
+        deadline=Deadline(default=timedelta(seconds=1.5)),
+    )
+    with_policy = Document((replace(DOCUMENT.services[0], policy=policy),))
+    text = TEXT.replace("\n", "\n" + POLICY, 1)
+
+    assert encode_document(with_policy) == text
+    assert decode_document(text) == with_policy
+
+
+@pytest.mark.parametrize("newer", [{"mirror": "to-mars"}, {"balancing": "peak-ewma"}, {"retry.on": 5}])
+def test_a_setting_of_a_newer_writer_leaves_the_default_and_the_other_settings(newer: dict[str, object]) -> None:
+    text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.attempts": "1", **newer}}) + "\n", 1)
+
+    assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(attempts=1))
 
 
 def test_a_document_is_one_record_a_line() -> None:
@@ -75,6 +106,7 @@ def test_unknown_fields_elements_and_records_are_ignored() -> None:
         ('{"service":"rng"}\n', "", "a service must come first"),
         ('{"service":"rng"}', "7", "a record is an object or a list"),
         ('{"service":"rng"}', "{", "line 1 of the document must be a record"),
+        ('"fedcba9876543210",0,{"state":"draining"}]', '"fedcba9876543210",0,"draining"]', "line 6 of the document"),
         ("rng.internal", "rng internal", "host must be a host name without a port"),
         ('"fedcba9876543210",0,{"state":"draining"}]\n', "", "must end with a newline"),
     ],

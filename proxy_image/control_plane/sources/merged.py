@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from grpc_lb_contract import Document, RouteConflict, Service, settle_routes
+from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Document, Group, RouteConflict, Service, settle_routes
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict, ...]]:
     """One document with the services of all, and what they disagree on.
 
-    Services of one name become one service, with the routes, groups and targets of each. A route that services of
+    Services of one name become one service, with the routes, groups and targets of each, and the policy of the
+    earlier document. A route that services of
     different names ask for belongs to the one of the earlier document: no balancer's memory has a part in it, so that
     all balancers agree, whenever they started.
     """
@@ -35,13 +36,20 @@ def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict,
 
 
 def _together(first: Service, second: Service) -> Service:
-    groups = {group.name: group for group in (*second.groups, *first.groups)}
+    weighed = first.is_weighed or second.is_weighed
+    groups = {group.name: group for service in (second, first) for group in _groups(service, weighed=weighed)}
     return replace(
         first,
         routes=(*first.routes, *second.routes),
         groups=tuple(groups.values()),
         targets=(*first.targets, *second.targets),
     )
+
+
+def _groups(service: Service, *, weighed: bool) -> tuple[Group, ...]:
+    if weighed and not service.is_weighed:
+        return tuple(replace(group, weight=WEIGHT_BESIDE_WEIGHED) for group in service.groups)
+    return service.groups
 
 
 class Followed(Protocol):

@@ -83,11 +83,14 @@ def _cluster(service: Service) -> Any:
 
 
 def _endpoints(service: Service) -> Any:
-    # gRPC skips a locality without weight and picks localities by weight, so each weighs as much as it has targets for
-    # new calls (gRFC A27). Draining targets are left out by the clients themselves: only HEALTHY and UNKNOWN are used.
+    # gRPC skips a locality without weight and picks localities by weight (gRFC A27), so each weighs as much as it has
+    # targets for new calls, or, where groups are weighed, what its group does. Draining targets are left out by the
+    # clients themselves: only HEALTHY and UNKNOWN are used.
     message = endpoints(service)
     for locality in message.endpoints:
         serving = sum(endpoint.health_status == 0 for endpoint in locality.lb_endpoints)
-        if serving:
+        if not serving:
+            locality.ClearField("load_balancing_weight")
+        elif not service.is_weighed:
             locality.load_balancing_weight.CopyFrom(uint32(serving))
     return message

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from grpc_lb_contract import Document
+from grpc_lb_contract import Condition, Document
 
 ALL = "*"
 
@@ -18,8 +19,17 @@ ALL = "*"
 # with gRPC services of its own, beside a hundred services for all hosts has half as many.
 MOST_ROUTES = 20_000
 
-Routed = tuple[str, str]
-"""gRPC service, name of the service that takes its calls."""
+
+class Routed(NamedTuple):
+    """Calls to a gRPC service, with metadata that fits, and the name of the service that takes them."""
+
+    grpc_service: str
+    metadata: tuple[Condition, ...]
+    service: str
+
+    @property
+    def takes_all(self) -> bool:
+        return self.grpc_service == ALL and not self.metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +56,9 @@ class HostRoutes:
         own: dict[str, list[Routed]] = {ALL: []}
         for service in document.services:
             for route in service.routes:
-                own.setdefault(route.host, []).append((route.grpc_service, service.name))
+                own.setdefault(route.host, []).append(Routed(route.grpc_service, route.metadata, service.name))
         for routes in own.values():
-            routes.sort(key=lambda routed: (routed[0] == ALL, routed[0]))
+            routes.sort(key=lambda routed: (-len(routed.metadata), routed.grpc_service == ALL, routed))
         self._own: Mapping[str, list[Routed]] = own
         self.shortened = self._shorten(most)
         self._alone = frozenset() if self.shortened is None else frozenset(self.shortened.hosts)
@@ -59,21 +69,21 @@ class HostRoutes:
     def _in_order(self, host: str) -> Iterator[Routed]:
         """The host's own routes, then those of ever less specific hosts that stand for it too.
 
-        Within a host the specific gRPC services come first.
+        Within a host those with the most conditions come first, then the specific gRPC services.
         """
         taken = set()
         for pattern in (host,) if host in self._alone else self._sources(host):
-            for grpc_service, service in self._own[pattern]:
-                if grpc_service not in taken:
-                    taken.add(grpc_service)
-                    yield grpc_service, service
+            for routed in self._own[pattern]:
+                if (routed.grpc_service, ()) not in taken and (routed.grpc_service, routed.metadata) not in taken:
+                    taken.add((routed.grpc_service, routed.metadata))
+                    yield routed
 
     def _sources(self, host: str) -> Iterator[str]:
         """The hosts whose routes may take this one's calls: itself first, none after one that takes all calls."""
         for pattern in (host, *_less_specific(host)):
             if pattern in self._own:
                 yield pattern
-                if self._own[pattern] and self._own[pattern][-1][0] == ALL:
+                if self._own[pattern] and self._own[pattern][-1].takes_all:
                     return
 
     def _shorten(self, most: int) -> Shortened | None:
@@ -81,11 +91,13 @@ class HostRoutes:
             host: sum(len(self._own[pattern]) for pattern in self._sources(host)) - len(routes)
             for host, routes in self._own.items()
         }
-        hosts_of = Counter(service for routes in self._own.values() for service in {service for _, service in routes})
+        hosts_of = Counter(
+            service for routes in self._own.values() for service in {routed.service for routed in routes}
+        )
         # Of hosts with as many copies, those of the services with the most hosts are the first to go without: whoever
         # makes the product large pays for it.
         crowd = {
-            host: max((hosts_of[service] for _, service in routes), default=0) for host, routes in self._own.items()
+            host: max((hosts_of[routed.service] for routed in routes), default=0) for host, routes in self._own.items()
         }
         # Each host has one more route, which says that there is none.
         routes_made = wanted = sum(copies.values()) + sum(len(routes) + 1 for routes in self._own.values())

@@ -17,6 +17,7 @@ from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
 from proxy_image.control_plane.xds.clusters import ads_config_source
 from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
+from proxy_image.control_plane.xds.route_policy import listener_filters
 
 CALLS = "calls"
 READINESS = "readiness"
@@ -87,7 +88,7 @@ def _calls_manager(times: ConnectionTimes) -> Any:
         stat_prefix=CALLS_STAT_PREFIX,
         codec_type=Hcm.HTTP2,
         rds=http_connection_manager_pb2.Rds(config_source=ads_config_source(), route_config_name=CALLS),
-        http_filters=[_router()],
+        http_filters=[*(_switched_off(name, options) for name, options in listener_filters()), _router()],
         common_http_protocol_options=with_connection_duration_jitter(
             protocol_pb2.HttpProtocolOptions(max_connection_duration=duration(times.renew_seconds)),
             times.renew_jitter_percent,
@@ -130,6 +131,10 @@ def _readiness_manager() -> Any:
         generate_request_id=boolean(False),
         server_header_transformation=Hcm.PASS_THROUGH,
     )
+
+
+def _switched_off(name: str, options: Any) -> Any:
+    return http_connection_manager_pb2.HttpFilter(name=name, typed_config=packed(options), disabled=True)
 
 
 def _router() -> Any:

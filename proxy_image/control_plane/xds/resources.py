@@ -17,24 +17,32 @@ DEFAULT_TIMES = ConnectionTimes()
 
 
 def snapshot(
-    document: Document, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES, *, generation: str | None = None
+    document: Document,
+    ports: Ports,
+    times: ConnectionTimes = DEFAULT_TIMES,
+    *,
+    generation: str | None = None,
+    own_zone: str = "",
 ) -> Snapshot:
     """Raises `InconsistentSnapshotError`: then whoever has a snapshot keeps it.
 
-    `generation` names what the document is a part of; by default its own.
+    `generation` names what the document is a part of; by default its own. `own_zone` is the balancer's availability
+    zone, "" where unknown.
     """
     return Snapshot(
         generation_of(document) if generation is None else generation,
         MappingProxyType(
-            {Audience.ENVOY: envoy_resources(document, ports, times), Audience.GRPC: grpc_resources(document)}
+            {Audience.ENVOY: envoy_resources(document, ports, times, own_zone), Audience.GRPC: grpc_resources(document)}
         ),
     )
 
 
-def envoy_resources(document: Document, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES) -> Resources:
+def envoy_resources(
+    document: Document, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES, own_zone: str = ""
+) -> Resources:
     return Resources.of(
         clusters=(cluster(service) for service in document.services),
-        endpoints=(endpoints(service) for service in document.services),
+        endpoints=(endpoints(service, own_zone) for service in document.services),
         listeners=listeners(ports, times),
         routes=(route_configuration(document, CALLS),),
     )

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
-from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
-from grpc_lb_contract import Document
+from grpc_lb_contract import Condition, Document, Match, Retry, Service
 from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
-from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32
-
-# Only where the server cannot have seen the call (invariant 9):
-# https://www.envoyproxy.io/docs/envoy/v1.39.0/configuration/http/http_filters/router_filter#x-envoy-retry-on
-RETRY_ON = "connect-failure,refused-stream,reset-before-request"
-RETRIES = 3
-OTHER_HOST_ATTEMPTS = 5
-RETRY_BACK_OFF_SECONDS = 0.01
-LONGEST_RETRY_BACK_OFF_SECONDS = 0.1
+from proxy_image.control_plane.xds.messages import boolean, duration
+from proxy_image.control_plane.xds.route_policy import (
+    added_headers,
+    filters,
+    hash_policies,
+    max_stream_duration,
+    own_retry_policy,
+    retry_policy,
+)
 
 # Envoy answers a gRPC call's 404 with status UNIMPLEMENTED and the body as its message.
 NOT_FOUND = 404
@@ -30,15 +29,19 @@ NO_ROUTE = (
 def route_configuration(document: Document, name: str) -> Any:
     # A route is in many virtual hosts: it is made once.
     made: dict[Routed, Any] = {}
+    services = {service.name: service for service in document.services}
     return route_pb2.RouteConfiguration(
         name=name,
         virtual_hosts=[
             route_components_pb2.VirtualHost(
                 name=host,
                 domains=[host],
-                routes=[made.get(routed) or made.setdefault(routed, _route(*routed)) for routed in routes]
+                routes=[
+                    made.get(routed) or made.setdefault(routed, _route(routed, services[routed.service]))
+                    for routed in routes
+                ]
                 + [_no_route()],
-                retry_policy=_retry_policy(),
+                retry_policy=retry_policy(Retry()),
             )
             for host, routes in HostRoutes(document)
         ],
@@ -49,36 +52,34 @@ def route_configuration(document: Document, name: str) -> Any:
     )
 
 
-def _route(grpc_service: str, cluster: str) -> Any:
-    prefix = "/" if grpc_service == ALL else f"/{grpc_service}/"
+def _route(routed: Routed, service: Service) -> Any:
+    policy = service.policy
+    prefix = "/" if routed.grpc_service == ALL else f"/{routed.grpc_service}/"
     return route_components_pb2.Route(
-        match=route_components_pb2.RouteMatch(prefix=prefix),
+        match=route_components_pb2.RouteMatch(prefix=prefix, headers=map(_fits, routed.metadata)),
         route=route_components_pb2.RouteAction(
-            cluster=cluster,
-            # The deadline is the caller's, from grpc-timeout, however long it is: 0 as its maximum is "as it stands".
-            # https://www.envoyproxy.io/docs/envoy/v1.39.0/faq/configuration/timeouts
+            cluster=service.name,
+            # Envoy's own limit of 15 s is off: time limits are by max_stream_duration alone.
             timeout=duration(0),
-            max_stream_duration=route_components_pb2.RouteAction.MaxStreamDuration(grpc_timeout_header_max=duration(0)),
+            max_stream_duration=max_stream_duration(policy.deadline),
+            hash_policy=hash_policies(policy.balancing),
+            retry_policy=own_retry_policy(policy),
         ),
+        request_headers_to_add=added_headers(policy.deadline),
+        typed_per_filter_config=filters(policy),
     )
 
 
-def _retry_policy() -> Any:
-    policy = route_components_pb2.RetryPolicy
-    return policy(
-        retry_on=RETRY_ON,
-        num_retries=uint32(RETRIES),
-        retry_host_predicate=[
-            policy.RetryHostPredicate(
-                name="envoy.retry_host_predicates.previous_hosts",
-                typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),
-            )
-        ],
-        host_selection_retry_max_attempts=OTHER_HOST_ATTEMPTS,
-        retry_back_off=policy.RetryBackOff(
-            base_interval=duration(RETRY_BACK_OFF_SECONDS), max_interval=duration(LONGEST_RETRY_BACK_OFF_SECONDS)
-        ),
-    )
+def _fits(condition: Condition) -> Any:
+    matcher = route_components_pb2.HeaderMatcher(name=condition.key)
+    match condition.match:
+        case Match.EXACT:
+            matcher.string_match.exact = condition.value
+        case Match.PREFIX:
+            matcher.string_match.prefix = condition.value
+        case Match.PRESENT:
+            matcher.present_match = True
+    return matcher
 
 
 def _no_route() -> Any:

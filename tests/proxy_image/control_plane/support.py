@@ -230,29 +230,32 @@ class ControlPlane:
     metrics: Metrics
     server: AdsServer
     times: ConnectionTimes = DEFAULT_TIMES
+    own_zone: str = ""
 
     @property
     def ports(self) -> Ports:
         return Ports(self.settings.bind_address, self.settings.port, self.settings.ready_port)
 
     async def serve(self, document: Document) -> None:
-        await self.cache.publish(snapshot(document, self.ports, self.times))
+        await self.cache.publish(snapshot(document, self.ports, self.times, own_zone=self.own_zone))
 
 
 @asynccontextmanager
-async def control_plane(settings: Settings, times: ConnectionTimes = DEFAULT_TIMES) -> AsyncIterator[ControlPlane]:
+async def control_plane(
+    settings: Settings, times: ConnectionTimes = DEFAULT_TIMES, own_zone: str = ""
+) -> AsyncIterator[ControlPlane]:
     cache, metrics = SnapshotCache(), Metrics()
     async with AdsServer(AdsService(cache, metrics), settings.ads_socket) as server:
-        yield ControlPlane(settings, cache, metrics, server, times)
+        yield ControlPlane(settings, cache, metrics, server, times, own_zone)
 
 
 @asynccontextmanager
 async def balancer(
-    tmp_path: Path, document: Document, times: ConnectionTimes = DEFAULT_TIMES
+    tmp_path: Path, document: Document, times: ConnectionTimes = DEFAULT_TIMES, own_zone: str = ""
 ) -> AsyncIterator[tuple[ControlPlane, Envoy]]:
     """An Envoy that serves a document."""
     settings = settings_for(tmp_path)
-    async with control_plane(settings, times) as plane, running_envoy(settings) as envoy:
+    async with control_plane(settings, times, own_zone) as plane, running_envoy(settings) as envoy:
         await plane.serve(document)
         await envoy.ready()
         yield plane, envoy

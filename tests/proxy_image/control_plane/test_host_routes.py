@@ -14,7 +14,8 @@ from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.host_routes import MOST_ROUTES, HostRoutes
 from proxy_image.control_plane.xds.listeners import Ports
-from proxy_image.control_plane.xds.routes import RETRY_ON, route_configuration
+from proxy_image.control_plane.xds.route_policy import RETRY_ON
+from proxy_image.control_plane.xds.routes import route_configuration
 from tests.proxy_image.control_plane.support import logged, service, target
 
 HONEST = service("honest", target(1), routes=[Route("honest.test", "honest.v1.Honest")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from grpc_lb_contract import Document, Group, Route, index_parameter, pack
+from grpc_lb_contract import Document, Group, Limits, Route, TrafficPolicy, index_parameter, pack
 from proxy_image.control_plane.app import source_of
 from proxy_image.control_plane.sources.last_good import FILE_NAME, LastGood
 from proxy_image.control_plane.sources.merged import Merged, merge
@@ -20,6 +21,7 @@ from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.settings import from_environment
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters, RememberingSink
+from tests.proxy_image.control_plane.policies import weighed
 from tests.proxy_image.control_plane.support import eventually, logged, rng, service, target
 
 ORDERS = Document((service("orders", target(1), routes=[Route("orders")]),))
@@ -41,6 +43,15 @@ def test_services_of_one_name_share_their_calls() -> None:
     assert merged.routes == (Route("a"), Route("b"))
     assert merged.groups == (Group("blue"), Group("green"))
     assert {each.port for each in merged.targets} == {1, 2, 3}
+
+
+def test_a_canary_in_one_cluster_stays_small_beside_the_groups_of_another() -> None:
+    blue = Document((service("rng", target(1, group="blue")),))
+    canary = weighed({"green": 5}, target(2, group="green"), policy=TrafficPolicy(limits=Limits(requests=9)))
+    (merged,) = merge([blue, canary])[0].services
+    assert merged.groups == (Group("blue", 100), Group("green", 5))
+    assert merged.policy == TrafficPolicy()
+    assert merge([canary, blue])[0].services == (replace(merged, policy=canary.services[0].policy),)
 
 
 def test_invariant_11_a_service_of_another_cluster_never_takes_a_route_from_the_one_that_holds_it() -> None:

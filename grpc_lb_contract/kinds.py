@@ -1,0 +1,159 @@
+"""What a setting may hold: how a label's text is read, how a value is written, and the rule that errors tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from grpc_lb_contract.names import is_grpc_service
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`read` gives None for a text that is not allowed; `write` is its inverse."""
+
+    rule: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+
+    def allows(self, value: object) -> bool:
+        """A value is allowed where its text is read as itself."""
+        try:
+            read = self.read(self.write(value))
+        except (TypeError, ValueError, AttributeError, OverflowError):
+            return False
+        return read is not None and bool(read == value) and isinstance(value, bool) == isinstance(read, bool)
+
+
+def whole(lowest: int, highest: int) -> Kind:
+    def read(text: str) -> int | None:
+        number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+        return number if lowest <= number <= highest else None
+
+    return Kind(f"a whole number {lowest}..{highest}", read, str)
+
+
+def decimal(lowest: float, highest: float) -> Kind:
+    def read(text: str) -> float | None:
+        number = float(text) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text) else -1.0
+        return number if lowest <= number <= highest else None
+
+    def write(value: float) -> str:
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+
+    return Kind(f"a number {lowest:g}..{highest:g} with at most 4 decimals", read, write)
+
+
+PERCENT = decimal(0, 100)
+
+MILLISECOND, SECOND, HOUR, DAY = timedelta(milliseconds=1), timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+MOST = 1_000_000
+
+_UNITS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_TIME = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+
+
+def time_within(lowest: timedelta, highest: timedelta) -> Kind:
+    """A whole number of milliseconds, with its unit: `250ms`, `2s`, `5m`, `1h`."""
+
+    def read(text: str) -> timedelta | None:
+        found = _TIME.fullmatch(text)
+        value = timedelta(milliseconds=int(found[1]) * _UNITS[found[2]]) if found else None
+        return value if value is not None and lowest <= value <= highest else None
+
+    return Kind(f"a time {write_time(lowest)}..{write_time(highest)} such as 250ms, 2s, 5m or 1h", read, write_time)
+
+
+def write_time(value: timedelta) -> str:
+    """In the largest unit of which it is a whole number."""
+    milliseconds = value // timedelta(milliseconds=1)
+    unit = next(unit for unit, size in _UNITS.items() if milliseconds % size == 0 and (milliseconds or size == 1))
+    return f"{milliseconds // _UNITS[unit]}{unit}"
+
+
+def choice(options: type[StrEnum]) -> Kind:
+    by_text = {option.value.lower(): option for option in options}
+    return Kind(
+        f"one of {', '.join(option.value for option in options)}",
+        lambda text: by_text.get(text.lower()),
+        lambda value: str(value.value),
+    )
+
+
+def some_of(options: type[StrEnum]) -> Kind:
+    one = choice(options)
+
+    def read(text: str) -> frozenset[Any] | None:
+        read = frozenset(one.read(part.strip()) for part in text.split(","))
+        return None if None in read else read
+
+    allowed = ", ".join(option.value for option in options)
+    return Kind(f"a comma-separated list of {allowed}", read, lambda value: ",".join(sorted(map(one.write, value))))
+
+
+FLAG = Kind("true or false", {"true": True, "false": False}.get, lambda value: "true" if value else "false")
+GRPC_SERVICE = Kind(
+    "a full gRPC service name such as rng.v1.RandomNumber",
+    lambda text: text if text != "*" and is_grpc_service(text) else None,
+    str,
+)
+# Keys of gRPC metadata are lower case: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+METADATA_KEY = Kind(
+    "a metadata key: 1 to 64 of a-z, 0-9, - _ and .",
+    lambda text: text if re.fullmatch(r"[a-z0-9_.-]{1,64}", text) else None,
+    str,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One label: its name without the prefix, what it may hold, and what it does."""
+
+    label: str
+    kind: Kind
+    meaning: str
+
+
+class ConflictError(ValueError):
+    """Settings that contradict each other; `name` is the field that cannot be obeyed."""
+
+    def __init__(self, name: str, problem: str, value: object) -> None:
+        super().__init__(f"{name} {problem}, got {value!r}")
+        self.name = name
+        self.problem = problem
+
+
+def setting(default: Any, label: str, kind: Kind, meaning: str) -> Any:
+    """A field of a policy's part. Its default is what happens where the label is left out."""
+    return field(default=default, metadata={"setting": Setting(label, kind, meaning)})
+
+
+class Part:
+    """A group of settings. Raises ValueError for what no label could say (`ConflictError` where two disagree)."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for name, about, default in settings_of(type(self)):
+            value = getattr(self, name)
+            if value != default and not about.kind.allows(value):
+                raise ValueError(f"{name} must be {about.kind.rule}, got {value!r}")
+        for name, problem in self.conflicts():
+            raise ConflictError(name, problem, getattr(self, name))
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        """Fields, other than at their default, that others contradict, and what must be."""
+        return []
+
+
+def settings_of(part: type[Part]) -> list[tuple[str, Setting, Any]]:
+    """Name, setting and default of each field of a part."""
+    found = []
+    for each in fields(part):  # type: ignore[arg-type]  # every part is a dataclass
+        assert each.default is not MISSING  # noqa: S101 - `setting` gives each a default
+        found.append((each.name, each.metadata["setting"], each.default))
+    return found

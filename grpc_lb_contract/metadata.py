@@ -1,0 +1,73 @@
+"""Conditions on a call's request metadata, by which a route takes some calls and leaves others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from grpc_lb_contract.kinds import METADATA_KEY
+
+CONDITIONS_RULE = (
+    "a comma-separated list of at most 256 characters, each key=value, key^=prefix or key (present), with a lower-case "
+    "key and a value of 1 to 128 printable characters without spaces and commas"
+)
+LONGEST_LIST = 256
+"""Each route of a service carries it: one task's labels must not fill the document of a whole cluster."""
+
+# ASCII values as gRPC has them, less the two that would make the list ambiguous:
+# https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+_VALUE = re.compile(r"[!-+\--~]{1,128}")
+_CONDITION = re.compile(r"([^=^]+)(?:(\^?=)(.*))?")
+
+
+class Match(StrEnum):
+    """How a value is compared."""
+
+    EXACT = "="
+    PREFIX = "^="
+    PRESENT = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Condition:
+    """A call fits where its metadata has the key, with that value, with one that begins so, or with any.
+
+    >>> str(Condition("x-tenant", Match.PREFIX, "acme-"))
+    'x-tenant^=acme-'
+    """
+
+    key: str
+    match: Match = Match.PRESENT
+    value: str = ""
+
+    def __post_init__(self) -> None:
+        fits = _VALUE.fullmatch(self.value) is not None if self.match is not Match.PRESENT else not self.value
+        if not METADATA_KEY.allows(self.key) or not isinstance(self.match, Match) or not fits:
+            raise ValueError(f"each of metadata must be a condition such as x-canary=yes, got {str(self)!r}")
+
+    def __str__(self) -> str:
+        return f"{self.key}{self.match}{self.value}"
+
+
+def read_conditions(text: str) -> tuple[Condition, ...] | None:
+    """None for what is no list of conditions."""
+    parts = [_CONDITION.fullmatch(part.strip()) for part in text.split(",")]
+    try:
+        conditions = tuple(sorted({_condition(part) for part in parts}))
+    except ValueError:
+        return None
+    return conditions if len(write_conditions(conditions)) <= LONGEST_LIST else None
+
+
+def write_conditions(conditions: Iterable[Condition]) -> str:
+    """The inverse of `read_conditions`."""
+    return ",".join(map(str, conditions))
+
+
+def _condition(found: re.Match[str] | None) -> Condition:
+    if found is None:
+        raise ValueError("no condition")
+    key, match, value = found.groups(default="")
+    return Condition(key, Match(match), value)

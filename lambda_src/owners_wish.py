@@ -1,0 +1,46 @@
+"""What a service's owner wants where its tasks do not all say the same: in a deployment, or with a canary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Group, Registration, TrafficPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one container's labels say, and which ECS service and revision of its task definition it says it for."""
+
+    registration: Registration
+    group: str
+    revision: int
+
+
+def policy_of(wishes: Sequence[Wish]) -> TrafficPolicy:
+    """The policy of a service: of the group with the most tasks (of equals the first by name), its newest revision's.
+
+    So a deployment's new labels hold from its first task on that serves, and a canary, having fewer tasks than what it
+    stands beside, says nothing about the service as a whole.
+    """
+    tasks = Counter(wish.group for wish in wishes)
+    largest = min(tasks, key=lambda group: (-tasks[group], group))
+    return _newest(wish for wish in wishes if wish.group == largest).policy
+
+
+def groups_of(wishes_by_group: Mapping[str, Sequence[Wish]]) -> tuple[Group, ...]:
+    """Each group with the weight that its newest revision's labels have."""
+    weights = {group: _newest(wishes).weight for group, wishes in wishes_by_group.items()}
+    if all(weight is None for weight in weights.values()):
+        return tuple(Group(group) for group in weights)
+    given = {group: WEIGHT_BESIDE_WEIGHED if weight is None else weight for group, weight in weights.items()}
+    # Weight 1 everywhere stands for no weights at all: whoever wrote it wants equal groups.
+    equal = set(given.values()) == {1}
+    return tuple(Group(group, WEIGHT_BESIDE_WEIGHED if equal else weight) for group, weight in given.items())
+
+
+def _newest(wishes: Iterable[Wish]) -> Registration:
+    # By content where revisions are equal (two containers, two families), so that the order of a listing never tells.
+    newest = max(wishes, key=lambda wish: (wish.revision, sorted(wish.registration.to_labels().items())))
+    return newest.registration

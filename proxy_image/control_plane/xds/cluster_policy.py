@@ -1,0 +1,121 @@
+"""A policy's part in Envoy's clusters: balancing, circuit breakers, ejection, health checks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
+from envoy.config.core.v3 import base_pb2, health_check_pb2
+from envoy.type.v3 import percent_pb2
+
+from grpc_lb_contract import Balancing, Ejection, HealthCheck, Limits, Method, Retry
+from proxy_image.control_plane.xds.messages import boolean, duration, uint32
+
+Cluster = cluster_pb2.Cluster
+
+# Envoy's own limit of 1,024 requests is met by a few busy streaming clients (envoyproxy/envoy#9250). A limit that
+# protects a service is the owner's to choose; ours is beyond what one balancer can hold.
+UNREACHED = 1_000_000
+
+# Ejection grows with each one in a row, up to this many times the first, so that a target that is back serves soon.
+LONGEST_EJECTION_TIMES = 10
+
+# With fewer targets, one that fails every call is never 1.9 standard deviations below the mean.
+SUCCESS_RATE_TARGETS = 5
+
+METHODS = {
+    Method.ROUND_ROBIN: Cluster.ROUND_ROBIN,
+    Method.LEAST_REQUEST: Cluster.LEAST_REQUEST,
+    Method.RANDOM: Cluster.RANDOM,
+    Method.RING_HASH: Cluster.RING_HASH,
+    Method.MAGLEV: Cluster.MAGLEV,
+}
+
+
+def set_balancing(message: Any, balancing: Balancing) -> None:
+    message.lb_policy = METHODS[balancing.method]
+    if balancing.method is Method.LEAST_REQUEST:
+        message.least_request_lb_config.active_request_bias.CopyFrom(
+            base_pb2.RuntimeDouble(
+                default_value=balancing.active_request_bias, runtime_key="grpc_lb.active_request_bias"
+            )
+        )
+    if balancing.slow_start is not None:
+        options = {
+            Method.ROUND_ROBIN: message.round_robin_lb_config,
+            Method.LEAST_REQUEST: message.least_request_lb_config,
+        }[balancing.method]
+        options.slow_start_config.CopyFrom(
+            # From Envoy's 10 % on, in proportion to the time.
+            Cluster.SlowStartConfig(slow_start_window=seconds(balancing.slow_start))
+        )
+
+
+def circuit_breakers(limits: Limits, retry: Retry) -> Any:
+    thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds
+    return circuit_breaker_pb2.CircuitBreakers(
+        thresholds=[
+            thresholds(
+                max_connections=uint32(limits.connections or UNREACHED),
+                max_pending_requests=uint32(limits.pending or UNREACHED),
+                max_requests=uint32(limits.requests or UNREACHED),
+                retry_budget=thresholds.RetryBudget(
+                    budget_percent=percent_pb2.Percent(value=retry.budget_percent),
+                    min_retry_concurrency=uint32(retry.budget_least),
+                ),
+            )
+        ]
+    )
+
+
+def outlier_detection(ejection: Ejection) -> Any:
+    # By failures to reach a host, and by answers only on request. Envoy maps gRPC statuses to HTTP's, where
+    # UNIMPLEMENTED counts as 501, so that a client that calls a method which is not there would eject healthy tasks
+    # (envoy#8228). A gateway failure is 502 to 504: UNAVAILABLE and DEADLINE_EXCEEDED.
+    return outlier_detection_pb2.OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=uint32(ejection.failures_to_reach),
+        enforcing_consecutive_local_origin_failure=uint32(100),
+        enforcing_local_origin_success_rate=uint32(0),
+        consecutive_5xx=_count(ejection.error_answers),
+        enforcing_consecutive_5xx=_enforced(ejection.error_answers is not None),
+        consecutive_gateway_failure=_count(ejection.unavailable_answers),
+        enforcing_consecutive_gateway_failure=_enforced(ejection.unavailable_answers is not None),
+        enforcing_success_rate=_enforced(ejection.success_rate),
+        success_rate_minimum_hosts=uint32(SUCCESS_RATE_TARGETS) if ejection.success_rate else None,
+        success_rate_request_volume=uint32(ejection.success_rate_calls) if ejection.success_rate else None,
+        interval=seconds(ejection.time),
+        base_ejection_time=seconds(ejection.time),
+        max_ejection_time=seconds(LONGEST_EJECTION_TIMES * ejection.time),
+        max_ejection_percent=uint32(ejection.most_percent),
+        always_eject_one_host=boolean(False),
+    )
+
+
+def health_checks(check: HealthCheck) -> tuple[Any, ...]:
+    if not check.enabled:
+        return ()
+    return (
+        health_check_pb2.HealthCheck(
+            timeout=seconds(check.timeout),
+            interval=seconds(check.interval),
+            # Where no call has come yet Envoy asks once a minute, unless told otherwise.
+            no_traffic_interval=seconds(check.interval),
+            unhealthy_threshold=uint32(check.unhealthy_after),
+            healthy_threshold=uint32(check.healthy_after),
+            grpc_health_check=health_check_pb2.HealthCheck.GrpcHealthCheck(service_name=check.service or ""),
+        ),
+    )
+
+
+def seconds(time: timedelta) -> Any:
+    return duration(time.total_seconds())
+
+
+def _count(number: int | None) -> Any:
+    return None if number is None else uint32(number)
+
+
+def _enforced(switched_on: bool) -> Any:
+    return uint32(100 if switched_on else 0)

@@ -1,0 +1,211 @@
+"""Second tries, deadlines, rates and faults, where the service's owner has asked for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from grpc_lb_contract import Deadline, Fault, RateLimit, Retry, RetryStatus, Status, TrafficPolicy
+from tests.proxy_image.control_plane.calls import failure_of, reads, settled, start
+from tests.proxy_image.control_plane.policies import codes, ms, treated
+from tests.proxy_image.control_plane.support import STAY, WHO, backends, balancer, eventually
+
+OK = grpc.StatusCode.OK
+SIGMAS = 5
+
+
+def retried(*statuses: RetryStatus, **more: Any) -> TrafficPolicy:
+    return TrafficPolicy(retry=Retry(on=frozenset(statuses), **more))
+
+
+@pytest.mark.parametrize("status", list(RetryStatus))
+async def test_a_status_on_the_list_is_tried_again_on_another_target(tmp_path: Path, status: RetryStatus) -> None:
+    async with (
+        backends("a", "b") as (a, b),
+        balancer(tmp_path, treated(retried(status), a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        a.abort = grpc.StatusCode[status.value]
+        assert await codes(channel, 10) == {OK: 10}
+        assert a.seen["who"] > 0
+        assert b.seen["who"] == 10
+
+
+async def test_a_status_that_is_not_on_the_list_is_not_tried_again(tmp_path: Path) -> None:
+    async with (
+        backends("a", "b") as (a, b),
+        balancer(tmp_path, treated(retried(RetryStatus.INTERNAL), a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        a.abort = b.abort = grpc.StatusCode.UNAVAILABLE
+        assert await codes(channel, 10) == {grpc.StatusCode.UNAVAILABLE: 10}
+        assert a.seen["who"] + b.seen["who"] == 10
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+async def test_servers_see_a_failing_call_exactly_as_often_as_promised(tmp_path: Path, attempts: int) -> None:
+    policy = retried(RetryStatus.UNAVAILABLE, attempts=attempts)
+    async with (
+        backends("a", "b") as (a, b),
+        balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        a.abort = b.abort = grpc.StatusCode.UNAVAILABLE
+        for call in range(1, 6):
+            assert await failure_of(channel) == grpc.StatusCode.UNAVAILABLE
+            assert a.seen["who"] + b.seen["who"] == call * (1 + attempts)
+
+
+async def test_without_attempts_not_even_a_call_that_no_server_has_seen_is_tried_again(tmp_path: Path) -> None:
+    async with (
+        backends("a", "b") as (a, b),
+        balancer(tmp_path, treated(TrafficPolicy(retry=Retry(attempts=0)), a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await b.server.stop(0)
+        found = await codes(channel, 10)
+        assert found[grpc.StatusCode.UNAVAILABLE] > 0
+
+
+async def test_the_budget_bounds_the_tries_under_way(tmp_path: Path) -> None:
+    """GIVEN a budget of one try at a time, and long pauses, WHEN 10 calls fail at once THEN one may be tried again."""
+    policy = retried(RetryStatus.UNAVAILABLE, attempts=1, back_off=ms(60_000), budget_percent=0.0, budget_least=1)
+    async with (
+        backends("a", "b") as (a, b),
+        balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        a.abort = b.abort = grpc.StatusCode.UNAVAILABLE
+        calls: list[Any] = [start(channel.unary_unary(WHO), timeout=60) for _ in range(10)]
+        assert await settled(calls, 9) == {grpc.StatusCode.UNAVAILABLE}
+        assert a.seen["who"] + b.seen["who"] == 10
+        assert await envoy.stat("cluster.rng.upstream_rq_retry_overflow") == 9
+        for call in calls:
+            call.cancel()
+
+
+async def test_the_pause_before_a_second_try_grows_with_the_back_off(tmp_path: Path) -> None:
+    """GIVEN pauses by chance of up to 400 ms WHEN 10 calls are tried again THEN they take 2 s, give or take."""
+    policy = retried(RetryStatus.UNAVAILABLE, attempts=1, back_off=ms(400))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        a.abort = grpc.StatusCode.UNAVAILABLE
+        started = time.monotonic()
+        await codes(channel, 10)
+        mean, sigma = 10 * 0.2, sqrt(10 * 0.4**2 / 12)
+        assert mean - 4 * sigma < time.monotonic() - started < mean + SIGMAS * sigma + 1
+
+
+async def test_a_try_that_takes_too_long_is_tried_again_on_another_target(tmp_path: Path) -> None:
+    policy = TrafficPolicy(retry=Retry(try_time=ms(300)))
+    async with (
+        backends("a", "b") as (a, b),
+        balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        b.release.set()
+        for _ in range(2):
+            call: Any = start(channel.unary_unary(STAY), timeout=5)
+            assert await call == b"b"
+        assert a.seen["stay"] >= 1
+        assert b.seen["stay"] == 2
+
+
+async def test_the_ceiling_ends_a_call_whatever_its_own_deadline_is(tmp_path: Path) -> None:
+    policy = TrafficPolicy(deadline=Deadline(ceiling=ms(300)))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        for timeout in (3600, None):
+            started = time.monotonic()
+            call: Any = start(channel.unary_unary(STAY), timeout=timeout)
+            assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+            assert 0.25 < time.monotonic() - started < 3
+        await eventually(lambda: reads(envoy.stat("cluster.rng.upstream_rq_active"), 0))
+        # AND a shorter one of the caller's holds
+        started = time.monotonic()
+        call = start(channel.unary_unary(STAY), timeout=0.05)
+        assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert time.monotonic() - started < 0.25
+
+
+async def test_the_default_deadline_is_the_servers_where_the_caller_has_none(tmp_path: Path) -> None:
+    policy = TrafficPolicy(deadline=Deadline(default=ms(1500)))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await codes(channel, 1, timeout=None)
+        await codes(channel, 1, timeout=60)
+        assert a.time_left == [pytest.approx(1.5, abs=0.4), pytest.approx(60, abs=2)]
+        call: Any = start(channel.unary_unary(STAY))
+        assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_the_default_deadline_holds_in_the_balancer_too(tmp_path: Path) -> None:
+    """GIVEN calls that reach no server in time THEN they end all the same."""
+    policy = TrafficPolicy(deadline=Deadline(default=ms(200)), fault=Fault(delay=ms(5000)))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        call: Any = start(channel.unary_unary(WHO))
+        assert await asyncio.wait_for(call.code(), 3) == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert not a.seen
+
+
+async def test_calls_beyond_the_rate_are_answered_resource_exhausted_and_reach_no_target(tmp_path: Path) -> None:
+    policy = TrafficPolicy(rate_limit=RateLimit(calls_per_second=5, burst=10))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        started = time.monotonic()
+        calls: list[Any] = [start(channel.unary_unary(WHO), timeout=10) for _ in range(50)]
+        found = [await call.code() for call in calls]
+        most = 10 + 5 * (1 + time.monotonic() - started)
+        assert 10 <= found.count(OK) <= most
+        assert set(found) == {OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert a.seen["who"] == found.count(OK)
+        # AND it fills again, 5 a second
+        await asyncio.sleep(1.2)
+        assert 5 <= (await codes(channel, 20))[OK] <= 12
+
+
+async def test_faults_abort_a_share_of_the_calls_with_the_status_that_was_asked_for(tmp_path: Path) -> None:
+    policy = TrafficPolicy(fault=Fault(abort=Status.FAILED_PRECONDITION, abort_percent=25.0))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        found = await codes(channel, 400)
+        assert set(found) == {OK, grpc.StatusCode.FAILED_PRECONDITION}
+        assert found[grpc.StatusCode.FAILED_PRECONDITION] == pytest.approx(100, abs=SIGMAS * sqrt(400 * 3 / 16))
+        assert a.seen["who"] == found[OK]
+
+
+async def test_faults_hold_calls_back(tmp_path: Path) -> None:
+    policy = TrafficPolicy(fault=Fault(delay=ms(300)))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        started = time.monotonic()
+        assert await codes(channel, 2) == {OK: 2}
+        assert time.monotonic() - started >= 0.6
