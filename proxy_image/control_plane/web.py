@@ -86,8 +86,8 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
     def now() -> Report:
         return current_report(applier, metrics, watcher)
 
-    def render(path: str) -> str | None:
-        return views.main_of(path, now())
+    def render(path: str) -> dict[str, str] | None:
+        return views.update(path, now())
 
     live = Live(watcher, render)
 

@@ -16,7 +16,7 @@ class TooManyPagesError(Exception):
 
 
 class Live:
-    def __init__(self, watcher: Watcher, render: Callable[[str], str | None]) -> None:
+    def __init__(self, watcher: Watcher, render: Callable[[str], dict[str, str] | None]) -> None:
         self._watcher = watcher
         self._render = render
         self._rendered: dict[str, bytes | None] = {}
@@ -46,7 +46,7 @@ class Live:
             self._rendered.clear()
             self._tick = tick
         if path not in self._rendered:
-            main = self._render(path)
+            update = self._render(path)
             # JSON has no raw line break, which would end an event's data.
-            self._rendered[path] = None if main is None else f"data: {json.dumps(main)}\n\n".encode()
+            self._rendered[path] = None if update is None else f"data: {json.dumps(update)}\n\n".encode()
         return self._rendered[path]

@@ -44,6 +44,8 @@ def bar(share: float | None, even: float | None, state: str) -> Html:
 
 
 def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detailed: bool) -> Html:
+    if not rows:
+        return Html()
     shown = rows[:MOST_ROWS]
     head = ["target", "zone", "state", "share of calls", "calls/s", "in flight", "failed"]
     lesser = {"zone", "in flight", "connections", "group", "task", "all calls"}
@@ -51,9 +53,9 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
         head += ["all calls", "connections", "group", "task"]
     numbers = {"calls/s", "in flight", "failed", "all calls", "connections"}
 
-    def kind(name: str) -> str | None:
+    def kind(name: str) -> str:
         classes = [label for label, names in (("number", numbers), ("lesser", lesser)) if name in names]
-        return " ".join([*classes, *(["share"] if name == "share of calls" else [])]) or None
+        return " ".join([*classes, name.partition(" ")[0].replace("/", "-per-")])
 
     def row(target: TargetReport) -> Html:
         cells: dict[str, Child] = {
@@ -71,7 +73,7 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
             "all calls": f"{target.calls:,}",
             "connections": target.connections,
             "group": target.group,
-            "task": target.task,
+            "task": tag("span", words.short(target.task), title=target.task),
         }
         return tag(
             "tr",
@@ -87,6 +89,7 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
             tag("caption", f"Targets of {service.name}", class_="unseen"),
             tag("thead", tag("tr", *(tag("th", name, scope="col", class_=kind(name)) for name in head))),
             tag("tbody", *(row(target) for target in shown)),
+            class_="targets",
         ),
         tag("p", f"{hidden} more are not shown; /api/services/{service.name} has all.", class_="note")
         if hidden
@@ -160,7 +163,11 @@ def change_list(changes: Iterable[Change], report: Report) -> Html:
                     "h3",
                     moment(change.at, report),
                     tag("code", change.generation),
-                    tag("span", f"from {change.origin.replace('_', ' ')}, {change.targets:,} targets", class_="ago"),
+                    tag(
+                        "span",
+                        f"from {change.origin.replace('_', ' ')}, {words.count(change.targets, 'target')}",
+                        class_="ago",
+                    ),
                 ),
                 tag("ul", *lines(change)),
             )

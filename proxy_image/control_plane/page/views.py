@@ -43,13 +43,14 @@ def document(path: str, main: Html, report: Report) -> str:
         tag("a", "To the content", href="#main", class_="skip"),
         tag(
             "header",
-            tag("strong", TITLE),
+            tag("strong", TITLE, tag("small", " this task alone")),
             tag(
                 "nav",
                 *(
                     tag("a", name, href=target, aria_current="page" if target == path else None)
                     for target, name in links
                 ),
+                tag("span", _count(report), id="count"),
                 aria_label="Views",
             ),
             tag("span", "not live", id="live", role="status"),
@@ -69,6 +70,19 @@ def document(path: str, main: Html, report: Report) -> str:
         ),
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def update(path: str, report: Report) -> dict[str, str] | None:
+    """What the script puts into its page, by the id of the element."""
+    main = main_of(path, report)
+    return None if main is None else {"main": main, "count": _count(report)}
+
+
+def _count(report: Report) -> Html:
+    if not report.problems:
+        return Html()
+    worst = report.problems[0].severity.value
+    return tag("span", len(report.problems), class_=worst)
 
 
 def overview(report: Report) -> Html:
@@ -116,7 +130,7 @@ def service_view(service: ServiceReport, report: Report) -> Html:
     events.sort(key=lambda each: -each[0].at)
     return joined(
         tag("h1", service.name),
-        _service_facts(service, detailed=True),
+        _service_facts(service),
         _about(service),
         targets_table(service, service.targets, detailed=True),
         tag("h2", "What became of its targets"),
@@ -136,7 +150,7 @@ def service_view(service: ServiceReport, report: Report) -> Html:
                         tag("td", address),
                         tag("td", tag("span", event.what.value, class_=f"state {event.what.value}")),
                         tag("td", event.why),
-                        tag("td", task, class_="lesser"),
+                        tag("td", tag("span", words.short(task), title=task), class_="lesser"),
                     )
                     for event, address, task in events[:100]
                 ),
@@ -155,7 +169,7 @@ def _summary(report: Report) -> Html:
             ("calls/s", words.rate(report.calls_per_second), f"over {report.window_seconds:.0f} s"),
             ("failed", f"{report.failures_in_window:,}", f"over {report.window_seconds:.0f} s"),
             ("latency p50 / p95 / p99", latencies(report.latency_ms), "all services"),
-            ("in flight", f"{report.in_flight:,}", f"{report.connections:,} connections"),
+            ("in flight", f"{report.in_flight:,}", words.count(report.connections, "connection")),
             (
                 "targets confirmed",
                 words.NOTHING if age is None else f"{words.duration(age)} ago",
@@ -173,15 +187,29 @@ def _summary(report: Report) -> Html:
 def _service_card(service: ServiceReport) -> Html:
     return tag(
         "section",
-        tag("h2", tag("a", service.name, href=f"/services/{service.name}")),
-        _service_facts(service, detailed=False),
+        tag(
+            "div",
+            tag("h2", tag("a", service.name, href=f"/services/{service.name}")),
+            _service_line(service),
+            class_="title",
+        ),
         _about(service),
         targets_table(service, service.targets, detailed=False),
         class_="service",
     )
 
 
-def _service_facts(service: ServiceReport, *, detailed: bool) -> Html:
+def _service_line(service: ServiceReport) -> Html:
+    words_of = [f"{words.rate(service.calls_per_second)} calls/s", f"{service.in_flight:,} in flight"]
+    if any(value is not None for value in service.latency_ms):
+        words_of.append(f"p50 / p95 / p99 {latencies(service.latency_ms)}")
+    failed = f"{service.failures_in_window:,} failed in {service.window_seconds:.0f} s"
+    return tag(
+        "p", " · ".join(words_of), " · ", tag("span", failed, class_="bad" if service.failures_in_window else None)
+    )
+
+
+def _service_facts(service: ServiceReport) -> Html:
     timed = any(value is not None for value in service.latency_ms)
     shown: list[tuple[str, str, str]] = [
         ("calls/s", words.rate(service.calls_per_second), ""),
@@ -189,9 +217,10 @@ def _service_facts(service: ServiceReport, *, detailed: bool) -> Html:
     ]
     if timed:
         shown.append(("p50 / p95 / p99", latencies(service.latency_ms), ""))
-    shown.append(("in flight", f"{service.in_flight:,}", ""))
-    if detailed:
-        shown += [
+    return facts(
+        [
+            *shown,
+            ("in flight", f"{service.in_flight:,}", ""),
             ("all calls", f"{service.calls:,}", f"{service.retries:,} tried again"),
             ("ejections", f"{service.ejections:,}", ""),
             *(
@@ -199,7 +228,7 @@ def _service_facts(service: ServiceReport, *, detailed: bool) -> Html:
                 for breaker in service.breakers
             ),
         ]
-    return facts(shown)
+    )
 
 
 def _about(service: ServiceReport) -> Html:

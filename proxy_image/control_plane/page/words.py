@@ -60,6 +60,23 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def count(number: int, what: str) -> str:
+    """
+    >>> count(1, "target"), count(2000, "target")
+    ('1 target', '2,000 targets')
+    """
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def short(task: str) -> str:
+    """An ECS task's id is 32 hex digits; a dozen tell it apart.
+
+    >>> short("0123456789abcdef0123456789abcdef")
+    '0123456789ab…'
+    """
+    return task if len(task) <= 21 else f"{task[:12]}…"
+
+
 def clock(at: float, now: float) -> str:
     """The time of day, with the date where it was another day. UTC, as in the logs."""
     then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)

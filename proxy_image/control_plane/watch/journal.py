@@ -90,7 +90,7 @@ class Journal:
             (each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each])), key=str
         )
         for each in joined:
-            first = "in the first document of this control plane" if before is None else "its task runs"
+            first = "in the first document of this control plane" if before is None else "new in the document"
             self._note(each, What.JOINED, first)
             if new[each] is TargetState.DRAINING:
                 self._note(each, What.DRAINING, "its task was told to stop")
@@ -100,7 +100,7 @@ class Journal:
             if _began(TargetState.SERVING, old[each], new[each]):
                 self._note(each, What.RETURNED, "the document says that it serves again")
         for each in left:
-            self._note(each, What.LEFT, "its task is no longer in the document")
+            self._note(each, What.LEFT, "no longer in the document")
         self._states = new
         self._ejected &= new.keys()
         self._forget()
@@ -182,4 +182,7 @@ def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:
 
 
 def _named(targets: list[TargetId]) -> tuple[str, ...]:
-    return tuple(f"{each.service} {each.address} (task {each.task})" for each in targets[:MOST_NAMED])
+    return tuple(
+        f"{each.service} {each.address}" + ("" if each.task == each.address else f" (task {each.task})")
+        for each in targets[:MOST_NAMED]
+    )

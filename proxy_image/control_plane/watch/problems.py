@@ -51,7 +51,7 @@ _DO = {
     "GRPC_LB_PARAMETER_PREFIX is the Lambda's.",
     Trouble.TORN: "nothing, where it goes within seconds: a writer was at work. Else run the Lambda again.",
     Trouble.UNKNOWN_FORMAT: "deploy the balancer in the version of the Lambda: it writes a newer document.",
-    Trouble.BROKEN: "repair the file where the message says, or run the Lambda again: it writes the whole document anew.",
+    Trouble.BROKEN: "repair the file where the message says, or run the Lambda again: it writes all of it anew.",
     Trouble.INTERNAL: "this is a fault of the balancer: please report it with the message and the log around it.",
 }
 
@@ -121,7 +121,7 @@ def service_problems(
         yield Problem(
             Severity.ERROR,
             f"{name} has no target that takes calls",
-            f"{len(states)} known." if states else "None is known.",
+            ", ".join(f"{address} is {state}" for address, state in sorted(states)[:5]) or "None is known.",
             "start tasks of it with the label grpc-lb.enable=true, or look why they stop: their logs, their health "
             "checks in ECS.",
         )

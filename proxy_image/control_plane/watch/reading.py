@@ -13,6 +13,9 @@ from typing import Any
 
 from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONTROL_PLANE_CLUSTER
 
+# What stands for "no limit": it is far beyond what one balancer can hold.
+NO_LIMIT = 1_000_000
+
 # A cluster bears its service's name, and where a service has several, something after it that no name can hold.
 _SERVICE = re.compile(r"[a-z0-9-]+")
 
@@ -157,7 +160,9 @@ def _service(
         no_target=value("upstream_cx_none_healthy"),
         ejections=value("outlier_detection.ejections_enforced_total"),
         breakers=tuple(
-            Breaker(name, used_now, int(limits[key])) for name, (key, used_now) in used.items() if key in limits
+            Breaker(name, used_now, int(limits[key]))
+            for name, (key, used_now) in used.items()
+            if int(limits.get(key, NO_LIMIT)) < NO_LIMIT
         ),
         latency=histograms.get(f"{prefix}upstream_rq_time", Histogram({})),
     )

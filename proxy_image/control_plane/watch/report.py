@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract import Document, Route, Service, Target, TargetState
-from proxy_image.control_plane.admission import Newcomer
+from proxy_image.control_plane.admission import Newcomer, admitted_only
 from proxy_image.control_plane.watch.journal import Change, Journal, TargetEvent, TargetId, What, identity
 from proxy_image.control_plane.watch.problems import Problem, Standing, service_problems, standing_problems
 from proxy_image.control_plane.watch.reading import Breaker, Reading, ServiceCounts, TargetCounts
@@ -112,7 +112,7 @@ def report(
     window = window_of(readings)
     newest = readings[-1] if readings else None
     services = tuple(
-        _service(service, waiting, newest, window, journal)
+        _service(service, _held_back(service, waiting), newest, window, journal)
         for service in (() if document is None else document.services)
     )
     before, after = window or (None, None)
@@ -207,6 +207,12 @@ def _target(
         connections=now.connections,
         events=tuple(journal.targets.get(who, ())),
     )
+
+
+def _held_back(service: Service, waiting: Collection[Newcomer]) -> frozenset[Newcomer]:
+    """A service that has no other target sends calls even to those that wait."""
+    (admitted,) = admitted_only(Document((service,)), waiting).services
+    return frozenset(map(Newcomer.of, service.targets)) - frozenset(map(Newcomer.of, admitted.targets))
 
 
 def _state(target: Target, waits: bool, now: TargetCounts) -> str:

@@ -1,7 +1,6 @@
 "use strict";
-// Keeps <main> as the server has it. What stays the same is left in place: focus, selection and the bars' motion live on.
+// Keeps the page as the server has it. What stays the same is left in place: focus, selection and the bars' motion live on.
 (() => {
-  const main = document.getElementById("main");
   const live = document.getElementById("live");
   const RETRY_MS = 2000;
   const QUIET_MS = 4000;
@@ -50,10 +49,12 @@
     }
   };
 
-  const show = (html) => {
-    // Parsed apart from the page: nothing in it runs or loads.
-    const parsed = new DOMParser().parseFromString(`<main>${html}</main>`, "text/html");
-    morphChildren(main, parsed.querySelector("main"));
+  const show = (update) => {
+    for (const [id, html] of Object.entries(update)) {
+      // Parsed apart from the page: nothing in it runs or loads.
+      const parsed = new DOMParser().parseFromString(`<main>${html}</main>`, "text/html");
+      morphChildren(document.getElementById(id), parsed.querySelector("main"));
+    }
   };
 
   const leave = () => {
