@@ -37,14 +37,14 @@ directory is not writable), 2 a setting is wrong."""
 
 
 def main(argv: Sequence[str] | None = None, control_plane: Sequence[str] = CONTROL_PLANE) -> int:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)  # until there is something to drain; the first process has no default action
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "status":
         # Only here: a balancer that starts needs none of it.
         from proxy_image.control_plane import status
 
         return status.main(argv[1:])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # until there is something to drain; the first process has no default action
     flags = vars(_parser().parse_args(argv))
     try:
         settings = from_environment(_overlay(os.environ, flags))

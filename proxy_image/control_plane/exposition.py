@@ -55,6 +55,12 @@ def families(services: tuple[Service, ...], reading: Reading) -> Iterator[Metric
 def _service_families(services: tuple[Service, ...], reading: Reading) -> Iterator[Metric]:
     calls = CounterMetricFamily("grpc_lb_service_calls", "Calls sent to the service's targets.", labels=["service"])
     retries = CounterMetricFamily("grpc_lb_service_retries", "Calls tried again.", labels=["service"])
+    unsent = CounterMetricFamily(
+        "grpc_lb_service_calls_without_target", "Calls that failed because no target takes any.", labels=["service"]
+    )
+    over = CounterMetricFamily(
+        "grpc_lb_service_calls_over_limit", "Calls that failed because a limit was reached.", labels=["service"]
+    )
     ejections = CounterMetricFamily("grpc_lb_service_ejections", "Ejections of targets.", labels=["service"])
     active = GaugeMetricFamily("grpc_lb_service_calls_in_flight", "Calls under way.", labels=["service"])
     used = GaugeMetricFamily("grpc_lb_service_limit_used", "Use of a limit now.", labels=["service", "limit"])
@@ -63,13 +69,15 @@ def _service_families(services: tuple[Service, ...], reading: Reading) -> Iterat
         counts = reading.services.get(service.name, ServiceCounts({}))
         calls.add_metric([service.name], counts.calls)
         retries.add_metric([service.name], counts.retries)
+        unsent.add_metric([service.name], counts.no_target)
+        over.add_metric([service.name], counts.overflows)
         ejections.add_metric([service.name], counts.ejections)
         active.add_metric([service.name], counts.in_flight)
         for breaker in counts.breakers:
             labels = [service.name, breaker.name.replace(" ", "_")]
             used.add_metric(labels, breaker.used)
             limit.add_metric(labels, breaker.limit)
-    yield from (calls, retries, ejections, active, used, limit)
+    yield from (calls, retries, unsent, over, ejections, active, used, limit)
 
 
 def _target_families(services: tuple[Service, ...], reading: Reading) -> Iterator[Metric]:
@@ -77,7 +85,7 @@ def _target_families(services: tuple[Service, ...], reading: Reading) -> Iterato
     calls = CounterMetricFamily("grpc_lb_target_calls", "Calls sent to the target, tries included.", labels=names)
     failures = CounterMetricFamily(
         "grpc_lb_target_failures",
-        "Calls that the target failed: gRPC statuses such as UNAVAILABLE or INTERNAL, and calls cut off.",
+        "Tries that failed at the target: UNAVAILABLE, INTERNAL and their like, cut off, or not connected.",
         labels=names,
     )
     unconnected = CounterMetricFamily(

@@ -65,7 +65,9 @@ class ServiceCounts:
     in_flight: int = 0
     retries: int = 0
     overflows: int = 0
+    """Calls that failed at once because a limit was reached."""
     no_target: int = 0
+    """Calls that failed because no target takes any."""
     ejections: int = 0
     breakers: tuple[Breaker, ...] = ()
     latency: Histogram = field(default_factory=lambda: Histogram({}))

@@ -53,7 +53,10 @@ class FormerTarget:
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """latency_ms: p50, p95, p99 of the window; None where Envoy does not time the service, or nothing ended."""
+    """failures_in_window: as clients saw them; those of targets are of tries, which another target may have made good.
+
+    latency_ms: p50, p95, p99 of the window; None where Envoy does not time the service, or nothing ended.
+    """
 
     name: str
     routes: tuple[str, ...]

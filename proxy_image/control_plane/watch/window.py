@@ -15,6 +15,7 @@ PERCENTILES = (50.0, 95.0, 99.0)
 class TargetWindow:
     calls: int = 0
     failures: int = 0
+    """Of tries: where another target then took the call, its client saw none."""
     share: float | None = None
     """Of its service's calls, 0 to 1; None where there were none."""
 
@@ -24,6 +25,7 @@ class ServiceWindow:
     seconds: float
     calls: int
     failures: int
+    """As clients saw them: failed tries less those that were tried again, and calls that found no target or a limit."""
     targets: Mapping[str, TargetWindow]
     percentiles: tuple[float | None, ...]
     """Milliseconds, for each of PERCENTILES; None where no call ended, or Envoy does not time this service."""
@@ -47,10 +49,12 @@ def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
     calls = {each: _grown(old.targets.get(each, zero).calls, now.calls) for each, now in new.targets.items()}
     failures = {each: _grown(old.targets.get(each, zero).failures, now.failures) for each, now in new.targets.items()}
     total = sum(calls.values())
+    unsent = _grown(old.no_target, new.no_target) + _grown(old.overflows, new.overflows)
+    seen = sum(failures.values()) - _grown(old.retries, new.retries) + unsent
     return ServiceWindow(
         seconds=after.at - before.at,
         calls=total,
-        failures=sum(failures.values()),
+        failures=max(0, seen),
         targets={
             each: TargetWindow(calls[each], failures[each], calls[each] / total if total else None) for each in calls
         },
