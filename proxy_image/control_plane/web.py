@@ -86,8 +86,13 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
     def now() -> Report:
         return current_report(applier, metrics, watcher)
 
+    of_tick: dict[int, Report] = {}
+
     def render(path: str) -> dict[str, str] | None:
-        return views.update(path, now())
+        if watcher.ticks not in of_tick:
+            of_tick.clear()
+            of_tick[watcher.ticks] = now()
+        return views.update(path, of_tick[watcher.ticks])
 
     live = Live(watcher, render)
 
@@ -101,13 +106,15 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
 
     async def follow(request: Request) -> Response:
         path = request.query_params.get("page", "/")
-        if render(path) is None:
+        if views.main_of(path, now()) is None:
             return PlainTextResponse("no such page\n", 404)
+        compressed = "gzip" in request.headers.get("accept-encoding", "")
         try:
-            frames = live.frames(path)
+            frames = live.follow(path, compressed=compressed)
         except TooManyPagesError:
             return PlainTextResponse("too many live pages\n", 503, {"Retry-After": COME_AGAIN_SECONDS})
-        return StreamingResponse(frames, media_type="text/event-stream")
+        encoding = {"Content-Encoding": "gzip"} if compressed else {}
+        return StreamingResponse(frames, media_type="text/event-stream", headers=encoding)
 
     async def service(request: Request) -> Response:
         await watcher.recent()

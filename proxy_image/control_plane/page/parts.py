@@ -10,8 +10,9 @@ from proxy_image.control_plane.watch.journal import Change
 from proxy_image.control_plane.watch.problems import Problem
 from proxy_image.control_plane.watch.report import Report, ServiceReport, TargetReport
 
-# A service of more targets is shown by its busiest; the API has all.
+# A service of more targets is shown by those that are not simply serving, and its busiest; the API has all.
 MOST_ROWS = 200
+MOST_ROWS_IN_OVERVIEW = 12
 
 
 def facts(pairs: Iterable[tuple[str, Child, str]]) -> Html:
@@ -46,7 +47,10 @@ def bar(share: float | None, even: float | None, state: str) -> Html:
 def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detailed: bool) -> Html:
     if not rows:
         return Html()
-    shown = rows[:MOST_ROWS]
+    most = MOST_ROWS if detailed else MOST_ROWS_IN_OVERVIEW
+    if len(rows) > most:
+        rows = sorted(rows, key=lambda target: (target.state == "serving", -(target.share or 0), target.address))
+    shown = rows[:most]
     head = ["target", "zone", "state", "share of calls", "calls/s", "in flight", "failed"]
     lesser = {"zone", "in flight", "connections", "group", "task", "all calls"}
     if detailed:
@@ -91,10 +95,13 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
             tag("tbody", *(row(target) for target in shown)),
             class_="targets",
         ),
-        tag("p", f"{hidden} more are not shown; /api/services/{service.name} has all.", class_="note")
-        if hidden
-        else None,
+        _more(service, hidden, detailed=detailed) if hidden else None,
     )
+
+
+def _more(service: ServiceReport, hidden: int, *, detailed: bool) -> Html:
+    where = f"/api/services/{service.name}" if detailed else f"/services/{service.name}"
+    return tag("p", f"{hidden:,} more: ", tag("a", where, href=where), class_="note")
 
 
 def zones(service: ServiceReport) -> str:

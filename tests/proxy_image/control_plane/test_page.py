@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
@@ -206,3 +207,22 @@ async def _frame_with(lines: AsyncIterator[str], text: str) -> str:
             if text in main:
                 return main
     raise AssertionError(f"the stream ended before {text!r}")
+
+
+def test_frames_that_were_compressed_once_can_be_joined_at_any_point() -> None:
+    frames = [live_pages.frame_of({"main": f"frame {number} " * 50}) for number in range(5)]
+    for first in range(5):
+        decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        assert decoder.decompress(live_pages.GZIP_HEADER) == b""
+        for frame in frames[first:]:
+            assert decoder.decompress(frame.compressed) == frame.plain
+
+
+async def test_a_large_service_shows_first_what_is_not_simply_serving(tmp_path: Path) -> None:
+    targets = [target(port, draining=port == 777) for port in range(1, 1001)]
+    async with app(tmp_path, rng(*targets)) as parts:
+        page = (await parts.client.get("/")).text
+        assert page.count('class="bar"') == 12
+        assert page.index("127.0.0.1:777<") < page.index("127.0.0.1:1<")
+        assert "988 more" in page
+        assert len((await parts.client.get("/api/services/rng")).json()["targets"]) == 1000
