@@ -106,7 +106,9 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
 
     async def follow(request: Request) -> Response:
         path = request.query_params.get("page", "/")
-        if views.main_of(path, now()) is None:
+        name = path.removeprefix(views.SERVICE)
+        found = applier.document is not None and applier.document.service(name) is not None
+        if path not in views.PATHS and not (path.startswith(views.SERVICE) and found):
             return PlainTextResponse("no such page\n", 404)
         compressed = "gzip" in request.headers.get("accept-encoding", "")
         try:
@@ -137,7 +139,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
 
     return Starlette(
         routes=[
-            *(Route(path, page) for path in ("/", "/timeline", "/problems", "/services/{name}")),
+            *(Route(path, page) for path in (*views.PATHS, f"{views.SERVICE}{{name}}")),
             Route("/live", follow),
             Route("/api/report", data(lambda current: current)),
             Route("/api/services/{name}", service),

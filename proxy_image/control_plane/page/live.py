@@ -12,8 +12,8 @@ from proxy_image.control_plane.watch.watcher import Watcher
 # Open pages that are kept live; others are told to come again. A connection each, of the web server's 200.
 MOST_PAGES = 100
 
-# A gzip stream is this header and deflate blocks (RFC 1952, 2.3). Each frame ends in a full flush, after which nothing
-# refers back (zlib's Z_FULL_FLUSH): so whoever comes later can start with any frame, and all are sent the same bytes.
+# A gzip stream is this header and deflate blocks (RFC 1952, 2.3). Each frame is compressed by itself and flushed to a
+# whole byte, so whoever comes later can start with any frame, and all are sent the same bytes.
 GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _COMPRESSION_LEVEL = 1
 
@@ -70,4 +70,4 @@ def frame_of(update: dict[str, str]) -> Frame:
     # JSON has no raw line break, which would end an event's data.
     plain = f"data: {json.dumps(update)}\n\n".encode()
     deflate = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return Frame(plain, deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH))
+    return Frame(plain, deflate.compress(plain) + deflate.flush(zlib.Z_SYNC_FLUSH))

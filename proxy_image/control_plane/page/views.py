@@ -16,6 +16,8 @@ from proxy_image.control_plane.page.parts import (
 from proxy_image.control_plane.watch.report import Report, ServiceReport
 
 TITLE = "gRPC balancer"
+PATHS = ("/", "/timeline", "/problems")
+SERVICE = "/services/"
 
 
 def main_of(path: str, report: Report) -> Html | None:
@@ -26,7 +28,7 @@ def main_of(path: str, report: Report) -> Html | None:
         return timeline(report)
     if path == "/problems":
         return problems(report)
-    service = report.service(path.removeprefix("/services/")) if path.startswith("/services/") else None
+    service = report.service(path.removeprefix(SERVICE)) if path.startswith(SERVICE) else None
     return None if service is None else service_view(service, report)
 
 

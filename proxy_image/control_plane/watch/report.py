@@ -114,10 +114,8 @@ def report(
 ) -> Report:
     window = window_of(readings)
     newest = readings[-1] if readings else None
-    services = tuple(
-        _service(service, _held_back(service, waiting), newest, window, journal)
-        for service in (() if document is None else document.services)
-    )
+    documented = () if document is None else document.services
+    services = tuple(_service(service, _held_back(service, waiting), newest, window, journal) for service in documented)
     before, after = window or (None, None)
     return Report(
         scope=SCOPE,
