@@ -134,5 +134,6 @@ async def keep_screenshot(page: Page, name: str) -> None:
     """Into the folder that SCREENSHOTS names, where it is set."""
     folder: Any = os.environ.get("SCREENSHOTS")
     if folder is not None:
+        await page.run("Promise.all(document.getAnimations().map(each => each.finished))")
         picture = await page.screenshot()
         await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, picture)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grpc_lb_contract import Document, Route, Service, Target, TargetState
 from proxy_image.control_plane.admission import Newcomer, admitted_only
@@ -55,7 +55,8 @@ class FormerTarget:
 class ServiceReport:
     """failures_in_window: as clients saw them; those of targets are of tries, which another target may have made good.
 
-    latency_ms: p50, p95, p99 of the window; None where Envoy does not time the service, or nothing ended.
+    latency_ms: p50, p95, p99 of the window; None where nothing ended, or Envoy does not time services by themselves and
+    this is one of several.
     """
 
     name: str
@@ -116,7 +117,12 @@ def report(
     newest = readings[-1] if readings else None
     documented = () if document is None else document.services
     services = tuple(_service(service, _held_back(service, waiting), newest, window, journal) for service in documented)
-    before, after = window or (None, None)
+    latency_ms: tuple[float | None, ...] = (None, None, None)
+    if window is not None:
+        latency_ms = percentiles(difference(window[0].latency, window[1].latency))
+    if len(services) == 1 and services[0].latency_ms[0] is None:
+        # Envoy times all calls together; where there is one service, they are its own.
+        services = (replace(services[0], latency_ms=latency_ms),)
     return Report(
         scope=SCOPE,
         at=at,
@@ -130,10 +136,8 @@ def report(
         in_flight=0 if newest is None else newest.in_flight,
         calls_per_second=sum(service.calls_per_second for service in services),
         failures_in_window=sum(service.failures_in_window for service in services),
-        window_seconds=0.0 if before is None or after is None else after.at - before.at,
-        latency_ms=(None, None, None)
-        if before is None or after is None
-        else percentiles(difference(before.latency, after.latency)),
+        window_seconds=0.0 if window is None else window[1].at - window[0].at,
+        latency_ms=latency_ms,
         services=services,
         problems=tuple(_problems(standing, services)),
         changes=tuple(reversed(journal.changes)),
