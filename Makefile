@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := build/venv/bin
 
-.PHONY: help setup demo containers up down test lint types docs wheel wheel-ends lock clean
+.PHONY: help setup demo containers up down test browser lint types docs wheel wheel-ends lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -17,6 +17,8 @@ down: setup  ## stop what `make up` started, also after a crash
 	@$(BIN)/python -m local_aws down
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
+browser: setup  ## the web page in a headless Chromium (needs chromium; SCREENSHOTS=DIR keeps pictures)
+	@$(BIN)/python -m pytest tests/browser/page_in_chromium.py
 lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict

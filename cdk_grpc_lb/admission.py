@@ -12,7 +12,7 @@ import aws_cdk as cdk
 from cdk_grpc_lb.labels import Wish
 from cdk_grpc_lb.misuse import Props
 from grpc_lb_contract import Route
-from grpc_lb_contract.labels import PREFIX
+from grpc_lb_contract.policy import PREFIX
 
 _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
 

@@ -26,7 +26,9 @@ where to, and this process keeps both running.
 With targets from a file, without AWS:
   python -m proxy_image --targets targets.json --state-dir /tmp/balancer --bind 127.0.0.1
 With targets from SSM, as on ECS (AWS credentials and region from the environment):
-  python -m proxy_image --parameter-prefix /grpc-lb/my-stack/my-balancer"""
+  python -m proxy_image --parameter-prefix /grpc-lb/my-stack/my-balancer
+How a running one stands, as its page on the web port shows it:
+  python -m proxy_image status --url http://127.0.0.1:8080"""
 
 _EPILOG = """\
 Flags win over variables. SIGTERM or Ctrl-C drains: readiness fails, then clients are sent away (GOAWAY) while their
@@ -35,6 +37,12 @@ directory is not writable), 2 a setting is wrong."""
 
 
 def main(argv: Sequence[str] | None = None, control_plane: Sequence[str] = CONTROL_PLANE) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == "status":
+        # Only here: a balancer that starts needs none of it.
+        from proxy_image.control_plane import status
+
+        return status.main(argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # until there is something to drain; the first process has no default action
     flags = vars(_parser().parse_args(argv))

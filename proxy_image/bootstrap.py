@@ -65,6 +65,8 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int) -> dict[str, 
             "address": {"pipe": {"path": str(settings.admin_socket), "mode": _OWNER_ONLY}},
             "ignore_global_conn_limit": True,
         },
+        # Histograms are gathered when they are asked for, not every 5 s for nobody (Bootstrap.stats_flush_on_admin).
+        "stats_flush_on_admin": True,
         "stats_config": {
             "stats_matcher": {"exclusion_list": {"patterns": [{"safe_regex": {"regex": _UNASKED_STATS}}]}}
         },

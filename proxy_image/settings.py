@@ -168,7 +168,15 @@ VARIABLES: tuple[Variable, ...] = (
         "--ready-port",
         "PORT",
     ),
-    Variable("GRPC_LB_WEB_PORT", "web_port", _port, "8080", "port for /healthz and /metrics", "--web-port", "PORT"),
+    Variable(
+        "GRPC_LB_WEB_PORT",
+        "web_port",
+        _port,
+        "8080",
+        "port of the web page, /api, /healthz and /metrics",
+        "--web-port",
+        "PORT",
+    ),
     Variable(
         "GRPC_LB_XDS_PORT", "xds_port", _port, "18000", "port for proxyless gRPC clients (xDS)", "--xds-port", "PORT"
     ),

@@ -17,6 +17,7 @@ from proxy_image.control_plane.following import tell_of_following
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
+from proxy_image.control_plane.watch.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web import serve, web_app
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
@@ -39,6 +40,7 @@ async def run(settings: Settings) -> None:
     ports = Ports(settings.bind_address, settings.port, settings.ready_port)
     own = await asyncio.to_thread(read_task, os.environ)
     applier = Applier(cache, ports, metrics, own_zone=own.node.zone)
+    watcher = Watcher(EnvoyStatistics(settings.admin_socket), metrics.journal)
     follow = await source_of(settings, applier)
     service = AdsService(cache, metrics)
     async with AdsServer(service, settings.ads_socket):
@@ -46,7 +48,8 @@ async def run(settings: Settings) -> None:
         tasks = [
             asyncio.create_task(follow(), name="source"),
             asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
-            asyncio.create_task(_serve_web(applier, metrics, settings), name="web"),
+            asyncio.create_task(_serve_web(applier, metrics, watcher, settings), name="web"),
+            asyncio.create_task(watcher.run(), name="statistics"),
             asyncio.create_task(_signalled(), name="signal"),
             asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
             asyncio.create_task(tell_of_following(applier, metrics), name="following"),
@@ -106,14 +109,15 @@ async def _serve_clients(service: AdsService, settings: Settings) -> None:
         await server.stop()
 
 
-async def _serve_web(applier: Applier, metrics: Metrics, settings: Settings) -> None:
+async def _serve_web(applier: Applier, metrics: Metrics, watcher: Watcher, settings: Settings) -> None:
     async def listen() -> socket.socket:
         family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
+    app = web_app(applier, metrics, watcher)
     with listening:
-        await serve(web_app(applier, metrics), listening)
+        await serve(app, listening)
 
 
 async def _until_listening(what: str, port: int, variable: str, listen: Callable[[], Awaitable[_T]]) -> _T:

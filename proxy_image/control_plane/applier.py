@@ -39,6 +39,7 @@ class Applier:
         self._ports = ports
         self._own_zone = own_zone
         self._metrics = metrics
+        self._journal = metrics.journal
         self._admission = Admission(self._admitted)
         self.document: Document | None = None
         self.origin = Origin.NONE
@@ -55,6 +56,10 @@ class Applier:
         """New targets that do not accept connections yet."""
         return len(self._admission.waiting)
 
+    @property
+    def newcomers(self) -> frozenset[Newcomer]:
+        return self._admission.waiting
+
     async def found(self, document: Document, origin: Origin) -> None:
         started = time.perf_counter()
         if document != self.document:
@@ -64,6 +69,7 @@ class Applier:
                 return
             self.document = document
             self._metrics.applied(document)
+            self._journal.applied(before, document, origin)
             facts = _facts(before, document, origin, self._admission.waiting)
             facts["ms"] = round((time.perf_counter() - started) * 1000, 1)
             log.info("generation applied", extra={"facts": facts})

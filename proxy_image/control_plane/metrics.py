@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 from grpc_lb_contract import Document, TargetState
 from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.watch.journal import Journal
 from proxy_image.control_plane.xds.types import Audience, ResourceType
 
 # A time beside each counter is one more series that nobody asked for.
@@ -18,7 +19,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client 
 class Metrics:
     """One registry, so that several control planes in one process (tests) keep apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
+        self.journal = Journal() if journal is None else journal
         self.registry = CollectorRegistry()
         self.streams: Count[Audience] = Count()
         self.confirmed_at: float | None = None
@@ -50,14 +52,19 @@ class Metrics:
         self.streams[audience] += 1
         self._streams.labels(audience).inc()
 
-    def stream_closed(self, audience: Audience) -> None:
+    def stream_closed(self, audience: Audience, node: str) -> None:
+        self.journal.gone(audience, node)
         self.streams[audience] -= 1
         self._streams.labels(audience).dec()
 
     def response_sent(self, audience: Audience, resource_type: str) -> None:
         self._responses.labels(audience, resource_type).inc()
 
-    def rejected(self, audience: Audience, resource_type: str) -> None:
+    def accepted(self, audience: Audience, resource_type: str, node: str) -> None:
+        self.journal.accepted(audience, resource_type, node)
+
+    def rejected(self, audience: Audience, resource_type: str, node: str, error: str) -> None:
+        self.journal.rejected(audience, resource_type, node, error)
         self._rejections.labels(audience, resource_type).inc()
 
     def confirmed(self) -> None:

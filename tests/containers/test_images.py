@@ -126,8 +126,7 @@ async def test_invariant_12_the_container_is_not_root_and_nothing_can_be_written
 ) -> None:
     async with task(tmp_path, definition(images, name, entryPoint=IDLE)) as (container, _):
         assert (
-            await exec_in(container, "import os; print(os.getuid(), os.getgid(), os.getgroups())")
-            == "10001 10001 []"
+            await exec_in(container, "import os; print(os.getuid(), os.getgid(), os.getgroups())") == "10001 10001 []"
         )
         assert (await exec_in(container, TRY_TO_WRITE)).split() == WRITABLE[name]
         no_pip = "import importlib.util as u; print(u.find_spec('pip'), u.find_spec('ensurepip'))"

@@ -37,9 +37,10 @@ class Observer(Protocol):
     """Who wants to know what happens on the streams. Types and audiences are few; nodes are not for metrics."""
 
     def stream_opened(self, audience: Audience) -> None: ...
-    def stream_closed(self, audience: Audience) -> None: ...
+    def stream_closed(self, audience: Audience, node: str) -> None: ...
     def response_sent(self, audience: Audience, resource_type: str) -> None: ...
-    def rejected(self, audience: Audience, resource_type: str) -> None: ...
+    def rejected(self, audience: Audience, resource_type: str, node: str, error: str) -> None: ...
+    def accepted(self, audience: Audience, resource_type: str, node: str) -> None: ...
 
 
 class AdsService(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  # xds-protos has no types
@@ -60,7 +61,7 @@ class AdsService(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: igno
         try:
             await _Stream(audience, first.node.id, self._cache, self._observer, context).serve(first)
         finally:
-            self._observer.stream_closed(audience)
+            self._observer.stream_closed(audience, first.node.id)
             log.info("xds stream closed", extra={"facts": {"audience": audience, "node": first.node.id}})
 
 
@@ -114,9 +115,10 @@ class _Stream:
         if meaning is Meaning.UNKNOWN_TYPE:
             self._refuse_type(request.type_url)
         elif request.error is not None:
-            self._observer.rejected(self._audience, BY_URL[request.type_url].value)
+            self._observer.rejected(self._audience, BY_URL[request.type_url].value, self._node, request.error)
             self._rejected[request.type_url] = request, Reminder()
         elif meaning is Meaning.ACK:
+            self._observer.accepted(self._audience, BY_URL[request.type_url].value, self._node)
             self._rejected.pop(request.type_url, None)
         log.debug("xds request", extra={"facts": {"node": self._node, "meaning": meaning.name, "request": request}})
 

@@ -187,6 +187,8 @@ async def test_invariant_10_a_rejected_resource_is_logged_and_counted_and_the_la
         assert facts["type"] == "RDS"
         assert "domain" in facts["error"]
         assert await who(channel, 10) == {"a": 10}
+        (rejection,) = plane.metrics.journal.rejections.values()
+        assert (rejection.resource_type, rejection.error) == ("RDS", facts["error"])
 
         # Other types flow on, and the rejected one is not sent again while it is as it was.
         await plane.cache.publish(with_routes(rng(a.target, b.target), plane, "*", "*"))
@@ -202,6 +204,7 @@ async def test_invariant_10_a_rejected_resource_is_logged_and_counted_and_the_la
 
         await eventually(is_taken)
         assert count("rejections") == 1
+        await eventually(lambda: not plane.metrics.journal.rejections, "the rejection is no problem any more")
 
 
 async def test_a_rejection_is_said_again_while_it_lasts_and_counted_once(

@@ -1,0 +1,244 @@
+"""The four views. Each gives what stands in <main>; the frame around it is the same."""
+
+from __future__ import annotations
+
+from proxy_image.control_plane.page import words
+from proxy_image.control_plane.page.markup import Html, joined, tag
+from proxy_image.control_plane.page.parts import (
+    change_list,
+    facts,
+    latencies,
+    moment,
+    problem_list,
+    targets_table,
+    zones,
+)
+from proxy_image.control_plane.watch.report import Report, ServiceReport
+
+TITLE = "gRPC balancer"
+PATHS = ("/", "/timeline", "/problems")
+SERVICE = "/services/"
+
+
+def main_of(path: str, report: Report) -> Html | None:
+    """What <main> holds at a path, or None where there is no such page."""
+    if path == "/":
+        return overview(report)
+    if path == "/timeline":
+        return timeline(report)
+    if path == "/problems":
+        return problems(report)
+    service = report.service(path.removeprefix(SERVICE)) if path.startswith(SERVICE) else None
+    return None if service is None else service_view(service, report)
+
+
+def document(path: str, main: Html, report: Report) -> str:
+    head = joined(
+        Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Html('<meta name="color-scheme" content="light dark">'),
+        tag("title", f"{path.strip('/') or 'overview'} · {TITLE}"),
+        Html('<link rel="stylesheet" href="/assets/page.css"><link rel="icon" href="/assets/icon.svg">'),
+        Html('<script src="/assets/page.js" defer></script>'),
+    )
+    links = (("/", "Overview"), ("/timeline", "Timeline"), ("/problems", "Problems"))
+    body = joined(
+        tag("a", "To the content", href="#main", class_="skip"),
+        tag(
+            "header",
+            tag("strong", TITLE, tag("small", " this task alone")),
+            tag(
+                "nav",
+                *(
+                    tag("a", name, href=target, aria_current="page" if target == path else None)
+                    for target, name in links
+                ),
+                tag("span", _count(report), id="count"),
+                aria_label="Views",
+            ),
+            tag("span", "not live", id="live", role="status"),
+        ),
+        tag("main", main, id="main", tabindex=-1),
+        tag(
+            "footer",
+            tag("p", report.scope),
+            tag(
+                "p",
+                "Times are UTC. The same as data: ",
+                tag("a", "/api/report", href="/api/report"),
+                ", ",
+                tag("a", "/metrics", href="/metrics"),
+                ".",
+            ),
+        ),
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def update(path: str, report: Report) -> dict[str, str] | None:
+    """What the script puts into its page, by the id of the element."""
+    main = main_of(path, report)
+    return None if main is None else {"main": main, "count": _count(report)}
+
+
+def _count(report: Report) -> Html:
+    if not report.problems:
+        return Html()
+    worst = report.problems[0].severity.value
+    return tag("span", len(report.problems), class_=worst)
+
+
+def overview(report: Report) -> Html:
+    return joined(
+        tag("h1", "Overview", class_="unseen"),
+        _summary(report),
+        problem_list(report.problems[:3]) if report.problems else None,
+        tag("p", tag("a", f"All {len(report.problems)} problems", href="/problems"))
+        if len(report.problems) > 3
+        else None,
+        *(_service_card(service) for service in report.services),
+        tag("h2", "Latest changes of the targets"),
+        change_list(report.changes[:3], report) if report.changes else tag("p", "None yet."),
+    )
+
+
+def timeline(report: Report) -> Html:
+    return joined(
+        tag("h1", "Timeline"),
+        tag(
+            "p", "Each target document that this balancer put into use since its control plane started.", class_="note"
+        ),
+        change_list(report.changes, report) if report.changes else tag("p", "None yet."),
+    )
+
+
+def problems(report: Report) -> Html:
+    return joined(
+        tag("h1", "Problems"),
+        problem_list(report.problems)
+        if report.problems
+        else tag("p", "None that this balancer can see.", class_="fine"),
+        tag(
+            "p",
+            "Refused labels and route conflicts are found where the document is made: see the Lambda's log.",
+            class_="note",
+        ),
+    )
+
+
+def service_view(service: ServiceReport, report: Report) -> Html:
+    lives = [(each.address, each.task, each.events) for each in service.targets]
+    lives += [(each.address, each.task, each.events) for each in service.former]
+    events = [(event, address, task) for address, task, happened in lives for event in happened]
+    events.sort(key=lambda each: -each[0].at)
+    return joined(
+        tag("h1", service.name),
+        _service_facts(service),
+        _about(service),
+        targets_table(service, service.targets, detailed=True),
+        tag("h2", "What became of its targets"),
+        tag(
+            "table",
+            tag("caption", f"History of the targets of {service.name}", class_="unseen"),
+            tag(
+                "thead",
+                tag("tr", *(tag("th", name, scope="col") for name in ("when", "target", "what", "why", "task"))),
+            ),
+            tag(
+                "tbody",
+                *(
+                    tag(
+                        "tr",
+                        tag("td", moment(event.at, report)),
+                        tag("td", address),
+                        tag("td", tag("span", event.what.value, class_=f"state {event.what.value}")),
+                        tag("td", event.why),
+                        tag("td", tag("span", words.short(task), title=task), class_="lesser"),
+                    )
+                    for event, address, task in events[:100]
+                ),
+            ),
+            class_="history",
+        ),
+        tag("p", tag("a", "All services", href="/")),
+    )
+
+
+def _summary(report: Report) -> Html:
+    age = report.confirmed_seconds_ago
+    uptime = report.envoy_uptime_seconds
+    return facts(
+        (
+            ("calls/s", words.rate(report.calls_per_second), f"over {report.window_seconds:.0f} s"),
+            ("failed", f"{report.failures_in_window:,}", f"over {report.window_seconds:.0f} s"),
+            ("latency p50 / p95 / p99", latencies(report.latency_ms), "all services"),
+            ("in flight", f"{report.in_flight:,}", words.count(report.connections, "connection")),
+            (
+                "targets confirmed",
+                words.NOTHING if age is None else f"{words.duration(age)} ago",
+                f"generation {(report.generation or 'none')[:8]}",
+            ),
+            (
+                "Envoy",
+                "connected" if report.envoy_connected else "away",
+                "" if uptime is None else f"up {words.duration(uptime)}",
+            ),
+        )
+    )
+
+
+def _service_card(service: ServiceReport) -> Html:
+    return tag(
+        "section",
+        tag(
+            "div",
+            tag("h2", tag("a", service.name, href=f"/services/{service.name}")),
+            _service_line(service),
+            class_="title",
+        ),
+        _about(service),
+        targets_table(service, service.targets, detailed=False),
+        class_="service",
+    )
+
+
+def _service_line(service: ServiceReport) -> Html:
+    words_of = [f"{words.rate(service.calls_per_second)} calls/s", f"{service.in_flight:,} in flight"]
+    if any(value is not None for value in service.latency_ms):
+        words_of.append(f"p50 / p95 / p99 {latencies(service.latency_ms)}")
+    failed = f"{service.failures_in_window:,} failed in {service.window_seconds:.0f} s"
+    return tag(
+        "p", " · ".join(words_of), " · ", tag("span", failed, class_="bad" if service.failures_in_window else None)
+    )
+
+
+def _service_facts(service: ServiceReport) -> Html:
+    timed = any(value is not None for value in service.latency_ms)
+    shown: list[tuple[str, str, str]] = [
+        ("calls/s", words.rate(service.calls_per_second), ""),
+        ("failed", f"{service.failures_in_window:,}", f"over {service.window_seconds:.0f} s"),
+    ]
+    if timed:
+        shown.append(("p50 / p95 / p99", latencies(service.latency_ms), ""))
+    return facts(
+        [
+            *shown,
+            ("in flight", f"{service.in_flight:,}", ""),
+            ("all calls", f"{service.calls:,}", f"{service.retries:,} tried again"),
+            ("ejections", f"{service.ejections:,}", ""),
+            *(
+                (f"limit of {breaker.name}", f"{breaker.used:,} of {breaker.limit:,}", "")
+                for breaker in service.breakers
+            ),
+        ]
+    )
+
+
+def _about(service: ServiceReport) -> Html:
+    groups = ", ".join(f"{name} (weight {weight})" for name, weight in service.groups)
+    return tag(
+        "dl",
+        tag("div", tag("dt", "takes"), tag("dd", *(tag("code", route) for route in service.routes))),
+        tag("div", tag("dt", "targets"), tag("dd", zones(service) or "none")),
+        tag("div", tag("dt", "groups"), tag("dd", groups)) if len(service.groups) > 1 else None,
+        class_="about",
+    )

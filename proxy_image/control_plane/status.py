@@ -1,0 +1,97 @@
+"""`python -m proxy_image status`: what the page shows, as a table in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from proxy_image.control_plane.page import words
+
+ANSWER_SECONDS = 5
+FAILED = 1
+USAGE = 2
+_BAR = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 shown, 1 no balancer answers there, 2 wrong usage, 3 shown and it tells of an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m proxy_image status",
+        description="Shows how one balancer task stands: services, targets, shares, problems.",
+        epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 the balancer tells of an error.",
+    )
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the balancer's web port; default %(default)s")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    arguments = parser.parse_args(argv)
+    parts = urllib.parse.urlsplit(arguments.url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return _fail(USAGE, f"--url must be such as http://127.0.0.1:8080, got {arguments.url!r}")
+    url = f"{arguments.url.rstrip('/')}/api/report"
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the scheme is checked
+            report = json.load(answer)
+        text = json.dumps(report, indent=1) if arguments.json else "\n".join(lines(report))
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        return _fail(FAILED, f"{url} must answer with a balancer's report, got: {error}")
+    print(text)
+    return 3 if any(problem["severity"] == "error" for problem in report["problems"]) else 0
+
+
+def lines(report: dict[str, Any]) -> Iterator[str]:
+    """The report (JSON of `/api/report`) as lines. Control characters never reach the terminal."""
+    age = report["confirmed_seconds_ago"]
+    yield (
+        f"generation {_clean(report['generation'] or 'none')} from {_clean(report['origin'])}, confirmed "
+        + (f"{words.duration(age)} ago" if age is not None else "never")
+        + f"; Envoy {'connected' if report['envoy_connected'] else 'NOT CONNECTED'}"
+    )
+    yield (
+        f"{words.rate(report['calls_per_second'])} calls/s, {report['in_flight']} in flight, "
+        f"{report['failures_in_window']} failed in {report['window_seconds']:.0f} s; p50 / p95 / p99 "
+        + " / ".join(words.milliseconds(value) for value in report["latency_ms"])
+    )
+    for service in report["services"]:
+        yield ""
+        yield f"{_clean(service['name'])}: {', '.join(map(_clean, service['routes'])) or 'no route'}"
+        rows = [("TARGET", "ZONE", "STATE", "SHARE", "", "CALLS/S", "IN FLIGHT", "FAILED", "CALLS")]
+        rows += [
+            (
+                _clean(target["address"]),
+                _clean(target["zone"]) or words.NOTHING,
+                target["state"],
+                ("#" * round((target["share"] or 0) * _BAR)).ljust(_BAR, "."),
+                words.percent(target["share"]),
+                words.rate(target["calls_per_second"]),
+                str(target["in_flight"]),
+                str(target["failures_in_window"]),
+                f"{target['calls']:,}",
+            )
+            for target in service["targets"]
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for problem in report["problems"]:
+        yield ""
+        yield f"{problem['severity'].upper()}: {_clean(problem['title'])}"
+        yield f"  {_clean(problem['detail'])}"
+        yield f"  do: {_clean(problem['do'])}"
+    yield ""
+    yield f"{report['scope']} ({time.strftime('%H:%M:%S', time.gmtime(report['at']))} UTC)"
+
+
+def _clean(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _fail(code: int, problem: str) -> int:
+    print(f"error: {problem}", file=sys.stderr)
+    return code

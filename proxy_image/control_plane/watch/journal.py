@@ -1,0 +1,188 @@
+"""What happened, in memory and bounded: changes of the document, and what became of each target."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from grpc_lb_contract import Document, Target, TargetState, generation_of
+from proxy_image.control_plane.watch.reading import Reading, address
+
+MOST_CHANGES = 200
+MOST_NAMED = 50
+MOST_EVENTS = 20
+MOST_TARGETS = 2_000
+MOST_REJECTIONS = 50
+
+
+class What(StrEnum):
+    """What can become of a target."""
+
+    JOINED = "joined"
+    DRAINING = "draining"
+    EJECTED = "ejected"
+    RETURNED = "returned"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEvent:
+    at: float
+    """Seconds since 1970, as everywhere in the journal."""
+    what: What
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetId:
+    """A target over its whole life: a task that is given the address of an earlier one is another target."""
+
+    service: str
+    address: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One document that was put into use. The lists hold the first MOST_NAMED; the counts are whole."""
+
+    at: float
+    generation: str
+    origin: str
+    services: int
+    targets: int
+    joined_count: int
+    left_count: int
+    drained_count: int
+    joined: tuple[str, ...]
+    left: tuple[str, ...]
+    drained: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    at: float
+    audience: str
+    resource_type: str
+    node: str
+    error: str
+
+
+class Journal:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.started = clock()
+        self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self.targets: dict[TargetId, deque[TargetEvent]] = {}
+        self.rejections: dict[tuple[str, str, str], Rejection] = {}
+        self.envoy_restarts: deque[float] = deque(maxlen=MOST_EVENTS)
+        self._states: dict[TargetId, TargetState] = {}
+        self._ejected: set[TargetId] = set()
+
+    def applied(self, before: Document | None, document: Document, origin: str) -> None:
+        """A document was put into use."""
+        old, new = dict(_targets(before)), dict(_targets(document))
+        joined, left = sorted(new.keys() - old.keys(), key=str), sorted(old.keys() - new.keys(), key=str)
+        drained = sorted(
+            (each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each])), key=str
+        )
+        for each in joined:
+            first = "in the first document of this control plane" if before is None else "new in the document"
+            self._note(each, What.JOINED, first)
+            if new[each] is TargetState.DRAINING:
+                self._note(each, What.DRAINING, "its task was told to stop")
+        for each in drained:
+            self._note(each, What.DRAINING, "its task was told to stop; calls under way finish")
+        for each in new.keys() & old.keys():
+            if _began(TargetState.SERVING, old[each], new[each]):
+                self._note(each, What.RETURNED, "the document says that it serves again")
+        for each in left:
+            self._note(each, What.LEFT, "no longer in the document")
+        self._states = new
+        self._ejected &= new.keys()
+        self._forget()
+        self.changes.append(
+            Change(
+                self._clock(),
+                generation_of(document),
+                origin,
+                len(document.services),
+                len(new),
+                len(joined),
+                len(left),
+                len(drained),
+                _named(joined),
+                _named(left),
+                _named(drained),
+            )
+        )
+
+    def read(self, before: Reading | None, after: Reading) -> None:
+        """Envoy was read: who was ejected, who came back, and whether Envoy itself began anew."""
+        if before is not None and after.uptime_seconds < before.uptime_seconds:
+            self.envoy_restarts.append(self._clock())
+        for each in self._states:
+            service = after.services.get(each.service)
+            counts = None if service is None else service.targets.get(each.address)
+            if counts is None:
+                continue
+            if counts.ejected and each not in self._ejected:
+                self._ejected.add(each)
+                was = None if before is None else before.services.get(each.service)
+                failed_before = (
+                    was.targets[each.address].connections_failed if was and each.address in was.targets else 0
+                )
+                cannot_connect = counts.connections_failed > failed_before
+                why = "connections to it fail" if cannot_connect else "calls to it fail in a row"
+                self._note(each, What.EJECTED, f"{why}; Envoy tries it again within seconds")
+            elif not counts.ejected and each in self._ejected:
+                self._ejected.discard(each)
+                self._note(each, What.RETURNED, "Envoy sends calls to it again")
+
+    def rejected(self, audience: str, resource_type: str, node: str, error: str) -> None:
+        key = (audience, resource_type, node)
+        if key in self.rejections or len(self.rejections) < MOST_REJECTIONS:
+            self.rejections[key] = Rejection(self._clock(), audience, resource_type, node, error)
+
+    def accepted(self, audience: str, resource_type: str, node: str) -> None:
+        self.rejections.pop((audience, resource_type, node), None)
+
+    def gone(self, audience: str, node: str) -> None:
+        """A stream ended: what its client holds is not known any more."""
+        for key in [key for key in self.rejections if (key[0], key[2]) == (audience, node)]:
+            del self.rejections[key]
+
+    def _note(self, target: TargetId, what: What, why: str) -> None:
+        events = self.targets.setdefault(target, deque(maxlen=MOST_EVENTS))
+        events.append(TargetEvent(self._clock(), what, why))
+
+    def _forget(self) -> None:
+        """Of too many targets, those that left first go first."""
+        for each in [each for each in self.targets if each not in self._states]:
+            if len(self.targets) <= MOST_TARGETS:
+                return
+            del self.targets[each]
+
+
+def identity(service: str, target: Target) -> TargetId:
+    return TargetId(service, address(target.ip, target.port), target.task)
+
+
+def _targets(document: Document | None) -> Iterator[tuple[TargetId, TargetState]]:
+    for service in () if document is None else document.services:
+        for target in service.targets:
+            yield identity(service.name, target), target.state
+
+
+def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:
+    return after is state and before is not state
+
+
+def _named(targets: list[TargetId]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.service} {each.address}" + ("" if each.task == each.address else f" (task {each.task})")
+        for each in targets[:MOST_NAMED]
+    )

@@ -1,0 +1,159 @@
+"""What is wrong now, and what to do about it: one sentence each, made of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.watch.journal import Rejection
+
+# The source is read once a second by default; a list this old was missed many times.
+STALE_SECONDS = 30.0
+NEAR_LIMIT = 0.8
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    """Calls fail, or will as soon as something changes."""
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    severity: Severity
+    title: str
+    detail: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the control plane stands, apart from any one service. None: no document was ever confirmed."""
+
+    generation: str | None
+    origin: Origin
+    confirmed_seconds_ago: float | None
+    trouble: tuple[Trouble, str] | None
+    envoy_connected: bool
+    envoy_unreadable: str | None
+    rejections: tuple[Rejection, ...] = ()
+
+
+_DO = {
+    Trouble.UNREACHABLE: "calls go on with the targets known. Check the task's way to SSM: route, NAT gateway or VPC "
+    "endpoint, security group.",
+    Trouble.THROTTLED: "calls go on; readings come slower by themselves. Raise SSM's throughput in this account, or "
+    "GRPC_LB_POLL_SECONDS of the balancers.",
+    Trouble.DENIED: "allow ssm:GetParameter and ssm:GetParameters on the parameter prefix to the balancer's task role.",
+    Trouble.MISSING: "look at the Lambda's log and its dead-letter queue: it writes the document. Check that "
+    "GRPC_LB_PARAMETER_PREFIX is the Lambda's.",
+    Trouble.TORN: "nothing, where it goes within seconds: a writer was at work. Else run the Lambda again.",
+    Trouble.UNKNOWN_FORMAT: "deploy the balancer in the version of the Lambda: it writes a newer document.",
+    Trouble.BROKEN: "repair the file where the message says, or run the Lambda again: it writes all of it anew.",
+    Trouble.INTERNAL: "this is a fault of the balancer: please report it with the message and the log around it.",
+}
+
+
+def standing_problems(standing: Standing) -> Iterator[Problem]:
+    if not standing.envoy_connected:
+        yield Problem(
+            Severity.ERROR,
+            "Envoy is not connected to this control plane",
+            "It serves on with what it last had, if it runs; changes of targets do not reach it.",
+            "look for 'envoy' in this task's log: the supervisor starts it again by itself. If it stays away, replace "
+            "the task.",
+        )
+    elif standing.envoy_unreadable is not None:
+        yield Problem(
+            Severity.WARNING,
+            "Envoy's statistics cannot be read",
+            f"{standing.envoy_unreadable}. Numbers on this page are old.",
+            "nothing, while it lasts seconds (Envoy starts). Else look at Envoy's lines in this task's log.",
+        )
+    if standing.trouble is not None:
+        trouble, message = standing.trouble
+        yield Problem(
+            Severity.ERROR if standing.generation is None else Severity.WARNING,
+            f"The target document is not taken ({trouble.value.replace('_', ' ')})",
+            message,
+            _DO[trouble],
+        )
+    if standing.generation is None:
+        yield Problem(
+            Severity.ERROR,
+            "No target document yet",
+            "This balancer has never had targets, so it is not ready and takes no calls.",
+            "look at the Lambda's log: it writes the document as soon as a task with grpc-lb labels runs.",
+        )
+    elif standing.origin is Origin.LAST_GOOD:
+        yield Problem(
+            Severity.WARNING,
+            "The targets come from this balancer's own disk",
+            "It could not read the document when it started and uses the last good one.",
+            "see to the trouble with the document; the targets are taken from there as soon as it is readable.",
+        )
+    age = standing.confirmed_seconds_ago
+    if age is not None and age > STALE_SECONDS:
+        yield Problem(
+            Severity.WARNING,
+            "The target list is stale",
+            f"It was last confirmed {age:.0f} s ago. Calls go on; tasks that stopped since are avoided once they "
+            "cannot be reached, new ones get none.",
+            "see to the trouble with the document.",
+        )
+    for rejection in standing.rejections:
+        yield Problem(
+            Severity.ERROR,
+            f"A client rejected its configuration ({rejection.audience}, {rejection.resource_type})",
+            f"{rejection.node}: {rejection.error}. It goes on with what it had.",
+            "this is a fault of the balancer or a version that does not fit: please report it with this message. "
+            "Undo the last change of labels or policies until then.",
+        )
+
+
+def service_problems(
+    name: str, states: Collection[tuple[str, str]], breakers: Collection[tuple[str, int, int]]
+) -> Iterator[Problem]:
+    """states: of each target its address and state; breakers: name, used, limit."""
+    if not any(state == "serving" for _, state in states):
+        yield Problem(
+            Severity.ERROR,
+            f"{name} has no target that takes calls",
+            ", ".join(f"{address} is {state}" for address, state in sorted(states)[:5]) or "None is known.",
+            "start tasks of it with the label grpc-lb.enable=true, or look why they stop: their logs, their health "
+            "checks in ECS.",
+        )
+    ejected = sorted(address for address, state in states if state == "ejected")
+    if ejected:
+        yield Problem(
+            Severity.WARNING,
+            f"{len(ejected)} of {len(states)} targets of {name} "
+            + ("is ejected" if len(ejected) == 1 else "are ejected"),
+            f"Envoy could not get calls through to {_some(ejected)} and tries again within seconds.",
+            "look at the log of the task, and whether its security group lets the balancer in on this port.",
+        )
+    waiting = sorted(address for address, state in states if state == "not admitted")
+    if waiting:
+        yield Problem(
+            Severity.WARNING,
+            f"{len(waiting)} new "
+            + ("target" if len(waiting) == 1 else "targets")
+            + f" of {name} cannot be reached yet",
+            f"{_some(waiting)}: running, and accepting no connection. Calls are held back for up to 10 s.",
+            "nothing, where the server is still starting. Else check the port label and the security group.",
+        )
+    for breaker, used, limit in breakers:
+        if used >= NEAR_LIMIT * limit > 0:
+            yield Problem(
+                Severity.ERROR if used >= limit else Severity.WARNING,
+                f"{name} is near its limit of {breaker}",
+                f"{used} of {limit}; calls beyond it fail at once with UNAVAILABLE.",
+                "scale the service out, or raise the limit in its policy.",
+            )
+
+
+def _some(addresses: list[str]) -> str:
+    more = f" and {len(addresses) - 5} more" if len(addresses) > 5 else ""
+    return ", ".join(addresses[:5]) + more

@@ -1,0 +1,207 @@
+"""One look at Envoy's statistics, made of its admin interface's JSON by pure functions.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/admin, `/clusters?format=json` and `/stats?format=json`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONTROL_PLANE_CLUSTER
+
+# What stands for "no limit": it is far beyond what one balancer can hold.
+NO_LIMIT = 1_000_000
+
+# A cluster bears its service's name, and where a service has several, something after it that no name can hold.
+_SERVICE = re.compile(r"[a-z0-9-]+")
+
+ALL_CALLS = f"http.{CALLS_STAT_PREFIX}.downstream_rq_time"
+_PER_CLUSTER = (
+    "upstream_rq_(total|active|pending_active|retry|pending_overflow|time)"
+    "|upstream_cx_(active|none_healthy)|outlier_detection.ejections_enforced_total"
+)
+STATS_FILTER = (
+    f"^(cluster[.][^.]+[.]({_PER_CLUSTER})|http[.]{CALLS_STAT_PREFIX}[.]downstream_(rq_time|rq_total|rq_active|cx_active)"
+    "|server[.](uptime|state))$"
+)
+
+
+class UnreadableError(ValueError):
+    """Envoy's answer is not what its documentation says."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCounts:
+    """Since the target was made known to Envoy. `calls` are those sent to it, tries included; `failures` of those ended
+    with a gRPC status that says the server failed (UNAVAILABLE, INTERNAL, …) or were cut."""
+
+    calls: int = 0
+    failures: int = 0
+    in_flight: int = 0
+    connections: int = 0
+    connections_failed: int = 0
+    ejected: bool = False
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """A limit of a service's cluster, and how much of it is used now."""
+
+    name: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCounts:
+    targets: Mapping[str, TargetCounts]
+    """By address, `ip:port` or `[ip]:port`."""
+    calls: int = 0
+    in_flight: int = 0
+    retries: int = 0
+    overflows: int = 0
+    """Calls that failed at once because a limit was reached."""
+    no_target: int = 0
+    """Calls that failed because no target takes any."""
+    ejections: int = 0
+    breakers: tuple[Breaker, ...] = ()
+    latency: Histogram = field(default_factory=lambda: Histogram({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts by bucket: (lower bound, width) in milliseconds."""
+
+    buckets: Mapping[tuple[float, float], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that Envoy says at one moment. `at` is monotonic seconds."""
+
+    at: float
+    services: Mapping[str, ServiceCounts]
+    connections: int = 0
+    calls: int = 0
+    in_flight: int = 0
+    latency: Histogram = field(default_factory=lambda: Histogram({}))
+    uptime_seconds: int = 0
+    draining: bool = False
+
+
+def read(clusters: str, stats: str, at: float) -> Reading:
+    """Raises `UnreadableError`."""
+    try:
+        values, histograms = _stats(json.loads(stats)["stats"])
+        services: dict[str, ServiceCounts] = {}
+        for status in json.loads(clusters)["cluster_statuses"]:
+            match = _SERVICE.match(status["name"])
+            if match is None or status["name"] == CONTROL_PLANE_CLUSTER:
+                continue
+            counts = _service(status, values, histograms)
+            name = match.group()
+            services[name] = _together(services[name], counts) if name in services else counts
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableError(f"statistics of Envoy must be as documented for 1.40, got {error!r}") from error
+    calls = f"http.{CALLS_STAT_PREFIX}.downstream_"
+    return Reading(
+        at,
+        services,
+        connections=values.get(f"{calls}cx_active", 0),
+        calls=values.get(f"{calls}rq_total", 0),
+        in_flight=values.get(f"{calls}rq_active", 0),
+        latency=histograms.get(ALL_CALLS, Histogram({})),
+        uptime_seconds=values.get("server.uptime", 0),
+        draining=values.get("server.state", 0) == 1,  # envoy.admin.v3.ServerInfo.State
+    )
+
+
+def address(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def _stats(entries: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, Histogram]]:
+    values: dict[str, int] = {}
+    histograms: dict[str, Histogram] = {}
+    for entry in entries:
+        if "histograms" in entry:
+            for detail in entry["histograms"]["details"]:
+                buckets = {(each["lower_bound"], each["width"]): each["count"] for each in detail["totals"]}
+                histograms[detail["name"]] = Histogram(buckets)
+        elif isinstance(entry["value"], int):
+            values[entry["name"]] = entry["value"]
+    return values, histograms
+
+
+def _service(
+    status: Mapping[str, Any], values: Mapping[str, int], histograms: Mapping[str, Histogram]
+) -> ServiceCounts:
+    prefix = f"cluster.{status['name']}."
+
+    def value(name: str) -> int:
+        return values.get(prefix + name, 0)
+
+    # The first thresholds are those of ordinary calls; "HIGH" is a priority that no route of ours has.
+    limits = status.get("circuit_breakers", {}).get("thresholds", [{}])[0]
+    used = {
+        "connections": ("max_connections", value("upstream_cx_active")),
+        "waiting calls": ("max_pending_requests", value("upstream_rq_pending_active")),
+        "calls": ("max_requests", value("upstream_rq_active")),
+    }
+    return ServiceCounts(
+        targets=dict(_targets(status.get("host_statuses", ()))),
+        calls=value("upstream_rq_total"),
+        in_flight=value("upstream_rq_active"),
+        retries=value("upstream_rq_retry"),
+        overflows=value("upstream_rq_pending_overflow"),
+        no_target=value("upstream_cx_none_healthy"),
+        ejections=value("outlier_detection.ejections_enforced_total"),
+        breakers=tuple(
+            Breaker(name, used_now, int(limits[key]))
+            for name, (key, used_now) in used.items()
+            if int(limits.get(key, NO_LIMIT)) < NO_LIMIT
+        ),
+        latency=histograms.get(f"{prefix}upstream_rq_time", Histogram({})),
+    )
+
+
+def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
+    for host in hosts:
+        where = host["address"]["socket_address"]
+        # Envoy leaves out a value of zero, as JSON of protobuf does, and writes 64-bit numbers as text.
+        stats = {stat["name"]: int(stat.get("value", 0)) for stat in host.get("stats", ())}
+        health = host.get("health_status", {})
+        yield (
+            address(where["address"], where["port_value"]),
+            TargetCounts(
+                calls=stats.get("rq_total", 0),
+                failures=stats.get("rq_error", 0),
+                in_flight=stats.get("rq_active", 0),
+                connections=stats.get("cx_active", 0),
+                connections_failed=stats.get("cx_connect_fail", 0),
+                ejected=bool(health.get("failed_outlier_check", False)),
+                draining=health.get("eds_health_status") == "DRAINING",
+            ),
+        )
+
+
+def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
+    buckets = dict(one.latency.buckets)
+    for bucket, count in other.latency.buckets.items():
+        buckets[bucket] = buckets.get(bucket, 0) + count
+    return ServiceCounts(
+        targets={**one.targets, **other.targets},
+        calls=one.calls + other.calls,
+        in_flight=one.in_flight + other.in_flight,
+        retries=one.retries + other.retries,
+        overflows=one.overflows + other.overflows,
+        no_target=one.no_target + other.no_target,
+        ejections=one.ejections + other.ejections,
+        breakers=one.breakers + other.breakers,
+        latency=Histogram(buckets),
+    )

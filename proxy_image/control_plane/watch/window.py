@@ -1,0 +1,89 @@
+"""From two readings to what happened between them: rates, shares, percentiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from proxy_image.control_plane.watch.reading import Histogram, Reading, ServiceCounts, TargetCounts
+
+WINDOW_SECONDS = 10.0
+PERCENTILES = (50.0, 95.0, 99.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetWindow:
+    calls: int = 0
+    failures: int = 0
+    """Of tries: where another target then took the call, its client saw none."""
+    share: float | None = None
+    """Of its service's calls, 0 to 1; None where there were none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceWindow:
+    seconds: float
+    calls: int
+    failures: int
+    """As clients saw them: failed tries less those that were tried again, and calls that found no target or a limit."""
+    targets: Mapping[str, TargetWindow]
+    percentiles: tuple[float | None, ...]
+    """Milliseconds, for each of PERCENTILES; None where no call ended, or Envoy does not time this service."""
+
+
+def window_of(readings: Sequence[Reading], seconds: float = WINDOW_SECONDS) -> tuple[Reading, Reading] | None:
+    """The newest reading, and the one it is compared with: the first within the time, or else the last before it."""
+    if len(readings) < 2:
+        return None
+    newest = readings[-1]
+    # Half a second of grace: a reading that came a little late still bounds the window.
+    recent = [reading for reading in readings[:-1] if newest.at - reading.at <= seconds + 0.5]
+    return (recent[0] if recent else readings[-2]), newest
+
+
+def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
+    """What a service did between two readings; a count that fell began anew (Envoy, or a target, came again)."""
+    nothing = ServiceCounts({})
+    old, new = before.services.get(name, nothing), after.services.get(name, nothing)
+    zero = TargetCounts()
+    calls = {each: _grown(old.targets.get(each, zero).calls, now.calls) for each, now in new.targets.items()}
+    failures = {each: _grown(old.targets.get(each, zero).failures, now.failures) for each, now in new.targets.items()}
+    total = sum(calls.values())
+    unsent = _grown(old.no_target, new.no_target) + _grown(old.overflows, new.overflows)
+    seen = sum(failures.values()) - _grown(old.retries, new.retries) + unsent
+    return ServiceWindow(
+        seconds=after.at - before.at,
+        calls=total,
+        failures=max(0, seen),
+        targets={
+            each: TargetWindow(calls[each], failures[each], calls[each] / total if total else None) for each in calls
+        },
+        percentiles=percentiles(difference(old.latency, new.latency)),
+    )
+
+
+def difference(before: Histogram, after: Histogram) -> Histogram:
+    grown = {bucket: count - before.buckets.get(bucket, 0) for bucket, count in after.buckets.items()}
+    began_anew = any(count < 0 for count in grown.values())
+    return after if began_anew else Histogram({bucket: count for bucket, count in grown.items() if count})
+
+
+def percentiles(histogram: Histogram, wanted: Iterable[float] = PERCENTILES) -> tuple[float | None, ...]:
+    """Interpolated within Envoy's buckets, which are a tenth of their value wide; below 1 ms Envoy sees 0."""
+    ordered = sorted(histogram.buckets.items())
+    total = sum(count for _, count in ordered)
+    return tuple(_percentile(ordered, total * percent / 100) if total else None for percent in wanted)
+
+
+def _percentile(ordered: Sequence[tuple[tuple[float, float], int]], rank: float) -> float:
+    passed = 0
+    for (lower, width), count in ordered:
+        if passed + count >= rank:
+            return lower + width * (rank - passed) / count
+        passed += count
+    (lower, width), _ = ordered[-1]
+    return lower + width
+
+
+def _grown(before: int, after: int) -> int:
+    return after - before if after >= before else after

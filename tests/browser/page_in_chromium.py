@@ -1,0 +1,139 @@
+"""The page in a real browser. Run apart from the other tests: `pytest tests/browser/page_in_chromium.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.chromium import Page, running_chromium
+from tests.proxy_image.control_plane.support import Backend, Envoy, backends, eventually, running_envoy, who
+from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
+
+WIDTHS = "[...document.querySelectorAll('.bar .fill')].map(each => each.getAttribute('width'))"
+LIVE = "document.getElementById('live').textContent"
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    async with running_chromium(tmp_path / "profile") as browser:
+        page = await browser.page()
+        await page.size(1180, 760)
+        yield page
+
+
+async def shows(page: Page, expression: str, value: object, seconds: float = 15) -> None:
+    async def shown() -> bool:
+        return bool(await page.run(expression) == value)
+
+    await eventually(shown, f"{expression} = {value!r}", seconds)
+
+
+async def keep_calling(envoy: Envoy) -> None:
+    async with envoy.channel() as channel:
+        while True:
+            await who(channel, 2)
+            await asyncio.sleep(0.02)
+
+
+async def test_shares_move_from_all_on_one_to_an_even_half_as_calls_flow(tmp_path: Path, page: Page) -> None:
+    async with backends("a", "b") as (a, b):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a))
+        async with running(settings) as control, running_envoy(settings) as envoy:
+            await envoy.ready()
+            await eventually(control.health)
+            calling = asyncio.create_task(keep_calling(envoy))
+            await page.open(f"http://127.0.0.1:{settings.web_port}/")
+            await shows(page, LIVE, "live")
+            await shows(page, WIDTHS, ["100.0"])
+            await keep_screenshot(page, "one")
+            targets_file(tmp_path, a, b)
+            halves = f"{WIDTHS}.map(width => Math.round(width / 5) * 5)"
+            await shows(page, halves, [50, 50], seconds=25)
+            await keep_screenshot(page, "both")
+            calling.cancel()
+            assert page.said == []
+
+
+async def test_a_server_that_died_is_shown_as_ejected_within_seconds(tmp_path: Path, page: Page) -> None:
+    async with backends("a", "b", "c") as servers:
+        settings = file_settings(tmp_path, targets_file(tmp_path, *servers))
+        async with running(settings) as control, running_envoy(settings) as envoy:
+            await envoy.ready()
+            await eventually(control.health)
+            calling = asyncio.create_task(keep_calling(envoy))
+            await page.open(f"http://127.0.0.1:{settings.web_port}/services/rng")
+            await shows(page, LIVE, "live")
+            await servers[0].stop()
+            states = "[...document.querySelectorAll('.targets .state.ejected')].length > 0"
+            await shows(page, states, True, seconds=5)
+            reasons = "document.querySelector('.history tbody tr').textContent.includes('connections to it fail')"
+            await shows(page, reasons, True, seconds=5)
+            calling.cancel()
+
+
+async def test_the_page_outlives_a_restart_of_the_control_plane(tmp_path: Path, page: Page) -> None:
+    async with backends("a") as (a,):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a))
+        async with running_envoy(settings) as envoy:
+            async with running(settings) as control:
+                await envoy.ready()
+                await eventually(control.health)
+                await page.open(f"http://127.0.0.1:{settings.web_port}/")
+                await shows(page, LIVE, "live")
+                # What stays the same keeps its element, and with it the reader's place.
+                await page.run("document.querySelector('h2 a').focus()")
+            await shows(page, LIVE, "not connected, trying again")
+            async with running(settings):
+                await shows(page, LIVE, "live")
+                assert await page.run("document.activeElement.textContent") == "rng"
+
+
+async def test_a_phone_needs_no_sideways_scrolling(tmp_path: Path, page: Page) -> None:
+    async with backends("a", "b") as (a, b):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a, b))
+        async with running(settings) as control, running_envoy(settings) as envoy:
+            await envoy.ready()
+            await eventually(control.health)
+            for dark, name in ((False, "phone"), (True, "phone-dark")):
+                await page.size(390, 844, dark=dark, phone=True)
+                for path in ("/services/rng", "/timeline", "/problems", "/"):
+                    await page.open(f"http://127.0.0.1:{settings.web_port}{path}")
+                    await shows(page, LIVE, "live")
+                    assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
+                await keep_screenshot(page, name)
+
+
+async def test_the_policy_holds_in_the_browser(tmp_path: Path, page: Page) -> None:
+    async with backends("a") as servers:
+        await _policy(tmp_path, page, *servers)
+
+
+async def _policy(tmp_path: Path, page: Page, server: Backend) -> None:
+    settings = file_settings(tmp_path, targets_file(tmp_path, server))
+    async with running(settings) as control:
+        await eventually(control.health)
+        await page.open(f"http://127.0.0.1:{settings.web_port}/")
+        await shows(page, LIVE, "live")
+        assert page.said == []
+        injected = "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hit=1\">'); 1"
+        await page.run(injected)
+        await eventually(lambda: _any(page.said, "Content Security Policy"))
+        assert await page.run("window.hit === undefined")
+
+
+def _any(lines: list[str], text: str) -> bool:
+    return any(text in line for line in lines)
+
+
+async def keep_screenshot(page: Page, name: str) -> None:
+    """Into the folder that SCREENSHOTS names, where it is set."""
+    folder: Any = os.environ.get("SCREENSHOTS")
+    if folder is not None:
+        await page.run("Promise.all(document.getAnimations().map(each => each.finished))")
+        picture = await page.screenshot()
+        await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, picture)

@@ -1,0 +1,228 @@
+"""The page without a browser: what it says, that it is safe, and that it stays live."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from grpc_lb_contract import Document
+from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.page import live as live_pages
+from proxy_image.control_plane.page import views
+from proxy_image.control_plane.page.markup import joined, tag
+from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.watch.watcher import EnvoyStatistics, Watcher
+from proxy_image.control_plane.web import current_report, web_app
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.listeners import Ports
+from proxy_image.control_plane.xds.types import Audience
+from tests.proxy_image.control_plane.support import backends, eventually, rng, running_envoy, target, who
+from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
+
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\n\x00</td>"
+MADE_HERE = (
+    "html head meta title link script body a header strong small nav span main h1 h2 h3 p dl div dt dd section table "
+    "caption thead tbody tr th td svg rect ul ol li time code b footer"
+)
+
+
+class Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+
+    def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.names.append(name)
+        self.attributes += [(key, value or "") for key, value in attributes]
+
+
+def made_hostile(value: Any) -> Any:
+    """The same data with hostile text wherever there is text."""
+    if isinstance(value, str):
+        return HOSTILE if type(value) is str else value
+    if isinstance(value, tuple):
+        return tuple(made_hostile(each) for each in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changed = {field.name: made_hostile(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **changed)
+    return value
+
+
+@dataclasses.dataclass
+class Parts:
+    applier: Applier
+    metrics: Metrics
+    watcher: Watcher
+    client: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def app(tmp_path: Path, document: Document | None) -> AsyncIterator[Parts]:
+    metrics = Metrics()
+    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
+    if document is not None:
+        await applier.found(document, Origin.SSM)
+    watcher = Watcher(EnvoyStatistics(tmp_path / "admin.sock"), metrics.journal)
+    transport = httpx.ASGITransport(web_app(applier, metrics, watcher))
+    async with httpx.AsyncClient(transport=transport, base_url="http://balancer") as client:
+        yield Parts(applier, metrics, watcher, client)
+    await applier.close()
+
+
+async def test_nothing_that_is_shown_can_become_markup(tmp_path: Path) -> None:
+    async with app(tmp_path, rng(target(1), target(2, draining=True))) as parts:
+        parts.applier.troubled(Trouble.BROKEN, HOSTILE)
+        parts.metrics.rejected(Audience.GRPC, "CDS", HOSTILE, HOSTILE)
+        report = made_hostile(current_report(parts.applier, parts.metrics, parts.watcher))
+        for path in ("/", "/timeline", "/problems", f"/services/{HOSTILE}"):
+            main = views.main_of(path, report)
+            assert main is not None
+            elements = Elements()
+            elements.feed(views.document(path, main, report))
+            assert set(elements.names) <= set(MADE_HERE.split())
+            assert elements.names.count("script") == 1
+            assert not [name for name, _ in elements.attributes if name.startswith("on") or name == "style"]
+            links = [value for name, value in elements.attributes if name in ("href", "src")]
+            assert all(link.startswith(("/", "#")) and not link.startswith("//") for link in links)
+
+
+def test_text_and_attributes_are_escaped_and_markup_is_not_escaped_twice() -> None:
+    inner = tag("b", "<&>", title='"')
+    assert joined("<", inner) == '&lt;<b title="&quot;">&lt;&amp;&gt;</b>'
+
+
+@pytest.mark.parametrize("path", ["/", "/timeline", "/problems", "/services/rng", "/api/report", "/metrics", "/none"])
+async def test_every_answer_allows_no_foreign_script_frame_or_cache(tmp_path: Path, path: str) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        headers = (await parts.client.get(path)).headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/", "/api/report", "/live", "/metrics"])
+async def test_nothing_can_be_written(tmp_path: Path, method: str, path: str) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        assert (await parts.client.request(method, path)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/quitquitquit",
+        "/config_dump",
+        "/clusters",
+        "/stats",
+        "/admin/stats",
+        "/assets/../../web.py",
+        "/assets/%2e%2e/views.py",
+    ],
+)
+async def test_envoys_admin_and_files_are_not_reachable_through_it(tmp_path: Path, path: str) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        assert (await parts.client.get(path)).status_code == 404
+
+
+async def test_a_page_that_is_not_there_is_404(tmp_path: Path) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        for path in ("/services/none", "/api/services/none", "/live?page=/services/none", "/live?page=/api/report"):
+            assert (await parts.client.get(path)).status_code == 404
+
+
+async def test_problems_say_what_to_do(tmp_path: Path) -> None:
+    async with app(tmp_path, None) as parts:
+        parts.applier.troubled(Trouble.DENIED, "AccessDeniedException on /grpc-lb/x/index")
+        parts.metrics.rejected(Audience.GRPC, "CDS", "client-7", "no such policy")
+        problems = (await parts.client.get("/api/problems")).json()
+        titles = [problem["title"] for problem in problems]
+        assert "Envoy is not connected to this control plane" in titles
+        assert "No target document yet" in titles
+        assert any("grpc, CDS" in title for title in titles)
+        (denied,) = [problem for problem in problems if "AccessDenied" in problem["detail"]]
+        assert "ssm:GetParameter" in denied["do"]
+        assert all(problem["do"] and problem["severity"] in ("error", "warning") for problem in problems)
+        page = (await parts.client.get("/problems")).text
+        assert all(title in page for title in titles)
+
+
+async def test_a_service_without_targets_that_take_calls_is_a_problem(tmp_path: Path) -> None:
+    async with app(tmp_path, rng(target(1, draining=True))) as parts:
+        problems = (await parts.client.get("/api/problems")).json()
+        assert "rng has no target that takes calls" in [problem["title"] for problem in problems]
+
+
+async def test_too_many_live_pages_are_told_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_pages, "MOST_PAGES", 0)
+    async with app(tmp_path, rng(target(1))) as parts:
+        answer = await parts.client.get("/live?page=/")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+
+
+async def test_the_page_shows_an_even_share_live_and_the_api_says_the_same(tmp_path: Path) -> None:
+    async with backends("a", "b") as (a, b):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a, b))
+        async with running(settings) as control, running_envoy(settings) as envoy, envoy.channel() as channel:
+            await envoy.ready()
+            await eventually(control.health)
+            url = f"http://127.0.0.1:{settings.web_port}"
+            async with httpx.AsyncClient(base_url=url) as client, client.stream("GET", "/live?page=/") as stream:
+                assert stream.headers["content-type"].startswith("text/event-stream")
+                frames = stream.aiter_lines()
+                await who(channel, 100)
+                halves = 'class="fill serving" width="50.0"'
+                main = await asyncio.wait_for(_frame_with(frames, halves), 10)
+                assert main.count(halves) == 2
+
+                async def shares() -> bool:
+                    service = (await client.get("/api/services/rng")).json()
+                    return (service["calls"], [each["share"] for each in service["targets"]]) == (100, [0.5, 0.5])
+
+                await eventually(shares)
+                targets_file(tmp_path, b)
+                await asyncio.wait_for(_frame_with(frames, "− left"), 10)
+                changes = (await client.get("/api/timeline")).json()
+                assert changes[0]["left"] == [f"rng 127.0.0.1:{a.port}"]
+
+
+async def _frame_with(lines: AsyncIterator[str], text: str) -> str:
+    async for line in lines:
+        if line.startswith("data: "):
+            main: str = json.loads(line.removeprefix("data: "))["main"]
+            if text in main:
+                return main
+    raise AssertionError(f"the stream ended before {text!r}")
+
+
+def test_frames_that_were_compressed_once_can_be_joined_at_any_point() -> None:
+    frames = [live_pages.frame_of({"main": f"frame {number} " * 50}) for number in range(5)]
+    for first in range(5):
+        decoder = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        assert decoder.decompress(live_pages.GZIP_HEADER) == b""
+        for frame in frames[first:]:
+            assert decoder.decompress(frame.compressed) == frame.plain
+
+
+async def test_a_large_service_shows_first_what_is_not_simply_serving(tmp_path: Path) -> None:
+    targets = [target(port, draining=port == 777) for port in range(1, 1001)]
+    async with app(tmp_path, rng(*targets)) as parts:
+        page = (await parts.client.get("/")).text
+        assert page.count('class="bar"') == 12
+        assert page.index("127.0.0.1:777<") < page.index("127.0.0.1:1<")
+        assert "988 more" in page
+        assert len((await parts.client.get("/api/services/rng")).json()["targets"]) == 1000
