@@ -35,11 +35,11 @@ class Admission:
         if cdk.Token.is_unresolved(name):
             return
         allowed = self.only_services
-        if allowed is not None and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
+        if allowed is not None and not any(_may_fit(name, pattern) for pattern in allowed):
             raise props.error(
                 "service_name", f"one that the balancer's only_services takes, {', '.join(allowed)}", repr(name)
             )
-        if named_after is not None and self._names_of_ids.setdefault(name, named_after) != named_after:
+        if named_after is not None and self._names_of_ids.get(name, named_after) != named_after:
             raise props.error(
                 "service_name",
                 f"given where {self._names_of_ids[name]} has the same name by its id (the same to share its calls)",
@@ -54,14 +54,19 @@ class Admission:
                     f"those of service {self._holders[route]} for service {name}",
                 )
         self._holders.update(dict.fromkeys(wish.routes, name))
+        if named_after is not None:
+            self._names_of_ids[name] = named_after
 
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """The label without which the balancer passes a container over."""
+    def labels_for(self, wish: Wish, said: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels that a container needs, which says some already, to be taken in and to get its calls."""
         if self.only_label is None:
-            return {}
-        key, _, value = self.only_label.partition("=")
-        return {key: value}
+            return wish.labels
+        name, has_value, value = self.only_label.partition("=")
+        return {**wish.labels, name: value if has_value else said.get(name, "")}
+
+
+def _may_fit(name: str, pattern: str) -> bool:
+    return cdk.Token.is_unresolved(pattern) or fnmatch.fnmatchcase(name, pattern)
 
 
 def check_admission(props: Props, only_services: Sequence[str] | None, only_label: str | None) -> None:
@@ -76,9 +81,11 @@ def check_admission(props: Props, only_services: Sequence[str] | None, only_labe
         for pattern in only_services:
             if not cdk.Token.is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
                 raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
-    if only_label is not None and not cdk.Token.is_unresolved(only_label):
-        key, _, _ = only_label.partition("=")
-        if not key or key.startswith(PREFIX):
+    if only_label is not None:
+        name, _, _ = only_label.partition("=")
+        if not name or name.startswith(PREFIX) or cdk.Token.is_unresolved(name):
             raise props.error(
-                "only_label", f"a label of your own, such as team=orders (not {PREFIX}...)", repr(only_label)
+                "only_label",
+                f"a label of your own whose name is known at synth, such as team=orders (not {PREFIX}...)",
+                repr(only_label),
             )

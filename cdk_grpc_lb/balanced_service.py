@@ -183,7 +183,8 @@ class GrpcBalancedService(ServiceMetrics, Construct):
         check_capacity(props, capacity_provider_strategies)
         check_alarms(props, deployment_alarms)
         if given is not None:
-            refuse_other_labels(props, given.serving.container, wish.labels)
+            labels = balancer._labels_for(given.serving, wish) if balancer is not None else wish.labels
+            refuse_other_labels(props, given.serving.container, labels)
         if balancer is not None:
             balancer._admission.admit(props, wish, named_after=self.node.path if service_name is None else None)
 

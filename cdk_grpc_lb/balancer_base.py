@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -12,7 +12,7 @@ from aws_cdk import aws_ecs as ecs
 from constructs import Construct, IConstruct
 
 from cdk_grpc_lb.admission import Admission
-from cdk_grpc_lb.containers import Serving, refuse_other_labels, serving_container
+from cdk_grpc_lb.containers import Serving, labels_of, refuse_other_labels, serving_container
 from cdk_grpc_lb.ingress import let_in
 from cdk_grpc_lb.labels import Wish, wish_of
 from cdk_grpc_lb.misuse import Props, surely_other
@@ -115,13 +115,13 @@ class GrpcBalancerBase(Construct):
         self._refuse_strangers(props, service, service.cluster)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
         wish = wish_of(props, service_name=service_name, port=serving.port, hosts=hosts, grpc_services=grpc_services)
-        refuse_other_labels(props, serving.container, wish.labels)
+        refuse_other_labels(props, serving.container, self._labels_for(serving, wish))
         self._admission.admit(props, wish, named_after=None)
         self._connect(service, serving, wish)
 
     def _connect(self, service: ecs.BaseService, serving: Serving, wish: Wish) -> None:
         """Put the labels onto the container, and let the balancer's tasks call it."""
-        for label, value in {**wish.labels, **self._admission.labels}.items():
+        for label, value in self._labels_for(serving, wish).items():
             serving.container.add_docker_label(label, value)
         for group in service.connections.security_groups:
             let_in(
@@ -132,6 +132,9 @@ class GrpcBalancerBase(Construct):
                 # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
                 in_callers_stack=_same_stack(service, service.cluster) and not _same_stack(service, self),
             )
+
+    def _labels_for(self, serving: Serving, wish: Wish) -> Mapping[str, str]:
+        return self._admission.labels_for(wish, labels_of(serving.container))
 
     def _let_call(self, other: ec2.IConnectable, port: int, description: str) -> None:
         # The caller's stack may have services of this balancer too, and so refer to this stack.

@@ -54,9 +54,14 @@ def serving_container(
     return Serving(container, found[0].port if port is None else port)
 
 
+def labels_of(container: ecs.ContainerDefinition) -> Mapping[str, str]:
+    """What its labels say so far."""
+    return cast("Mapping[str, str]", container.render_container_definition().docker_labels or {})
+
+
 def refuse_other_labels(props: Props, container: ecs.ContainerDefinition, labels: Mapping[str, str]) -> None:
     """Raise ValueError where the container says otherwise already, by hand or because it is registered already."""
-    said = cast("Mapping[str, str]", container.render_container_definition().docker_labels or {})
+    said = labels_of(container)
     for label, value in labels.items():
         if said.get(label, value) != value:
             raise props.error(

@@ -47,8 +47,9 @@ def check_capacity(props: Props, strategies: Sequence[ecs.CapacityProviderStrate
     if len(set(known)) != len(known):
         raise props.error(prop, "one for each provider", ", ".join(known))
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
-    if sum(1 for strategy in strategies if strategy.base) > 1:
-        raise props.error(prop, "at most one with a base", sum(1 for strategy in strategies if strategy.base))
+    bases = [strategy.base for strategy in strategies if strategy.base and not cdk.Token.is_unresolved(strategy.base)]
+    if len(bases) > 1:
+        raise props.error(prop, "at most one with a base", len(bases))
     weights = [strategy.weight for strategy in strategies]
     if not any(cdk.Token.is_unresolved(weight) or weight for weight in weights):
         raise props.error(prop, "strategies of which one at least has a weight above 0", weights)

@@ -46,6 +46,8 @@ async def build_all(layout: Layout) -> None:
         started = time.monotonic()
         async with step(f"podman builds image {asset.name}"):
             await _build(asset, base_tag, python)
+        if (before := known.get(asset.name, {}).get("image")) not in (None, asset.tag) and await _is_there(before):
+            await _podman("untag", before, what="untag")
         known[asset.name] = {
             "base": base_tag,
             "image": asset.tag,

@@ -7,6 +7,7 @@ they run in, on top of those images: when the namespaces end, the kernel takes b
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from local_aws.containers.places import CONFIGURATION, STORAGE
@@ -15,10 +16,16 @@ from local_aws.stand_in.podman import ulimits
 CONTAINERS = CONFIGURATION / "containers.conf"
 TO_BUILD = CONFIGURATION / "storage-to-build.conf"
 TO_RUN = CONFIGURATION / "storage-to-run.conf"
+PLACE = CONFIGURATION / "made-for"
 RUNTIME_FOLDER = "/run/grpc-lb"
 
 
 def write_configuration() -> None:
+    """And forget what a moved or copied checkout brought along: podman's records know places by their paths."""
+    if not PLACE.exists() or PLACE.read_text() != str(STORAGE):
+        shutil.rmtree(STORAGE, ignore_errors=True)
+        PLACE.parent.mkdir(parents=True, exist_ok=True)
+        PLACE.write_text(str(STORAGE))
     CONFIGURATION.mkdir(parents=True, exist_ok=True)
     CONTAINERS.write_text(containers_conf())
     TO_BUILD.write_text(storage_conf(STORAGE))

@@ -10,7 +10,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sqs as sqs
 
-from cdk_grpc_lb import GrpcBalancedService
+from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 from cdk_grpc_lb.defaults import logical_name
 from grpc_lb_contract import Registration, read_labels
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
@@ -132,6 +132,47 @@ def test_tokens_go_through_unchecked(stack: cdk.Stack) -> None:
     }
     assert container["PortMappings"][0]["ContainerPort"] == {"Ref": "Number"}
     assert container["StopTimeout"] == 120
+
+
+def test_tokens_of_balancers_and_deployments_go_through_unchecked(stack: cdk.Stack) -> None:
+    text = cdk.CfnParameter(stack, "Name").value_as_string
+    number: int = cdk.CfnParameter(stack, "Number", type="Number").value_as_number  # type: ignore[assignment]  # likewise
+    balancer = GrpcBalancer(
+        stack,
+        "Balancer",
+        cluster=ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", restrict_default_security_group=False)),
+        port=number,
+        cpu=number,
+        memory_limit_mib=number,
+        only_services=[text],
+        only_label=f"team={text}",
+    )
+    service = balancer.add_service(
+        "Orders",
+        image=IMAGE,
+        port=50051,
+        cpu=number,
+        memory_limit_mib=number,
+        min_healthy_percent=number,
+        max_healthy_percent=number,
+        grpc_health_probe=text,
+        capacity_provider_strategies=[
+            ecs.CapacityProviderStrategy(capacity_provider=text, base=number, weight=number),
+            ecs.CapacityProviderStrategy(capacity_provider=text, base=number, weight=number),
+        ],
+    )
+    service.auto_scale_task_count(
+        min_capacity=number,
+        max_capacity=number,
+        cpu_percent=number,
+        calls_metric=service.metric_cpu_utilization(),
+        calls_per_target=number,
+    )
+    template = synthesise(stack)
+    assert template.container("App")["DockerLabels"]["team"] == {"Ref": "Name"}
+    variables = template.the("AWS::Lambda::Function")["Environment"]["Variables"]
+    assert variables["GRPC_LB_ONLY_SERVICES"] == {"Ref": "Name"}
+    assert variables["GRPC_LB_ONLY_LABEL"] == {"Fn::Join": ["", ["team=", {"Ref": "Name"}]]}
 
 
 def test_a_service_is_connectable_and_grantable(stack: cdk.Stack) -> None:

@@ -24,7 +24,7 @@ from tests.cdk_grpc_lb.misuse import (
 )
 
 PATTERNS = "names of a-z, 0-9 and -, with * and ? as wildcards"
-A_LABEL = "a label of your own, such as team=orders (not grpc-lb....)"
+A_LABEL = "a label of your own whose name is known at synth, such as team=orders (not grpc-lb....)"
 
 MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
     ({"desired_count": 0}, "desired_count", "1..1000", "0"),

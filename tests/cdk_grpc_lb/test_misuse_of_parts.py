@@ -227,6 +227,14 @@ def test_labels_by_hand_are_not_overwritten(stack: cdk.Stack) -> None:
         balancer.register(service, service_name="old")
 
 
+def test_a_service_of_another_team_is_refused(stack: cdk.Stack) -> None:
+    balancer = balancer_in(stack, only_label="team=orders")
+    service = old_service(stack, balancer.cluster, team="billing")
+    allowed = "a container whose label team is orders, or that has none yet"
+    with refused(REGISTERED, "container_name", allowed, "App, where it is billing"):
+        balancer.register(service, service_name="old")
+
+
 def test_two_services_that_ask_for_the_same_calls_are_refused(stack: cdk.Stack) -> None:
     """GIVEN that a route belongs to one service, THEN it shows at synth that the second one would get no call."""
     balancer = balancer_in(stack)
