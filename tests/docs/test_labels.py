@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grpc_lb_contract import Registration, read_labels
+from grpc_lb_contract import Registration, label_reference, read_labels
 from grpc_lb_contract.labels import ENABLE, LABELS, MOST_ROUTES, SERVICE
 from tests.docs.pages import DOCS, code, section, tables
 
@@ -12,6 +12,10 @@ RIGHT = Registration(service="orders", port=50051).to_labels()
 
 def test_the_labels_are_those_of_the_contract() -> None:
     assert tuple(code(label) for label, *_ in tables(PAGE)[0]) == LABELS
+
+
+def test_the_policies_are_those_of_the_contract() -> None:
+    assert label_reference().strip() in section(PAGE, "## Traffic policy")
 
 
 def test_each_refused_value_is_refused_with_that_sentence() -> None:
