@@ -1,14 +1,23 @@
 """`python -m proxy_image.health`: exit code 0 while Envoy is alive, ready or not; for container health checks."""
 
+import os
 import sys
+from collections.abc import Mapping
 
 from proxy_image.admin import Admin
-from proxy_image.settings import SettingsError, from_environment
+from proxy_image.settings import PREFIX, SettingsError, from_environment
+
+SOURCES = (f"{PREFIX}PARAMETER_PREFIX", f"{PREFIX}TARGETS_FILE")
+
+
+def with_a_source(env: Mapping[str, str]) -> Mapping[str, str]:
+    """A balancer may have been told its source by a flag, which its health check does not see and does not need."""
+    return env if any(env.get(name) for name in SOURCES) else {**env, SOURCES[1]: "told-by-a-flag"}
 
 
 def main() -> int:
     try:
-        settings = from_environment()
+        settings = from_environment(with_a_source(os.environ))
     except SettingsError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
