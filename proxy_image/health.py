@@ -5,14 +5,13 @@ import sys
 from collections.abc import Mapping
 
 from proxy_image.admin import Admin
-from proxy_image.settings import PREFIX, SettingsError, from_environment
-
-SOURCES = (f"{PREFIX}PARAMETER_PREFIX", f"{PREFIX}TARGETS_FILE")
+from proxy_image.settings import SOURCES, SettingsError, from_environment, given_sources
 
 
 def with_a_source(env: Mapping[str, str]) -> Mapping[str, str]:
     """A balancer may have been told its source by a flag, which its health check does not see and does not need."""
-    return env if any(env.get(name) for name in SOURCES) else {**env, SOURCES[1]: "told-by-a-flag"}
+    _, targets_file = SOURCES
+    return env if given_sources(env) else {**env, targets_file.name: "told-by-a-flag"}
 
 
 def main() -> int:

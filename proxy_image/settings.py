@@ -240,6 +240,8 @@ VARIABLES: tuple[Variable, ...] = (
     ),
 )
 
+SOURCES = VARIABLES[0], VARIABLES[1]
+
 
 def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
     """Settings from variables; a missing or empty one has its default. Raises SettingsError with every problem."""
@@ -262,10 +264,15 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
     return Settings(**values)
 
 
+def given_sources(env: Mapping[str, str]) -> tuple[Variable, ...]:
+    """The variables that are set and name a source of targets."""
+    return tuple(variable for variable in SOURCES if env.get(variable.name, "").strip())
+
+
 def _conflicts(values: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     problems = []
-    prefix, targets = VARIABLES[0], VARIABLES[1]
-    given = [variable for variable in (prefix, targets) if env.get(variable.name, "").strip()]
+    prefix, targets = SOURCES
+    given = given_sources(env)
     if not given:
         problems.append(f"{prefix.title} is missing: set it to an SSM path, or set {targets.title} to a targets file")
     if len(given) == 2:

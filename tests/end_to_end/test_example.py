@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,9 +17,9 @@ from local_aws.demo.claims import Claim
 from local_aws.demo.stage import Stage, Watched
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad
+from tests.local_aws.waiting import until
 
 RATE = 100.0
-SETTLE_SECONDS = 20.0
 REFRESH_SECONDS = 1.0  # a refresh that runs already ends within
 
 
@@ -37,13 +37,6 @@ async def under_load(stack: LocalStack, scene: scenes.SceneUnderLoad) -> list[Cl
 def assert_held(claims: list[Claim]) -> None:
     assert claims
     assert [f"{claim.text}: {claim.seen}" for claim in claims if not claim.held] == []
-
-
-def until(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {SETTLE_SECONDS:g} s: {what}"
-        time.sleep(0.1)
 
 
 def health(stack: LocalStack) -> list[dict[str, Any]]:
