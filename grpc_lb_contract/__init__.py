@@ -3,6 +3,7 @@
 Standard library only, because it is copied whole into the Lambda's asset and into the balancer's image.
 """
 
+from grpc_lb_contract.decoder import DocumentDecoder
 from grpc_lb_contract.errors import (
     DocumentError,
     DocumentTooLarge,
@@ -40,6 +41,7 @@ __all__ = [
     "Condition",
     "Deadline",
     "Document",
+    "DocumentDecoder",
     "DocumentError",
     "DocumentTooLarge",
     "Ejection",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from grpc_lb_contract.errors import DocumentError, DocumentTooLarge, MissingShard, MixedGenerations, UnknownFormat
@@ -89,8 +89,10 @@ def read_index(text: str) -> Index:
     return Index(generation, shards, None if shards else inline)
 
 
-def assemble(index: Index, shards: Mapping[str, str]) -> Document:
+def assemble(index: Index, shards: Mapping[str, str], decode: Callable[[str], Document] = decode_document) -> Document:
     """The document of an index and its shards (by name; more than the index names do no harm).
+
+    `decode` may be that of a `DocumentDecoder`, for a reader that follows a document.
 
     Raises `MissingShard` or `MixedGenerations` where the shards are not the ones that the index names, `DocumentError`
     where they hold no document.
@@ -98,7 +100,7 @@ def assemble(index: Index, shards: Mapping[str, str]) -> Document:
     text = index.inline if index.inline is not None else "".join(_checked(name, shards) for name in index.shards)
     if content_hash(text) != index.generation:
         raise MixedGenerations(f"the document must be of generation {index.generation}, got {content_hash(text)}")
-    return decode_document(text)
+    return decode(text)
 
 
 def generation_of(document: Document) -> str:

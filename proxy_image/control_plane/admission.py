@@ -44,6 +44,8 @@ def admitted_only(document: Document, waiting: Iterable[Newcomer]) -> Document:
 
 def _admitted(service: Service, waiting: frozenset[Newcomer]) -> Service:
     targets = tuple(target for target in service.targets if Newcomer.of(target) not in waiting)
+    if len(targets) == len(service.targets):
+        return service
     serves = any(target.state is TargetState.SERVING for target in targets)
     return replace(service, targets=targets) if serves else service
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
-from grpc_lb_contract import Document, generation_of
+from grpc_lb_contract import Document, Service, generation_of
 from proxy_image.control_plane.admission import Admission, Newcomer, admitted_only
+from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.reminder import Reminder
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
 from proxy_image.control_plane.xds.listeners import Ports
-from proxy_image.control_plane.xds.resources import snapshot
+from proxy_image.control_plane.xds.resources import SnapshotMaker
 from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError
 
 log = logging.getLogger(__name__)
@@ -36,14 +37,14 @@ class Applier:
         own_zone: str = "",
     ) -> None:
         self._cache = cache
-        self._ports = ports
-        self._own_zone = own_zone
+        self._maker = SnapshotMaker(ports, own_zone=own_zone)
         self._metrics = metrics
         self._journal = metrics.journal
         self._admission = Admission(self._admitted)
         self.document: Document | None = None
         self.origin = Origin.NONE
         self.problem: tuple[Trouble, str] | None = None
+        self._not_taken: str | None = None
         self._shortened: Shortened | None = None
         self._reminder = Reminder(clock)
 
@@ -60,22 +61,26 @@ class Applier:
     def newcomers(self) -> frozenset[Newcomer]:
         return self._admission.waiting
 
-    async def found(self, document: Document, origin: Origin) -> None:
+    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:
         started = time.perf_counter()
-        if document != self.document:
+        generation = generation_of(document) if generation is None else generation
+        if document != self.document or generation != self.generation:
             before = self.document
             self._admission.follow(document, trusted=before is None)
-            if not await self._publish(document):
+            self._not_taken = await self._publish(document, generation)
+            if self._not_taken is not None:
+                self.troubled(Trouble.INTERNAL, self._not_taken)
                 return
             self.document = document
             self._metrics.applied(document)
-            self._journal.applied(before, document, origin)
+            self._journal.applied(before, document, origin, generation)
             facts = _facts(before, document, origin, self._admission.waiting)
-            facts["ms"] = round((time.perf_counter() - started) * 1000, 1)
-            log.info("generation applied", extra={"facts": facts})
+            ms = round((time.perf_counter() - started) * 1000, 1)
+            log.info("generation applied", extra={"facts": {"generation": generation, **facts, "ms": ms}})
             self._tell_shortened(HostRoutes(document).shortened)
         elif origin is not self.origin:
             log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
+        self._not_taken = None
         self.origin = origin
         self._metrics.origin(origin)
 
@@ -83,24 +88,19 @@ class Applier:
         await self._admission.close()
 
     async def _admitted(self) -> None:
-        if self.document is not None:
-            await self._publish(self.document)
+        if self.document is not None and self.generation is not None:
+            await self._publish(self.document, self.generation)
 
-    async def _publish(self, document: Document) -> bool:
+    async def _publish(self, document: Document, generation: str) -> str | None:
+        """None, or why no snapshot can be made of it."""
         waiting = self._admission.waiting
         self._metrics.waiting(len(waiting))
         try:
-            made = snapshot(
-                admitted_only(document, waiting),
-                self._ports,
-                generation=generation_of(document),
-                own_zone=self._own_zone,
-            )
+            made = self._maker.make(admitted_only(document, waiting), generation)
         except InconsistentSnapshotError as error:
-            self.troubled(Trouble.INTERNAL, str(error))
-            return False
+            return str(error)
         await self._cache.publish(made)
-        return True
+        return None
 
     def _tell_shortened(self, shortened: Shortened | None) -> None:
         if shortened is not None and shortened != self._shortened:
@@ -115,6 +115,10 @@ class Applier:
         self._shortened = shortened
 
     def confirmed(self) -> None:
+        if self._not_taken is not None:
+            # What the source holds is not in use.
+            self.troubled(Trouble.INTERNAL, self._not_taken)
+            return
         self._metrics.confirmed()
         if self.problem is not None:
             trouble, _message = self.problem
@@ -137,10 +141,8 @@ class Applier:
 def _facts(
     before: Document | None, document: Document, origin: Origin, waiting: Collection[Newcomer]
 ) -> dict[str, object]:
-    old = set() if before is None else set(_addresses(before))
-    new = set(_addresses(document))
+    old, new = (set(_addresses(services)) for services in changed_services(before, document))
     return {
-        "generation": generation_of(document),
         "origin": origin,
         "services": len(document.services),
         "targets": sum(len(service.targets) for service in document.services),
@@ -152,7 +154,7 @@ def _facts(
     }
 
 
-def _addresses(document: Document) -> Iterator[str]:
-    for service in document.services:
+def _addresses(services: Iterable[Service]) -> Iterator[str]:
+    for service in services:
         for target in service.targets:
             yield f"{service.name} {target.ip}:{target.port} {target.state}"

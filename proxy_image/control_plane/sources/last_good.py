@@ -24,6 +24,10 @@ class Texts:
     index: str
     shards: Mapping[str, str]
 
+    @property
+    def generation(self) -> str:
+        return read_index(self.index).generation
+
 
 class LastGood:
     """Keeps the texts of one SSM prefix. Trouble with the disk is logged and otherwise goes unnoticed."""

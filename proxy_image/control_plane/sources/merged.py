@@ -73,7 +73,7 @@ class Part:
         self.problem: tuple[Trouble, str] | None = None
         self.has_started = False
 
-    async def found(self, document: Document, origin: Origin) -> None:
+    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:  # noqa: ARG002 - of a part
         self.document, self.origin, self.has_started = document, origin, True
         await self._whole.publish()
 

@@ -35,8 +35,11 @@ class WrongSettingError(ValueError):
 
 
 class Sink(Protocol):
-    async def found(self, document: Document, origin: Origin) -> None:
-        """A document to serve from now on. Equal to the one in use: its origin and confirmation are new."""
+    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:
+        """A document to serve from now on. Equal to the one in use: its origin and confirmation are new.
+
+        `generation` is its name where it came from; by default that of its content.
+        """
 
     def confirmed(self) -> None:
         """The document in use is what the source holds now."""

@@ -9,6 +9,7 @@ from collections import Counter
 
 from grpc_lb_contract import (
     Document,
+    DocumentDecoder,
     DocumentError,
     MissingShard,
     MixedGenerations,
@@ -41,6 +42,7 @@ class SsmSource:
         self._sink = sink
         self._accepted: str | None = None
         self._refused: tuple[str, Trouble, str] | None = None
+        self._decoder = DocumentDecoder()
         self._shards: dict[str, str] = {}
         self._torn_shards: dict[str, str] = {}
 
@@ -73,7 +75,7 @@ class SsmSource:
         if loaded is not None and self._accepted is None:
             document, texts = loaded
             self._shards.update(texts.shards)
-            await self._sink.found(document, Origin.LAST_GOOD)
+            await self._sink.found(document, Origin.LAST_GOOD, texts.generation)
 
     async def read(self) -> Trouble | None:
         """One reading. None when the source's document is the one in use afterwards."""
@@ -108,7 +110,7 @@ class SsmSource:
             trouble = Trouble.UNKNOWN_FORMAT if isinstance(error, UnknownFormat) else Trouble.BROKEN
             self._refused = text, trouble, str(error)
             return trouble, str(error)
-        await self._sink.found(document, Origin.SSM)
+        await self._sink.found(document, Origin.SSM, texts.generation)
         self._accepted, self._refused, self._shards, self._torn_shards = text, None, dict(texts.shards), {}
         await asyncio.to_thread(self._last_good.save, texts)
         return None, ""
@@ -126,4 +128,4 @@ class SsmSource:
             }
             # Of a torn document only the rest is read again.
             self._torn_shards = {name: content for name, content in shards.items() if content_hash(content) == name}
-        return assemble(index, shards), Texts(text, shards)
+        return assemble(index, shards, self._decoder.decode), Texts(text, shards)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from grpc_lb_contract import Document, Target, TargetState, generation_of
+from grpc_lb_contract import Document, Service, Target, TargetState, generation_of
+from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.watch.reading import Reading, address
 
 MOST_CHANGES = 200
@@ -36,7 +37,7 @@ class TargetEvent:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class TargetId:
     """A target over its whole life: a task that is given the address of an earlier one is another target."""
 
@@ -80,15 +81,14 @@ class Journal:
         self.rejections: dict[tuple[str, str, str], Rejection] = {}
         self.envoy_restarts: deque[float] = deque(maxlen=MOST_EVENTS)
         self._states: dict[TargetId, TargetState] = {}
+        self._left: dict[TargetId, None] = {}
         self._ejected: set[TargetId] = set()
 
-    def applied(self, before: Document | None, document: Document, origin: str) -> None:
-        """A document was put into use."""
-        old, new = dict(_targets(before)), dict(_targets(document))
-        joined, left = sorted(new.keys() - old.keys(), key=str), sorted(old.keys() - new.keys(), key=str)
-        drained = sorted(
-            (each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each])), key=str
-        )
+    def applied(self, before: Document | None, document: Document, origin: str, generation: str | None = None) -> None:
+        """A document was put into use; `generation` is by default its own."""
+        old, new = (dict(_targets(services)) for services in changed_services(before, document))
+        joined, left = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
+        drained = sorted(each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each]))
         for each in joined:
             first = "in the first document of this control plane" if before is None else "new in the document"
             self._note(each, What.JOINED, first)
@@ -101,16 +101,20 @@ class Journal:
                 self._note(each, What.RETURNED, "the document says that it serves again")
         for each in left:
             self._note(each, What.LEFT, "no longer in the document")
-        self._states = new
-        self._ejected &= new.keys()
+            self._states.pop(each, None)
+            self._ejected.discard(each)
+            self._left[each] = None
+        self._states.update(new)
+        for each in joined:
+            self._left.pop(each, None)
         self._forget()
         self.changes.append(
             Change(
                 self._clock(),
-                generation_of(document),
+                generation_of(document) if generation is None else generation,
                 origin,
                 len(document.services),
-                len(new),
+                len(self._states),
                 len(joined),
                 len(left),
                 len(drained),
@@ -161,18 +165,18 @@ class Journal:
 
     def _forget(self) -> None:
         """Of too many targets, those that left first go first."""
-        for each in [each for each in self.targets if each not in self._states]:
-            if len(self.targets) <= MOST_TARGETS:
-                return
-            del self.targets[each]
+        while self._left and len(self.targets) > MOST_TARGETS:
+            first = next(iter(self._left))
+            del self._left[first]
+            self.targets.pop(first, None)
 
 
 def identity(service: str, target: Target) -> TargetId:
     return TargetId(service, address(target.ip, target.port), target.task)
 
 
-def _targets(document: Document | None) -> Iterator[tuple[TargetId, TargetState]]:
-    for service in () if document is None else document.services:
+def _targets(services: Iterable[Service]) -> Iterator[tuple[TargetId, TargetState]]:
+    for service in services:
         for target in service.targets:
             yield identity(service.name, target), target.state
 

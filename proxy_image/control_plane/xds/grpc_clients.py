@@ -5,6 +5,7 @@ They hold only what every gRPC language knows (gRFC A27, A28): a client rejects 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -14,19 +15,19 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
-from grpc_lb_contract import Document, Service
+from grpc_lb_contract import Service
 from proxy_image.control_plane.xds.endpoints import endpoints
 from proxy_image.control_plane.xds.messages import duration, packed, uint32
-from proxy_image.control_plane.xds.snapshot import Resources
+from proxy_image.control_plane.xds.types import ResourceType
 
 
-def grpc_resources(document: Document) -> Resources:
-    return Resources.of(
-        clusters=(_cluster(service) for service in document.services),
-        endpoints=(_endpoints(service) for service in document.services),
-        listeners=(_listener(service) for service in document.services),
-        routes=(_routes(service) for service in document.services),
-    )
+def grpc_messages(service: Service) -> Mapping[ResourceType, Any]:
+    return {
+        ResourceType.CLUSTER: _cluster(service),
+        ResourceType.ENDPOINTS: _endpoints(service),
+        ResourceType.LISTENER: _listener(service),
+        ResourceType.ROUTES: _routes(service),
+    }
 
 
 def _ads() -> Any:

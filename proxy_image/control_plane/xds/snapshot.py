@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from google.protobuf import any_pb2
 
@@ -26,11 +30,13 @@ class Resource:
     name: str
     version: str
     envelope: any_pb2.Any = field(compare=False, repr=False)
+    leads_to: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """What it names: a cluster its endpoints, a listener its routes, routes their clusters."""
 
     @classmethod
-    def of(cls, name: str, message: Any) -> Resource:
+    def of(cls, message: Any) -> Resource:
         envelope = packed(message)
-        return cls(name, content_version(envelope), envelope)
+        return cls(_name(message), content_version(envelope), envelope, frozenset(_names_in(message)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +47,28 @@ class Resources:
 
     @classmethod
     def of(
-        cls, *, clusters: Iterable[Any], endpoints: Iterable[Any], listeners: Iterable[Any], routes: Iterable[Any]
+        cls,
+        *,
+        clusters: Iterable[Resource],
+        endpoints: Iterable[Resource],
+        listeners: Iterable[Resource],
+        routes: Iterable[Resource],
     ) -> Resources:
         """Raises `InconsistentSnapshotError`, with all that is wrong."""
-        clusters, endpoints, listeners, routes = tuple(clusters), tuple(endpoints), tuple(listeners), tuple(routes)
-        problems = [*inconsistencies(clusters, endpoints, listeners, routes)]
-        if problems:
-            raise InconsistentSnapshotError("; ".join(problems))
-        return cls(
+        resources = cls(
             MappingProxyType(
                 {
-                    ResourceType.CLUSTER: _named(clusters, "name"),
-                    ResourceType.ENDPOINTS: _named(endpoints, "cluster_name"),
-                    ResourceType.LISTENER: _named(listeners, "name"),
-                    ResourceType.ROUTES: _named(routes, "name"),
+                    ResourceType.CLUSTER: _by_name(ResourceType.CLUSTER, clusters),
+                    ResourceType.ENDPOINTS: _by_name(ResourceType.ENDPOINTS, endpoints),
+                    ResourceType.LISTENER: _by_name(ResourceType.LISTENER, listeners),
+                    ResourceType.ROUTES: _by_name(ResourceType.ROUTES, routes),
                 }
             )
         )
+        problems = [*inconsistencies(resources)]
+        if problems:
+            raise InconsistentSnapshotError("; ".join(problems))
+        return resources
 
     def version(self, resource_type: ResourceType) -> str:
         return version_of(self.by_type[resource_type].values())
@@ -77,26 +88,41 @@ def version_of(resources: Iterable[Resource]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-def inconsistencies(
-    clusters: Iterable[Any], endpoints: Iterable[Any], listeners: Iterable[Any], routes: Iterable[Any]
-) -> Iterator[str]:
+def inconsistencies(resources: Resources) -> Iterator[str]:
     """A client waits without end for a resource that is named and not there: none may be missing, nor be left over."""
-    have = {cluster.name for cluster in clusters}
-    yield from _difference("endpoints", have, {assignment.cluster_name for assignment in endpoints})
-    wanted = {name for listener in listeners for name in _route_names(listener)}
-    yield from _difference("routes", wanted, {route.name for route in routes})
-    for configuration in routes:
-        for host in configuration.virtual_hosts:
-            for route in host.routes:
-                if route.HasField("route") and route.route.cluster not in have:
-                    yield f"route {configuration.name} names cluster {route.route.cluster}, which is not there"
+    clusters, endpoints, listeners, routes = (resources.by_type[each] for each in ResourceType)
+    yield from _difference("endpoints", _named_by(clusters), endpoints.keys())
+    yield from _difference("routes", _named_by(listeners), routes.keys())
+    for configuration in routes.values():
+        for name in sorted(configuration.leads_to - clusters.keys()):
+            yield f"route {configuration.name} names cluster {name}, which is not there"
 
 
-def _difference(what: str, wanted: set[str], there: set[str]) -> Iterator[str]:
+def _named_by(resources: Mapping[str, Resource]) -> frozenset[str]:
+    return frozenset().union(*(resource.leads_to for resource in resources.values()))
+
+
+def _difference(what: str, wanted: Set[str], there: Set[str]) -> Iterator[str]:
     for name in sorted(wanted - there):
         yield f"{what} {name} are named and not there"
     for name in sorted(there - wanted):
         yield f"{what} {name} are there and nothing names them"
+
+
+def _name(message: Any) -> str:
+    return str(message.cluster_name if isinstance(message, endpoint_pb2.ClusterLoadAssignment) else message.name)
+
+
+def _names_in(message: Any) -> Iterator[str]:
+    if isinstance(message, cluster_pb2.Cluster):
+        yield message.name
+    elif isinstance(message, listener_pb2.Listener):
+        yield from _route_names(message)
+    elif isinstance(message, route_pb2.RouteConfiguration):
+        for host in message.virtual_hosts:
+            for route in host.routes:
+                if route.HasField("route"):
+                    yield route.route.cluster
 
 
 def _route_names(listener: Any) -> Iterator[str]:
@@ -109,11 +135,10 @@ def _route_names(listener: Any) -> Iterator[str]:
             yield manager.rds.route_config_name
 
 
-def _named(messages: Iterable[Any], name_field: str) -> Mapping[str, Resource]:
-    resources = {}
-    for message in messages:
-        name = getattr(message, name_field)
-        if name in resources:
-            raise InconsistentSnapshotError(f"{type(message).__name__} {name} is there twice")
-        resources[name] = Resource.of(name, message)
-    return MappingProxyType(dict(sorted(resources.items())))
+def _by_name(resource_type: ResourceType, resources: Iterable[Resource]) -> Mapping[str, Resource]:
+    by_name: dict[str, Resource] = {}
+    for resource in resources:
+        if resource.name in by_name:
+            raise InconsistentSnapshotError(f"{resource_type.name.lower()} {resource.name} is there twice")
+        by_name[resource.name] = resource
+    return MappingProxyType(dict(sorted(by_name.items())))

@@ -52,7 +52,7 @@ class RememberingSink:
     troubles: list[Trouble] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
-    async def found(self, document: Document, origin: Origin) -> None:
+    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:
         self.document = document
         self.origins.append(origin)
 

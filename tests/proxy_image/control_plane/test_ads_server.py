@@ -161,7 +161,7 @@ def with_routes(document: Document, plane: ControlPlane, *domains: str) -> Snaps
         )
         for number, domain in enumerate(domains)
     ]
-    routes = Resource.of("calls", route_pb2.RouteConfiguration(name="calls", virtual_hosts=hosts))
+    routes = Resource.of(route_pb2.RouteConfiguration(name="calls", virtual_hosts=hosts))
     envoy = Resources({**made.audiences[Audience.ENVOY].by_type, RDS: MappingProxyType({"calls": routes})})
     return Snapshot(f"{domains}", MappingProxyType({**made.audiences, Audience.ENVOY: envoy}))
 
@@ -246,7 +246,7 @@ async def test_invariant_10_a_rejected_cluster_does_not_take_the_others_along(
         made = snapshot(rng(a.target, b.target), plane.ports)
         bad = cluster_pb2.Cluster(name="bad", type=cluster_pb2.Cluster.EDS)  # without its eds_cluster_config
         by_type = made.audiences[Audience.ENVOY].by_type
-        clusters = MappingProxyType({**by_type[CDS], "bad": Resource.of("bad", bad)})
+        clusters = MappingProxyType({**by_type[CDS], "bad": Resource.of(bad)})
         audiences = {**made.audiences, Audience.ENVOY: Resources({**by_type, CDS: clusters})}
         await plane.cache.publish(Snapshot("bad", MappingProxyType(audiences)))
         await eventually(lambda: len(logged(caplog, "xds resource rejected")) == 1)

@@ -15,7 +15,7 @@ from proxy_image.control_plane.xds.endpoints import endpoints
 from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.routes import route_configuration
-from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError, Resources
+from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError, Resource, Resources
 from proxy_image.control_plane.xds.types import Audience, ResourceType
 from tests.proxy_image.control_plane.support import service, target
 
@@ -34,8 +34,12 @@ def parts(**changed: Any) -> dict[str, Any]:
     return {**good, **changed}
 
 
+def made(messages: dict[str, Any]) -> Resources:
+    return Resources.of(**{kind: map(Resource.of, of_kind) for kind, of_kind in messages.items()})
+
+
 def test_what_is_made_of_one_document_is_consistent() -> None:
-    assert Resources.of(**parts()).by_type[ResourceType.CLUSTER].keys() == {"rng"}
+    assert made(parts()).by_type[ResourceType.CLUSTER].keys() == {"rng"}
 
 
 @pytest.mark.parametrize(
@@ -46,13 +50,13 @@ def test_what_is_made_of_one_document_is_consistent() -> None:
         ({"endpoints": [endpoints(RNG), endpoints(service("two"))]}, "endpoints two are there and nothing names them"),
         ({"routes": []}, "routes calls are named and not there"),
         ({"routes": [route_configuration(Document((RNG,)), "other")]}, "routes other are there"),
-        ({"clusters": [cluster(RNG), cluster(RNG)]}, "Cluster rng is there twice"),
+        ({"clusters": [cluster(RNG), cluster(RNG)]}, "cluster rng is there twice"),
         ({"listeners": []}, "routes calls are there and nothing names them"),
     ],
 )
 def test_an_inconsistent_snapshot_is_not_made(changed: dict[str, Any], problem: str) -> None:
     with pytest.raises(InconsistentSnapshotError, match=problem):
-        Resources.of(**parts(**changed))
+        made(parts(**changed))
 
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)

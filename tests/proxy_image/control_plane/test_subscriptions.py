@@ -6,10 +6,10 @@ import pytest
 
 from grpc_lb_contract import Document, Route
 from proxy_image.control_plane.xds.listeners import Ports
-from proxy_image.control_plane.xds.resources import envoy_resources
+from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.snapshot import Resources
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
-from proxy_image.control_plane.xds.types import ResourceType
+from proxy_image.control_plane.xds.types import Audience, ResourceType
 from tests.proxy_image.control_plane.support import service, target
 
 PORTS = Ports("127.0.0.1", 1, 2)
@@ -19,7 +19,7 @@ CDS, EDS, LDS, RDS = ResourceType
 def resources(**ports: int) -> Resources:
     """Resources of services by name, each with one target on a port."""
     services = tuple(service(name, target(port), routes=(Route(name),)) for name, port in ports.items())
-    return envoy_resources(Document(services), PORTS)
+    return snapshot(Document(services), PORTS).audiences[Audience.ENVOY]
 
 
 class Client:

@@ -1,0 +1,35 @@
+"""Decodes the generations of one document, one after the other, and of each only what is new."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from grpc_lb_contract.model import Document, Service
+from grpc_lb_contract.records import decode_document
+
+_SERVICE = re.compile(r'(?<=\n)(?={"service":)')
+
+
+class DocumentDecoder:
+    """A service whose records are as they were is the same object again, so that what was made of it can be used again.
+
+    It remembers the last document, and no more.
+    """
+
+    def __init__(self) -> None:
+        self._known: Mapping[str, tuple[Service, ...]] = {}
+
+    def decode(self, text: str) -> Document:
+        """As `decode_document`."""
+        records_of_services = _SERVICE.split(text)
+        try:
+            decoded = {
+                records: self._known[records] if records in self._known else decode_document(records).services
+                for records in records_of_services
+            }
+            document = Document(tuple(service for records in records_of_services for service in decoded[records]))
+        except ValueError:
+            return decode_document(text)  # its error names the line
+        self._known = decoded
+        return document
