@@ -3,6 +3,7 @@
 Standard library only, because it is copied whole into the Lambda's asset and into the balancer's image.
 """
 
+from grpc_lb_contract.cause import Cause, CauseKind, TaskChange
 from grpc_lb_contract.decoder import DocumentDecoder
 from grpc_lb_contract.errors import (
     DocumentError,
@@ -16,6 +17,7 @@ from grpc_lb_contract.labels import LabelReading, Registration, read_labels
 from grpc_lb_contract.metadata import Condition, Match
 from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.names import service_name_from
+from grpc_lb_contract.notes import LostRoute, Notes, Refusal
 from grpc_lb_contract.policy import TrafficPolicy
 from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
 from grpc_lb_contract.policy_targets import Balancing, Ejection, HealthCheck, Limits, Method
@@ -38,6 +40,8 @@ __all__ = [
     "MAX_PARAMETER_BYTES",
     "WEIGHT_BESIDE_WEIGHED",
     "Balancing",
+    "Cause",
+    "CauseKind",
     "Condition",
     "Deadline",
     "Document",
@@ -52,12 +56,15 @@ __all__ = [
     "LabelError",
     "LabelReading",
     "Limits",
+    "LostRoute",
     "Match",
     "Method",
     "MissingShard",
     "MixedGenerations",
+    "Notes",
     "Packed",
     "RateLimit",
+    "Refusal",
     "Registration",
     "Retry",
     "RetryStatus",
@@ -67,6 +74,7 @@ __all__ = [
     "Status",
     "Target",
     "TargetState",
+    "TaskChange",
     "TrafficPolicy",
     "UnknownFormat",
     "assemble",

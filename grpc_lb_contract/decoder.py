@@ -9,6 +9,7 @@ from grpc_lb_contract.model import Document, Service
 from grpc_lb_contract.records import decode_document
 
 _SERVICE = re.compile(r'(?<=\n)(?={"service":)')
+_NOTES = re.compile(r'^(?={"(?:refused|lost|more)":)', re.MULTILINE)
 
 
 class DocumentDecoder:
@@ -22,13 +23,16 @@ class DocumentDecoder:
 
     def decode(self, text: str) -> Document:
         """As `decode_document`."""
-        records_of_services = _SERVICE.split(text)
+        services, *after = _NOTES.split(text, maxsplit=1)
+        records_of_services = _SERVICE.split(services)
         try:
+            rest = decode_document("".join(after))
             decoded = {
                 records: self._known[records] if records in self._known else decode_document(records).services
                 for records in records_of_services
             }
-            document = Document(tuple(service for records in records_of_services for service in decoded[records]))
+            known = (service for records in records_of_services for service in decoded[records])
+            document = Document((*known, *rest.services), rest.notes)
         except ValueError:
             return decode_document(text)  # its error names the line
         self._known = decoded

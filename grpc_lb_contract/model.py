@@ -24,6 +24,7 @@ from grpc_lb_contract.names import (
     must_be_within,
     must_match,
 )
+from grpc_lb_contract.notes import Notes
 from grpc_lb_contract.policy import TrafficPolicy
 
 
@@ -138,6 +139,7 @@ class Document:
     """Every service of one cluster, sorted by name. Equal content is an equal document."""
 
     services: tuple[Service, ...] = ()
+    notes: Notes = Notes()  # noqa: RUF009 - immutable: one default serves all
 
     def __post_init__(self) -> None:
         names = [service.name for service in self.services]

@@ -8,6 +8,8 @@
     ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",0]         target: ip, port, zone, task, place of its group
     ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
 
+After the services come the notes on what labels asked for in vain (`grpc_lb_contract.notes`).
+
 Records of an unknown kind, unknown fields of known ones and further elements of a list are ignored, so that an older
 reader goes on with a newer writer of the same major version.
 """
@@ -21,12 +23,14 @@ from typing import Any
 from grpc_lb_contract.errors import DocumentError
 from grpc_lb_contract.metadata import read_conditions
 from grpc_lb_contract.model import Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.notes import NotesBuilder, note_records
 from grpc_lb_contract.policy import TrafficPolicy
 
 
 def encode_document(document: Document) -> str:
     """The one text of a document: every record ends with a newline; an empty document is the empty text."""
-    return "".join(record for service in document.services for record in _service_records(service))
+    services = "".join(record for service in document.services for record in _service_records(service))
+    return services + "".join(map(_record, note_records(document.notes)))
 
 
 def _service_records(service: Service) -> Iterator[str]:
@@ -60,9 +64,10 @@ def _record(value: object) -> str:
 def decode_document(text: str) -> Document:
     """The document that a text holds. Raises `DocumentError`, naming the line, where it holds none."""
     services: list[_ServiceBuilder] = []
+    notes = NotesBuilder()
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
-            _add_record(services, json.loads(line))
+            _add_record(services, notes, json.loads(line))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise DocumentError(
                 f"line {number} of the document must be a record, got {line[:120]!r}: {error}"
@@ -70,7 +75,7 @@ def decode_document(text: str) -> Document:
     if not text.endswith("\n") and text:
         raise DocumentError(f"the document must end with a newline, got {text[-40:]!r}: its end is missing")
     try:
-        return Document(tuple(service.built() for service in services))
+        return Document(tuple(service.built() for service in services), notes.built())
     except ValueError as error:
         raise DocumentError(str(error)) from None
 
@@ -87,12 +92,14 @@ class _ServiceBuilder:
         return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets), self.policy)
 
 
-def _add_record(services: list[_ServiceBuilder], record: Any) -> None:
+def _add_record(services: list[_ServiceBuilder], notes: NotesBuilder, record: Any) -> None:
     if isinstance(record, dict) and "service" in record:
         services.append(_ServiceBuilder(record["service"]))
         return
     if not isinstance(record, dict | list):
         raise TypeError("a record is an object or a list")
+    if isinstance(record, dict) and notes.takes(record):
+        return
     if not services:
         raise ValueError("a service must come first")
     service = services[-1]

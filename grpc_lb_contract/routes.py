@@ -18,11 +18,18 @@ class RouteConflict:
 
     def __str__(self) -> str:
         return (
-            f"route of host {self.route.host} and gRPC service {self.route.grpc_service}{_conditions(self.route)} must "
-            "belong to one service, "
+            f"route of {route_words(self.route)} must belong to one service, "
             f"got {self.loser} beside {self.holder}, which holds it; "
             f"give {self.loser} a host or gRPC service of its own"
         )
+
+
+def route_words(route: Route) -> str:
+    """
+    >>> route_words(Route("a.example", "rng.v1.RandomNumber"))
+    'host a.example and gRPC service rng.v1.RandomNumber'
+    """
+    return f"host {route.host} and gRPC service {route.grpc_service}{_conditions(route)}"
 
 
 def _conditions(route: Route) -> str:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from grpc_lb_contract.cause import Cause, read_cause
 from grpc_lb_contract.errors import DocumentError, DocumentTooLarge, MissingShard, MixedGenerations, UnknownFormat
 from grpc_lb_contract.model import Document
 from grpc_lb_contract.records import decode_document, encode_document
@@ -31,12 +32,13 @@ CUT_FROM_BYTES = 2048
 @dataclass(frozen=True, slots=True)
 class Index:
     """What a reader polls. `inline` is the whole document's text where it fits; else it is None, and `shards` name its
-    parts in their order.
+    parts in their order. `cause` is why it was published, None where the index does not say.
     """
 
     generation: str
     shards: tuple[str, ...] = ()
     inline: str | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,16 @@ class Packed:
     shards: Mapping[str, str]
 
 
-def pack(document: Document) -> Packed:
-    """Cut a document into parameters. Raises `DocumentTooLarge` where one index cannot name all its shards."""
+def pack(document: Document, cause: Cause | None = None) -> Packed:
+    """Cut a document into parameters. The cause has what room the index leaves.
+
+    Raises `DocumentTooLarge` where one index cannot name all its shards.
+    """
     text = encode_document(document)
     generation = content_hash(text)
     inline = _index_line({"format": FORMAT, "generation": generation}) + text
     if _size(inline) <= MAX_PARAMETER_BYTES:
-        return Packed(inline, {})
+        return Packed(_with_cause(inline, cause), {})
     named = [(content_hash(shard), shard) for shard in _cut(text)]
     shards = dict(named)
     index = _index_line({"format": FORMAT, "generation": generation, "shards": " ".join(name for name, _ in named)})
@@ -64,7 +69,17 @@ def pack(document: Document) -> Packed:
             f"{len(shards)} shards ({len(document.services)} services, {targets} targets); "
             "put some services into another cluster"
         )
-    return Packed(index, shards)
+    return Packed(_with_cause(index, cause), shards)
+
+
+def _with_cause(index: str, cause: Cause | None) -> str:
+    line, _, rest = index.partition("\n")
+    while cause is not None:
+        caused = _index_line(json.loads(line) | {"cause": cause.fields()}) + rest
+        if _size(caused) <= MAX_PARAMETER_BYTES:
+            return caused
+        cause = cause.with_fewer_tasks() if cause.tasks else None
+    return index
 
 
 def read_index(text: str) -> Index:
@@ -73,6 +88,7 @@ def read_index(text: str) -> Index:
     try:
         fields = json.loads(line)
         known = fields["format"], fields["generation"], fields.get("shards", "")
+        cause = read_cause(fields.get("cause"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise DocumentError(
             f"the index must start with a line of JSON that says its format, got {line[:120]!r}"
@@ -86,7 +102,7 @@ def read_index(text: str) -> Index:
     if not isinstance(generation, str) or not isinstance(names, str) or not newline:
         raise DocumentError(f"the index must name its generation and shards, got {line[:120]!r}")
     shards = tuple(names.split())
-    return Index(generation, shards, None if shards else inline)
+    return Index(generation, shards, None if shards else inline, cause)
 
 
 def assemble(index: Index, shards: Mapping[str, str], decode: Callable[[str], Document] = decode_document) -> Document:

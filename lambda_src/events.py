@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from grpc_lb_contract import TaskChange
 from lambda_src.tasks import STOPPED, task_id
 
 TASK_STATE_CHANGE = "ECS Task State Change"
 SCHEDULED = "Scheduled Event"
 
+UPDATE_WITHIN_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A task changed: `version` numbers its states, `at` is when, in seconds since 1970; None where unknown."""
+    """A task changed: `version` numbers its states, `at` is when, in seconds since 1970; None where unknown. `change`
+    is what the event says, for people.
+    """
 
     task: str
     version: int | None
     desired_status: str
     at: float | None
+    change: TaskChange
 
     @property
     def is_stop(self) -> bool:
@@ -90,8 +96,37 @@ def _hint(envelope: Mapping[str, Any], at: float | None, cluster: str) -> Hint:
         task=task_id(detail["taskArn"]),
         version=version if isinstance(version, int) else None,
         desired_status=str(detail.get("desiredStatus", "")),
-        at=at,
+        at=_moment(detail.get("updatedAt"), at),
+        change=_change(detail),
     )
+
+
+def _change(detail: Mapping[str, Any]) -> TaskChange:
+    return TaskChange(
+        task_id(detail["taskArn"]),
+        service=str(detail.get("group", "")).partition(":")[2],
+        last_status=str(detail.get("lastStatus", "")),
+        desired_status=str(detail.get("desiredStatus", "")),
+        reason=" ".join(filter(None, (str(detail.get("stoppedReason") or ""), _exits(detail.get("containers"))))),
+        stop_code=str(detail.get("stopCode") or ""),
+    )
+
+
+def _exits(containers: Any) -> str:
+    """How containers ended, where not well: "(app: exit code 137, OutOfMemoryError: …)"."""
+    ended: list[str] = []
+    for container in containers if isinstance(containers, list) else ():
+        code, reason = container.get("exitCode"), container.get("reason")
+        facts = [f"exit code {code}"] * (code not in (None, 0)) + [str(reason)] * bool(reason)
+        if facts:
+            ended.append(f"{container.get('name')}: {', '.join(facts)}")
+    return f"({'; '.join(ended)})" if ended else ""
+
+
+def _moment(updated_at: Any, at: float | None) -> float | None:
+    """The time of the change itself, which has milliseconds, where it is that of the event, which has whole seconds."""
+    updated = _seconds(updated_at)
+    return updated if updated is not None and at is not None and abs(updated - at) < UPDATE_WITHIN_SECONDS else at
 
 
 def _seconds(time: Any) -> float | None:

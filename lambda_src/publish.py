@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from grpc_lb_contract import (
+    Cause,
     Document,
     DocumentError,
+    DocumentTooLarge,
     Index,
+    Notes,
+    Packed,
     UnknownFormat,
     assemble,
     generation_of,
@@ -78,13 +82,15 @@ class ParameterStore:
         self._last = (text, stored)
         return stored
 
-    def publish(self, document: Document, stored: Stored) -> Published:
-        """Write the document, where it is not what is `stored`. Raises `DocumentTooLarge`, or botocore's error, and
-        then readers still have what was there.
+    def publish(self, document: Document, stored: Stored, cause: Cause | None = None) -> Published:
+        """Write the document, where it is not what is `stored`, whatever the cause. Raises `DocumentTooLarge`, or
+        botocore's error, and then readers still have what was there.
         """
         if stored.document is not None and stored.generation == generation_of(document):
             return Published(stored, writes=0)
-        packed = pack(document)
+        document, packed = _packed(document, cause)
+        if stored.document == document:
+            return Published(stored, writes=0)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
         for name in new:
@@ -143,6 +149,17 @@ class ParameterStore:
         except (BotoCoreError, ClientError) as error:
             # What is left over costs nothing and is found again by the next sharded generation.
             log.warning("old shards not deleted", problem=str(error))
+
+
+def _packed(document: Document, cause: Cause | None) -> tuple[Document, Packed]:
+    try:
+        return document, pack(document, cause)
+    except DocumentTooLarge:
+        if document.notes == Notes():
+            raise
+        # What labels asked for in vain must not cost a target its place.
+        without_notes = replace(document, notes=Notes())
+        return without_notes, pack(without_notes, cause)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

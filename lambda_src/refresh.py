@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_src import log, rules, vanished
+from lambda_src.causes import cause_of
 from lambda_src.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.events import Batch
 from lambda_src.publish import ParameterStore
@@ -139,14 +140,17 @@ class Refresher:
             return self._doubt(run, emptied, listing)
         run.suspected = frozenset()
         publishing = time.monotonic()
-        published = self._store.publish(draft.document, run.stored)
-        run.published(published, round((time.monotonic() - publishing) * 1000))
+        cause = cause_of(
+            run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
+        )
+        published = self._store.publish(draft.document, run.stored, cause)
+        run.published(published, round((time.monotonic() - publishing) * 1000), cause)
         self._versions = rules.newest_versions(self._versions, listing)
         if behind_pause is not None:
             return behind_pause
         health_pause = rules.pause(HEALTH_PAUSE, self._calls)
-        waits = run.waits and run.pending
-        return health_pause if waits and self._has_time(run, health_pause, HEALTH_FOR_SECONDS) else None
+        run.saw_health = run.waits and run.pending and self._has_time(run, health_pause, HEALTH_FOR_SECONDS)
+        return health_pause if run.saw_health else None
 
     def _draft(self, run: Run, listing: Listing) -> Draft:
         previous, tasks = run.stored.document, listing.tasks.values()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from grpc_lb_contract import Document, TargetState
+from grpc_lb_contract import Document, TargetState, TaskChange
 from lambda_src.ecs_listing import Listing
 from lambda_src.events import Batch, Hint
 from lambda_src.tasks import Task
@@ -53,7 +53,9 @@ def _has_seen(versions: Mapping[str, int | None], hint: Hint) -> bool:
 
 def behind(listing: Listing, hints: Iterable[Hint], versions: Mapping[str, int | None], now: float) -> tuple[Hint, ...]:
     """The hints that know more than the listing, where `versions` (seen in an earlier listing) are hints too."""
-    earlier = (Hint(task, version, "", None) for task, version in versions.items() if task in listing.tasks)
+    earlier = (
+        Hint(task, version, "", None, TaskChange(task)) for task, version in versions.items() if task in listing.tasks
+    )
     return tuple(hint for hint in (*hints, *earlier) if _is_behind(listing, hint, now))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from grpc_lb_contract import TargetState
+from grpc_lb_contract import Cause, TargetState
 from lambda_src import log
 from lambda_src.ecs_listing import Listing
 from lambda_src.events import Batch, Hint
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Run:
     """`stored` is what is published by now, `late` the hints that know more than the last listing, `suspected` the
     services that had no target left in it and still have to be confirmed. `waits` says that it lists again while tasks
-    are `pending`.
+    are `pending`, `saw_health` that the listing is such a one.
     """
 
     batch: Batch
@@ -35,6 +35,7 @@ class Run:
     late: tuple[Hint, ...] = ()
     listed_at: float = 0.0
     pending: bool = False
+    saw_health: bool = False
     _generation_before: str | None = None
     _sums: Counter[str] = field(default_factory=Counter)
     _last: dict[str, int] = field(default_factory=dict)
@@ -83,9 +84,10 @@ class Run:
             "tasks_skipped": len(draft.skipped),
         }
 
-    def published(self, published: Published, milliseconds: int) -> None:
+    def published(self, published: Published, milliseconds: int, cause: Cause) -> None:
         if published.writes:
-            log.info("published", before=self.stored.generation, after=published.stored.generation)
+            facts = {"before": self.stored.generation, "after": published.stored.generation}
+            log.info("published", **facts, cause=cause.fields())
         self._sums.update(writes=published.writes, publish_ms=milliseconds)
         self.stored = published.stored
 

@@ -13,6 +13,9 @@ from grpc_lb_contract import (
     Document,
     Group,
     LabelError,
+    LostRoute,
+    Notes,
+    Refusal,
     Registration,
     RouteConflict,
     Service,
@@ -21,6 +24,7 @@ from grpc_lb_contract import (
     settle_routes,
 )
 from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS
+from grpc_lb_contract.routes import route_words
 from lambda_src.budget import OverBudget, within_budget
 from lambda_src.owners_wish import Wish, groups_of, policy_of
 from lambda_src.readings import Readings, RefusedLabel
@@ -143,9 +147,10 @@ def transform(
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
     services, conflicts = settle_routes(affordable, previous)
+    refused = tuple(sorted(readings.refused | set(_refusals(asking, over_budget))))
     return Draft(
-        document=Document(services),
-        refused=tuple(sorted(readings.refused | set(_refusals(asking, over_budget)))),
+        document=Document(services, _notes(refused, conflicts)),
+        refused=refused,
         conflicts=conflicts,
         skipped=tuple(sorted(skipped)),
         pending=tuple(sorted(pending)),
@@ -167,6 +172,14 @@ def _asking(
             stage = stage_of(task, container, told_to_stop)
             if registration is not None and stage is not None:
                 yield Asking(task, definition, container, registration, stage)
+
+
+def _notes(refused: Iterable[RefusedLabel], conflicts: Iterable[RouteConflict]) -> Notes:
+    errors = ((label.error, label.revision) for label in refused)
+    return Notes.of(
+        (Refusal(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
+        (LostRoute(route_words(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
+    )
 
 
 def _backing(asking: Iterable[Asking]) -> Mapping[str, Set[str]]:

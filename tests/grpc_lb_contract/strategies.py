@@ -10,7 +10,10 @@ from grpc_lb_contract import (
     Condition,
     Document,
     Group,
+    LostRoute,
     Match,
+    Notes,
+    Refusal,
     Registration,
     Route,
     Service,
@@ -75,8 +78,11 @@ def services(draw: st.DrawFn, *, most_targets: int = 60) -> Service:
     )
 
 
-documents = st.lists(services(), max_size=6, unique_by=lambda service: service.name).map(
-    lambda listed: Document(tuple(listed))
+refusals = st.builds(Refusal, st.text(), st.integers(0), st.text(), st.text(max_size=5_000), st.text(max_size=500))
+lost_routes = st.builds(LostRoute, st.text(max_size=1_000), service_names, service_names)
+notes = st.just(Notes()) | st.builds(Notes.of, st.lists(refusals, max_size=8), st.lists(lost_routes, max_size=8))
+documents = st.builds(
+    Document, st.lists(services(), max_size=6, unique_by=lambda service: service.name).map(tuple), notes
 )
 registrations = st.builds(
     Registration,

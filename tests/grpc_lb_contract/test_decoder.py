@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Document, DocumentDecoder, DocumentError, Service, decode_document, encode_document
+from grpc_lb_contract import Document, DocumentDecoder, DocumentError, Notes, Service, decode_document, encode_document
 from tests.grpc_lb_contract.fleets import fleet
-from tests.grpc_lb_contract.strategies import services
+from tests.grpc_lb_contract.strategies import notes, services
 
 few = st.lists(services(most_targets=3), max_size=2, unique_by=lambda one: one.name)
 
@@ -14,16 +14,17 @@ OTHER_FLEET = fleet(41, services=10)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(few, max_size=3), few)
+@given(st.lists(few, max_size=3), few, notes)
 def test_a_decoder_reads_each_document_as_if_it_were_the_first(
-    generations: list[list[Service]], stay: list[Service]
+    generations: list[list[Service]], stay: list[Service], found: Notes
 ) -> None:
     decoder = DocumentDecoder()
     names = {service.name for service in stay}
     for generation in generations:
         changes = tuple(service for service in generation if service.name not in names)
-        text = encode_document(Document((*stay, *changes)))
-        assert decoder.decode(text) == decode_document(text) == Document((*stay, *changes))
+        document = Document((*stay, *changes), found)
+        text = encode_document(document)
+        assert decoder.decode(text) == decode_document(text) == document
 
 
 def test_services_that_did_not_change_are_the_same_objects_again() -> None:
@@ -33,6 +34,9 @@ def test_services_that_did_not_change_are_the_same_objects_again() -> None:
     pairs = zip(before.services, after.services, strict=True)
     assert [one.name for one, other in pairs if one is not other] == ["service-0"]
     assert after == OTHER_FLEET
+    noted = decoder.decode(encode_document(Document(OTHER_FLEET.services, Notes(more_lost=1))))
+    assert all(one is other for one, other in zip(after.services, noted.services, strict=True))
+    assert noted.notes == Notes(more_lost=1)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grpc_lb_contract import TaskChange
 from lambda_src.events import Batch, Hint, read_batch
 from tests.lambda_src.fake_aws import CLUSTER, NOW, FakeAws, task_name
 
@@ -14,7 +15,27 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
-FIELDS = st.sampled_from(["Records", "body", "detail", "detail-type", "time", "clusterArn", "taskArn", "version"])
+FIELDS = st.sampled_from(
+    [
+        "Records",
+        "body",
+        "detail",
+        "detail-type",
+        "time",
+        "clusterArn",
+        "taskArn",
+        "version",
+        "group",
+        "updatedAt",
+        "stoppedReason",
+        "stopCode",
+        "containers",
+        "exitCode",
+        "reason",
+        "lastStatus",
+        "desiredStatus",
+    ]
+)
 VALUES = st.sampled_from(["ECS Task State Change", "Scheduled Event", CLUSTER, "9", "2026-01-01T00:00:00Z"]) | JSON
 ALMOST_EVENTS = st.recursive(
     st.dictionaries(FIELDS, VALUES, max_size=8),
@@ -29,8 +50,9 @@ def records(*bodies: Any) -> dict[str, Any]:
 
 def test_a_task_state_change_is_a_hint() -> None:
     event = FakeAws().event(task_name(1), version=7, desiredStatus="STOPPED")
+    change = TaskChange(task_name(1), last_status="RUNNING", desired_status="STOPPED")
     assert read_batch(records(event), CLUSTER) == Batch(
-        count=1, hints=(Hint(task_name(1), 7, "STOPPED", NOW - 10),), oldest=NOW - 10
+        count=1, hints=(Hint(task_name(1), 7, "STOPPED", NOW - 10, change),), oldest=NOW - 10
     )
 
 
