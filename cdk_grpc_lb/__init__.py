@@ -4,5 +4,6 @@ from cdk_grpc_lb.balanced_service import GrpcBalancedService
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.target_sync import TargetSync
+from cdk_grpc_lb.tracing import Collector, Tracing
 
-__all__ = ["GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync"]
+__all__ = ["Collector", "GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync", "Tracing"]

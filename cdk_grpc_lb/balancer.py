@@ -34,6 +34,7 @@ from cdk_grpc_lb.parameters import own_prefix, parameters_under
 from cdk_grpc_lb.scaling import auto_scale
 from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.target_sync import TargetSync
+from cdk_grpc_lb.tracing import Tracing, add_collector, balancer_cpu, check_tracing, tracing_environment
 from grpc_lb_contract.labels import ENABLE
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         failing check, and up to 40 to act on it.
     :param drain_time: How long, after that, connections are sent away (GOAWAY) while their calls finish. By default
         30 seconds.
+    :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
+        side-car. By default, none.
     :param log_retention: How long logs are kept. By default, one month.
     """
 
@@ -99,6 +102,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
     """What each task is made of."""
     container: ecs.ContainerDefinition
     """The container with Envoy and the control plane."""
+    trace_collector: ecs.ContainerDefinition | None
+    """The side-car that takes the spans; None without ``tracing``, or where the collector is elsewhere."""
     log_group: logs.LogGroup
     """Where the tasks log."""
     parameter_prefix: str
@@ -133,6 +138,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         only_label: str | None = None,
         drain_delay: cdk.Duration | None = None,
         drain_time: cdk.Duration | None = None,
+        tracing: Tracing | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
@@ -160,6 +166,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         front.check(props, vpc)
         subnets = subnets_of(props, "task_subnets", vpc, task_subnets)
         check_admission(props, only_services, only_label)
+        if tracing is not None:
+            check_tracing(props, tracing, memory_limit_mib)
 
         self._count_is_given = desired_count is not None
         self._admission = Admission(only_services, only_label)
@@ -184,12 +192,15 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
+                **tracing_environment(tracing),
                 # One worker thread for each whole CPU: what the task sees of the machine below is more than it may use.
                 **({} if cdk.Token.is_unresolved(cpu) else {"GRPC_LB_ENVOY_CONCURRENCY": str(max(1, cpu // 1024))}),
             },
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
+            cpu=balancer_cpu(tracing, cpu),
         )
+        self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
         if exposed_by_default:
             self.container.add_docker_label(ENABLE, "false")
         self.service = ecs.FargateService(

@@ -55,6 +55,7 @@ def balancer_container(
     environment: Mapping[str, str],
     stop_timeout: cdk.Duration,
     log_group: logs.ILogGroup,
+    cpu: int | None = None,
 ) -> ecs.ContainerDefinition:
     """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
     linux = ecs.LinuxParameters(balancer, "LinuxParameters")
@@ -67,6 +68,7 @@ def balancer_container(
             platform=_platform_of(props, definition),
         ),
         environment=dict(environment),
+        cpu=cpu,
         logging=calm_log_driver(log_group, "balancer"),
         user=_USER,
         readonly_root_filesystem=True,

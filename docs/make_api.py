@@ -49,10 +49,11 @@ def class_parts(each: griffe.Class, package: griffe.Module) -> Iterator[str]:
     if bases:
         yield f"It also has what [{bases[0]}](#{bases[0].lower()}) has.\n"
     if "__init__" in each.members and each.docstring is not None:
-        yield f"**{each.name}(scope, id, \\*, …)**\n"
+        scope = "" if is_plain(each) else "scope, id, "
+        yield f"**{each.name}({scope}\\*, …)**\n"
         yield parameter_table(each, function_of(each.members["__init__"]))
     attributes = [member for member in own_members(each, package) if isinstance(member, griffe.Attribute)]
-    if attributes:
+    if attributes and not is_plain(each):
         yield f"### Attributes of {each.name}\n"
         yield table(
             ("attribute", "type", "what it is"),
@@ -61,6 +62,11 @@ def class_parts(each: griffe.Class, package: griffe.Module) -> Iterator[str]:
     for member in own_members(each, package):
         if isinstance(member, griffe.Function):
             yield from method_parts(member, each)
+
+
+def is_plain(each: griffe.Class) -> bool:
+    """Whether it is a value that a prop takes, whose attributes are its parameters, and no construct."""
+    return "dataclass" in each.labels
 
 
 def method_parts(method: griffe.Function, of: griffe.Class) -> Iterator[str]:

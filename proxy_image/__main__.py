@@ -72,6 +72,11 @@ def _run(settings: Settings, control_plane: Sequence[str]) -> int:
     task = read_task(os.environ)
     concurrency = settings.envoy_concurrency or workers(usable_cpus(), cgroup_cpus(), task.cpus)
     descriptors = raise_descriptors()
+    if settings.telemetry.tracing is not None:
+        # Here and once: what the listener for calls says must not depend on a second look at the task's metadata.
+        itself = {"service.instance.id": task.node.id, "cloud.availability_zone": task.node.zone}
+        attributes = settings.telemetry.tracing.attributes.with_defaults(itself)
+        settings = replace(settings, tracing_attributes=attributes)
     facts = {"node": task.node.id, "workers": concurrency, "descriptors": descriptors, "run_dir": settings.run_dir}
     log.info("starting", extra={"facts": facts})
 

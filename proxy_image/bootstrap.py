@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from proxy_image.settings import Settings
+from proxy_image.telemetry import Address
 
 CONTROL_PLANE_CLUSTER = "grpc-lb-control-plane"
+# No service has such a name: theirs have no underscores.
+TRACE_COLLECTOR_CLUSTER = "grpc_lb_trace_collector"
+OWN_CLUSTERS = frozenset({CONTROL_PLANE_CLUSTER, TRACE_COLLECTOR_CLUSTER})
 
 # What the control plane's listener for calls must say, for the drain to work and to be seen.
 CALLS_STAT_PREFIX = "calls"
@@ -39,6 +43,8 @@ class Node:
 
 def bootstrap(settings: Settings, node: Node, *, descriptors: int) -> dict[str, Any]:
     """Envoy's bootstrap as its JSON form. descriptors: how many files this process may open (RLIMIT_NOFILE)."""
+    tracing = settings.telemetry.tracing is not None
+    collector = [_trace_collector_cluster(settings.tracing_collector)] if tracing else []
     return {
         "node": {"id": node.id, "cluster": node.cluster, "locality": {"zone": node.zone}},
         "dynamic_resources": {
@@ -60,7 +66,8 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int) -> dict[str, 
             "lds_config": _ads(),
             "cds_config": _ads(),
         },
-        "static_resources": {"clusters": [_control_plane_cluster(settings.ads_socket)]},
+        "static_resources": {"clusters": [_control_plane_cluster(settings.ads_socket), *collector]},
+        **({"layered_runtime": _TRACING_RUNTIME} if tracing else {}),
         "admin": {
             "address": {"pipe": {"path": str(settings.admin_socket), "mode": _OWNER_ONLY}},
             "ignore_global_conn_limit": True,
@@ -151,6 +158,50 @@ def _control_plane_cluster(socket: Path) -> dict[str, Any]:
                     # A control plane that hangs without dying is noticed, and its stream opened again.
                     "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "10s"}}
                 },
+            }
+        },
+    }
+
+
+# Spans leave together, as many as a second has: by default every 5 spans are a request
+# (https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/trace/v3/opentelemetry.proto).
+_TRACING_RUNTIME = {
+    "layers": [
+        {
+            "name": "tracing",
+            "static_layer": {
+                "tracing": {"opentelemetry": {"min_flush_spans": 512, "flush_interval_ms": 1000}},
+            },
+        }
+    ]
+}
+
+
+def _trace_collector_cluster(address: Address) -> dict[str, Any]:
+    return {
+        "name": TRACE_COLLECTOR_CLUSTER,
+        "type": "STATIC" if address.is_ip else "STRICT_DNS",
+        "connect_timeout": "1s",
+        # A collector that is away or hangs holds this many bundles of spans in memory, and no more.
+        "circuit_breakers": {"thresholds": [{"max_pending_requests": 8, "max_requests": 8}]},
+        "load_assignment": {
+            "cluster_name": TRACE_COLLECTOR_CLUSTER,
+            "endpoints": [
+                {
+                    "lb_endpoints": [
+                        {
+                            "endpoint": {
+                                "address": {"socket_address": {"address": address.host, "port_value": address.port}}
+                            }
+                        }
+                    ]
+                }
+            ],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
             }
         },
     }

@@ -10,6 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy_image.telemetry import (
+    Address,
+    Attributes,
+    Telemetry,
+    Tracing,
+    read_address,
+    read_attributes,
+    read_percent,
+    read_service_name,
+)
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PREFIX = "GRPC_LB_"
 
@@ -36,6 +47,17 @@ class Settings:
     envoy_concurrency: int | None
     envoy_binary: Path | None
     log_level: str
+    tracing_percent: float | None
+    tracing_collector: Address
+    tracing_service_name: str
+    tracing_attributes: Attributes | None
+
+    @property
+    def telemetry(self) -> Telemetry:
+        if self.tracing_percent is None:
+            return Telemetry()
+        attributes = self.tracing_attributes if self.tracing_attributes is not None else Attributes()
+        return Telemetry(Tracing(self.tracing_percent, self.tracing_service_name, attributes))
 
     @property
     def parameter_prefixes(self) -> tuple[str, ...]:
@@ -237,6 +259,43 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "GRPC_LB_LOG_LEVEL", "log_level", _log_level, "info", f"one of {', '.join(LOG_LEVELS)}", "--log-level", "LEVEL"
+    ),
+    Variable(
+        "GRPC_LB_TRACING_PERCENT",
+        "tracing_percent",
+        read_percent,
+        None,
+        "trace so many of the calls that came without a caller's decision; default: no traces at all",
+        "--tracing-percent",
+        "PERCENT",
+    ),
+    Variable(
+        "GRPC_LB_TRACING_COLLECTOR",
+        "tracing_collector",
+        read_address,
+        "127.0.0.1:4317",
+        "where spans go: an OpenTelemetry collector that takes OTLP over gRPC without TLS",
+        "--tracing-collector",
+        "HOST:PORT",
+    ),
+    Variable(
+        "GRPC_LB_TRACING_SERVICE_NAME",
+        "tracing_service_name",
+        read_service_name,
+        "grpc-lb",
+        "the balancer's name in traces (service.name)",
+        "--tracing-service-name",
+        "NAME",
+    ),
+    Variable(
+        "GRPC_LB_TRACING_ATTRIBUTES",
+        "tracing_attributes",
+        read_attributes,
+        None,
+        "what its spans say of it besides, such as deployment.environment.name=prod,team=orders; its task and zone are "
+        "there anyway",
+        "--tracing-attributes",
+        "KEY=VALUE,…",
     ),
 )
 

@@ -39,7 +39,7 @@ async def run(settings: Settings) -> None:
     cache = SnapshotCache()
     ports = Ports(settings.bind_address, settings.port, settings.ready_port)
     own = await asyncio.to_thread(read_task, os.environ)
-    applier = Applier(cache, ports, metrics, own_zone=own.node.zone)
+    applier = Applier(cache, ports, metrics, own_zone=own.node.zone, telemetry=settings.telemetry)
     watcher = Watcher(EnvoyStatistics(settings.admin_socket), metrics.journal)
     follow = await source_of(settings, applier)
     service = AdsService(cache, metrics)

@@ -17,6 +17,7 @@ from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
 from proxy_image.control_plane.xds.listeners import Ports
 from proxy_image.control_plane.xds.resources import SnapshotMaker
 from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError
+from proxy_image.telemetry import OFF, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,10 @@ class Applier:
         clock: Callable[[], float] = time.monotonic,
         *,
         own_zone: str = "",
+        telemetry: Telemetry = OFF,
     ) -> None:
         self._cache = cache
-        self._maker = SnapshotMaker(ports, own_zone=own_zone)
+        self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry)
         self._metrics = metrics
         self._journal = metrics.journal
         self._admission = Admission(self._admitted)

@@ -9,7 +9,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_route53 as route53
 
-from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
+from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer, Tracing
 
 IMAGE = ecs.ContainerImage.from_registry("example/rng")
 SPOT = [
@@ -108,7 +108,7 @@ def registered_service(app: cdk.App) -> tuple[cdk.Stack, cdk.Stack]:
 
 
 def public_balancer(app: cdk.App) -> cdk.Stack:
-    """The internet may call, over TLS, by a name; the balancer runs on ARM64."""
+    """The internet may call, over TLS, by a name; the balancer runs on ARM64 and traces calls."""
     stack = cdk.Stack(app, "Public")
     vpc = ec2.Vpc(stack, "Vpc", max_azs=2, nat_gateways=1, restrict_default_security_group=False)
     balancer = GrpcBalancer(
@@ -128,6 +128,7 @@ def public_balancer(app: cdk.App) -> cdk.Stack:
         cpu_architecture=ecs.CpuArchitecture.ARM64,
         cpu=2048,
         memory_limit_mib=4096,
+        tracing=Tracing(sampling_percent=5),
     )
     cdk.CfnOutput(stack, "Address", value=balancer.address)
     return stack

@@ -5,15 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from proxy_image.bootstrap import CONNECTION_DRAIN_SECONDS, Node, arguments, bootstrap, move_seconds, to_json
+from proxy_image.bootstrap import (
+    CONNECTION_DRAIN_SECONDS,
+    CONTROL_PLANE_CLUSTER,
+    TRACE_COLLECTOR_CLUSTER,
+    Node,
+    arguments,
+    bootstrap,
+    move_seconds,
+    to_json,
+)
 from proxy_image.envoy_binary import find_envoy
 from proxy_image.settings import Settings, from_environment
 
 NODE = Node(id="task", cluster="cluster", zone="eu-central-1a")
 
 
-def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path) -> None:
-    settings = _settings(tmp_path)
+@pytest.mark.parametrize("more", [{}, {"GRPC_LB_TRACING_PERCENT": "1"}], ids=["plain", "traced"])
+def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path, more: dict[str, str]) -> None:
+    settings = _settings(tmp_path, **more)
     settings.run_dir.mkdir()
     config = settings.run_dir / "envoy.json"
     config.write_text(to_json(bootstrap(settings, NODE, descriptors=20_000)))
@@ -22,6 +32,16 @@ def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path) -> N
     assert checked.returncode == 0, checked.stderr
     assert '"level":"warning"' not in checked.stderr
     assert "OK" in checked.stdout
+
+
+def test_tracing_adds_its_collector_and_nothing_to_a_balancer_without(tmp_path: Path) -> None:
+    without = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)
+    assert [cluster["name"] for cluster in without["static_resources"]["clusters"]] == [CONTROL_PLANE_CLUSTER]
+    assert "layered_runtime" not in without
+    for collector, kind in (("10.0.0.1:4317", "STATIC"), ("[::1]:4317", "STATIC"), ("collector.test:1", "STRICT_DNS")):
+        settings = _settings(tmp_path, GRPC_LB_TRACING_PERCENT="1", GRPC_LB_TRACING_COLLECTOR=collector)
+        _, cluster = bootstrap(settings, NODE, descriptors=20_000)["static_resources"]["clusters"]
+        assert (cluster["name"], cluster["type"]) == (TRACE_COLLECTOR_CLUSTER, kind)
 
 
 def test_workers_wait_for_their_configuration_however_late_it_comes(tmp_path: Path) -> None:
@@ -48,5 +68,5 @@ def test_idle_clients_can_be_sent_away_in_the_last_third_of_envoys_drain_time(dr
     assert move_seconds(drain_seconds) <= drain_seconds
 
 
-def _settings(state_dir: Path) -> Settings:
-    return from_environment({"GRPC_LB_TARGETS_FILE": "x.json", "GRPC_LB_STATE_DIR": str(state_dir)})
+def _settings(state_dir: Path, **more: str) -> Settings:
+    return from_environment({"GRPC_LB_TARGETS_FILE": "x.json", "GRPC_LB_STATE_DIR": str(state_dir), **more})

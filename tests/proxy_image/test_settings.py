@@ -66,6 +66,15 @@ def test_two_sources_are_refused() -> None:
         ("GRPC_LB_DRAIN_SECONDS", "inf", "must be seconds, 0..3600"),
         ("GRPC_LB_ENVOY_CONCURRENCY", "0", "must be a whole number 1..256"),
         ("GRPC_LB_LOG_LEVEL", "trace", "must be one of debug, info, warning, error"),
+        ("GRPC_LB_TRACING_PERCENT", "101", "must be percent, 0..100"),
+        ("GRPC_LB_TRACING_PERCENT", "nan", "must be percent, 0..100"),
+        ("GRPC_LB_TRACING_COLLECTOR", "collector", "must be a host and a port such as 127.0.0.1:4317"),
+        ("GRPC_LB_TRACING_COLLECTOR", "http://collector:4317", "must be a host and a port"),
+        ("GRPC_LB_TRACING_COLLECTOR", "::1:4317", "must be a host and a port"),
+        ("GRPC_LB_TRACING_COLLECTOR", "collector:0", "must be a host and a port"),
+        ("GRPC_LB_TRACING_SERVICE_NAME", "a\tb", "must be at most 255 printable characters"),
+        ("GRPC_LB_TRACING_ATTRIBUTES", "team", "must be pairs such as"),
+        ("GRPC_LB_TRACING_ATTRIBUTES", "team=a,team=b", "must have each key once"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_variable_and_what_is_allowed(name: str, value: str, allowed: str) -> None:
@@ -102,6 +111,9 @@ def test_a_typing_error_in_a_name_is_told_with_the_nearest_name() -> None:
             "GRPC_LB_ENVOY_CONCURRENCY": st.integers(1, 256).map(str),
             "GRPC_LB_LOG_LEVEL": st.sampled_from(["debug", "INFO", "warning"]),
             "BIND_ADDRESS": st.ip_addresses().map(str),
+            "GRPC_LB_TRACING_PERCENT": st.floats(0, 100).map(str),
+            "GRPC_LB_TRACING_COLLECTOR": st.sampled_from(["collector.test:1", "10.0.0.1:4317", "[::1]:65535"]),
+            "GRPC_LB_TRACING_ATTRIBUTES": st.sampled_from(["team=a b", "team=a, service.namespace=x"]),
         },
     ).filter(lambda env: env.get("GRPC_LB_PORT") not in ("8080", "8081"))
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONTROL_PLANE_CLUSTER
+from proxy_image.bootstrap import CALLS_STAT_PREFIX, OWN_CLUSTERS
 
 # What stands for "no limit": it is far beyond what one balancer can hold.
 NO_LIMIT = 1_000_000
@@ -101,7 +101,7 @@ def read(clusters: str, stats: str, at: float) -> Reading:
         services: dict[str, ServiceCounts] = {}
         for status in json.loads(clusters)["cluster_statuses"]:
             match = _SERVICE.match(status["name"])
-            if match is None or status["name"] == CONTROL_PLANE_CLUSTER:
+            if match is None or status["name"] in OWN_CLUSTERS:
                 continue
             counts = _service(status, values, histograms)
             name = match.group()

@@ -18,6 +18,8 @@ from proxy_image.control_plane.xds.clusters import ads_config_source
 from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
 from proxy_image.control_plane.xds.route_policy import listener_filters
+from proxy_image.control_plane.xds.tracing import traced
+from proxy_image.telemetry import OFF, Telemetry
 
 CALLS = "calls"
 READINESS = "readiness"
@@ -53,8 +55,11 @@ class Ports:
     ready: int
 
 
-def listeners(ports: Ports, times: ConnectionTimes) -> tuple[Any, Any]:
-    calls = _listener(CALLS, ports.bind_address, ports.calls, _calls_manager(times))
+def listeners(ports: Ports, times: ConnectionTimes, telemetry: Telemetry = OFF) -> tuple[Any, Any]:
+    manager = _calls_manager(times)
+    if telemetry.tracing is not None:
+        traced(manager, telemetry.tracing)
+    calls = _listener(CALLS, ports.bind_address, ports.calls, manager)
     # Connections are few and live long: each worker gets its share, where the kernel's hash might give all to one.
     calls.connection_balance_config.exact_balance.SetInParent()
     # A failing readiness (/healthcheck/fail) does not yet send clients away: connections end when the listeners drain.

@@ -6,6 +6,7 @@ import hashlib
 import struct
 from typing import Any
 
+from envoy.type.v3 import percent_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 from google.protobuf.message import Message
 
@@ -22,6 +23,12 @@ def uint32(value: int) -> wrappers_pb2.UInt32Value:
 
 def boolean(value: bool) -> wrappers_pb2.BoolValue:
     return wrappers_pb2.BoolValue(value=value)
+
+
+def fraction(percent: float) -> Any:
+    return percent_pb2.FractionalPercent(
+        numerator=round(percent * 10_000), denominator=percent_pb2.FractionalPercent.MILLION
+    )
 
 
 def packed(message: Message) -> any_pb2.Any:

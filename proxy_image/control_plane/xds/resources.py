@@ -15,6 +15,7 @@ from proxy_image.control_plane.xds.listeners import CALLS, ConnectionTimes, Port
 from proxy_image.control_plane.xds.routes import route_configuration
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.control_plane.xds.types import Audience, ResourceType
+from proxy_image.telemetry import OFF, Telemetry
 
 DEFAULT_TIMES = ConnectionTimes()
 
@@ -36,9 +37,10 @@ def snapshot(
     *,
     generation: str | None = None,
     own_zone: str = "",
+    telemetry: Telemetry = OFF,
 ) -> Snapshot:
     """The one snapshot of a document, as `SnapshotMaker` makes it."""
-    return SnapshotMaker(ports, times, own_zone=own_zone).make(document, generation)
+    return SnapshotMaker(ports, times, own_zone=own_zone, telemetry=telemetry).make(document, generation)
 
 
 class SnapshotMaker:
@@ -47,10 +49,17 @@ class SnapshotMaker:
     A fleet of 500 services is a third of a second's work for the control plane's one thread; a change is mostly of one.
     """
 
-    def __init__(self, ports: Ports, times: ConnectionTimes = DEFAULT_TIMES, *, own_zone: str = "") -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        times: ConnectionTimes = DEFAULT_TIMES,
+        *,
+        own_zone: str = "",
+        telemetry: Telemetry = OFF,
+    ) -> None:
         """`own_zone` is the balancer's availability zone, "" where unknown."""
         self._own_zone = own_zone
-        self._listeners = tuple(map(Resource.of, listeners(ports, times)))
+        self._listeners = tuple(map(Resource.of, listeners(ports, times, telemetry)))
         self._parts: Mapping[str, _Parts] = {}
         self._routes: tuple[_RoutesKey, Resource] | None = None
 

@@ -16,7 +16,7 @@ from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
 from grpc_lb_contract import Balancing, Deadline, Fault, RateLimit, Retry, TrafficPolicy
 from proxy_image.control_plane.xds.cluster_policy import seconds
-from proxy_image.control_plane.xds.messages import duration, packed, uint32
+from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
 
 # Only where the server cannot have seen the call (invariant 9), unless the service asks for more:
 # https://www.envoyproxy.io/docs/envoy/v1.39.0/configuration/http/http_filters/router_filter#x-envoy-retry-on
@@ -137,19 +137,13 @@ def _fault(fault: Fault) -> Any:
     message = fault_pb2.HTTPFault(disable_downstream_cluster_stats=True)
     if fault.delay is not None:
         message.delay.CopyFrom(
-            common_fault_pb2.FaultDelay(fixed_delay=seconds(fault.delay), percentage=_share(fault.delay_percent))
+            common_fault_pb2.FaultDelay(fixed_delay=seconds(fault.delay), percentage=fraction(fault.delay_percent))
         )
     if fault.abort is not None:
         message.abort.CopyFrom(
-            fault_pb2.FaultAbort(grpc_status=fault.abort.code, percentage=_share(fault.abort_percent))
+            fault_pb2.FaultAbort(grpc_status=fault.abort.code, percentage=fraction(fault.abort_percent))
         )
     return message
-
-
-def _share(percent: float) -> Any:
-    return percent_pb2.FractionalPercent(
-        numerator=round(percent * 10_000), denominator=percent_pb2.FractionalPercent.MILLION
-    )
 
 
 def listener_filters() -> tuple[tuple[str, Any], ...]:

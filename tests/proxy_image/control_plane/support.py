@@ -61,6 +61,7 @@ class Backend:
     release: asyncio.Event = field(default_factory=asyncio.Event)
     abort: grpc.StatusCode | None = None
     server: Any = None
+    interceptors: tuple[Any, ...] = ()
 
     @property
     def target(self) -> Target:
@@ -87,7 +88,7 @@ class Backend:
         return self.name.encode()
 
     async def start(self, port: int = 0) -> None:
-        self.server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        self.server = grpc.aio.server(interceptors=self.interceptors, options=[("grpc.so_reuseport", 0)])
         methods: dict[str, Any] = {
             "Who": grpc.unary_unary_rpc_method_handler(self._who),
             "Stream": grpc.unary_stream_rpc_method_handler(self._stream),
@@ -237,7 +238,9 @@ class ControlPlane:
         return Ports(self.settings.bind_address, self.settings.port, self.settings.ready_port)
 
     async def serve(self, document: Document) -> None:
-        await self.cache.publish(snapshot(document, self.ports, self.times, own_zone=self.own_zone))
+        await self.cache.publish(
+            snapshot(document, self.ports, self.times, own_zone=self.own_zone, telemetry=self.settings.telemetry)
+        )
 
 
 @asynccontextmanager
@@ -251,10 +254,14 @@ async def control_plane(
 
 @asynccontextmanager
 async def balancer(
-    tmp_path: Path, document: Document, times: ConnectionTimes = DEFAULT_TIMES, own_zone: str = ""
+    tmp_path: Path,
+    document: Document,
+    times: ConnectionTimes = DEFAULT_TIMES,
+    own_zone: str = "",
+    **more: str,
 ) -> AsyncIterator[tuple[ControlPlane, Envoy]]:
-    """An Envoy that serves a document."""
-    settings = settings_for(tmp_path)
+    """An Envoy that serves a document. `more`: settings as variables."""
+    settings = settings_for(tmp_path, **more)
     async with control_plane(settings, times, own_zone) as plane, running_envoy(settings) as envoy:
         await plane.serve(document)
         await envoy.ready()
