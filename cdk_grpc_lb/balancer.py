@@ -35,7 +35,7 @@ from cdk_grpc_lb.scaling import auto_scale
 from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.target_sync import TargetSync
 from cdk_grpc_lb.tracing import Tracing, add_collector, balancer_cpu, check_tracing, tracing_environment
-from grpc_lb_contract.labels import ENABLE
+from grpc_lb_contract.label_names import ENABLE
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm

@@ -9,7 +9,7 @@ import aws_cdk as cdk
 
 from cdk_grpc_lb.misuse import Props
 from grpc_lb_contract import Registration, Route
-from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS, PORT, SERVICE
+from grpc_lb_contract.label_names import GRPC_SERVICES, HOSTS, PORT, SERVICE
 
 # Stands for a token where a registration is checked.
 _ANY = Registration(service="any", port=1)

@@ -13,16 +13,18 @@ from grpc_lb_contract.errors import (
     MixedGenerations,
     UnknownFormat,
 )
-from grpc_lb_contract.labels import LabelReading, Registration, read_labels
+from grpc_lb_contract.labels import LabelReading, read_labels
 from grpc_lb_contract.metadata import Condition, Match
 from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.names import service_name_from
 from grpc_lb_contract.notes import LostRoute, Notes, Refusal
+from grpc_lb_contract.overrides import Overrides
 from grpc_lb_contract.policy import TrafficPolicy
 from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
 from grpc_lb_contract.policy_targets import Balancing, Ejection, HealthCheck, Limits, Method
 from grpc_lb_contract.records import decode_document, encode_document
 from grpc_lb_contract.reference import label_reference
+from grpc_lb_contract.registration import Registration, RouteRule
 from grpc_lb_contract.routes import RouteConflict, settle_routes
 from grpc_lb_contract.shards import (
     MAX_PARAMETER_BYTES,
@@ -62,6 +64,7 @@ __all__ = [
     "MissingShard",
     "MixedGenerations",
     "Notes",
+    "Overrides",
     "Packed",
     "RateLimit",
     "Refusal",
@@ -70,6 +73,7 @@ __all__ = [
     "RetryStatus",
     "Route",
     "RouteConflict",
+    "RouteRule",
     "Service",
     "Status",
     "Target",

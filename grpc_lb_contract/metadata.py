@@ -10,8 +10,8 @@ from enum import StrEnum
 from grpc_lb_contract.kinds import METADATA_KEY
 
 CONDITIONS_RULE = (
-    "a comma-separated list of at most 256 characters, each key=value, key^=prefix or key (present), with a lower-case "
-    "key and a value of 1 to 128 printable characters without spaces and commas"
+    "a comma-separated list of at most 256 characters, each key=value, key!=value, key^=prefix, key (present) or !key "
+    "(absent), with a lower-case key and a value of 1 to 128 printable characters without spaces and commas"
 )
 LONGEST_LIST = 256
 """Each route of a service carries it: one task's labels must not fill the document of a whole cluster."""
@@ -19,7 +19,7 @@ LONGEST_LIST = 256
 # ASCII values as gRPC has them, less the two that would make the list ambiguous:
 # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
 _VALUE = re.compile(r"[!-+\--~]{1,128}")
-_CONDITION = re.compile(r"([^=^]+)(?:(\^?=)(.*))?")
+_CONDITION = re.compile(r"(!?)([^=^!]+)(?:([\^!]?=)(.*))?")
 
 
 class Match(StrEnum):
@@ -28,14 +28,23 @@ class Match(StrEnum):
     EXACT = "="
     PREFIX = "^="
     PRESENT = ""
+    NOT_EXACT = "!="
+    """Any other value, or none."""
+    ABSENT = "!"
+
+
+_WITHOUT_VALUE = (Match.PRESENT, Match.ABSENT)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Condition:
-    """A call fits where its metadata has the key, with that value, with one that begins so, or with any.
+    """A call fits where its metadata has the key, with that value, with one that begins so, or with any; or, negated,
+    where it has not the key, or not with that value.
 
     >>> str(Condition("x-tenant", Match.PREFIX, "acme-"))
     'x-tenant^=acme-'
+    >>> str(Condition("x-debug", Match.ABSENT))
+    '!x-debug'
     """
 
     key: str
@@ -43,11 +52,17 @@ class Condition:
     value: str = ""
 
     def __post_init__(self) -> None:
-        fits = _VALUE.fullmatch(self.value) is not None if self.match is not Match.PRESENT else not self.value
+        fits = not self.value if self.match in _WITHOUT_VALUE else _VALUE.fullmatch(self.value) is not None
         if not METADATA_KEY.allows(self.key) or not isinstance(self.match, Match) or not fits:
             raise ValueError(f"each of metadata must be a condition such as x-canary=yes, got {str(self)!r}")
 
+    @property
+    def is_negated(self) -> bool:
+        return self.match in (Match.NOT_EXACT, Match.ABSENT)
+
     def __str__(self) -> str:
+        if self.match is Match.ABSENT:
+            return f"{self.match}{self.key}{self.value}"
         return f"{self.key}{self.match}{self.value}"
 
 
@@ -67,7 +82,7 @@ def write_conditions(conditions: Iterable[Condition]) -> str:
 
 
 def _condition(found: re.Match[str] | None) -> Condition:
-    if found is None:
+    negation, key, match, value = found.groups(default="") if found is not None else ("",) * 4
+    if not key or (negation and match):
         raise ValueError("no condition")
-    key, match, value = found.groups(default="")
-    return Condition(key, Match(match), value)
+    return Condition(key, Match(negation + match), value)

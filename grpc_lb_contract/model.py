@@ -12,6 +12,7 @@ from grpc_lb_contract.names import (
     GROUP_NAME,
     GROUP_NAME_RULE,
     HIGHEST_PORT,
+    HIGHEST_PRIORITY,
     HIGHEST_WEIGHT,
     SERVICE_NAME,
     SERVICE_NAME_RULE,
@@ -19,12 +20,14 @@ from grpc_lb_contract.names import (
     TASK_ID_RULE,
     ZONE,
     ZONE_RULE,
+    must_be_full_method,
     must_be_grpc_service,
     must_be_host,
     must_be_within,
     must_match,
 )
 from grpc_lb_contract.notes import Notes
+from grpc_lb_contract.overrides import Overrides
 from grpc_lb_contract.policy import TrafficPolicy
 
 
@@ -36,24 +39,52 @@ class TargetState(StrEnum):
     """Told to stop: no new call, and the calls it has finish."""
 
 
+RouteMatch = tuple[str, str, str, tuple[Condition, ...]]
+"""Host, gRPC service, method, conditions: which calls a route takes."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """Calls that a service takes: those to a host (`:authority` without its port) and a gRPC service, whose metadata
-    fits every condition.
+    """Calls that a service takes: those to a host (`:authority` without its port), a gRPC service and a method, whose
+    metadata fits every condition.
 
-    `*` as host or gRPC service stands for all, `*.example.com` for every host below that domain. Of the routes that fit
-    a call, the one with the most specific host takes it, among those the one with the most conditions, and among those
-    the one with the most specific gRPC service.
+    `*` as host, gRPC service or method stands for all, `*.example.com` for every host below that domain; a method needs
+    its gRPC service. Of the routes that fit a call, the one with the most specific host takes it; among those the one
+    with the highest `priority`, then with the most conditions, then with the method, then with the gRPC service.
+    `overrides` is what holds for its calls in place of its service's policy.
     """
 
     host: str = ALL
     grpc_service: str = ALL
     metadata: tuple[Condition, ...] = ()
+    method: str = ALL
+    priority: int = 0
+    overrides: Overrides = Overrides()  # noqa: RUF009 - immutable: one default serves all
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", tuple(sorted(set(self.metadata))))
         must_be_host("host", self.host)
         must_be_grpc_service("gRPC service", self.grpc_service)
+        if self.method != ALL:
+            must_be_full_method("method", f"{self.grpc_service}/{self.method}")
+        must_be_within("priority", self.priority, 0, HIGHEST_PRIORITY)
+
+    @property
+    def match(self) -> RouteMatch:
+        """What tells it from other routes: of one match there is one route, of one service."""
+        return self.host, self.grpc_service, self.method, self.metadata
+
+    @property
+    def order(self) -> tuple[int, int, bool, bool, RouteMatch]:
+        """Of the routes of one host that fit a call, the one whose order is the least takes it."""
+        return -self.priority, -len(self.metadata), self.method == ALL, self.grpc_service == ALL, self.match
+
+    def __str__(self) -> str:
+        """Its match, in words."""
+        of_all = self.method == ALL
+        called = f"gRPC service {self.grpc_service}" if of_all else f"method {self.grpc_service}/{self.method}"
+        conditions = f" with metadata {', '.join(map(str, self.metadata))}" if self.metadata else ""
+        return f"host {self.host} and {called}{conditions}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -104,7 +135,7 @@ class Service:
     """A logical service: what clients call by one name, whichever ECS services back it.
 
     Routes, groups and targets are kept sorted. Of two targets with one address (ECS gives an address again once its
-    task has stopped) the one that serves stays.
+    task has stopped) the one that serves stays; of two routes with one match the one with the higher priority.
     """
 
     name: str
@@ -129,7 +160,7 @@ class Service:
                     f"group of target {target.ip}:{target.port} must be one of service {self.name}'s groups "
                     f"{', '.join(sorted(groups)) or '(none)'}, got {target.group!r}"
                 )
-        object.__setattr__(self, "routes", tuple(sorted(set(self.routes))))
+        object.__setattr__(self, "routes", _one_per_match(self.routes))
         object.__setattr__(self, "groups", tuple(sorted(self.groups)))
         object.__setattr__(self, "targets", _one_per_address(self.targets))
 
@@ -149,6 +180,11 @@ class Document:
 
     def service(self, name: str) -> Service | None:
         return next((service for service in self.services if service.name == name), None)
+
+
+def _one_per_match(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    by_match = {route.match: route for route in sorted(routes, key=lambda route: (route.priority, route.overrides))}
+    return tuple(sorted(by_match.values()))
 
 
 def _one_per_address(targets: tuple[Target, ...]) -> tuple[Target, ...]:

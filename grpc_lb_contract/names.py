@@ -28,6 +28,10 @@ GRPC_SERVICE_RULE = "a full gRPC service name such as rng.v1.RandomNumber, or *"
 # A full name in protobuf: https://protobuf.dev/reference/protobuf/proto3-spec/#identifiers
 _GRPC_SERVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _LONGEST_GRPC_SERVICE = 255
+METHOD_RULE = "a full method name such as rng.v1.RandomNumber/Get"
+_METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+HIGHEST_PRIORITY = 1_000_000
 
 
 def is_host(host: str) -> bool:
@@ -36,6 +40,17 @@ def is_host(host: str) -> bool:
 
 def is_grpc_service(name: str) -> bool:
     return name == ALL or (len(name) <= _LONGEST_GRPC_SERVICE and _GRPC_SERVICE.fullmatch(name) is not None)
+
+
+def is_method(name: str) -> bool:
+    """Whether it is a method's name within its gRPC service, such as `Get`."""
+    return _METHOD.fullmatch(name) is not None
+
+
+def is_full_method(name: str) -> bool:
+    """Whether it is a method's name with its gRPC service, such as `rng.v1.RandomNumber/Get`."""
+    grpc_service, _, method = name.partition("/")
+    return grpc_service != ALL and is_grpc_service(grpc_service) and is_method(method)
 
 
 def service_name_from(name: str) -> str:
@@ -60,6 +75,11 @@ def must_be_host(what: str, got: object) -> None:
 def must_be_grpc_service(what: str, got: object) -> None:
     if not isinstance(got, str) or not is_grpc_service(got):
         raise ValueError(f"{what} must be {GRPC_SERVICE_RULE}, got {got!r}")
+
+
+def must_be_full_method(what: str, got: object) -> None:
+    if not isinstance(got, str) or not is_full_method(got):
+        raise ValueError(f"{what} must be {METHOD_RULE}, got {got!r}")
 
 
 def must_be_within(what: str, got: object, lowest: int, highest: int) -> None:

@@ -62,7 +62,7 @@ class TrafficPolicy:
     def from_settings(cls, settings: Mapping[str, object]) -> tuple[TrafficPolicy, tuple[Refusal, ...]]:
         """As `from_labels`. Settings that are not known are passed over."""
         refusals: list[Refusal] = []
-        parts = {part: _read_part(part, settings, refusals) for part in _PARTS}
+        parts = {part: read_part(part, settings, refusals) for part in _PARTS}
         return cls(**parts), tuple(refusals)  # type: ignore[arg-type]  # each part under its own name
 
 
@@ -91,7 +91,8 @@ TABLE = tuple(
 POLICY_LABELS = tuple(row.label for row in TABLE)
 
 
-def _read_part(part: str, texts: Mapping[str, object], refusals: list[Refusal]) -> Part:
+def read_part(part: str, texts: Mapping[str, object], refusals: list[Refusal]) -> Part:
+    """One part of a policy, of settings by their labels without the prefix; adds a refusal for each bad one."""
     rows = {row.name: row for row in TABLE if row.part == part and row.setting.label in texts}
     values = {}
     for name, row in rows.items():

@@ -4,6 +4,8 @@
     {"policy":{"balancing":"least-request"}}                      settings that are not at their default, as in labels
     {"route":["*","rng.v1.RandomNumber"]}                         host, gRPC service
     {"route_if":["*","*",["x-canary=yes"]]}                       host, gRPC service, conditions on metadata
+    {"route_for":{"grpc_service":"rng.v1.RandomNumber","method":"Get","priority":5,"settings":{"deadline.default":"2s"}}}
+                                                                  what the two above cannot say; settings as in labels
     {"group":["rng-blue",1]}                                      ECS service or task family, weight
     ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",0]         target: ip, port, zone, task, place of its group
     ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
@@ -23,7 +25,9 @@ from typing import Any
 from grpc_lb_contract.errors import DocumentError
 from grpc_lb_contract.metadata import read_conditions
 from grpc_lb_contract.model import Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.names import ALL
 from grpc_lb_contract.notes import NotesBuilder, note_records
+from grpc_lb_contract.overrides import Overrides
 from grpc_lb_contract.policy import TrafficPolicy
 
 
@@ -51,9 +55,20 @@ def _service_records(service: Service) -> Iterator[str]:
 
 
 def _route_fields(route: Route) -> dict[str, object]:
-    if route.metadata:
-        # Under a name of its own: an older reader must not take all calls for those that fit.
-        return {"route_if": [route.host, route.grpc_service, [str(condition) for condition in route.metadata]]}
+    conditions = [str(condition) for condition in route.metadata]
+    # Each under a name of its own: an older reader must not take all calls for those that fit.
+    if route != Route(route.host, route.grpc_service, route.metadata) or any(one.is_negated for one in route.metadata):
+        fields = {
+            "host": route.host,
+            "grpc_service": route.grpc_service,
+            "method": route.method,
+            "metadata": conditions,
+            "priority": route.priority,
+            "settings": route.overrides.to_settings(),
+        }
+        return {"route_for": {name: value for name, value in fields.items() if value not in (ALL, [], 0, {})}}
+    if conditions:
+        return {"route_if": [route.host, route.grpc_service, conditions]}
     return {"route": [route.host, route.grpc_service]}
 
 
@@ -113,13 +128,22 @@ def _add_record(services: list[_ServiceBuilder], notes: NotesBuilder, record: An
         service.routes.append(Route(host, grpc_service))
     elif "route_if" in record:
         host, grpc_service, conditions = record["route_if"][:3]
-        # Conditions that this reader does not know are a newer writer's: the route is not for it.
-        metadata = read_conditions(",".join(conditions))
-        if metadata is not None:
-            service.routes.append(Route(host, grpc_service, metadata))
+        service.routes += _route({"host": host, "grpc_service": grpc_service, "metadata": conditions})
+    elif "route_for" in record:
+        service.routes += _route(record["route_for"])
     elif "group" in record:
         name, weight = record["group"][:2]
         service.groups.append(Group(name, weight))
+
+
+def _route(fields: dict[str, Any]) -> list[Route]:
+    # Conditions that this reader does not know are a newer writer's: the route is not for it.
+    metadata = read_conditions(",".join(fields["metadata"])) if "metadata" in fields else ()
+    if metadata is None:
+        return []
+    overrides, _ = Overrides.from_settings(dict(fields.get("settings", {})))
+    host, grpc_service, method = (fields.get(name, ALL) for name in ("host", "grpc_service", "method"))
+    return [Route(host, grpc_service, metadata, method, fields.get("priority", 0), overrides)]
 
 
 def _target(record: list[Any], groups: list[Group]) -> Target:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from grpc_lb_contract.labels import METADATA, WEIGHT, WEIGHT_KIND
+from grpc_lb_contract.label_names import (
+    GRPC_SERVICES,
+    HOSTS,
+    METADATA,
+    METHODS,
+    PRIORITY,
+    ROUTE_NAME_RULE,
+    WEIGHT,
+    route_label,
+)
 from grpc_lb_contract.metadata import CONDITIONS_RULE
 from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED
+from grpc_lb_contract.names import METHOD_RULE
+from grpc_lb_contract.overrides import OVERRIDES
 from grpc_lb_contract.policy import TABLE
+from grpc_lb_contract.registration import PRIORITY_KIND, WEIGHT_KIND
 
 
 def label_reference() -> str:
@@ -19,11 +31,24 @@ def label_reference() -> str:
 
 def _cells() -> Iterator[tuple[str, str, str, str]]:
     yield (
+        f"`{METHODS}`",
+        f"separated by commas, each {METHOD_RULE}",
+        "unset",
+        f"Single methods whose calls the service takes, beside those of `{GRPC_SERVICES}`; where that is left out, "
+        "these alone.",
+    )
+    yield (
         f"`{METADATA}`",
         CONDITIONS_RULE,
         "unset",
-        "Conditions on the request metadata of the calls that the service takes: all must hold. Of routes of one host, "
-        "the one with the most conditions takes a call.",
+        "Conditions on the request metadata of the calls that the service takes: all must hold. Of routes of one host "
+        "and one priority, the one with the most conditions takes a call.",
+    )
+    yield (
+        f"`{PRIORITY}`",
+        PRIORITY_KIND.rule,
+        "`0`",
+        "Of routes of one host that fit a call, the one with the highest priority takes it.",
     )
     yield (
         f"`{WEIGHT}`",
@@ -37,3 +62,10 @@ def _cells() -> Iterator[tuple[str, str, str, str]]:
         kind = row.setting.kind
         default = f"`{kind.write(row.default)}`" if kind.allows(row.default) else "unset"
         yield f"`{row.label}`", kind.rule, default, row.setting.meaning
+    for label in (HOSTS, GRPC_SERVICES, METHODS, METADATA, PRIORITY, *(row.label for row in OVERRIDES)):
+        yield (
+            f"`{route_label('NAME', label)}`",
+            f"as `{label}`",
+            "as the service has it",
+            f"For the calls of the route NAME, {ROUTE_NAME_RULE}.",
+        )

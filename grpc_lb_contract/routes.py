@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from grpc_lb_contract.model import Document, Route, Service
+from grpc_lb_contract.model import Document, Route, RouteMatch, Service
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,45 +18,37 @@ class RouteConflict:
 
     def __str__(self) -> str:
         return (
-            f"route of {route_words(self.route)} must belong to one service, "
-            f"got {self.loser} beside {self.holder}, which holds it; "
+            f"route of {self.route} must belong to one service, got {self.loser} beside {self.holder}, which holds it; "
             f"give {self.loser} a host or gRPC service of its own"
         )
-
-
-def route_words(route: Route) -> str:
-    """
-    >>> route_words(Route("a.example", "rng.v1.RandomNumber"))
-    'host a.example and gRPC service rng.v1.RandomNumber'
-    """
-    return f"host {route.host} and gRPC service {route.grpc_service}{_conditions(route)}"
-
-
-def _conditions(route: Route) -> str:
-    return f" with metadata {', '.join(map(str, route.metadata))}" if route.metadata else ""
 
 
 def settle_routes(
     services: Sequence[Service], previous: Document | None
 ) -> tuple[tuple[Service, ...], tuple[RouteConflict, ...]]:
-    """Leave each route with one service: the one that has it in the previous document, else the first by name.
+    """Leave each match with one service: the one that has it in the previous document, else the one whose route has the
+    highest priority, else the first by name.
 
     The losers keep their other routes and stay in the document.
     """
-    held = {route: service.name for service in (previous or Document()).services for route in service.routes}
-    askers: dict[Route, list[str]] = {}
-    for service in sorted(services, key=lambda service: service.name):
+    held = {route.match: service.name for service in (previous or Document()).services for route in service.routes}
+    askers: dict[RouteMatch, dict[str, Route]] = {}
+    for service in services:
         for route in service.routes:
-            askers.setdefault(route, []).append(service.name)
-    winners = {route: held[route] if held.get(route) in names else names[0] for route, names in askers.items()}
+            askers.setdefault(route.match, {})[service.name] = route
+    winners = {match: _winner(asked, held.get(match)) for match, asked in askers.items()}
     settled = tuple(
-        replace(service, routes=tuple(route for route in service.routes if winners[route] == service.name))
+        replace(service, routes=tuple(route for route in service.routes if winners[route.match] == service.name))
         for service in services
     )
     conflicts = sorted(
-        RouteConflict(route, winners[route], name)
-        for route, names in askers.items()
-        for name in names
-        if name != winners[route]
+        RouteConflict(route, winners[match], name)
+        for match, asked in askers.items()
+        for name, route in asked.items()
+        if name != winners[match]
     )
     return settled, tuple(conflicts)
+
+
+def _winner(asked: Mapping[str, Route], holder: str | None) -> str:
+    return min(asked, key=lambda name: (name != holder, -asked[name].priority, name))

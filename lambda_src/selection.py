@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from grpc_lb_contract import service_name_from
-from grpc_lb_contract.labels import ENABLE, SERVICE
+from grpc_lb_contract.label_names import ENABLE, SERVICE
 from lambda_src.tasks import Container
 
 

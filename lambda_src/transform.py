@@ -23,8 +23,7 @@ from grpc_lb_contract import (
     TargetState,
     settle_routes,
 )
-from grpc_lb_contract.labels import GRPC_SERVICES, HOSTS
-from grpc_lb_contract.routes import route_words
+from grpc_lb_contract.label_names import GRPC_SERVICES, HOSTS
 from lambda_src.budget import OverBudget, within_budget
 from lambda_src.owners_wish import Wish, groups_of, policy_of
 from lambda_src.readings import Readings, RefusedLabel
@@ -178,7 +177,7 @@ def _notes(refused: Iterable[RefusedLabel], conflicts: Iterable[RouteConflict]) 
     errors = ((label.error, label.revision) for label in refused)
     return Notes.of(
         (Refusal(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
-        (LostRoute(route_words(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
+        (LostRoute(str(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from grpc_lb_contract import Registration, label_reference, read_labels
-from grpc_lb_contract.labels import ENABLE, LABELS, MOST_ROUTES, SERVICE
+from grpc_lb_contract.label_names import ENABLE, LABELS, SERVICE
+from grpc_lb_contract.registration import MOST_ROUTES
 from tests.docs.pages import DOCS, code, section, tables
 
 PAGE = (DOCS / "labels.md").read_text()

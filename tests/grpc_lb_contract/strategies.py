@@ -13,15 +13,19 @@ from grpc_lb_contract import (
     LostRoute,
     Match,
     Notes,
+    Overrides,
     Refusal,
     Registration,
     Route,
+    RouteRule,
     Service,
     Target,
     TargetState,
     TrafficPolicy,
 )
+from grpc_lb_contract.label_names import ROUTE_NAME
 from grpc_lb_contract.names import SERVICE_NAME
+from grpc_lb_contract.overrides import OVERRIDES
 from grpc_lb_contract.policy import TABLE
 
 _LABEL = st.text(ascii_lowercase + digits + "_", min_size=1, max_size=63)
@@ -34,13 +38,16 @@ grpc_services = st.just("*") | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,40}(\.[A-
 service_names = st.from_regex(SERVICE_NAME, fullmatch=True)
 ports = st.integers(1, 65_535)
 conditions = st.builds(
-    lambda key, match, value: Condition(key, match, value if match is not Match.PRESENT else ""),
+    lambda key, match, value: Condition(key, match, "" if match in (Match.PRESENT, Match.ABSENT) else value),
     st.from_regex(r"[a-z0-9_.-]{1,12}", fullmatch=True),
     st.sampled_from(Match),
     st.from_regex(r"[!-+\--~]{1,12}", fullmatch=True),
 )
 metadata = st.lists(conditions, max_size=3).map(tuple)
-routes = st.builds(Route, hosts, grpc_services, st.just(()) | metadata)
+full_methods = st.from_regex(
+    r"[A-Za-z_][A-Za-z0-9_]{0,9}(\.[A-Z_]{1,9}){0,3}/[A-Za-z_][A-Za-z0-9_]{0,40}", fullmatch=True
+)
+priorities = st.just(0) | st.integers(0, 1_000_000)
 
 _TIMES = [f"{number}{unit}" for number in (0, 1, 20, 250, 1500) for unit in ("ms", "s", "m", "h")]
 _WORDS = ["true", "false", "x-key", "rng.v1.RandomNumber", "UNAVAILABLE", "INTERNAL,CANCELLED", "round-robin"]
@@ -49,6 +56,19 @@ setting_texts = st.sampled_from(_TIMES + _WORDS + _METHODS) | st.integers(0, 100
 """Texts of which each setting allows some."""
 settings = st.dictionaries(st.sampled_from([row.setting.label for row in TABLE]), setting_texts, max_size=len(TABLE))
 policies = settings.map(lambda texts: TrafficPolicy.from_settings(texts)[0])
+overrides = st.just(Overrides()) | st.dictionaries(
+    st.sampled_from([row.setting.label for row in OVERRIDES]), setting_texts
+).map(lambda texts: Overrides.from_settings(texts)[0])
+
+
+@st.composite
+def _routes(draw: st.DrawFn) -> Route:
+    grpc_service, _, method = draw(grpc_services | full_methods).partition("/")
+    conditions = draw(st.just(()) | metadata)
+    return Route(draw(hosts), grpc_service, conditions, method or "*", draw(priorities), draw(overrides))
+
+
+routes = st.builds(Route, hosts, grpc_services, st.just(()) | metadata) | _routes()
 
 
 @st.composite
@@ -84,13 +104,44 @@ notes = st.just(Notes()) | st.builds(Notes.of, st.lists(refusals, max_size=8), s
 documents = st.builds(
     Document, st.lists(services(), max_size=6, unique_by=lambda service: service.name).map(tuple), notes
 )
-registrations = st.builds(
-    Registration,
-    service_names,
-    ports,
-    st.lists(hosts, min_size=1, max_size=4).map(tuple),
-    st.lists(grpc_services, min_size=1, max_size=4).map(tuple),
-    metadata,
-    st.none() | st.integers(0, 1000),
-    policies,
-)
+
+
+def _listed(of: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(of, min_size=1, max_size=3).map(tuple)
+
+
+@st.composite
+def _rules(draw: st.DrawFn, policy: TrafficPolicy) -> tuple[RouteRule, ...]:
+    found = []
+    for name in draw(st.lists(st.from_regex(ROUTE_NAME, fullmatch=True), max_size=2, unique=True)):
+        rule = RouteRule(
+            name,
+            draw(st.none() | _listed(hosts)),
+            draw(st.none() | st.just(()) | _listed(grpc_services.filter(lambda each: each != "*"))),
+            draw(st.none() | st.just(()) | _listed(full_methods)),
+            draw(st.none() | metadata),
+            draw(priorities),
+            draw(overrides.filter(lambda each: not each.over(policy)[1])),
+        )
+        found.append(rule)
+    return tuple(found)
+
+
+@st.composite
+def _registrations(draw: st.DrawFn) -> Registration:
+    policy = draw(policies)
+    return Registration(
+        draw(service_names),
+        draw(ports),
+        draw(_listed(hosts)),
+        draw(_listed(grpc_services)),
+        draw(metadata),
+        draw(st.none() | st.integers(0, 1000)),
+        policy,
+        draw(st.just(()) | _listed(full_methods)),
+        draw(priorities),
+        draw(_rules(policy)),
+    )
+
+
+registrations = _registrations()

@@ -28,8 +28,8 @@ from grpc_lb_contract import (
     label_reference,
     read_labels,
 )
-from grpc_lb_contract.labels import ALL_LABELS
-from grpc_lb_contract.labels import LABELS as LABELS_OF_EVERY_SERVICE
+from grpc_lb_contract.label_names import ALL_LABELS, ROUTE_SETTINGS
+from grpc_lb_contract.label_names import LABELS as LABELS_OF_EVERY_SERVICE
 from grpc_lb_contract.policy import POLICY_LABELS, TABLE
 from tests.grpc_lb_contract.strategies import policies, setting_texts
 
@@ -188,7 +188,8 @@ def test_a_policys_record_fits_beside_others_in_one_parameter(policy: TrafficPol
 
 def test_the_reference_has_a_row_for_each_label() -> None:
     rows = label_reference().splitlines()[2:]
-    assert [*LABELS_OF_EVERY_SERVICE, *(row.split("`")[1] for row in rows)] == list(ALL_LABELS)
+    of_routes = [f"grpc-lb.routes.NAME.{setting}" for setting in ROUTE_SETTINGS]
+    assert [*LABELS_OF_EVERY_SERVICE, *(row.split("`")[1] for row in rows)] == [*ALL_LABELS, *of_routes]
     assert all(row.count(" | ") == 3 for row in rows)
     assert "| `grpc-lb.retry.attempts` | a whole number 0..10 | `3` | Most tries after the first. |" in rows
     assert len(set(POLICY_LABELS)) == len(TABLE)

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from grpc_lb_contract import (
     Balancing,
+    Condition,
     Deadline,
     Document,
     DocumentError,
     Group,
     Method,
+    Overrides,
     Retry,
     RetryStatus,
     Route,
@@ -71,6 +73,43 @@ def test_a_setting_of_a_newer_writer_leaves_the_default_and_the_other_settings(n
     text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.attempts": "1", **newer}}) + "\n", 1)
 
     assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(attempts=1))
+
+
+OWN = Route(
+    "rng.internal",
+    "rng.v1.RandomNumber",
+    (Condition("x-canary"),),
+    "Get",
+    5,
+    Overrides(Deadline(default=timedelta(seconds=2)), Retry(attempts=0)),
+)
+ROUTE_FOR = (
+    '{"route_for":{"host":"rng.internal","grpc_service":"rng.v1.RandomNumber","method":"Get","metadata":["x-canary"],'
+    '"priority":5,"settings":{"retry.attempts":"0","deadline.default":"2s"}}}\n'
+)
+
+
+def test_what_an_older_reader_does_not_know_of_a_route_is_a_record_that_it_passes_over() -> None:
+    document = Document((Service("rng", (OWN,)),))
+
+    assert encode_document(document) == '{"service":"rng"}\n' + ROUTE_FOR
+    assert decode_document(encode_document(document)) == document
+
+
+def test_a_setting_of_a_newer_writer_in_a_route_leaves_the_services_own() -> None:
+    newer = ROUTE_FOR.replace('"0"', '"for ever"').replace('"priority":5', '"priority":5,"since":1')
+
+    (route,) = decode_document('{"service":"rng"}\n' + newer).services[0].routes
+
+    assert route == replace(OWN, overrides=Overrides(OWN.overrides.deadline))
+
+
+@pytest.mark.parametrize(
+    "field", ['"method":"a/b"', '"priority":-1', '"priority":true', '"grpc_service":"*","method":"M"']
+)
+def test_a_route_that_no_writer_makes_is_refused(field: str) -> None:
+    with pytest.raises(DocumentError, match="line 2 of the document must be a record"):
+        decode_document('{"service":"rng"}\n{"route_for":{"grpc_service":"a.B",' + field + "}}\n")
 
 
 def test_a_document_is_one_record_a_line() -> None:
