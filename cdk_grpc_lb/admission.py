@@ -11,7 +11,7 @@ import aws_cdk as cdk
 
 from cdk_grpc_lb.labels import Wish
 from cdk_grpc_lb.misuse import Props
-from grpc_lb_contract import Route
+from grpc_lb_contract.model import RouteMatch
 from grpc_lb_contract.policy import PREFIX
 
 _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
@@ -23,7 +23,7 @@ class Admission:
 
     only_services: Sequence[str] | None
     only_label: str | None
-    _holders: dict[Route, str] = field(default_factory=dict)
+    _holders: dict[RouteMatch, str] = field(default_factory=dict)
     _names_of_ids: dict[str, str] = field(default_factory=dict)
 
     def admit(self, props: Props, wish: Wish, *, named_after: str | None) -> None:
@@ -46,14 +46,13 @@ class Admission:
                 repr(name),
             )
         for route in wish.routes:
-            if self._holders.get(route, name) != name:
+            if self._holders.get(route.match, name) != name:
                 raise props.error(
                     "hosts",
-                    "hosts of its own, or grpc_services, where another service has the calls to "
-                    f"host {route.host} and gRPC service {route.grpc_service}",
-                    f"those of service {self._holders[route]} for service {name}",
+                    f"hosts of its own, or grpc_services, where another service has the calls to {route}",
+                    f"those of service {self._holders[route.match]} for service {name}",
                 )
-        self._holders.update(dict.fromkeys(wish.routes, name))
+        self._holders.update((route.match, name) for route in wish.routes)
         if named_after is not None:
             self._names_of_ids[name] = named_after
 

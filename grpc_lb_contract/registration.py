@@ -164,6 +164,12 @@ class Registration:
         found.sort(key=lambda route: -route.priority)
         return tuple(sorted({route.match: route for route in reversed(found)}.values()))
 
+    @property
+    def longest_list(self) -> str:
+        """The label that makes the most of the routes."""
+        lists = {label: values for label, values in self.to_labels().items() if label.endswith(_LISTS)}
+        return max(lists, key=lambda label: lists[label].count(","), default=GRPC_SERVICES)
+
     def to_labels(self) -> dict[str, str]:
         """The labels that `read_labels` reads as this registration."""
         labels = {ENABLE: "true", SERVICE: self.service, PORT: str(self.port)}
@@ -173,6 +179,9 @@ class Registration:
             labels[WEIGHT] = str(self.weight)
         labels |= self.policy.to_labels()
         return labels | {label: text for rule in self.rules for label, text in rule.to_labels().items()}
+
+
+_LISTS = tuple(label.removeprefix(PREFIX) for label in (HOSTS, GRPC_SERVICES, METHODS))
 
 
 def _texts(said: RouteRule | Registration) -> dict[str, str | None]:

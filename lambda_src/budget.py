@@ -6,10 +6,11 @@ What labels ask for is bounded, so that the targets of everyone have room.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from grpc_lb_contract import Document, Route, Service, encode_document
+from grpc_lb_contract.model import RouteMatch
 
 MOST_ROUTES = 1_000
 MOST_BYTES = 128 * 1024
@@ -30,28 +31,33 @@ def within_budget(
 ) -> tuple[tuple[Service, ...], tuple[OverBudget, ...]]:
     """Leave the routes that a service had, and grant new ones while there is room, to those first that ask for least.
 
-    Who is refused keeps its other routes and its targets. Sizes are those of a service's records in the document
-    without its groups and targets.
+    Who is refused keeps its other routes, as they were, and its targets. Sizes are those of a service's records in the
+    document without its groups and targets.
     """
-    had = {service.name: frozenset(service.routes) for service in (previous or Document()).services}
-    kept = {service.name: _only(service, had.get(service.name, frozenset())) for service in services}
+    had = {
+        service.name: {route.match: route for route in service.routes} for service in (previous or Document()).services
+    }
+    kept = {service.name: _as_it_was(service, had.get(service.name, {})) for service in services}
     routes = sum(len(service.routes) for service in kept.values())
     size = sum(map(_size, kept.values()))
     refused: list[OverBudget] = []
     growth = {service.name: _size(service) - _size(kept[service.name]) for service in services}
     for service in sorted(services, key=lambda service: (growth[service.name], service.name not in had, service.name)):
-        more = len(service.routes) - len(kept[service.name].routes)
-        if not more:
+        changed = len(set(service.routes) - set(kept[service.name].routes))
+        if not changed:
             continue
+        more = len(service.routes) - len(kept[service.name].routes)
         allowed = None
-        if _size(service) > MOST_BYTES_OF_A_SERVICE:
+        if growth[service.name] <= 0 and not more:
+            pass  # it makes nothing larger
+        elif _size(service) > MOST_BYTES_OF_A_SERVICE:
             allowed = f"{MOST_BYTES_OF_A_SERVICE} bytes for one service"
-        elif routes + more > MOST_ROUTES:
+        elif more and routes + more > MOST_ROUTES:
             allowed = f"{MOST_ROUTES} routes for all services, of which {routes} are taken"
         elif size + growth[service.name] > MOST_BYTES:
             allowed = f"{MOST_BYTES} bytes for the routes of all services, of which {size} are taken"
         if allowed is not None:
-            refused.append(OverBudget(service.name, f"{more} new routes of {growth[service.name]} bytes", allowed))
+            refused.append(OverBudget(service.name, f"{changed} new routes of {growth[service.name]} bytes", allowed))
             continue
         kept[service.name] = service
         routes += more
@@ -59,8 +65,8 @@ def within_budget(
     return tuple(kept[service.name] for service in services), tuple(refused)
 
 
-def _only(service: Service, routes: frozenset[Route]) -> Service:
-    kept = tuple(route for route in service.routes if route in routes)
+def _as_it_was(service: Service, had: Mapping[RouteMatch, Route]) -> Service:
+    kept = tuple(had[route.match] for route in service.routes if route.match in had)
     return service if kept == service.routes else replace(service, routes=kept)
 
 

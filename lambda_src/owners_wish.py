@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Group, Registration, TrafficPolicy
+from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Group, Registration, Route, TrafficPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,20 @@ def policy_of(wishes: Sequence[Wish]) -> TrafficPolicy:
     So a deployment's new labels hold from its first task on that serves, and a canary, having fewer tasks than what it
     stands beside, says nothing about the service as a whole.
     """
-    tasks = Counter(wish.group for wish in wishes)
-    largest = min(tasks, key=lambda group: (-tasks[group], group))
+    largest = _largest(wishes)
     return _newest(wish for wish in wishes if wish.group == largest).policy
+
+
+def routes_of(wishes: Sequence[Wish]) -> tuple[Route, ...]:
+    """All that any of them asks for. Where they ask for the same calls otherwise, what `policy_of` goes by counts.
+
+    A service whose tasks all start anew keeps its routes meanwhile; one whose labels changed takes calls by the old
+    ones and the new ones while tasks of both serve.
+    """
+    largest = _largest(wishes)
+    readings = {id(wish.registration): wish for wish in wishes}.values()
+    in_order = sorted(readings, key=lambda wish: (wish.group == largest, *_age(wish)))
+    return tuple({route.match: route for wish in in_order for route in wish.registration.routes}.values())
 
 
 def groups_of(wishes_by_group: Mapping[str, Sequence[Wish]]) -> tuple[Group, ...]:
@@ -40,7 +51,15 @@ def groups_of(wishes_by_group: Mapping[str, Sequence[Wish]]) -> tuple[Group, ...
     return tuple(Group(group, WEIGHT_BESIDE_WEIGHED if equal else weight) for group, weight in given.items())
 
 
+def _largest(wishes: Sequence[Wish]) -> str:
+    tasks = Counter(wish.group for wish in wishes)
+    return min(tasks, key=lambda group: (-tasks[group], group))
+
+
 def _newest(wishes: Iterable[Wish]) -> Registration:
+    return max(wishes, key=_age).registration
+
+
+def _age(wish: Wish) -> tuple[int, list[tuple[str, str]]]:
     # By content where revisions are equal (two containers, two families), so that the order of a listing never tells.
-    newest = max(wishes, key=lambda wish: (wish.revision, sorted(wish.registration.to_labels().items())))
-    return newest.registration
+    return wish.revision, sorted(wish.registration.to_labels().items())

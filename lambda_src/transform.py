@@ -23,9 +23,8 @@ from grpc_lb_contract import (
     TargetState,
     settle_routes,
 )
-from grpc_lb_contract.label_names import GRPC_SERVICES, HOSTS
 from lambda_src.budget import OverBudget, within_budget
-from lambda_src.owners_wish import Wish, groups_of, policy_of
+from lambda_src.owners_wish import Wish, groups_of, policy_of, routes_of
 from lambda_src.readings import Readings, RefusedLabel
 from lambda_src.selection import Selection
 from lambda_src.steady import DoubtedHealth, Place, standing
@@ -197,7 +196,7 @@ def _refusals(asking: Iterable[Asking], over_budget: Iterable[OverBudget]) -> It
             refusal = over[registration.service]
             error = LabelError(
                 family=one.definition.family,
-                label=HOSTS if len(registration.hosts) > len(registration.grpc_services) else GRPC_SERVICES,
+                label=registration.longest_list,
                 value=f"{refusal.asked} for the service {refusal.service}",
                 problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
             )
@@ -242,9 +241,7 @@ def _services(members: Iterable[Member]) -> Iterator[Service]:
         groups = {member.wish.group for member in its_members if member.target}
         yield Service(
             name=name,
-            # A service whose tasks all start anew keeps its routes meanwhile; one whose labels changed takes calls by
-            # the old ones and the new ones while tasks of both serve.
-            routes=tuple(route for wish in wishes for route in wish.registration.routes),
+            routes=routes_of(wishes),
             groups=groups_of({group: _furthest(m for m in its_members if m.wish.group == group) for group in groups}),
             targets=tuple(member.target for member in its_members if member.target),
             policy=policy_of(wishes),

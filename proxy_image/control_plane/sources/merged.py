@@ -40,7 +40,7 @@ def _together(first: Service, second: Service) -> Service:
     groups = {group.name: group for service in (second, first) for group in _groups(service, weighed=weighed)}
     return replace(
         first,
-        routes=(*first.routes, *second.routes),
+        routes=tuple({route.match: route for route in (*second.routes, *first.routes)}.values()),
         groups=tuple(groups.values()),
         targets=(*first.targets, *second.targets),
     )
@@ -128,6 +128,9 @@ class Merged:
             facts = {
                 "host": conflict.route.host,
                 "grpc_service": conflict.route.grpc_service,
+                "method": conflict.route.method,
+                "metadata": [str(condition) for condition in conflict.route.metadata],
+                "priority": conflict.route.priority,
                 "holder": conflict.holder,
                 "loser": conflict.loser,
                 "problem": str(conflict),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from grpc_lb_contract import Document, Route, Service, Target, TargetState
+from grpc_lb_contract import Document, Overrides, Route, Service, Target, TargetState
 from proxy_image.control_plane.admission import Newcomer, admitted_only
 from proxy_image.control_plane.watch.journal import Change, Journal, TargetEvent, TargetId, What, identity
 from proxy_image.control_plane.watch.problems import Problem, Standing, service_problems, standing_problems
@@ -239,7 +239,15 @@ def _former(service: Service, journal: Journal) -> Iterator[FormerTarget]:
 
 def _route(route: Route) -> str:
     host = "any host" if route.host == "*" else route.host
-    return f"{host} / {'any gRPC service' if route.grpc_service == '*' else route.grpc_service}"
+    called = "any gRPC service" if route.grpc_service == "*" else route.grpc_service
+    said = [f"{host} / {called}" if route.method == "*" else f"{host} / {called} / {route.method}"]
+    if route.metadata:
+        said.append(f"if {', '.join(map(str, route.metadata))}")
+    if route.priority:
+        said.append(f"priority {route.priority}")
+    if route.overrides != Overrides():
+        said.append(", ".join(f"{name} {text}" for name, text in route.overrides.to_settings().items()))
+    return "; ".join(said)
 
 
 def _rate(count: int, seconds: float) -> float:

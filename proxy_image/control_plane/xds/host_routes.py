@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import product
 
-from grpc_lb_contract import Condition, Document
+from grpc_lb_contract import Condition, Document, Route
 
 ALL = "*"
 
@@ -20,16 +20,21 @@ ALL = "*"
 MOST_ROUTES = 20_000
 
 
-class Routed(NamedTuple):
-    """Calls to a gRPC service, with metadata that fits, and the name of the service that takes them."""
+# Compared by identity: the copies of a route are the same object, and a host has hundreds of them.
+@dataclass(frozen=True, slots=True, eq=False)
+class Routed:
+    """A route, and the name of the service that takes its calls."""
 
-    grpc_service: str
-    metadata: tuple[Condition, ...]
+    route: Route
     service: str
 
     @property
     def takes_all(self) -> bool:
-        return self.grpc_service == ALL and not self.metadata
+        return self.called == (ALL, ALL) and not self.route.metadata
+
+    @property
+    def called(self) -> tuple[str, str]:
+        return self.route.grpc_service, self.route.method
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,11 @@ class HostRoutes:
         own: dict[str, list[Routed]] = {ALL: []}
         for service in document.services:
             for route in service.routes:
-                own.setdefault(route.host, []).append(Routed(route.grpc_service, route.metadata, service.name))
+                own.setdefault(route.host, []).append(Routed(route, service.name))
         for routes in own.values():
-            routes.sort(key=lambda routed: (-len(routed.metadata), routed.grpc_service == ALL, routed))
+            routes.sort(key=lambda routed: (routed.route.order, routed.service))
         self._own: Mapping[str, list[Routed]] = own
+        self._takes_all = frozenset(host for host in own if any(routed.takes_all for routed in own[host]))
         self.shortened = self._shorten(most)
         self._alone = frozenset() if self.shortened is None else frozenset(self.shortened.hosts)
 
@@ -67,15 +73,17 @@ class HostRoutes:
         return ((host, self._in_order(host)) for host in sorted(self._own))
 
     def _in_order(self, host: str) -> Iterator[Routed]:
-        """The host's own routes, then those of ever less specific hosts that stand for it too.
-
-        Within a host those with the most conditions come first, then the specific gRPC services.
+        """The host's own routes, then those of ever less specific hosts that stand for it too; none that comes after
+        one that takes all its calls.
         """
-        taken = set()
+        taken = set[tuple[str, str, tuple[Condition, ...]]]()
         for pattern in (host,) if host in self._alone else self._sources(host):
             for routed in self._own[pattern]:
-                if (routed.grpc_service, ()) not in taken and (routed.grpc_service, routed.metadata) not in taken:
-                    taken.add((routed.grpc_service, routed.metadata))
+                grpc_service, method = routed.called
+                conditions = routed.route.metadata
+                wider = product({(grpc_service, method), (grpc_service, ALL), (ALL, ALL)}, {conditions, ()})
+                if taken.isdisjoint((*called, fitting) for called, fitting in wider):
+                    taken.add((grpc_service, method, conditions))
                     yield routed
 
     def _sources(self, host: str) -> Iterator[str]:
@@ -83,7 +91,7 @@ class HostRoutes:
         for pattern in (host, *_less_specific(host)):
             if pattern in self._own:
                 yield pattern
-                if self._own[pattern] and self._own[pattern][-1].takes_all:
+                if pattern in self._takes_all:
                     return
 
     def _shorten(self, most: int) -> Shortened | None:

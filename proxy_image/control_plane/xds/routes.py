@@ -6,7 +6,7 @@ from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from grpc_lb_contract import Condition, Document, Match, Retry, Service
+from grpc_lb_contract import Condition, Document, Match, Retry, Route, Service
 from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.messages import boolean, duration
 from proxy_image.control_plane.xds.route_policy import (
@@ -53,10 +53,10 @@ def route_configuration(document: Document, name: str) -> Any:
 
 
 def _route(routed: Routed, service: Service) -> Any:
-    policy = service.policy
-    prefix = "/" if routed.grpc_service == ALL else f"/{routed.grpc_service}/"
+    # What cannot stand beside the service's policy is told where the labels are read.
+    policy, _ = routed.route.overrides.over(service.policy)
     return route_components_pb2.Route(
-        match=route_components_pb2.RouteMatch(prefix=prefix, headers=map(_fits, routed.metadata)),
+        match=_match(routed.route),
         route=route_components_pb2.RouteAction(
             cluster=service.name,
             # Envoy's own limit of 15 s is off: time limits are by max_stream_duration alone.
@@ -70,15 +70,30 @@ def _route(routed: Routed, service: Service) -> Any:
     )
 
 
+def _match(route: Route) -> Any:
+    headers = map(_fits, route.metadata)
+    if route.method != ALL:
+        return route_components_pb2.RouteMatch(path=f"/{route.grpc_service}/{route.method}", headers=headers)
+    prefix = "/" if route.grpc_service == ALL else f"/{route.grpc_service}/"
+    return route_components_pb2.RouteMatch(prefix=prefix, headers=headers)
+
+
 def _fits(condition: Condition) -> Any:
     matcher = route_components_pb2.HeaderMatcher(name=condition.key)
     match condition.match:
         case Match.EXACT:
             matcher.string_match.exact = condition.value
+        case Match.NOT_EXACT:
+            matcher.string_match.exact = condition.value
+            matcher.invert_match = True
+            # Without it a call that has not the key would not fit: the negation comes after the look-up.
+            matcher.treat_missing_header_as_empty = True
         case Match.PREFIX:
             matcher.string_match.prefix = condition.value
         case Match.PRESENT:
             matcher.present_match = True
+        case Match.ABSENT:
+            matcher.present_match = False
     return matcher
 
 
