@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from grpc_lb_contract import Document, Service, generation_of
+from grpc_lb_contract import Cause, Document, Service, generation_of
 from proxy_image.control_plane.admission import Admission, Newcomer, admitted_only
 from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.metrics import Metrics
@@ -55,6 +55,11 @@ class Applier:
         return None if self._cache.snapshot is None else self._cache.snapshot.generation
 
     @property
+    def shortened(self) -> Shortened | None:
+        """Hosts that hold no copies of the routes of less specific ones."""
+        return self._shortened
+
+    @property
     def waiting(self) -> int:
         """New targets that do not accept connections yet."""
         return len(self._admission.waiting)
@@ -63,7 +68,9 @@ class Applier:
     def newcomers(self) -> frozenset[Newcomer]:
         return self._admission.waiting
 
-    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:
+    async def found(
+        self, document: Document, origin: Origin, generation: str | None = None, cause: Cause | None = None
+    ) -> None:
         started = time.perf_counter()
         generation = generation_of(document) if generation is None else generation
         if document != self.document or generation != self.generation:
@@ -75,8 +82,9 @@ class Applier:
                 return
             self.document = document
             self._metrics.applied(document)
-            self._journal.applied(before, document, origin, generation)
+            self._journal.applied(before, document, origin, generation, cause)
             facts = _facts(before, document, origin, self._admission.waiting)
+            facts["cause"] = None if cause is None else cause.fields()
             ms = round((time.perf_counter() - started) * 1000, 1)
             log.info("generation applied", extra={"facts": {"generation": generation, **facts, "ms": ms}})
             self._tell_shortened(HostRoutes(document).shortened)
@@ -153,6 +161,8 @@ def _facts(
         "added_targets": sorted(new - old)[:MOST_NAMED],
         "removed_targets": sorted(old - new)[:MOST_NAMED],
         "waiting": len(waiting),
+        "labels_refused": document.notes.refusal_count,
+        "routes_lost": document.notes.lost_count,
     }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter as Count
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from grpc_lb_contract import Document, TargetState
 from proxy_image.control_plane.sources.sink import Origin, Trouble
@@ -14,6 +15,12 @@ from proxy_image.control_plane.xds.types import Audience, ResourceType
 
 # A time beside each counter is one more series that nobody asked for.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has not typed it
+
+
+log = logging.getLogger(__name__)
+
+# From what a good day needs (about a second) to what wakes people; the minute's refresh finds what events did not tell.
+EVENT_TO_ENVOY_BUCKETS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300)
 
 
 class Metrics:
@@ -39,6 +46,14 @@ class Metrics:
             "document_age_seconds", "Seconds since the source confirmed the document in use; NaN before the first time."
         )
         age.set_function(lambda: float("nan") if self.confirmed_at is None else time.monotonic() - self.confirmed_at)
+        self._refused = self._gauge("refused_labels", "Docker labels that are not obeyed.")
+        self._lost = self._gauge("route_conflicts", "Routes that a service asks for and another holds.")
+        self._event_to_envoy = Histogram(
+            "grpc_lb_event_to_envoy_seconds",
+            "From ECS's event to Envoy having taken the document that it caused, by the clocks of both.",
+            buckets=EVENT_TO_ENVOY_BUCKETS,
+            registry=self.registry,
+        )
         self._known_targets: set[tuple[str, str]] = set()
         for trouble in Trouble:
             self._troubles.labels(trouble)
@@ -67,6 +82,15 @@ class Metrics:
         self.journal.rejected(audience, resource_type, node, error)
         self._rejections.labels(audience, resource_type).inc()
 
+    def in_use(self, audience: Audience, generation: str) -> None:
+        change = self.journal.in_use(generation) if audience is Audience.ENVOY else None
+        if change is None:
+            return
+        seconds = change.event_to_envoy_seconds
+        if seconds is not None:
+            self._event_to_envoy.observe(seconds)
+        log.info("generation in use", extra={"facts": {"generation": generation, "event_to_envoy_seconds": seconds}})
+
     def confirmed(self) -> None:
         self.confirmed_at = time.monotonic()
 
@@ -83,6 +107,8 @@ class Metrics:
     def applied(self, document: Document) -> None:
         self._applied.inc()
         self._services.set(len(document.services))
+        self._refused.set(document.notes.refusal_count)
+        self._lost.set(document.notes.lost_count)
         counts = {(service.name, state.value): 0 for service in document.services for state in TargetState}
         for service in document.services:
             for target in service.targets:

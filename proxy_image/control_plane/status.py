@@ -13,7 +13,9 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image.control_plane.page import words
+from proxy_image.control_plane.watch.journal import Change
 
 ANSWER_SECONDS = 5
 FAILED = 1
@@ -79,6 +81,9 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
             yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    if report["changes"]:
+        yield ""
+        yield from change_lines(report["changes"][0], report["at"])
     for problem in report["problems"]:
         yield ""
         yield f"{problem['severity'].upper()}: {_clean(problem['title'])}"
@@ -86,6 +91,26 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield f"  do: {_clean(problem['do'])}"
     yield ""
     yield f"{report['scope']} ({time.strftime('%H:%M:%S', time.gmtime(report['at']))} UTC)"
+
+
+def change_lines(change: dict[str, Any], now: float) -> Iterator[str]:
+    """A change of `/api/timeline` as lines."""
+    yield f"last change {words.duration(now - change['at'])} ago, generation {_clean(change['generation'])}"
+    made = _made(change)
+    for line in (*words.cause(made.cause), words.timing(made)):
+        if line:
+            yield f"  {_clean(line)}"
+    for word in ("joined", "drained", "left"):
+        for target in change[word]:
+            yield f"  {word}: {_clean(target)}"
+
+
+def _made(change: dict[str, Any]) -> Change:
+    cause = change["cause"]
+    if cause is not None:
+        tasks = tuple(TaskChange(**task) for task in cause["tasks"])
+        cause = Cause(**{**cause, "kind": CauseKind(cause["kind"]), "tasks": tasks})
+    return Change(**{**change, "cause": cause})
 
 
 def _clean(text: str) -> str:

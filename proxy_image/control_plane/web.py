@@ -154,6 +154,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
 
 
 def current_report(applier: Applier, metrics: Metrics, watcher: Watcher) -> Report:
+    now = time.time()
     standing = Standing(
         generation=applier.generation,
         origin=applier.origin,
@@ -162,6 +163,8 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher) -> Repo
         envoy_connected=metrics.streams[Audience.ENVOY] > 0,
         envoy_unreadable=watcher.problem,
         rejections=tuple(metrics.journal.rejections.values()),
+        shortened=None if applier.shortened is None else applier.shortened.fix,
+        envoy_restarted_seconds_ago=tuple(now - at for at in metrics.journal.envoy_restarts),
     )
     return report(
         applier.document,
@@ -169,7 +172,7 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher) -> Repo
         tuple(watcher.readings),
         metrics.journal,
         standing,
-        at=time.time(),
+        at=now,
         grpc_clients=metrics.streams[Audience.GRPC],
     )
 

@@ -145,6 +145,14 @@ def moment(at: float, report: Report) -> Html:
     )
 
 
+def _why(change: Change) -> Html | None:
+    said = [*words.cause(change.cause)]
+    timing = words.timing(change)
+    return joined(
+        *(tag("p", line, class_="cause") for line in said), tag("p", timing, class_="note") if timing else None
+    )
+
+
 def change_list(changes: Iterable[Change], report: Report) -> Html:
     """The timeline: what each document that was put into use changed."""
 
@@ -176,6 +184,7 @@ def change_list(changes: Iterable[Change], report: Report) -> Html:
                         class_="ago",
                     ),
                 ),
+                _why(change),
                 tag("ul", *lines(change)),
             )
             for change in changes

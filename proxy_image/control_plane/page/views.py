@@ -117,11 +117,6 @@ def problems(report: Report) -> Html:
         problem_list(report.problems)
         if report.problems
         else tag("p", "None that this balancer can see.", class_="fine"),
-        tag(
-            "p",
-            "Refused labels and route conflicts are found where the document is made: see the Lambda's log.",
-            class_="note",
-        ),
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+
+from grpc_lb_contract import Cause, CauseKind, TaskChange
+from proxy_image.control_plane.watch.journal import Change
 
 NOTHING = "–"
 
@@ -85,3 +89,59 @@ def clock(at: float, now: float) -> str:
 
 def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def cause(why: Cause | None) -> Iterator[str]:
+    """What changed the list, a line for each task that an event told of."""
+    if why is None:
+        return
+    if why.kind is CauseKind.EVENT:
+        for change in why.tasks:
+            yield f"ECS: {_task_change(change)}"
+        if why.events > len(why.tasks):
+            yield f"and {count(why.events - len(why.tasks), 'more event')} of the same batch"
+        return
+    yield {
+        CauseKind.HEALTH: "Found while the Lambda waited for tasks to become healthy; ECS sends no event of that.",
+        CauseKind.SCHEDULED: "Found by the refresh of every minute; no event of ECS told of it.",
+        CauseKind.INVOKED: "Found when someone invoked the Lambda, or wrote to its queue.",
+    }[why.kind]
+
+
+def _task_change(change: TaskChange) -> str:
+    state = change.last_status or "in an unknown state"
+    if change.desired_status == "STOPPED" and change.last_status != "STOPPED":
+        state += ", told to stop"
+    of = f" of {change.service}" if change.service else ""
+    return f"task {short(change.task)}{of} is {state}" + (f": {change.reason}" if change.reason else "")
+
+
+def timing(change: Change) -> str:
+    """How long a change took, as far as it is known: from the event to the document, to here, to Envoy.
+
+    The clocks of ECS, the Lambda and this machine are compared: where one is behind, a step may seem to take no time.
+    """
+    why = change.cause
+    if why is None or change.is_first:
+        return ""
+    steps: list[str] = []
+    before, name = why.at, "event"
+    for at, step in ((why.published, "document"), (change.at, "here"), (change.envoy_at, "Envoy")):
+        if at is not None:
+            if before is not None:
+                steps.append(f"{name} to {step} {seconds(at - before)}")
+            before, name = at, step
+    if change.event_to_envoy_seconds is not None:
+        steps.append(f"{seconds(change.event_to_envoy_seconds)} in all")
+    return " · ".join(steps)
+
+
+def seconds(value: float) -> str:
+    """
+    >>> seconds(0.1234), seconds(12.34), seconds(75), seconds(-0.5)
+    ('0.12 s', '12.3 s', '1 min 15 s', '0.00 s')
+    """
+    value = max(0.0, value)
+    if value < 10:
+        return f"{value:.2f} s"
+    return f"{value:.1f} s" if value < 60 else duration(value)

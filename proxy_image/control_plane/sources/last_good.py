@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from grpc_lb_contract import Document, DocumentError, assemble, read_index
+from grpc_lb_contract import Cause, Document, DocumentError, assemble, read_index
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,10 @@ class Texts:
     @property
     def generation(self) -> str:
         return read_index(self.index).generation
+
+    @property
+    def cause(self) -> Cause | None:
+        return read_index(self.index).cause
 
 
 class LastGood:

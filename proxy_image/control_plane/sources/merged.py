@@ -8,14 +8,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Document, Group, RouteConflict, Service, settle_routes
+from grpc_lb_contract import (
+    WEIGHT_BESIDE_WEIGHED,
+    Cause,
+    Document,
+    Group,
+    LostRoute,
+    Notes,
+    RouteConflict,
+    Service,
+    settle_routes,
+)
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
 
 log = logging.getLogger(__name__)
 
 
 def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict, ...]]:
-    """One document with the services of all, and what they disagree on.
+    """One document with the services and notes of all, and what they disagree on, which its notes say too.
 
     Services of one name become one service, with the routes, groups and targets of each, and the policy of the
     earlier document. A route that services of
@@ -23,8 +33,10 @@ def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict,
     all balancers agree, whenever they started.
     """
     merged = Document()
+    notes = Notes()
     conflicts: list[RouteConflict] = []
     for document in documents:
+        notes += document.notes
         services = {service.name: service for service in merged.services}
         for service in document.services:
             known = services.get(service.name)
@@ -32,7 +44,8 @@ def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict,
         settled, lost = settle_routes(tuple(services.values()), merged)
         merged = Document(settled)
         conflicts += lost
-    return merged, tuple(conflicts)
+    lost_here = (LostRoute(str(each.route), each.holder, each.loser) for each in conflicts)
+    return Document(merged.services, notes + Notes.of((), lost_here)), tuple(conflicts)
 
 
 def _together(first: Service, second: Service) -> Service:
@@ -73,9 +86,15 @@ class Part:
         self.problem: tuple[Trouble, str] | None = None
         self.has_started = False
 
-    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:  # noqa: ARG002 - of a part
+    async def found(
+        self,
+        document: Document,
+        origin: Origin,
+        generation: str | None = None,  # noqa: ARG002 - that of a part
+        cause: Cause | None = None,
+    ) -> None:
         self.document, self.origin, self.has_started = document, origin, True
-        await self._whole.publish()
+        await self._whole.publish(cause)
 
     def confirmed(self) -> None:
         self.problem = None
@@ -113,7 +132,7 @@ class Merged:
         await part.started()
         await source.follow(trouble)
 
-    async def publish(self) -> None:
+    async def publish(self, cause: Cause | None = None) -> None:
         async with self._one_at_a_time:
             found = [part for part in self.parts if part.document is not None]
             if not found or not self._has_started:
@@ -121,7 +140,7 @@ class Merged:
             document, conflicts = merge(part.document for part in found if part.document is not None)
             self._tell_conflicts(frozenset(conflicts))
             origin = Origin.LAST_GOOD if any(part.origin is Origin.LAST_GOOD for part in found) else found[0].origin
-            await self._sink.found(document, origin)
+            await self._sink.found(document, origin, cause=cause)
 
     def _tell_conflicts(self, conflicts: frozenset[RouteConflict]) -> None:
         for conflict in sorted(conflicts - self._conflicts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from grpc_lb_contract import Document
+from grpc_lb_contract import Cause, Document
 
 
 class Origin(StrEnum):
@@ -35,10 +35,13 @@ class WrongSettingError(ValueError):
 
 
 class Sink(Protocol):
-    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:
+    async def found(
+        self, document: Document, origin: Origin, generation: str | None = None, cause: Cause | None = None
+    ) -> None:
         """A document to serve from now on. Equal to the one in use: its origin and confirmation are new.
 
-        `generation` is its name where it came from; by default that of its content.
+        `generation` is its name where it came from, by default that of its content; `cause` is why it was made, None
+        where nobody says.
         """
 
     def confirmed(self) -> None:

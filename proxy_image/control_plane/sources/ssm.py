@@ -75,7 +75,7 @@ class SsmSource:
         if loaded is not None and self._accepted is None:
             document, texts = loaded
             self._shards.update(texts.shards)
-            await self._sink.found(document, Origin.LAST_GOOD, texts.generation)
+            await self._sink.found(document, Origin.LAST_GOOD, texts.generation, texts.cause)
 
     async def read(self) -> Trouble | None:
         """One reading. None when the source's document is the one in use afterwards."""
@@ -110,7 +110,7 @@ class SsmSource:
             trouble = Trouble.UNKNOWN_FORMAT if isinstance(error, UnknownFormat) else Trouble.BROKEN
             self._refused = text, trouble, str(error)
             return trouble, str(error)
-        await self._sink.found(document, Origin.SSM, texts.generation)
+        await self._sink.found(document, Origin.SSM, texts.generation, texts.cause)
         self._accepted, self._refused, self._shards, self._torn_shards = text, None, dict(texts.shards), {}
         await asyncio.to_thread(self._last_good.save, texts)
         return None, ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from grpc_lb_contract import Document, Service, Target, TargetState, generation_of
+from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
 from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.watch.reading import Reading, address
 
@@ -48,7 +48,12 @@ class TargetId:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One document that was put into use. The lists hold the first MOST_NAMED; the counts are whole."""
+    """One document that was put into use. The lists hold the first MOST_NAMED; the counts are whole.
+
+    `is_first` marks the first since the control plane started, whose cause may be long past. `envoy_at` is when Envoy
+    had taken all of it, None where it has not, or a newer one came first. `event_to_envoy_seconds` compares the clock
+    of ECS with this machine's.
+    """
 
     at: float
     generation: str
@@ -61,6 +66,10 @@ class Change:
     joined: tuple[str, ...]
     left: tuple[str, ...]
     drained: tuple[str, ...]
+    cause: Cause | None = None
+    is_first: bool = False
+    envoy_at: float | None = None
+    event_to_envoy_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +93,16 @@ class Journal:
         self._left: dict[TargetId, None] = {}
         self._ejected: set[TargetId] = set()
 
-    def applied(self, before: Document | None, document: Document, origin: str, generation: str | None = None) -> None:
+    def applied(
+        self,
+        before: Document | None,
+        document: Document,
+        origin: str,
+        generation: str | None = None,
+        cause: Cause | None = None,
+    ) -> None:
         """A document was put into use; `generation` is by default its own."""
+        reasons = {each.task: each.reason for each in (() if cause is None else cause.tasks) if each.reason}
         old, new = (dict(_targets(services)) for services in changed_services(before, document))
         joined, left = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
         drained = sorted(each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each]))
@@ -95,12 +112,18 @@ class Journal:
             if new[each] is TargetState.DRAINING:
                 self._note(each, What.DRAINING, "its task was told to stop")
         for each in drained:
-            self._note(each, What.DRAINING, "its task was told to stop; calls under way finish")
+            told = (
+                f"its task was told to stop: {reasons[each.task]}"
+                if each.task in reasons
+                else "its task was told to stop"
+            )
+            self._note(each, What.DRAINING, f"{told}; calls under way finish")
         for each in new.keys() & old.keys():
             if _began(TargetState.SERVING, old[each], new[each]):
                 self._note(each, What.RETURNED, "the document says that it serves again")
         for each in left:
-            self._note(each, What.LEFT, "no longer in the document")
+            stopped = f"its task stopped: {reasons[each.task]}" if each.task in reasons else "no longer in the document"
+            self._note(each, What.LEFT, stopped)
             self._states.pop(each, None)
             self._ejected.discard(each)
             self._left[each] = None
@@ -121,8 +144,21 @@ class Journal:
                 _named(joined),
                 _named(left),
                 _named(drained),
+                cause,
+                is_first=before is None,
             )
         )
+
+    def in_use(self, generation: str) -> Change | None:
+        """Envoy has taken all of a generation. The change that made it, where that is news."""
+        if not self.changes or self.changes[-1].generation != generation or self.changes[-1].envoy_at is not None:
+            return None
+        last, at = self.changes[-1], self._clock()
+        event_at = None if last.cause is None or last.is_first else last.cause.at
+        # Two clocks: one that is behind must not make a change come before its event.
+        seconds = None if event_at is None else max(0.0, round(at - event_at, 3))
+        self.changes[-1] = replace(last, envoy_at=at, event_to_envoy_seconds=seconds)
+        return self.changes[-1]
 
     def read(self, before: Reading | None, after: Reading) -> None:
         """Envoy was read: who was ejected, who came back, and whether Envoy itself began anew."""

@@ -12,6 +12,8 @@ from proxy_image.control_plane.watch.journal import Rejection
 # The source is read once a second by default; a list this old was missed many times.
 STALE_SECONDS = 30.0
 NEAR_LIMIT = 0.8
+# A restart stays on the page for as long as someone may ask what that was.
+RECENT_SECONDS = 900.0
 
 
 class Severity(StrEnum):
@@ -39,6 +41,9 @@ class Standing:
     envoy_connected: bool
     envoy_unreadable: str | None
     rejections: tuple[Rejection, ...] = ()
+    shortened: str | None = None
+    """What to do where not every host holds the routes of less specific ones; None where all do."""
+    envoy_restarted_seconds_ago: tuple[float, ...] = ()
 
 
 _DO = {
@@ -72,6 +77,15 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             f"{standing.envoy_unreadable}. Numbers on this page are old.",
             "nothing, while it lasts seconds (Envoy starts). Else look at Envoy's lines in this task's log.",
         )
+    restarts = [ago for ago in standing.envoy_restarted_seconds_ago if ago <= RECENT_SECONDS]
+    if restarts:
+        yield Problem(
+            Severity.WARNING,
+            "Envoy was restarted" + (f" {len(restarts)} times" if len(restarts) > 1 else ""),
+            f"The last time {min(restarts):.0f} s ago. The calls that it had were cut, and its counts began anew.",
+            "look for 'envoy stopped' in this task's log: its reason says how it ended. Where it was out of memory, "
+            "give the balancer more (memory_limit_mib); else please report it.",
+        )
     if standing.trouble is not None:
         trouble, message = standing.trouble
         yield Problem(
@@ -102,6 +116,14 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             f"It was last confirmed {age:.0f} s ago. Calls go on; tasks that stopped since are avoided once they "
             "cannot be reached, new ones get none.",
             "see to the trouble with the document.",
+        )
+    if standing.shortened is not None:
+        yield Problem(
+            Severity.WARNING,
+            "Some hosts hold their own routes alone",
+            "There are too many hosts and routes to copy those of less specific hosts to each: calls to such a host "
+            "for other gRPC services answer UNIMPLEMENTED.",
+            f"{standing.shortened}.",
         )
     for rejection in standing.rejections:
         yield Problem(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from grpc_lb_contract import Document, Overrides, Route, Service, Target, TargetState
+from grpc_lb_contract import Document, LostRoute, Notes, Overrides, Refusal, Route, Service, Target, TargetState
 from proxy_image.control_plane.admission import Newcomer, admitted_only
 from proxy_image.control_plane.watch.journal import Change, Journal, TargetEvent, TargetId, What, identity
+from proxy_image.control_plane.watch.label_problems import label_problems
 from proxy_image.control_plane.watch.problems import Problem, Standing, service_problems, standing_problems
 from proxy_image.control_plane.watch.reading import Breaker, Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.watch.window import (
@@ -98,6 +99,10 @@ class Report:
     services: tuple[ServiceReport, ...]
     problems: tuple[Problem, ...]
     changes: tuple[Change, ...]
+    refused_labels: tuple[Refusal, ...]
+    refused_label_count: int
+    route_conflicts: tuple[LostRoute, ...]
+    route_conflict_count: int
 
     def service(self, name: str) -> ServiceReport | None:
         return next((service for service in self.services if service.name == name), None)
@@ -115,6 +120,7 @@ def report(
 ) -> Report:
     window = window_of(readings)
     newest = readings[-1] if readings else None
+    notes = Notes() if document is None else document.notes
     documented = () if document is None else document.services
     services = tuple(_service(service, _held_back(service, waiting), newest, window, journal) for service in documented)
     latency_ms: tuple[float | None, ...] = (None, None, None)
@@ -139,17 +145,22 @@ def report(
         window_seconds=0.0 if window is None else window[1].at - window[0].at,
         latency_ms=latency_ms,
         services=services,
-        problems=tuple(_problems(standing, services)),
+        problems=tuple(_problems(standing, services, notes)),
         changes=tuple(reversed(journal.changes)),
+        refused_labels=notes.refusals,
+        refused_label_count=notes.refusal_count,
+        route_conflicts=notes.lost,
+        route_conflict_count=notes.lost_count,
     )
 
 
-def _problems(standing: Standing, services: Collection[ServiceReport]) -> Iterator[Problem]:
+def _problems(standing: Standing, services: Collection[ServiceReport], notes: Notes) -> Iterator[Problem]:
     found = [*standing_problems(standing)]
     for service in services:
         states = [(target.address, target.state) for target in service.targets]
         breakers = [(breaker.name, breaker.used, breaker.limit) for breaker in service.breakers]
         found += service_problems(service.name, states, breakers)
+    found += label_problems(notes)
     yield from sorted(found, key=lambda problem: problem.severity.value)  # errors come first, by luck of the alphabet
 
 

@@ -41,6 +41,8 @@ class Observer(Protocol):
     def response_sent(self, audience: Audience, resource_type: str) -> None: ...
     def rejected(self, audience: Audience, resource_type: str, node: str, error: str) -> None: ...
     def accepted(self, audience: Audience, resource_type: str, node: str) -> None: ...
+    def in_use(self, audience: Audience, generation: str) -> None:
+        """A client has taken all of a generation."""
 
 
 class AdsService(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  # xds-protos has no types
@@ -78,13 +80,17 @@ class _Stream:
 
     async def serve(self, first: Any) -> None:
         self._receive(first)
-        snapshot = self._cache.snapshot
+        snapshot, in_use = self._cache.snapshot, None
         reading = asyncio.ensure_future(self._context.read())
         changing = asyncio.ensure_future(self._cache.newer_than(snapshot))
         try:
             while True:
                 if snapshot is not None:
-                    await self._send(self._subscriptions.due(snapshot.audiences[self._audience]))
+                    resources = snapshot.audiences[self._audience]
+                    await self._send(self._subscriptions.due(resources))
+                    if in_use is not snapshot and self._subscriptions.is_in_use(resources):
+                        in_use = snapshot
+                        self._observer.in_use(self._audience, snapshot.generation)
                 until = self._remind()
                 await asyncio.wait((reading, changing), timeout=until, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():

@@ -109,6 +109,22 @@ class Subscriptions:
             responses += self._response(resource_type, subscription, wanted, resources)
         return responses
 
+    def is_in_use(self, resources: Resources) -> bool:
+        """Whether the client has taken all of these resources, and nothing is left that it had before."""
+        for resource_type, there in resources.by_type.items():
+            subscription = self._by_type.get(resource_type)
+            if subscription is None:
+                if there:
+                    return False
+                continue
+            wanted = _wanted(subscription, there)
+            kept = (
+                subscription.sent if resource_type.is_full else {name: subscription.sent.get(name) for name in wanted}
+            )
+            if (wanted and not subscription.accepted) or wanted != kept:
+                return False
+        return True
+
     def names(self, resource_type: ResourceType) -> frozenset[str]:
         subscription = self._by_type.get(resource_type)
         return frozenset() if subscription is None else subscription.names

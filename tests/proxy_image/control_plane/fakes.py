@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from grpc_lb_contract import Document, index_parameter, pack, shard_parameter
+from grpc_lb_contract import Cause, Document, index_parameter, pack, shard_parameter
 from proxy_image.control_plane.sources.parameters import ReadFailedError
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 
@@ -22,9 +22,9 @@ class FakeParameters:
     fails: Trouble | None = None
     hangs: bool = False
 
-    def publish(self, document: Document) -> None:
+    def publish(self, document: Document, cause: Cause | None = None) -> None:
         """As the Lambda does: shards, then the index, then what is left over goes."""
-        packed = pack(document)
+        packed = pack(document, cause)
         self.texts.update({shard_parameter(PREFIX, name): text for name, text in packed.shards.items()})
         self.texts[index_parameter(PREFIX)] = packed.index
 
@@ -48,11 +48,15 @@ class FakeParameters:
 class RememberingSink:
     document: Document | None = None
     origins: list[Origin] = field(default_factory=list)
+    causes: list[Cause | None] = field(default_factory=list)
     confirmations: int = 0
     troubles: list[Trouble] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
-    async def found(self, document: Document, origin: Origin, generation: str | None = None) -> None:
+    async def found(
+        self, document: Document, origin: Origin, generation: str | None = None, cause: Cause | None = None
+    ) -> None:
+        self.causes.append(cause)
         self.document = document
         self.origins.append(origin)
 

@@ -13,7 +13,18 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from grpc_lb_contract import Document, Group, Limits, Route, TrafficPolicy, index_parameter, pack
+from grpc_lb_contract import (
+    Document,
+    Group,
+    Limits,
+    LostRoute,
+    Notes,
+    Refusal,
+    Route,
+    TrafficPolicy,
+    index_parameter,
+    pack,
+)
 from proxy_image.control_plane.app import source_of
 from proxy_image.control_plane.sources.last_good import FILE_NAME, LastGood
 from proxy_image.control_plane.sources.merged import Merged, merge
@@ -43,6 +54,14 @@ def test_services_of_one_name_share_their_calls() -> None:
     assert merged.routes == (Route("a"), Route("b"))
     assert merged.groups == (Group("blue"), Group("green"))
     assert {each.port for each in merged.targets} == {1, 2, 3}
+
+
+def test_what_labels_asked_for_in_vain_is_known_of_all_clusters_and_between_them() -> None:
+    refused = Notes((Refusal("rng", 1, "grpc-lb.port", "x", "must be 1..65535"),))
+    other = Document((service("aaa", target(9), routes=[Route("orders")]),), Notes(more_refusals=2))
+    document, _ = merge([Document(ORDERS.services, refused), other])
+    lost = LostRoute("host orders and gRPC service *", "orders", "aaa")
+    assert document.notes == Notes(refused.refusals, (lost,), 2)
 
 
 def test_a_canary_in_one_cluster_stays_small_beside_the_groups_of_another() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import time
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from grpc_lb_contract import Document
+from grpc_lb_contract import Cause, CauseKind, Document, LostRoute, Notes, Refusal, TaskChange
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.page import live as live_pages
@@ -83,6 +84,11 @@ async def app(tmp_path: Path, document: Document | None) -> AsyncIterator[Parts]
 
 async def test_nothing_that_is_shown_can_become_markup(tmp_path: Path) -> None:
     async with app(tmp_path, rng(target(1), target(2, draining=True))) as parts:
+        notes = Notes((Refusal("f", 1, "l", "v", "p"),), (LostRoute("r", "h", "l"),), 1, 1)
+        cause = Cause(CauseKind.EVENT, 1.0, 2.0, 9, (TaskChange("t", "s", "l", "STOPPED", "r", "c"),))
+        await parts.applier.found(Document(rng(target(2), target(3)).services, notes), Origin.SSM, cause=cause)
+        parts.metrics.journal.in_use(parts.applier.generation or "")
+        parts.metrics.journal.envoy_restarts.append(time.time())
         parts.applier.troubled(Trouble.BROKEN, HOSTILE)
         parts.metrics.rejected(Audience.GRPC, "CDS", HOSTILE, HOSTILE)
         report = made_hostile(current_report(parts.applier, parts.metrics, parts.watcher))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image import __main__ as command_line
 from proxy_image.control_plane import status
+from proxy_image.control_plane.watch.journal import Change
 from tests.proxy_image.balancer import free_ports
 from tests.proxy_image.control_plane.support import backends, eventually, running_envoy, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
@@ -50,10 +53,13 @@ def test_a_wrong_url_is_said_with_what_is_allowed(url: str, capsys: pytest.Captu
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
+    cause = Cause(CauseKind.EVENT, 1.0, 2.0, 1, (TaskChange("\x1b[2J", "\x07", "\r", "STOPPED", "\x1b]0;x"),))
+    change = Change(0.0, "\x1b[2J", "ssm", 1, 1, 1, 0, 0, ("\x1b[2J",), (), (), cause)
     report = {
         "generation": "\x1b[2J", "origin": "ssm", "confirmed_seconds_ago": None, "envoy_connected": False,
         "calls_per_second": 0, "in_flight": 0, "failures_in_window": 0, "window_seconds": 0.0,
         "latency_ms": [None, 0.0, 1500.0], "services": [], "scope": "", "at": 0,
+        "changes": [dataclasses.asdict(change)],
         "problems": [{"severity": "error", "title": "\x07", "detail": "\x1b]0;x", "do": "\r"}],
     }  # fmt: skip
     text = "\n".join(status.lines(report))

@@ -245,3 +245,27 @@ def test_an_unknown_type_has_no_answer() -> None:
 @pytest.mark.parametrize("kind", list(ResourceType))
 def test_equal_content_has_an_equal_version(kind: ResourceType) -> None:
     assert resources(a=1).version(kind) == resources(a=1).version(kind)
+
+
+def test_a_generation_is_in_use_when_all_of_it_is_accepted() -> None:
+    one, two = resources(a=1), resources(a=1, b=2)
+    client = connected(one, "a")
+    assert client.state.is_in_use(one)
+    # A new service's cluster, then its endpoints, then the routes to it
+    assert not client.state.is_in_use(two)
+    client.accepts(client.gets(two))
+    client.ask(EDS, "a", "b")
+    assert not client.state.is_in_use(two)
+    client.gets_in_the_end(two)
+    assert client.state.is_in_use(two)
+    assert not client.state.is_in_use(one)
+
+
+def test_what_a_client_has_not_asked_for_or_rejects_is_not_in_use() -> None:
+    there = resources(a=1)
+    assert not Client().state.is_in_use(there)
+    client = connected(there, "a")
+    newer = resources(a=7)
+    client.gets(newer)
+    assert client.ask(EDS, "a", error="no") is Meaning.NACK
+    assert not client.state.is_in_use(newer)
