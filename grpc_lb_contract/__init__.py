@@ -36,6 +36,7 @@ from grpc_lb_contract.shards import (
     pack,
     read_index,
     shard_parameter,
+    share_of_limit,
 )
 
 __all__ = [
@@ -93,4 +94,5 @@ __all__ = [
     "service_name_from",
     "settle_routes",
     "shard_parameter",
+    "share_of_limit",
 ]

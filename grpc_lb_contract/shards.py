@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract.cause import Cause, read_cause
@@ -70,6 +70,13 @@ def pack(document: Document, cause: Cause | None = None) -> Packed:
             "put some services into another cluster"
         )
     return Packed(_with_cause(index, cause), shards)
+
+
+def share_of_limit(shards: Sequence[str]) -> float:
+    """How much of what an index can name these shards take, 0 to 1. A document inside its index counts as one shard."""
+    names = list(shards) or [content_hash("")]
+    index = _index_line({"format": FORMAT, "generation": content_hash(""), "shards": " ".join(names)})
+    return _size(index) / MAX_PARAMETER_BYTES
 
 
 def _with_cause(index: str, cause: Cause | None) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
 
+from grpc_lb_contract.cloudwatch import BALANCER, REFRESH_FAILURES, Directive, metrics_line
 from lambda_src import log
 from lambda_src.ecs_listing import EcsCluster
 from lambda_src.events import read_batch
@@ -44,7 +46,20 @@ class Handler:
             self._refresher.refresh(batch, lambda: context.get_remaining_time_in_millis() / 1000)
         except Exception as error:
             log.error("refresh failed", error=type(error).__name__, problem=str(error), events=batch.count)
+            self._publish(max(1, self._refresher.failures))
             raise
+        self._publish(self._refresher.failures)
+
+    def _publish(self, failures: int) -> None:
+        balancer = self._settings.cloudwatch_balancer
+        if balancer is None:
+            return
+        told = Directive(((BALANCER,),), {REFRESH_FAILURES: failures, **self._refresher.metrics})
+        namespace = self._settings.cloudwatch_namespace
+        # Lambda hands what is printed to CloudWatch Logs, which makes metrics of it.
+        print(
+            metrics_line(told, at=time.time(), namespace=namespace, dimensions={BALANCER: balancer}, message="metrics")
+        )
 
 
 @cache

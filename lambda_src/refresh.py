@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from grpc_lb_contract.cloudwatch import Values
 from lambda_src import log, rules, vanished
 from lambda_src.causes import cause_of
 from lambda_src.ecs_listing import EcsCluster, Listing, ListingFailed
@@ -72,6 +73,10 @@ class Refresher:
         self._settled: rules.Settled | None = None
         self._versions: dict[str, int | None] = {}
         self._calls = 0
+        self.failures = 0
+        """Attempts of the last refresh that failed."""
+        self.metrics: Values = {}
+        """What the last refresh tells CloudWatch; nothing where it found nothing new, or failed."""
 
     def refresh(self, batch: Batch, seconds_left: Callable[[], float]) -> None:
         """Bring the document up to date with the cluster, unless the batch tells nothing new. Where tasks wait for
@@ -86,6 +91,7 @@ class Refresher:
         (`DocumentTooLarge`), or where listings do not agree (`EmptyNotConfirmed`). Raises `EventsAheadOfListing` when
         it has published what ECS says and an event knew more.
         """
+        self.failures, self.metrics = 0, {}
         now = self._clock.now()
         settled, self._settled = self._settled, None
         nothing_new = rules.tells_nothing_new(batch, settled, now)
@@ -100,6 +106,7 @@ class Refresher:
             try:
                 self._refresh(batch, seconds_left, waits=not nothing_new)
             except PASSING_FAILURES as error:
+                self.failures += 1
                 pause = rules.pause(backoff, self._calls)
                 if seconds_left() < RETRY_REST_SECONDS + pause:
                     raise
@@ -115,6 +122,7 @@ class Refresher:
         while (pause := self._step(run)) is not None:
             self._clock.sleep(pause)
         log.info("refresh", **run.facts(self._clock.now()))
+        self.metrics = run.metrics()
         if run.late:
             raise EventsAheadOfListing(
                 f"ECS must describe tasks as their events do within {BEHIND_FOR_SECONDS:g} s, got older versions of "

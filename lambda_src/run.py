@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from grpc_lb_contract import Cause, TargetState
+from grpc_lb_contract import Cause, TargetState, share_of_limit
+from grpc_lb_contract.cloudwatch import DOCUMENT_TARGETS, DOCUMENT_USED, REFUSED_LABELS, REFUSED_ROUTES, Values
 from lambda_src import log
 from lambda_src.ecs_listing import Listing
 from lambda_src.events import Batch, Hint
@@ -101,6 +102,14 @@ class Run:
             "generation_before": self._generation_before,
             "generation_after": self.stored.generation,
             "total_ms": round((now - self.started) * 1000),
+        }
+
+    def metrics(self) -> Values:
+        return {
+            REFUSED_LABELS: self._last["labels_refused"],
+            REFUSED_ROUTES: self._last["routes_refused"],
+            DOCUMENT_TARGETS: self._last["serving"] + self._last["draining"],
+            DOCUMENT_USED: 100 * share_of_limit(self.stored.shards),
         }
 
     def _news(self, found: Iterable[T]) -> Iterator[T]:

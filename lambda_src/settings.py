@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from grpc_lb_contract import cloudwatch
 from lambda_src.selection import Selection
 
 CLUSTER = "GRPC_LB_CLUSTER"
@@ -20,23 +21,29 @@ _PARAMETER_PREFIX = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _TRUE_OR_FALSE = re.compile(r"true|false")
 _PATTERNS = re.compile(r"[a-z0-9*?-]+(,[a-z0-9*?-]+)*")
 _LABEL = re.compile(r"[^=]+(=.*)?", re.DOTALL)
+_BALANCER = re.compile(cloudwatch.BALANCER_PATTERN)
+_NAMESPACE = re.compile(cloudwatch.NAMESPACE_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`cluster` is the cluster's ARN; `prefix` the SSM path that the document lives under, without a trailing slash;
-    `selection` says which of the cluster's containers are this balancer's.
+    `selection` says which of the cluster's containers are this balancer's; `cloudwatch_balancer` names it in
+    CloudWatch's metrics, and without it there are none.
     """
 
     cluster: str
     prefix: str
     selection: Selection = field(default_factory=Selection)
+    cloudwatch_balancer: str | None = None
+    cloudwatch_namespace: str = cloudwatch.NAMESPACE
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Raises `ValueError`, naming the variable, where one is missing or cannot be used."""
         patterns = _optional(environment, ONLY_SERVICES, _PATTERNS, "names with * and ? as wildcards, with commas")
         exposed = _optional(environment, EXPOSED_BY_DEFAULT, _TRUE_OR_FALSE, "true or false")
+        namespace = _optional(environment, cloudwatch.NAMESPACE_VARIABLE, _NAMESPACE, cloudwatch.NAMESPACE_RULE)
         return cls(
             cluster=_required(environment, CLUSTER, _CLUSTER_ARN, "the ARN of an ECS cluster"),
             prefix=_required(environment, PARAMETER_PREFIX, _PARAMETER_PREFIX, "an SSM path such as /grpc-lb/rng/main"),
@@ -45,6 +52,10 @@ class Settings:
                 only_services=() if patterns is None else tuple(patterns.split(",")),
                 only_label=_optional(environment, ONLY_LABEL, _LABEL, "a label such as team=orders, or its name"),
             ),
+            cloudwatch_balancer=_optional(
+                environment, cloudwatch.BALANCER_VARIABLE, _BALANCER, cloudwatch.BALANCER_RULE
+            ),
+            cloudwatch_namespace=cloudwatch.NAMESPACE if namespace is None else namespace,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpc_lb_contract import cloudwatch
 from proxy_image.telemetry import (
     Address,
     Attributes,
@@ -47,6 +48,8 @@ class Settings:
     envoy_concurrency: int | None
     envoy_binary: Path | None
     log_level: str
+    cloudwatch_balancer: str | None
+    cloudwatch_namespace: str
     tracing_percent: float | None
     tracing_collector: Address
     tracing_service_name: str
@@ -156,6 +159,15 @@ def _log_level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
     return text.lower()
+
+
+def _matching(pattern: str, rule: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(f"must be {rule}")
+        return text
+
+    return read
 
 
 _port = _whole(1, 65535)
@@ -296,6 +308,20 @@ VARIABLES: tuple[Variable, ...] = (
         "there anyway",
         "--tracing-attributes",
         "KEY=VALUE,…",
+    ),
+    Variable(
+        cloudwatch.BALANCER_VARIABLE,
+        "cloudwatch_balancer",
+        _matching(cloudwatch.BALANCER_PATTERN, cloudwatch.BALANCER_RULE),
+        None,
+        "publish metrics for CloudWatch as lines on stdout, under this name; default: none are published",
+    ),
+    Variable(
+        cloudwatch.NAMESPACE_VARIABLE,
+        "cloudwatch_namespace",
+        _matching(cloudwatch.NAMESPACE_PATTERN, cloudwatch.NAMESPACE_RULE),
+        cloudwatch.NAMESPACE,
+        "the namespace of those metrics",
     ),
 )
 

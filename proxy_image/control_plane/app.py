@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.cloudwatch import Publisher
 from proxy_image.control_plane.following import tell_of_following
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Sink
@@ -54,6 +55,15 @@ async def run(settings: Settings) -> None:
             asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
             asyncio.create_task(tell_of_following(applier, metrics), name="following"),
         ]
+        if settings.cloudwatch_balancer is not None:
+            publisher = Publisher(
+                applier,
+                metrics,
+                watcher,
+                balancer=settings.cloudwatch_balancer,
+                namespace=settings.cloudwatch_namespace,
+            )
+            tasks.append(asyncio.create_task(publisher.run(), name="cloudwatch"))
         try:
             # None but the signal ends by itself; another one that does is a fault, and the supervisor starts us anew.
             ended, _running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

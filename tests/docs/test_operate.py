@@ -14,7 +14,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from grpc_lb_contract import Document
+from grpc_lb_contract import Document, cloudwatch
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin, Trouble
@@ -51,8 +51,23 @@ def test_the_metrics_are_those_of_the_code() -> None:
     names = {
         f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()
     }
-    (table,) = tables(section(PAGE, "## Metrics"))
+    (table,) = tables(section(PAGE, "### For Prometheus"))
     assert {code(name) for name, _ in table} == names
+
+
+def test_the_metrics_in_cloudwatch_are_those_of_the_contract() -> None:
+    """GIVEN each group of metrics, THEN the page has its names and units, and says how many there are."""
+    groups = (
+        cloudwatch.PER_SERVICE,
+        (cloudwatch.CALLS_PER_TARGET,),
+        cloudwatch.PER_BALANCER,
+        cloudwatch.PER_DOCUMENT,
+    )
+    text = section(PAGE, "### In CloudWatch")
+    told = [[(code(name), unit) for name, unit, *_ in table] for table in tables(text)]
+    assert told == [[(metric.name, metric.unit) for metric in group] for group in groups]
+    of_service, of_balancer = len(groups[0]) + len(groups[1]), len(groups[0]) + len(groups[2]) + len(groups[3])
+    assert f"{of_service} for each service, and {of_balancer} for the balancer" in " ".join(text.split())
 
 
 def test_every_reason_of_a_document_not_taken_is_told_of() -> None:

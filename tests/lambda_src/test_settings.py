@@ -35,6 +35,8 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("GRPC_LB_ONLY_SERVICES", "[a-z]"),
         ("GRPC_LB_ONLY_SERVICES", ""),
         ("GRPC_LB_ONLY_LABEL", "=orders"),
+        ("GRPC_LB_CLOUDWATCH_BALANCER", ":x"),
+        ("GRPC_LB_CLOUDWATCH_NAMESPACE", "AWS/Lambda"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named_and_quoted(name: str, value: str) -> None:

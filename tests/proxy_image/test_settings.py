@@ -66,6 +66,8 @@ def test_two_sources_are_refused() -> None:
         ("GRPC_LB_DRAIN_SECONDS", "inf", "must be seconds, 0..3600"),
         ("GRPC_LB_ENVOY_CONCURRENCY", "0", "must be a whole number 1..256"),
         ("GRPC_LB_LOG_LEVEL", "trace", "must be one of debug, info, warning, error"),
+        ("GRPC_LB_CLOUDWATCH_BALANCER", "shop\nfront", "must be 1 to 255 of"),
+        ("GRPC_LB_CLOUDWATCH_NAMESPACE", "AWS/ECS", "without AWS/ or : at the beginning"),
         ("GRPC_LB_TRACING_PERCENT", "101", "must be percent, 0..100"),
         ("GRPC_LB_TRACING_PERCENT", "nan", "must be percent, 0..100"),
         ("GRPC_LB_TRACING_COLLECTOR", "collector", "must be a host and a port such as 127.0.0.1:4317"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ _SERVICE = re.compile(r"[a-z0-9-]+")
 
 ALL_CALLS = f"http.{CALLS_STAT_PREFIX}.downstream_rq_time"
 _PER_CLUSTER = (
-    "upstream_rq_(total|active|pending_active|retry|pending_overflow|time)"
+    "upstream_rq_(total|active|pending_active|retry|pending_overflow|pending_failure_eject|time)"
     "|upstream_cx_(active|none_healthy)|outlier_detection.ejections_enforced_total"
 )
 STATS_FILTER = (
@@ -58,6 +58,15 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """What came to one cluster, each call once however often it was tried. `sent`, the tries, falls only where Envoy
+    counts anew; `calls` also while a call waits to be tried again."""
+
+    calls: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceCounts:
     targets: Mapping[str, TargetCounts]
     """By address, `ip:port` or `[ip]:port`."""
@@ -68,9 +77,14 @@ class ServiceCounts:
     """Calls that failed at once because a limit was reached."""
     no_target: int = 0
     """Calls that failed because no target takes any."""
+    unconnected: int = 0
+    """Tries that waited for a connection that failed: Envoy makes each a failure of its target that it tries again,
+    but not the last."""
     ejections: int = 0
     breakers: tuple[Breaker, ...] = ()
     latency: Histogram = field(default_factory=lambda: Histogram({}))
+    received: Mapping[str, Received] = field(default_factory=dict)
+    """By cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +174,7 @@ def _service(
         retries=value("upstream_rq_retry"),
         overflows=value("upstream_rq_pending_overflow"),
         no_target=value("upstream_cx_none_healthy"),
+        unconnected=value("upstream_rq_pending_failure_eject"),
         ejections=value("outlier_detection.ejections_enforced_total"),
         breakers=tuple(
             Breaker(name, used_now, int(limits[key]))
@@ -167,7 +182,17 @@ def _service(
             if int(limits.get(key, NO_LIMIT)) < NO_LIMIT
         ),
         latency=histograms.get(f"{prefix}upstream_rq_time", Histogram({})),
+        received={status["name"]: _received(value)},
     )
+
+
+def _received(value: Callable[[str], int]) -> Received:
+    sent = value("upstream_rq_total")
+    # Envoy counts a try as sent once it has a connection for it: not one that waited for a connection that failed.
+    unsent = sum(
+        map(value, ("upstream_rq_pending_failure_eject", "upstream_rq_pending_overflow", "upstream_cx_none_healthy"))
+    )
+    return Received(calls=sent + unsent - value("upstream_rq_retry"), sent=sent)
 
 
 def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
@@ -201,7 +226,9 @@ def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
         retries=one.retries + other.retries,
         overflows=one.overflows + other.overflows,
         no_target=one.no_target + other.no_target,
+        unconnected=one.unconnected + other.unconnected,
         ejections=one.ejections + other.ejections,
         breakers=one.breakers + other.breakers,
         latency=Histogram(buckets),
+        received={**one.received, **other.received},
     )

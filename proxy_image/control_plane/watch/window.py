@@ -50,7 +50,9 @@ def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
     failures = {each: _grown(old.targets.get(each, zero).failures, now.failures) for each, now in new.targets.items()}
     total = sum(calls.values())
     unsent = _grown(old.no_target, new.no_target) + _grown(old.overflows, new.overflows)
-    seen = sum(failures.values()) - _grown(old.retries, new.retries) + unsent
+    retries = _grown(old.retries, new.retries)
+    given_up = max(0, _grown(old.unconnected, new.unconnected) - retries)
+    seen = sum(failures.values()) - retries + given_up + unsent
     return ServiceWindow(
         seconds=after.at - before.at,
         calls=total,
