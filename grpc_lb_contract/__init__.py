@@ -21,6 +21,7 @@ from grpc_lb_contract.notes import LostRoute, Notes, Refusal
 from grpc_lb_contract.overrides import Overrides
 from grpc_lb_contract.policy import TrafficPolicy
 from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
+from grpc_lb_contract.policy_protocol import Mirror, Tls, TlsVerify, Web
 from grpc_lb_contract.policy_targets import Balancing, Ejection, HealthCheck, Limits, Method
 from grpc_lb_contract.records import decode_document, encode_document
 from grpc_lb_contract.reference import label_reference
@@ -62,6 +63,7 @@ __all__ = [
     "LostRoute",
     "Match",
     "Method",
+    "Mirror",
     "MissingShard",
     "MixedGenerations",
     "Notes",
@@ -80,8 +82,11 @@ __all__ = [
     "Target",
     "TargetState",
     "TaskChange",
+    "Tls",
+    "TlsVerify",
     "TrafficPolicy",
     "UnknownFormat",
+    "Web",
     "assemble",
     "decode_document",
     "encode_document",

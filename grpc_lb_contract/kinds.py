@@ -85,14 +85,26 @@ def choice(options: type[StrEnum]) -> Kind:
 
 
 def some_of(options: type[StrEnum]) -> Kind:
-    one = choice(options)
+    return _listed(choice(options), f"a comma-separated list of {', '.join(option.value for option in options)}")
 
+
+LONGEST_LIST = 256
+"""One task's labels must not fill the document of a whole cluster."""
+
+
+def list_of(one: Kind) -> Kind:
+    return _listed(one, f"a comma-separated list of at most {LONGEST_LIST} characters, each {one.rule}")
+
+
+def _listed(one: Kind, rule: str) -> Kind:
     def read(text: str) -> frozenset[Any] | None:
         read = frozenset(one.read(part.strip()) for part in text.split(","))
-        return None if None in read else read
+        return None if None in read or len(write(read)) > LONGEST_LIST else read
 
-    allowed = ", ".join(option.value for option in options)
-    return Kind(f"a comma-separated list of {allowed}", read, lambda value: ",".join(sorted(map(one.write, value))))
+    def write(value: frozenset[Any]) -> str:
+        return ",".join(sorted(map(one.write, value)))
+
+    return Kind(rule, read, write)
 
 
 FLAG = Kind("true or false", {"true": True, "false": False}.get, lambda value: "true" if value else "false")

@@ -7,15 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from grpc_lb_contract.kinds import METADATA_KEY
+from grpc_lb_contract.kinds import LONGEST_LIST, METADATA_KEY
 
 CONDITIONS_RULE = (
     "a comma-separated list of at most 256 characters, each key=value, key!=value, key^=prefix, key (present) or !key "
     "(absent), with a lower-case key and a value of 1 to 128 printable characters without spaces and commas"
 )
-LONGEST_LIST = 256
-"""Each route of a service carries it: one task's labels must not fill the document of a whole cluster."""
-
 # ASCII values as gRPC has them, less the two that would make the list ambiguous:
 # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
 _VALUE = re.compile(r"[!-+\--~]{1,128}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from grpc_lb_contract.kinds import ConflictError, Part, Setting, settings_of
 from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry
+from grpc_lb_contract.policy_protocol import Mirror, Tls, Web
 from grpc_lb_contract.policy_targets import Balancing, Ejection, HealthCheck, Limits
 
 PREFIX = "grpc-lb."
@@ -39,6 +40,9 @@ class TrafficPolicy:
     deadline: Deadline = Deadline()
     rate_limit: RateLimit = RateLimit()
     fault: Fault = Fault()
+    mirror: Mirror = Mirror()
+    tls: Tls = Tls()
+    web: Web = Web()
 
     def to_labels(self) -> dict[str, str]:
         """The labels that `from_labels` reads as this policy: those that differ from the defaults."""

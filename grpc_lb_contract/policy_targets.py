@@ -101,17 +101,29 @@ class Limits(Part):
     """
 
     requests: int | None = setting(
-        None, "limits.requests", whole(1, MOST), "Most calls under way at once, streams too."
+        None,
+        "limits.requests",
+        whole(1, MOST),
+        "Most calls under way at once, streams too. What is beyond is answered UNAVAILABLE at once.",
     )
     pending: int | None = setting(
-        None, "limits.pending", whole(1, MOST), "Most calls that wait at once for a connection to a target."
+        None,
+        "limits.pending",
+        whole(1, MOST),
+        "Most calls that wait at once for a connection to a target. What is beyond is answered UNAVAILABLE at once.",
     )
     connections: int | None = setting(
         None,
         "limits.connections",
         whole(1, MOST),
-        "Most connections to all targets at once. Each of a balancer's threads has one to each target, and one more "
-        "than the limit where it has none.",
+        "Most connections to all targets at once. Each of a balancer's threads has one to each target that it calls, "
+        "beyond the limit too, and more where a target bounds the calls of one connection. Calls beyond these wait.",
+    )
+    connections_per_target: int | None = setting(
+        None,
+        "limits.connections-per-target",
+        whole(1, MOST),
+        "Most connections to one target at once. As above, each thread has one, and calls beyond wait.",
     )
 
 

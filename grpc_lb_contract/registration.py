@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from grpc_lb_contract.kinds import whole
+from grpc_lb_contract.kinds import LONGEST_LIST, whole
 from grpc_lb_contract.label_names import (
     ENABLE,
     GRPC_SERVICES,
@@ -24,7 +24,7 @@ from grpc_lb_contract.label_names import (
     WEIGHT,
     route_label,
 )
-from grpc_lb_contract.metadata import LONGEST_LIST, Condition, write_conditions
+from grpc_lb_contract.metadata import Condition, write_conditions
 from grpc_lb_contract.model import Route
 from grpc_lb_contract.names import (
     ALL,

@@ -23,6 +23,7 @@ from proxy_image.control_plane.web import serve, web_app
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.listeners import Ports
+from proxy_image.control_plane.xds.tls import find_system_cas
 from proxy_image.heartbeat import beat
 from proxy_image.machine import read_task
 from proxy_image.settings import Settings
@@ -40,7 +41,14 @@ async def run(settings: Settings) -> None:
     cache = SnapshotCache()
     ports = Ports(settings.bind_address, settings.port, settings.ready_port)
     own = await asyncio.to_thread(read_task, os.environ)
-    applier = Applier(cache, ports, metrics, own_zone=own.node.zone, telemetry=settings.telemetry)
+    applier = Applier(
+        cache,
+        ports,
+        metrics,
+        own_zone=own.node.zone,
+        telemetry=settings.telemetry,
+        system_cas=await asyncio.to_thread(find_system_cas),
+    )
     watcher = Watcher(EnvoyStatistics(settings.admin_socket), metrics.journal)
     follow = await source_of(settings, applier)
     service = AdsService(cache, metrics)

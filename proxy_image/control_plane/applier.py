@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
 
 from grpc_lb_contract import Cause, Document, Service, generation_of
 from proxy_image.control_plane.admission import Admission, Newcomer, admitted_only
@@ -13,6 +15,7 @@ from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.reminder import Reminder
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.feasible import LeftOut, feasible
 from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
 from proxy_image.control_plane.xds.listeners import Ports
 from proxy_image.control_plane.xds.resources import SnapshotMaker
@@ -37,9 +40,11 @@ class Applier:
         *,
         own_zone: str = "",
         telemetry: Telemetry = OFF,
+        system_cas: Path | None = None,
     ) -> None:
         self._cache = cache
-        self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry)
+        self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas)
+        self._system_cas = system_cas
         self._metrics = metrics
         self._journal = metrics.journal
         self._admission = Admission(self._admitted)
@@ -48,6 +53,7 @@ class Applier:
         self.problem: tuple[Trouble, str] | None = None
         self._not_taken: str | None = None
         self._shortened: Shortened | None = None
+        self._left_out: frozenset[LeftOut] = frozenset()
         self._reminder = Reminder(clock)
 
     @property
@@ -88,6 +94,7 @@ class Applier:
             ms = round((time.perf_counter() - started) * 1000, 1)
             log.info("generation applied", extra={"facts": {"generation": generation, **facts, "ms": ms}})
             self._tell_shortened(HostRoutes(document).shortened)
+            self._tell_left_out(frozenset(feasible(document, self._system_cas)[1]))
         elif origin is not self.origin:
             log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
         self._not_taken = None
@@ -123,6 +130,11 @@ class Applier:
             }
             log.warning("routes not copied", extra={"facts": facts})
         self._shortened = shortened
+
+    def _tell_left_out(self, left_out: frozenset[LeftOut]) -> None:
+        for each in sorted(left_out - self._left_out):
+            log.warning("policy not obeyed", extra={"facts": asdict(each)})
+        self._left_out = left_out
 
     def confirmed(self) -> None:
         if self._not_taken is not None:

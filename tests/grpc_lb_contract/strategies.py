@@ -52,7 +52,8 @@ priorities = st.just(0) | st.integers(0, 1_000_000)
 _TIMES = [f"{number}{unit}" for number in (0, 1, 20, 250, 1500) for unit in ("ms", "s", "m", "h")]
 _WORDS = ["true", "false", "x-key", "rng.v1.RandomNumber", "UNAVAILABLE", "INTERNAL,CANCELLED", "round-robin"]
 _METHODS = ["least-request", "random", "ring-hash", "maglev"]
-setting_texts = st.sampled_from(_TIMES + _WORDS + _METHODS) | st.integers(0, 1000).map(str) | st.just("0.25")
+_LISTS = ["*", "https://a.test,http://b.test:8080", "x-key,authorization", "A" * 43 + "=", "none", "system", "a.test"]
+setting_texts = st.sampled_from(_TIMES + _WORDS + _METHODS + _LISTS) | st.integers(0, 1000).map(str) | st.just("0.25")
 """Texts of which each setting allows some."""
 settings = st.dictionaries(st.sampled_from([row.setting.label for row in TABLE]), setting_texts, max_size=len(TABLE))
 policies = settings.map(lambda texts: TrafficPolicy.from_settings(texts)[0])

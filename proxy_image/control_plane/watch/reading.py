@@ -215,12 +215,30 @@ def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
         )
 
 
+def _in_both(one: Mapping[str, TargetCounts], other: Mapping[str, TargetCounts]) -> Iterator[tuple[str, TargetCounts]]:
+    """A target of two clusters, as where a service gets copies of another one's calls."""
+    for at in one.keys() & other.keys():
+        first, second = one[at], other[at]
+        yield (
+            at,
+            TargetCounts(
+                calls=first.calls + second.calls,
+                failures=first.failures + second.failures,
+                in_flight=first.in_flight + second.in_flight,
+                connections=first.connections + second.connections,
+                connections_failed=first.connections_failed + second.connections_failed,
+                ejected=first.ejected or second.ejected,
+                draining=first.draining or second.draining,
+            ),
+        )
+
+
 def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
     buckets = dict(one.latency.buckets)
     for bucket, count in other.latency.buckets.items():
         buckets[bucket] = buckets.get(bucket, 0) + count
     return ServiceCounts(
-        targets={**one.targets, **other.targets},
+        targets={**one.targets, **other.targets, **dict(_in_both(one.targets, other.targets))},
         calls=one.calls + other.calls,
         in_flight=one.in_flight + other.in_flight,
         retries=one.retries + other.retries,

@@ -65,7 +65,11 @@ def circuit_breakers(limits: Limits, retry: Retry) -> Any:
                     min_retry_concurrency=uint32(retry.budget_least),
                 ),
             )
-        ]
+        ],
+        # Envoy has no other limit for each target.
+        per_host_thresholds=[]
+        if limits.connections_per_target is None
+        else [thresholds(max_connections=uint32(limits.connections_per_target))],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -18,6 +19,8 @@ from proxy_image.control_plane.xds.cluster_policy import (
     set_balancing,
 )
 from proxy_image.control_plane.xds.messages import duration, packed, uint32
+from proxy_image.control_plane.xds.mirror import LONGEST_COPY_SECONDS, copies_of
+from proxy_image.control_plane.xds.tls import transport_socket
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 
@@ -43,10 +46,19 @@ def ads_config_source() -> Any:
     )
 
 
-def cluster(service: Service) -> Any:
+def cluster_of_copies(service: Service, system_cas: Path | None = None) -> Any:
+    """The cluster by which a service gets copies of another one's calls."""
+    return _cluster(copies_of(service.name), service, system_cas, longest_call_seconds=LONGEST_COPY_SECONDS)
+
+
+def cluster(service: Service, system_cas: Path | None = None) -> Any:
+    return _cluster(service.name, service, system_cas)
+
+
+def _cluster(name: str, service: Service, system_cas: Path | None, *, longest_call_seconds: float | None = None) -> Any:
     policy = service.policy
     message = cluster_pb2.Cluster(
-        name=service.name,
+        name=name,
         type=cluster_pb2.Cluster.EDS,
         eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=ads_config_source()),
         connect_timeout=duration(CONNECT_TIMEOUT_SECONDS),
@@ -69,6 +81,7 @@ def cluster(service: Service) -> Any:
             )
         ),
         upstream_bind_config=_user_timeout(),
+        transport_socket=transport_socket(policy.tls, system_cas),
     )
     set_balancing(message, policy.balancing)
     if service.is_weighed:
@@ -76,9 +89,12 @@ def cluster(service: Service) -> Any:
     message.typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].CopyFrom(
         packed(
             http_protocol_options_pb2.HttpProtocolOptions(
+                common_http_protocol_options=None
+                if longest_call_seconds is None
+                else protocol_pb2.HttpProtocolOptions(max_stream_duration=duration(longest_call_seconds)),
                 explicit_http_config=http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
                     http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
-                )
+                ),
             )
         )
     )

@@ -9,6 +9,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from grpc_lb_contract import Condition, Document, Match, Retry, Route, Service
 from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.messages import boolean, duration
+from proxy_image.control_plane.xds.mirror import mirror_policies
 from proxy_image.control_plane.xds.route_policy import (
     added_headers,
     filters,
@@ -64,6 +65,7 @@ def _route(routed: Routed, service: Service) -> Any:
             max_stream_duration=max_stream_duration(policy.deadline),
             hash_policy=hash_policies(policy.balancing),
             retry_policy=own_retry_policy(policy),
+            request_mirror_policies=mirror_policies(policy.mirror),
         ),
         request_headers_to_add=added_headers(policy.deadline),
         typed_per_filter_config=filters(policy),

@@ -123,6 +123,8 @@ def _names_in(message: Any) -> Iterator[str]:
             for route in host.routes:
                 if route.HasField("route"):
                     yield route.route.cluster
+                    # Envoy takes a route with copies to a cluster that is not there, and makes none.
+                    yield from (copy.cluster for copy in route.route.request_mirror_policies)
 
 
 def _route_names(listener: Any) -> Iterator[str]:

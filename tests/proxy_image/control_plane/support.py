@@ -60,6 +60,8 @@ class Backend:
     time_left: list[float | None] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     abort: grpc.StatusCode | None = None
+    credentials: grpc.ServerCredentials | None = None
+    options: tuple[tuple[str, Any], ...] = ()
     server: Any = None
     interceptors: tuple[Any, ...] = ()
 
@@ -88,14 +90,19 @@ class Backend:
         return self.name.encode()
 
     async def start(self, port: int = 0) -> None:
-        self.server = grpc.aio.server(interceptors=self.interceptors, options=[("grpc.so_reuseport", 0)])
+        self.server = grpc.aio.server(interceptors=self.interceptors, options=[("grpc.so_reuseport", 0), *self.options])
         methods: dict[str, Any] = {
             "Who": grpc.unary_unary_rpc_method_handler(self._who),
             "Stream": grpc.unary_stream_rpc_method_handler(self._stream),
             "Stay": grpc.unary_unary_rpc_method_handler(self._stay),
         }
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(GRPC_SERVICE, methods),))
-        self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        self.port = (
+            self.server.add_insecure_port(address)
+            if self.credentials is None
+            else self.server.add_secure_port(address, self.credentials)
+        )
         await self.server.start()
 
     async def stop(self, grace: float | None = 0) -> None:
@@ -104,8 +111,8 @@ class Backend:
 
 
 @asynccontextmanager
-async def backends(*names: str) -> AsyncIterator[list[Backend]]:
-    servers = [Backend(name) for name in names]
+async def backends(*names: str, **more: Any) -> AsyncIterator[list[Backend]]:
+    servers = [Backend(name, **more) for name in names]
     for server in servers:
         await server.start()
     try:
@@ -232,6 +239,7 @@ class ControlPlane:
     server: AdsServer
     times: ConnectionTimes = DEFAULT_TIMES
     own_zone: str = ""
+    system_cas: Path | None = None
 
     @property
     def ports(self) -> Ports:
@@ -239,17 +247,27 @@ class ControlPlane:
 
     async def serve(self, document: Document) -> None:
         await self.cache.publish(
-            snapshot(document, self.ports, self.times, own_zone=self.own_zone, telemetry=self.settings.telemetry)
+            snapshot(
+                document,
+                self.ports,
+                self.times,
+                own_zone=self.own_zone,
+                telemetry=self.settings.telemetry,
+                system_cas=self.system_cas,
+            )
         )
 
 
 @asynccontextmanager
 async def control_plane(
-    settings: Settings, times: ConnectionTimes = DEFAULT_TIMES, own_zone: str = ""
+    settings: Settings,
+    times: ConnectionTimes = DEFAULT_TIMES,
+    own_zone: str = "",
+    system_cas: Path | None = None,
 ) -> AsyncIterator[ControlPlane]:
     cache, metrics = SnapshotCache(), Metrics()
     async with AdsServer(AdsService(cache, metrics), settings.ads_socket) as server:
-        yield ControlPlane(settings, cache, metrics, server, times, own_zone)
+        yield ControlPlane(settings, cache, metrics, server, times, own_zone, system_cas)
 
 
 @asynccontextmanager
@@ -258,11 +276,12 @@ async def balancer(
     document: Document,
     times: ConnectionTimes = DEFAULT_TIMES,
     own_zone: str = "",
+    system_cas: Path | None = None,
     **more: str,
 ) -> AsyncIterator[tuple[ControlPlane, Envoy]]:
     """An Envoy that serves a document. `more`: settings as variables."""
     settings = settings_for(tmp_path, **more)
-    async with control_plane(settings, times, own_zone) as plane, running_envoy(settings) as envoy:
+    async with control_plane(settings, times, own_zone, system_cas) as plane, running_envoy(settings) as envoy:
         await plane.serve(document)
         await envoy.ready()
         yield plane, envoy

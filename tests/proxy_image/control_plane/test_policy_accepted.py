@@ -16,11 +16,13 @@ from proxy_image.control_plane.xds.grpc_clients import grpc_messages
 from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.routes import route_configuration
+from proxy_image.control_plane.xds.tls import find_system_cas
 from proxy_image.control_plane.xds.types import Audience, ResourceType
 from tests.grpc_lb_contract.strategies import policies
 from tests.proxy_image.control_plane.support import balancer, eventually, rng, service, target
 
-WORDS = ["true", "x-key", "a.B", "UNAVAILABLE", "CANCELLED,INTERNAL", "ABORTED"]
+WORDS = ["true", "x-key", "a.B", "UNAVAILABLE", "CANCELLED,INTERNAL", "ABORTED", "s1", "a.test", "none", "system"]
+LISTS = ["*", "https://a.test,http://b.test:8080", "x-key,authorization", "A" * 43 + "="]
 METHODS = ["round-robin", "least-request", "random", "ring-hash", "maglev"]
 NUMBERS = ["0", "0.0001", "0.5", "1", "2", "10", "99.9999", "100", "1000", "1000000"]
 TIMES = ["1ms", "10ms", "20ms", "100ms", "1s", "59s", "1m", "1h", "24h"]
@@ -30,7 +32,9 @@ def any_policy(chance: Random) -> TrafficPolicy:
     """Every setting is at its default, at an end of what it allows, or between them."""
     texts = {}
     for row in TABLE:
-        allowed = [text for text in WORDS + METHODS + NUMBERS + TIMES if row.setting.kind.read(text) is not None]
+        allowed = [
+            text for text in WORDS + LISTS + METHODS + NUMBERS + TIMES if row.setting.kind.read(text) is not None
+        ]
         if chance.random() < 0.4:
             texts[row.setting.label] = chance.choice(allowed)
     return TrafficPolicy.from_settings(texts)[0]
@@ -53,7 +57,7 @@ def any_service(chance: Random, number: int) -> Service:
 
 async def test_envoy_accepts_what_is_made_of_any_accepted_policies(tmp_path: Path) -> None:
     chance = Random(4)  # noqa: S311 - a fixed order, so that a failure comes again
-    async with balancer(tmp_path, rng(target(1))) as (plane, envoy):
+    async with balancer(tmp_path, rng(target(1)), system_cas=find_system_cas()) as (plane, envoy):
         for batch in range(2):
             services = tuple(any_service(chance, number) for number in range(100))
             # Health checks of targets that are not there would keep the clusters from becoming ready.
@@ -103,7 +107,8 @@ def test_a_policy_makes_the_same_resources_again_and_leaves_listeners_and_target
     treated = Document((replace(service("rng", target(1)), policy=policy),))
     plain = Document((service("rng", target(1)),))
     first, second, without = (
-        snapshot(document, ports).audiences[Audience.ENVOY] for document in (treated, treated, plain)
+        snapshot(document, ports, system_cas=Path("cas.pem")).audiences[Audience.ENVOY]
+        for document in (treated, treated, plain)
     )
     assert first == second
     # A listener that changes would end the connections of every service's clients.

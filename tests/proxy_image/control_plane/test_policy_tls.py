@@ -1,0 +1,131 @@
+"""TLS from the balancer to the targets: what is verified, and what happens where it does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from grpc_lb_contract import HealthCheck, Tls, TlsVerify, TrafficPolicy
+from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.xds import tls
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.listeners import Ports
+from tests.proxy_image.control_plane.calls import failure_of
+from tests.proxy_image.control_plane.certificates import authority
+from tests.proxy_image.control_plane.policies import codes, ms, treated
+from tests.proxy_image.control_plane.support import backends, balancer, eventually, logged, target, who
+from tests.proxy_image.control_plane.test_policy_resilience import NOT_SERVING, SERVING, HealthOf
+
+CA = authority()
+SERVER = CA.signs("numbers.test")
+STRANGER = authority().signs("numbers.test")
+OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
+NAMED = {"server_name": "numbers.test", "verify": TlsVerify.SYSTEM}
+
+
+async def test_calls_and_streams_go_by_tls_to_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+    policy = TrafficPolicy(tls=Tls(enabled=True))
+    async with (
+        backends("a", "b", credentials=STRANGER.credentials) as (a, b),
+        balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        assert await who(channel, 10) == {"a": 5, "b": 5}
+        assert await envoy.stat("cluster.rng.ssl.handshake") == 2
+
+
+async def test_without_the_label_a_server_with_tls_is_not_reached(tmp_path: Path) -> None:
+    async with (
+        backends("a", credentials=SERVER.credentials) as (a,),
+        balancer(tmp_path, treated(TrafficPolicy(), a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        assert await failure_of(channel) == UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("settings", "server", "taken"),
+    [
+        (NAMED, SERVER, True),
+        (NAMED, STRANGER, False),
+        ({**NAMED, "server_name": "other.test"}, SERVER, False),
+        ({"pins": frozenset({SERVER.pin})}, SERVER, True),
+        ({"pins": frozenset({SERVER.pin})}, STRANGER, False),
+        ({"pins": frozenset({STRANGER.pin, SERVER.pin})}, SERVER, True),
+        ({**NAMED, "pins": frozenset({STRANGER.pin})}, SERVER, False),
+        # Without verification the name is asked for only.
+        ({"server_name": "other.test"}, SERVER, True),
+    ],
+)
+async def test_what_a_certificate_is_held_to(tmp_path: Path, settings: Any, server: Any, taken: bool) -> None:
+    policy = TrafficPolicy(tls=Tls(enabled=True, **settings))
+    cas = CA.write(tmp_path / "cas.pem")
+    async with (
+        backends("a", credentials=server.credentials) as (a,),
+        balancer(tmp_path, treated(policy, a.target), system_cas=cas) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        assert await codes(channel, 1) == {OK if taken else UNAVAILABLE: 1}
+        assert a.seen["who"] == (1 if taken else 0)
+
+
+async def test_health_checks_go_by_tls_too(tmp_path: Path) -> None:
+    policy = TrafficPolicy(
+        tls=Tls(enabled=True, pins=frozenset({SERVER.pin})),
+        health_check=HealthCheck(enabled=True, interval=ms(100), unhealthy_after=1),
+    )
+    async with backends("a", credentials=SERVER.credentials) as (a,):
+        health = HealthOf(a)
+        async with balancer(tmp_path, treated(policy, a.target)) as (_, envoy), envoy.channel() as channel:
+            for answer, status in ((SERVING, OK), (NOT_SERVING, UNAVAILABLE), (SERVING, OK)):
+                health.answer = answer
+
+                async def is_answered(expected: grpc.StatusCode = status) -> bool:
+                    return await codes(channel, 1) == {expected: 1}
+
+                await eventually(is_answered, f"{status}")
+
+
+async def test_without_a_file_of_cas_nothing_is_rejected_and_no_target_gets_a_call_unverified(tmp_path: Path) -> None:
+    verified = TrafficPolicy(tls=Tls(enabled=True, **NAMED))  # type: ignore[arg-type]  # each under its own name
+    async with (
+        backends("a", credentials=SERVER.credentials) as (a,),
+        balancer(tmp_path, treated(verified, a.target)) as (plane, envoy),
+        envoy.channel() as channel,
+    ):
+        assert await failure_of(channel) == UNAVAILABLE
+        assert not a.seen
+        labels = {"audience": "envoy", "type": "CDS"}
+        assert plane.metrics.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 0
+
+
+async def test_a_missing_file_of_cas_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    verified = TrafficPolicy(tls=Tls(enabled=True, **NAMED))  # type: ignore[arg-type]  # each under its own name
+    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    for port in (1, 2):
+        await applier.found(treated(verified, target(port)), Origin.SSM)
+    (fact,) = logged(caplog, "policy not obeyed")
+    assert (fact["service"], fact["label"], fact["value"]) == ("rng", "grpc-lb.tls.verify", "system")
+    assert "SSL_CERT_FILE" in fact["problem"]
+    await applier.close()
+
+
+def test_the_systems_cas_are_the_file_that_is_named_or_the_first_that_holds_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("")
+    mine, theirs = CA.write(tmp_path / "mine.pem"), CA.write(tmp_path / "theirs.pem")
+    monkeypatch.setattr(tls, "BUNDLES", (str(tmp_path / "missing.pem"), str(empty), str(theirs)))
+    monkeypatch.setenv("SSL_CERT_FILE", str(empty))
+    assert tls.find_system_cas() == theirs
+    monkeypatch.setenv("SSL_CERT_FILE", str(mine))
+    assert tls.find_system_cas() == mine
+    monkeypatch.setenv("SSL_CERT_FILE", str(empty))
+    monkeypatch.setattr(tls, "BUNDLES", (str(tmp_path),))
+    assert tls.find_system_cas() is None
