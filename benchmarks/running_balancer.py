@@ -1,0 +1,125 @@
+"""A balancer in processes of its own, and a Parameter Store for it in this one, for benchmarks. Linux only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from grpc_lb_contract import Packed, index_parameter, shard_parameter  # noqa: E402 - as this folder is no package
+
+PREFIX = "/grpc-lb/benchmark"
+PATIENCE_SECONDS = 60.0
+LOOK_SECONDS = 0.02
+
+
+class ParameterStore(ThreadingHTTPServer):
+    """SSM's two operations that a balancer uses."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        super().__init__(("127.0.0.1", 0), _Operations)
+
+    def publish(self, packed: Packed) -> None:
+        self.texts.update({shard_parameter(PREFIX, name): text for name, text in packed.shards.items()})
+        self.texts[index_parameter(PREFIX)] = packed.index
+
+
+class _Operations(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ParameterStore
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        names = asked.get("Names") or [asked["Name"]]
+        found = [{"Name": name, "Value": self.server.texts[name]} for name in names]
+        answer = json.dumps({"Parameters": found} if "Names" in asked else {"Parameter": found[0]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Balancer:
+    pid: int
+    directory: Path
+
+    def admin(self, path: str) -> str:
+        """Envoy's answer, "" while there is none."""
+        connection = HTTPConnection("envoy", timeout=5)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.sock.connect(str(self.directory / "run" / "admin.sock"))
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        except OSError:
+            return ""
+        finally:
+            connection.close()
+
+    def updates(self, cluster: str) -> str:
+        """How often Envoy took endpoints of a cluster: it has then said yes to them."""
+        return self.admin(rf"/stats?type=Counters&filter=^cluster\.{cluster}\.update_success$")
+
+    def resident_mib(self) -> float:
+        """Of the control plane: the child that is Python."""
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            if b"control_plane" in Path(f"/proc/{child}/cmdline").read_bytes():
+                status = dict(line.split(":", 1) for line in Path(f"/proc/{child}/status").read_text().splitlines())
+                return int(status["VmRSS"].split()[0]) / 1024
+        raise RuntimeError("the control plane does not run")
+
+
+@contextlib.contextmanager
+def balancer(store: ParameterStore) -> Iterator[Balancer]:
+    ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    numbers = [str(port.getsockname()[1]) for port in ports]
+    for port in ports:
+        port.close()
+    flags = ("--port", "--ready-port", "--web-port", "--xds-port")
+    with tempfile.TemporaryDirectory() as directory:
+        arguments = [part for flag, number in zip(flags, numbers, strict=True) for part in (flag, number)]
+        arguments += ["--state-dir", directory, "--bind", "127.0.0.1", "--parameter-prefix", PREFIX]
+        arguments += ["--endpoint-url", f"http://127.0.0.1:{store.server_port}", "--drain-seconds", "0"]
+        env = {**os.environ, "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "eu-west-1"}
+        with (Path(directory) / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "proxy_image", *arguments, "--drain-delay-seconds", "0"],
+                cwd=ROOT,
+                env={**env, "AWS_DEFAULT_REGION": "eu-west-1"},
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield Balancer(process.pid, Path(directory))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE_SECONDS)
+
+
+def seconds_until(condition: Callable[[], bool], since: float) -> float:
+    while not condition():
+        if time.monotonic() - since > PATIENCE_SECONDS:
+            raise TimeoutError(f"not within {PATIENCE_SECONDS:g} s")
+        time.sleep(LOOK_SECONDS)
+    return time.monotonic() - since
