@@ -12,7 +12,16 @@ from types import FrameType
 from typing import NoReturn
 
 from proxy_image import logs
-from proxy_image.machine import cgroup_cpus, raise_descriptors, read_task, usable_cpus, workers
+from proxy_image.bootstrap import most_heap
+from proxy_image.machine import (
+    cgroup_cpus,
+    cgroup_memory,
+    memory_limit,
+    raise_descriptors,
+    read_task,
+    usable_cpus,
+    workers,
+)
 from proxy_image.preflight import PreflightError, check_ports, remove_run_dir, take_state_directory
 from proxy_image.settings import VARIABLES, Settings, SettingsError, from_environment, unknown_variables
 from proxy_image.supervisor import CONTROL_PLANE, WRONG_SETTING, Supervisor
@@ -77,12 +86,24 @@ def _run(settings: Settings, control_plane: Sequence[str]) -> int:
         itself = {"service.instance.id": task.node.id, "cloud.availability_zone": task.node.zone}
         attributes = settings.telemetry.tracing.attributes.with_defaults(itself)
         settings = replace(settings, tracing_attributes=attributes)
-    facts = {"node": task.node.id, "workers": concurrency, "descriptors": descriptors, "run_dir": settings.run_dir}
+    memory = memory_limit(cgroup_memory(), task.memory)
+    facts = {
+        "node": task.node.id,
+        "workers": concurrency,
+        "descriptors": descriptors,
+        "heap_mib": None if memory is None else most_heap(memory) // 2**20,
+        "run_dir": settings.run_dir,
+    }
     log.info("starting", extra={"facts": facts})
 
     async def run() -> int:
         supervisor = Supervisor(
-            settings, task.node, concurrency=concurrency, descriptors=descriptors, control_plane=control_plane
+            settings,
+            task.node,
+            concurrency=concurrency,
+            descriptors=descriptors,
+            memory=memory,
+            control_plane=control_plane,
         )
         return await supervisor.run()
 

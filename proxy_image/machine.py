@@ -18,14 +18,16 @@ from proxy_image.bootstrap import Node
 _METADATA = "ECS_CONTAINER_METADATA_URI_V4"
 _METADATA_SECONDS = 2.0
 _MOST_DESCRIPTORS = 1_048_576
+_NO_LIMIT = 2**60  # cgroup v1 has no word for it: a number near 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What ECS says of this task; `cpus` is None where the task has no limit."""
+    """What ECS says of this task; `cpus` and `memory`, in bytes, are None where the task has no limit."""
 
     node: Node
     cpus: float | None
+    memory: int | None = None
 
 
 def read_task(env: Mapping[str, str]) -> Task:
@@ -45,13 +47,17 @@ def task_from_metadata(document: Any, hostname: str) -> Task:
     if not isinstance(document, dict):
         document = {}
     limits = document.get("Limits")
-    cpus = limits.get("CPU") if isinstance(limits, dict) else None
+    cpus, mib = (limits.get("CPU"), limits.get("Memory")) if isinstance(limits, dict) else (None, None)
     node = Node(
         id=_last_part(document.get("TaskARN")) or hostname,
         cluster=_last_part(document.get("Cluster")) or "grpc-lb",
         zone=str(document.get("AvailabilityZone") or ""),
     )
-    return Task(node=node, cpus=float(cpus) if isinstance(cpus, int | float) and cpus > 0 else None)
+    return Task(
+        node=node,
+        cpus=float(cpus) if isinstance(cpus, int | float) and cpus > 0 else None,
+        memory=int(mib * 2**20) if isinstance(mib, int | float) and mib > 0 else None,
+    )
 
 
 def _last_part(arn: Any) -> str:
@@ -84,6 +90,22 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         return int(quota) / int(period) if int(quota) > 0 and int(period) > 0 else None
     except ValueError:  # "max"
         return None
+
+
+def memory_limit(*limits: int | None) -> int | None:
+    """The least of the limits in bytes; None where there is none."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def cgroup_memory(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """The container's memory limit in bytes by cgroup v2 or v1; None where there is none."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = int((root / name).read_text())
+        except (OSError, ValueError):  # not this version, or "max"
+            continue
+        return limit if 0 < limit < _NO_LIMIT else None
+    return None
 
 
 def raise_descriptors() -> int:

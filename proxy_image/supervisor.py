@@ -46,11 +46,12 @@ class Supervisor:
         *,
         concurrency: int,
         descriptors: int,
+        memory: int | None = None,
         control_plane: Sequence[str] = CONTROL_PLANE,
     ) -> None:
         self.settings = settings
         self._config = settings.run_dir / "envoy.json"
-        self._config.write_text(to_json(bootstrap(settings, node, descriptors=descriptors)))
+        self._config.write_text(to_json(bootstrap(settings, node, descriptors=descriptors, memory=memory)))
         self._concurrency = concurrency
         self._told_to_stop = asyncio.Event()
         self._hasten = asyncio.Event()

@@ -12,6 +12,7 @@ from proxy_image.bootstrap import (
     Node,
     arguments,
     bootstrap,
+    most_heap,
     move_seconds,
     to_json,
 )
@@ -26,7 +27,7 @@ def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path, more
     settings = _settings(tmp_path, **more)
     settings.run_dir.mkdir()
     config = settings.run_dir / "envoy.json"
-    config.write_text(to_json(bootstrap(settings, NODE, descriptors=20_000)))
+    config.write_text(to_json(bootstrap(settings, NODE, descriptors=20_000, memory=2**30)))
     command = (str(find_envoy(None)), *arguments(settings, config, concurrency=2), "--mode", "validate")
     checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert checked.returncode == 0, checked.stderr
@@ -60,6 +61,17 @@ def test_invariant_12_nothing_of_the_bootstrap_listens_on_the_network(tmp_path: 
 def test_client_connections_leave_descriptors_for_those_to_targets(tmp_path: Path) -> None:
     (monitor,) = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)["overload_manager"]["resource_monitors"]
     assert monitor["typed_config"]["max_active_downstream_connections"] == 15_000
+
+
+@pytest.mark.parametrize(("task_mib", "heap_mib"), [(256, 128), (512, 256), (1024, 768), (4096, 3840)])
+def test_envoys_heap_leaves_memory_for_the_rest_of_the_task(task_mib: int, heap_mib: int) -> None:
+    assert most_heap(task_mib * 2**20) == heap_mib * 2**20
+
+
+def test_invariant_8_no_call_is_cut_for_memory(tmp_path: Path) -> None:
+    config = to_json(bootstrap(_settings(tmp_path), NODE, descriptors=20_000, memory=2**30)["overload_manager"])
+    assert "stop_accepting_requests" in config
+    assert "reset_high_memory_stream" not in config
 
 
 @pytest.mark.parametrize("drain_seconds", [4, 5, 12, 30, 120, 3600])

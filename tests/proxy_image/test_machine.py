@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_image.bootstrap import Node
-from proxy_image.machine import Task, cgroup_cpus, raise_descriptors, read_task, task_from_metadata, workers
+from proxy_image.machine import (
+    Task,
+    cgroup_cpus,
+    cgroup_memory,
+    memory_limit,
+    raise_descriptors,
+    read_task,
+    task_from_metadata,
+    workers,
+)
 
 METADATA = {
     "Cluster": "arn:aws:ecs:us-west-2:111122223333:cluster/default",
@@ -46,7 +55,9 @@ def metadata() -> Iterator[str]:
 
 
 def test_on_ecs_the_node_is_the_task(metadata: str) -> None:
-    assert read_task({"ECS_CONTAINER_METADATA_URI_V4": f"{metadata}/v4/id"}) == Task(node=NODE, cpus=0.25)
+    assert read_task({"ECS_CONTAINER_METADATA_URI_V4": f"{metadata}/v4/id"}) == Task(
+        node=NODE, cpus=0.25, memory=512 * 2**20
+    )
 
 
 @pytest.mark.parametrize("path", ["/elsewhere", ""])
@@ -58,6 +69,7 @@ def test_outside_ecs_the_node_is_the_host() -> None:
     task = read_task({})
     assert task.node == Node(id=os.uname().nodename, cluster="grpc-lb", zone="")
     assert task.cpus is None
+    assert task.memory is None
 
 
 _json = st.recursive(
@@ -90,6 +102,22 @@ def test_cgroup_limits_of_both_versions_are_read(tmp_path: Path) -> None:
     assert cgroup_cpus(tmp_path) == 1.5
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert cgroup_cpus(tmp_path) is None
+
+
+def test_memory_limits_of_both_cgroup_versions_are_read_and_the_least_limit_counts(tmp_path: Path) -> None:
+    assert cgroup_memory(tmp_path) is None
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory/memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert cgroup_memory(tmp_path) is None
+    (tmp_path / "memory/memory.limit_in_bytes").write_text("1048576\n")
+    assert cgroup_memory(tmp_path) == 1_048_576
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory/memory.limit_in_bytes").unlink()
+    assert cgroup_memory(tmp_path) is None
+    (tmp_path / "memory.max").write_text("2097152\n")
+    assert cgroup_memory(tmp_path) == 2_097_152
+    assert memory_limit(2_097_152, 1_048_576) == memory_limit(None, 1_048_576) == 1_048_576
+    assert memory_limit(None, None) is None
 
 
 def test_the_soft_limit_of_descriptors_rises_to_the_hard_one() -> None:

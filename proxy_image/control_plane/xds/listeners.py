@@ -65,9 +65,10 @@ def listeners(ports: Ports, times: ConnectionTimes, telemetry: Telemetry = OFF) 
     # A failing readiness (/healthcheck/fail) does not yet send clients away: connections end when the listeners drain.
     calls.drain_type = listener_pb2.Listener.MODIFY_ONLY
     readiness = _listener(READINESS, ports.bind_address, ports.ready, _readiness_manager())
-    # Readiness is answered even where all client connections are taken, or the balancer would be replaced for being
-    # busy.
+    # Readiness is answered even where all client connections are taken or memory is short, or the balancer would be
+    # replaced, and its calls cut, for being busy.
     readiness.ignore_global_conn_limit = True
+    readiness.bypass_overload_manager = True
     return calls, readiness
 
 

@@ -212,9 +212,9 @@ _EXEC = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.arg
 
 
 @asynccontextmanager
-async def running_envoy(settings: Settings, *, concurrency: int = 1) -> AsyncIterator[Envoy]:
+async def running_envoy(settings: Settings, *, concurrency: int = 1, memory: int | None = None) -> AsyncIterator[Envoy]:
     config = settings.state_dir / "envoy.json"
-    config.write_text(to_json(bootstrap(settings, Node("test", "test", ""), descriptors=10_000)))
+    config.write_text(to_json(bootstrap(settings, Node("test", "test", ""), descriptors=10_000, memory=memory)))
     log = settings.state_dir / "envoy.log"
     arguments = ["-c", str(config), "--concurrency", str(concurrency), "--disable-hot-restart", "-l", "info"]
     with log.open("wb") as output:
