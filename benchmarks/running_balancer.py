@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from grpc_lb_contract import Packed, index_parameter, shard_parameter  # noqa: E402 - as this folder is no package
+from proxy_image.unix_http import UnixConnection  # noqa: E402
 
 PREFIX = "/grpc-lb/benchmark"
 PATIENCE_SECONDS = 60.0
@@ -66,10 +66,8 @@ class Balancer:
 
     def admin(self, path: str) -> str:
         """Envoy's answer, "" while there is none."""
-        connection = HTTPConnection("envoy", timeout=5)
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = UnixConnection(self.directory / "run" / "admin.sock", 5)
         try:
-            connection.sock.connect(str(self.directory / "run" / "admin.sock"))
             connection.request("GET", path)
             return connection.getresponse().read().decode()
         except OSError:

@@ -11,10 +11,11 @@ from typing import Any
 from local_aws import control
 from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range
 from local_aws.errors import LocalAwsError
-from local_aws.layout import Layout, find_envoy
+from local_aws.layout import Layout
 from local_aws.processes import RUN_MARK, dies_with_us
 from local_aws.stand_in.podman import PODMAN_READS
 from local_aws.stand_in.settings import Settings
+from proxy_image.envoy_binary import DISTRIBUTION, EnvoyMissingError, find_envoy
 
 START_SECONDS = 60.0
 STEADY_SECONDS = 90.0
@@ -32,7 +33,7 @@ class AwsProcess:
             region=region,
             mark=mark,
             python=str(layout.venv / "python"),
-            envoy=str(find_envoy()),
+            envoy=str(_envoy()),
             images=str(layout.images),
             logs=str(layout.tasks),
             runtime=str(runtime),
@@ -115,3 +116,10 @@ def tail(log: Path) -> str:
     if not log.exists():
         return "(there is no log)"
     return "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-TAIL_LINES:])
+
+
+def _envoy() -> Path:
+    try:
+        return find_envoy(None)
+    except EnvoyMissingError as error:
+        raise LocalAwsError(f"the package {DISTRIBUTION} must be installed; make it anew: make clean setup") from error

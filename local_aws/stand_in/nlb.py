@@ -7,7 +7,6 @@ import http.client
 import json
 import logging
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +16,13 @@ from local_aws.processes import RUN_MARK, dies_with_us
 from local_aws.stand_in import envoy_config
 from local_aws.stand_in.envoy_config import Listener, TargetGroup
 from local_aws.stand_in.settings import Settings
+from proxy_image.unix_http import UnixConnection
 
 log = logging.getLogger("local_aws")
 
 LOOK_SECONDS = 0.2
 RESTART_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
 
 
 class Nlb:
@@ -65,7 +66,7 @@ class Nlb:
         return changed
 
     def _clusters(self) -> Any:
-        connection = _UnixConnection(self._folder / "admin.sock")
+        connection = UnixConnection(self._folder / "admin.sock", ANSWER_SECONDS)
         try:
             connection.request("GET", "/clusters?format=json")
             return json.loads(connection.getresponse().read())
@@ -103,17 +104,6 @@ class Nlb:
             (self._folder / "admin.sock").unlink(missing_ok=True)
             self._healthy = {}
             await asyncio.sleep(RESTART_SECONDS)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=2)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 def _ip(host: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from local_aws import lock, processes
 from local_aws.errors import LocalAwsError
-from local_aws.layout import Layout, find_envoy
+from local_aws.layout import Layout
 from tests.local_aws.waiting import until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -77,9 +77,3 @@ def test_a_lock_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
     held.close()
     assert lock.is_free(tmp_path / "lock")
     lock.take(tmp_path / "lock").close()
-
-
-def test_envoy_is_the_binary_itself_not_the_script_of_its_name() -> None:
-    version = subprocess.run([find_envoy(), "--version"], capture_output=True, text=True, check=True)
-    assert "version" in version.stdout
-    assert find_envoy().read_bytes()[:4] == b"\x7fELF"
