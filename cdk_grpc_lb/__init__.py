@@ -1,9 +1,10 @@
 """AWS CDK constructs that balance every gRPC call, not every connection, between Amazon ECS tasks."""
 
+from cdk_grpc_lb.access_log import AccessLog
 from cdk_grpc_lb.balanced_service import GrpcBalancedService
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.target_sync import TargetSync
 from cdk_grpc_lb.tracing import Collector, Tracing
 
-__all__ = ["Collector", "GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync", "Tracing"]
+__all__ = ["AccessLog", "Collector", "GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync", "Tracing"]

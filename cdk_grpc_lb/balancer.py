@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk_grpc_lb.access_log import AccessLog, access_log_environment, check_access_log
 from cdk_grpc_lb.acknowledgements import acknowledge, wildcard_in
 from cdk_grpc_lb.admission import Admission, check_admission
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase, ImportedBalancer
@@ -87,6 +88,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         30 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
         side-car. By default, none.
+    :param access_log: Which calls have a line in the log: ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or
+        ``AccessLog.all()``. By default, none.
     :param log_retention: How long logs are kept. By default, one month.
     """
 
@@ -139,6 +142,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         drain_delay: cdk.Duration | None = None,
         drain_time: cdk.Duration | None = None,
         tracing: Tracing | None = None,
+        access_log: AccessLog | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
@@ -168,6 +172,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         check_admission(props, only_services, only_label)
         if tracing is not None:
             check_tracing(props, tracing, memory_limit_mib)
+        if access_log is not None:
+            check_access_log(props, access_log)
 
         self._count_is_given = desired_count is not None
         self._admission = Admission(only_services, only_label)
@@ -193,6 +199,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
                 **tracing_environment(tracing),
+                **access_log_environment(access_log),
                 # One worker thread for each whole CPU: what the task sees of the machine below is more than it may use.
                 **({} if cdk.Token.is_unresolved(cpu) else {"GRPC_LB_ENVOY_CONCURRENCY": str(max(1, cpu // 1024))}),
             },

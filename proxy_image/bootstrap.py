@@ -168,6 +168,8 @@ def arguments(settings: Settings, config: Path, *, concurrency: int) -> Sequence
         "gradual",
         # Hot restart's abstract sockets carry one number per machine: two balancers would clash. Nothing here uses it.
         "--disable-hot-restart",
+        # Seldom by default, every 10 s: whoever looks for a failing call should see it as it fails.
+        *(("--file-flush-interval-msec", "1000") if settings.telemetry.access_log is not None else ()),
     )
 
 

@@ -12,12 +12,15 @@ from typing import Any
 
 from grpc_lb_contract import cloudwatch
 from proxy_image.telemetry import (
+    AccessLog,
     Address,
     Attributes,
+    Logged,
     Telemetry,
     Tracing,
     read_address,
     read_attributes,
+    read_logged,
     read_percent,
     read_service_name,
 )
@@ -54,13 +57,18 @@ class Settings:
     tracing_collector: Address
     tracing_service_name: str
     tracing_attributes: Attributes | None
+    access_log: Logged | None
+    access_log_percent: float
 
     @property
     def telemetry(self) -> Telemetry:
-        if self.tracing_percent is None:
-            return Telemetry()
-        attributes = self.tracing_attributes if self.tracing_attributes is not None else Attributes()
-        return Telemetry(Tracing(self.tracing_percent, self.tracing_service_name, attributes))
+        tracing = access_log = None
+        if self.tracing_percent is not None:
+            attributes = self.tracing_attributes if self.tracing_attributes is not None else Attributes()
+            tracing = Tracing(self.tracing_percent, self.tracing_service_name, attributes)
+        if self.access_log is not None:
+            access_log = AccessLog(self.access_log, self.access_log_percent)
+        return Telemetry(tracing, access_log)
 
     @property
     def parameter_prefixes(self) -> tuple[str, ...]:
@@ -310,11 +318,29 @@ VARIABLES: tuple[Variable, ...] = (
         "KEY=VALUE,…",
     ),
     Variable(
+        "GRPC_LB_ACCESS_LOG",
+        "access_log",
+        read_logged,
+        None,
+        "which calls have a JSON line on standard output: off, failures, sampled or all; default: off",
+        "--access-log",
+        "CALLS",
+    ),
+    Variable(
+        "GRPC_LB_ACCESS_LOG_PERCENT",
+        "access_log_percent",
+        read_percent,
+        "1",
+        "how many of the calls, where the access log is sampled",
+        "--access-log-percent",
+        "PERCENT",
+    ),
+    Variable(
         cloudwatch.BALANCER_VARIABLE,
         "cloudwatch_balancer",
         _matching(cloudwatch.BALANCER_PATTERN, cloudwatch.BALANCER_RULE),
         None,
-        "publish metrics for CloudWatch as lines on stdout, under this name; default: none are published",
+        "publish metrics for CloudWatch as lines on stderr, under this name; default: none are published",
     ),
     Variable(
         cloudwatch.NAMESPACE_VARIABLE,

@@ -1,4 +1,7 @@
-"""What a balancer tells of single calls: traces. Off unless asked for, and nothing of it is in Envoy then."""
+"""What a balancer tells of single calls: traces and an access log.
+
+Both are off unless asked for, and nothing of them is in Envoy then.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 # A key as OpenTelemetry names attributes (https://opentelemetry.io/docs/specs/semconv/general/naming/), and a value
 # without the characters that need escapes in OTEL_RESOURCE_ATTRIBUTES.
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_.]{0,127}=[^,=\s][^,=]{0,255}")
+_OFF = "off"
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -57,14 +62,40 @@ class Tracing:
     attributes: Attributes = Attributes()
 
 
+class Logged(StrEnum):
+    """Which calls have a line in the access log."""
+
+    FAILURES = "failures"
+    """Those that ended with another gRPC status than OK, or with none."""
+    SAMPLED = "sampled"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    logged: Logged
+    percent: float = 100.0
+    """Of all calls, where they are sampled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Telemetry:
     """None of it changes while an Envoy lives, as the listener for calls must not."""
 
     tracing: Tracing | None = None
+    access_log: AccessLog | None = None
 
 
 OFF = Telemetry()
+
+
+def read_logged(text: str) -> Logged | None:
+    if text.lower() == _OFF:
+        return None
+    try:
+        return Logged(text.lower())
+    except ValueError:
+        raise ValueError(f"must be one of {', '.join((_OFF, *Logged))}") from None
 
 
 def read_percent(text: str) -> float:

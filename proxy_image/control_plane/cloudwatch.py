@@ -1,4 +1,4 @@
-"""Metrics for CloudWatch: once a minute, lines on stdout, of which CloudWatch Logs makes metrics without an agent."""
+"""Metrics for CloudWatch: once a minute, lines on stderr, of which CloudWatch Logs makes metrics without an agent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVERY_SECONDS = 60.0
 # Each service is seven metrics, each of which is billed. Those beyond count for the balancer's own metrics alone.
 MOST_SERVICES = 200
 EVENT = "metrics"
-STDOUT = 1
+STDERR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Publisher:
         self._watcher = watcher
         self._balancer = balancer
         self._namespace = namespace
-        self._write = _to_stdout if write is None else write
+        self._write = _to_stderr if write is None else write
         self._clock = clock
         self._started = time.monotonic()
         self._told_at = metrics.journal.started
@@ -177,7 +177,8 @@ class Publisher:
         return self._applier.document or Document()
 
 
-def _to_stdout(text: str) -> None:
-    # Each line in one write: Envoy and the supervisor write to the same pipe, and one of up to 4 KiB stays whole.
+def _to_stderr(text: str) -> None:
+    # Each line in one write: Envoy and the supervisor log to the same pipe, and one of up to 4 KiB stays whole. Stdout
+    # is for the access log alone, which Envoy writes in large pieces.
     for line in text.splitlines(keepends=True):
-        os.write(STDOUT, line.encode())
+        os.write(STDERR, line.encode())

@@ -9,7 +9,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_route53 as route53
 
-from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer, Tracing
+from cdk_grpc_lb import AccessLog, GrpcBalancedService, GrpcBalancer, Tracing
 
 IMAGE = ecs.ContainerImage.from_registry("example/rng")
 SPOT = [
@@ -129,6 +129,7 @@ def public_balancer(app: cdk.App) -> cdk.Stack:
         cpu=2048,
         memory_limit_mib=4096,
         tracing=Tracing(sampling_percent=5),
+        access_log=AccessLog.failures(),
     )
     cdk.CfnOutput(stack, "Address", value=balancer.address)
     return stack

@@ -19,6 +19,7 @@ from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.web import facts
+from proxy_image.control_plane.xds.access_log import FIELDS
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.listeners import Ports
 from proxy_image.control_plane.xds.routes import NO_ROUTE
@@ -68,6 +69,11 @@ def test_the_metrics_in_cloudwatch_are_those_of_the_contract() -> None:
     assert told == [[(metric.name, metric.unit) for metric in group] for group in groups]
     of_service, of_balancer = len(groups[0]) + len(groups[1]), len(groups[0]) + len(groups[2]) + len(groups[3])
     assert f"{of_service} for each service, and {of_balancer} for the balancer" in " ".join(text.split())
+
+
+def test_the_fields_of_the_access_log_are_those_of_the_code() -> None:
+    fields, _flags = tables(section(PAGE, "## Access log"))
+    assert {name for names, _ in fields for name in re.findall(r"`([a-z_]+)`", names)} == FIELDS.keys()
 
 
 def test_every_reason_of_a_document_not_taken_is_told_of() -> None:

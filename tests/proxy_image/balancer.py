@@ -104,10 +104,15 @@ class Balancer:
 
 @asynccontextmanager
 async def running_balancer(
-    state_dir: Path, target: str, env: dict[str, str] | None = None, module: str = STATIC, **settings: str
+    state_dir: Path,
+    target: str,
+    env: dict[str, str] | None = None,
+    module: str = STATIC,
+    stdout: int | None = None,
+    **settings: str,
 ) -> AsyncIterator[Balancer]:
-    """A started balancer; what is left of it at the end is killed."""
-    balancer = start_balancer(state_dir, module, target, {**settings, **(env or {})})
+    """A started balancer; what is left of it at the end is killed. stdout: where that goes, by default to the log."""
+    balancer = start_balancer(state_dir, module, target, {**settings, **(env or {})}, stdout)
     try:
         yield balancer
     finally:
@@ -116,7 +121,9 @@ async def running_balancer(
         balancer.process.wait()
 
 
-def start_balancer(state_dir: Path, module: str, target: str, env: dict[str, str]) -> Balancer:
+def start_balancer(
+    state_dir: Path, module: str, target: str, env: dict[str, str], stdout: int | None = None
+) -> Balancer:
     ports = dict(zip(("port", "ready", "web", "xds"), free_ports(4), strict=True))
     state_dir.mkdir(parents=True, exist_ok=True)
     log = state_dir / "log.jsonl"
@@ -141,8 +148,8 @@ def start_balancer(state_dir: Path, module: str, target: str, env: dict[str, str
             (sys.executable, "-m", module),
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=output if stdout is None else stdout,
+            stderr=output,
         )
     return Balancer(state_dir=state_dir, process=process, log=log, ports=ports)
 

@@ -14,6 +14,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.type.matcher.v3 import string_pb2
 
 from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
+from proxy_image.control_plane.xds.access_log import access_log
 from proxy_image.control_plane.xds.clusters import ads_config_source
 from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
@@ -59,6 +60,8 @@ def listeners(ports: Ports, times: ConnectionTimes, telemetry: Telemetry = OFF) 
     manager = _calls_manager(times)
     if telemetry.tracing is not None:
         traced(manager, telemetry.tracing)
+    if telemetry.access_log is not None:
+        manager.access_log.append(access_log(telemetry.access_log))
     calls = _listener(CALLS, ports.bind_address, ports.calls, manager)
     # Connections are few and live long: each worker gets its share, where the kernel's hash might give all to one.
     calls.connection_balance_config.exact_balance.SetInParent()

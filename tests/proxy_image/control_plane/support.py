@@ -217,6 +217,7 @@ async def running_envoy(settings: Settings, *, concurrency: int = 1, memory: int
     config.write_text(to_json(bootstrap(settings, Node("test", "test", ""), descriptors=10_000, memory=memory)))
     log = settings.state_dir / "envoy.log"
     arguments = ["-c", str(config), "--concurrency", str(concurrency), "--disable-hot-restart", "-l", "info"]
+    arguments += ["--file-flush-interval-msec", "50"]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-ISc", _EXEC, str(find_envoy(None)), *arguments, stdout=output, stderr=output

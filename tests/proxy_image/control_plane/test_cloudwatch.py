@@ -1,4 +1,4 @@
-"""Metrics for CloudWatch: lines on the container's stdout that say what clients counted."""
+"""Metrics for CloudWatch: lines on the container's stderr that say what clients counted."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def test_without_envoy_the_balancer_still_tells_how_old_its_targets_are(tm
     assert "Calls" not in {datum.name for datum in data}
 
 
-async def test_a_stdout_that_is_closed_is_said_once_and_hurts_nobody(
+async def test_a_stderr_that_is_closed_is_said_once_and_hurts_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def write(text: str) -> None:
