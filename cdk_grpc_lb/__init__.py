@@ -6,5 +6,15 @@ from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.target_sync import TargetSync
 from cdk_grpc_lb.tracing import Collector, Tracing
+from traefik_labels import TraefikLabels
 
-__all__ = ["AccessLog", "Collector", "GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync", "Tracing"]
+__all__ = [
+    "AccessLog",
+    "Collector",
+    "GrpcBalancedService",
+    "GrpcBalancer",
+    "GrpcBalancerBase",
+    "TargetSync",
+    "Tracing",
+    "TraefikLabels",
+]

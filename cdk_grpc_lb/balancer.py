@@ -37,6 +37,7 @@ from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.target_sync import TargetSync
 from cdk_grpc_lb.tracing import Tracing, add_collector, balancer_cpu, check_tracing, tracing_environment
 from grpc_lb_contract.label_names import ENABLE
+from traefik_labels import TraefikLabels
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
@@ -81,6 +82,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         for a cluster that several teams' balancers share. By default, all.
     :param only_label: A docker label that a container must have, ``team=orders``, or ``team`` for any value. Services
         that are added or registered get it. By default, none.
+    :param traefik_labels: Reads Traefik's docker labels too, as a Traefik with these options does: task definitions
+        that Traefik balances today need no change. By default, only labels of this library.
     :param drain_delay: How long a task that is told to stop fails its readiness check while it serves on, until the
         load balancer sends it no new connection. By default 50 seconds: a Network Load Balancer needs 10 to see the
         failing check, and up to 40 to act on it.
@@ -139,6 +142,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         exposed_by_default: bool = False,
         only_services: Sequence[str] | None = None,
         only_label: str | None = None,
+        traefik_labels: TraefikLabels | None = None,
         drain_delay: cdk.Duration | None = None,
         drain_time: cdk.Duration | None = None,
         tracing: Tracing | None = None,
@@ -178,6 +182,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         self._count_is_given = desired_count is not None
         self._admission = Admission(only_services, only_label)
         self._exposed_by_default = exposed_by_default
+        self._traefik_labels = traefik_labels
         self._log_retention = log_retention
         self.cluster = cluster
         self.clusters = [cluster]
@@ -366,6 +371,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
             exposed_by_default=self._exposed_by_default,
             only_services=self._admission.only_services,
             only_label=self._admission.only_label,
+            traefik_labels=self._traefik_labels,
             log_retention=self._log_retention,
         )
 

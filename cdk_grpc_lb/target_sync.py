@@ -20,6 +20,8 @@ from cdk_grpc_lb.admission import check_admission
 from cdk_grpc_lb.misuse import Props
 from cdk_grpc_lb.parameters import parameters_under
 from cdk_grpc_lb.staging import stage
+from traefik_labels import TraefikLabels
+from traefik_labels.settings import to_json
 
 # All events of a cluster are one message group, so that one refresh runs at a time (invariant 3).
 _MESSAGE_GROUP = "targets"
@@ -49,6 +51,8 @@ class TargetSync(Construct):
         default, all.
     :param only_label: A docker label that a container must have, ``team=orders``, or ``team`` for any value. By
         default, none.
+    :param traefik_labels: Reads Traefik's docker labels too, as a Traefik with these options does. By default, only
+        labels of this library.
     :param log_retention: How long the function's logs are kept. By default, one month.
     """
 
@@ -62,6 +66,7 @@ class TargetSync(Construct):
         exposed_by_default: bool = False,
         only_services: Sequence[str] | None = None,
         only_label: str | None = None,
+        traefik_labels: TraefikLabels | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
@@ -109,7 +114,7 @@ class TargetSync(Construct):
             description="Lists the tasks of an ECS cluster and writes the target document of its gRPC balancer",
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(stage(self, "lambda_src", "grpc_lb_contract")),
+            code=lambda_.Code.from_asset(stage(self, "lambda_src", "grpc_lb_contract", "traefik_labels")),
             handler="lambda_src.handler.handler",
             environment={
                 "GRPC_LB_CLUSTER": cluster.cluster_arn,
@@ -117,6 +122,7 @@ class TargetSync(Construct):
                 **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
                 **({"GRPC_LB_ONLY_SERVICES": ",".join(only_services)} if only_services is not None else {}),
                 **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
+                **({"GRPC_LB_TRAEFIK_LABELS": to_json(traefik_labels)} if traefik_labels is not None else {}),
             },
             memory_size=512,
             timeout=_REFRESH_TIMEOUT,

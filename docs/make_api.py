@@ -13,6 +13,8 @@ import griffe
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/api.md"
 PACKAGE = "cdk_grpc_lb"
+BESIDE = ("traefik_labels",)
+"""Of which it exports names."""
 
 HEAD = """\
 # API
@@ -34,8 +36,10 @@ def exported(package: griffe.Module) -> list[str]:
 
 
 def load() -> griffe.Module:
-    loaded = griffe.load(PACKAGE, search_paths=[ROOT], allow_inspection=False, docstring_parser="sphinx")
-    return cast(griffe.Module, loaded)
+    loader = griffe.GriffeLoader(search_paths=[ROOT], allow_inspection=False, docstring_parser=griffe.Parser.sphinx)
+    for package in BESIDE:
+        loader.load(package)
+    return cast(griffe.Module, loader.load(PACKAGE))
 
 
 def resolved(member: griffe.Object | griffe.Alias) -> griffe.Class:

@@ -14,7 +14,8 @@ from lambda_src.causes import cause_of
 from lambda_src.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.events import Batch
 from lambda_src.publish import ParameterStore
-from lambda_src.run import Run, about
+from lambda_src.readings import TraefikRemark
+from lambda_src.run import Run, about, log_remarks
 from lambda_src.selection import Selection
 from lambda_src.transform import EVERYTHING_LABELLED, Draft, transform
 
@@ -72,6 +73,7 @@ class Refresher:
         self._clock = clock or Clock()
         self._settled: rules.Settled | None = None
         self._versions: dict[str, int | None] = {}
+        self._remarked: frozenset[TraefikRemark] = frozenset()
         self._calls = 0
         self.failures = 0
         """Attempts of the last refresh that failed."""
@@ -143,6 +145,7 @@ class Refresher:
             return behind_pause
         draft = self._draft(run, listing)
         run.drafted(draft)
+        self._remarked = log_remarks(draft.remarks, self._remarked)
         emptied = rules.emptied(run.stored.document, run.stored.unreadable, draft.document)
         if not emptied <= run.suspected:
             return self._doubt(run, emptied, listing)

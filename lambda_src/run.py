@@ -13,6 +13,7 @@ from lambda_src import log
 from lambda_src.ecs_listing import Listing
 from lambda_src.events import Batch, Hint
 from lambda_src.publish import Published, Stored
+from lambda_src.readings import TraefikRemark
 from lambda_src.transform import Draft
 
 T = TypeVar("T")
@@ -117,6 +118,24 @@ class Run:
             if one not in self._said:
                 self._said.add(one)
                 yield one
+
+
+def log_remarks(remarks: Iterable[TraefikRemark], before: frozenset[TraefikRemark]) -> frozenset[TraefikRemark]:
+    """Log those that were not there `before`: each revision of a task definition once, in a process."""
+    for one in remarks:
+        if one not in before:
+            remark = one.remark
+            log.info(
+                "traefik label",
+                family=one.family,
+                revision=one.revision,
+                container=one.container,
+                label=remark.label,
+                value=remark.value,
+                outcome=remark.outcome,
+                why=remark.why,
+            )
+    return frozenset(remarks)
 
 
 def about(batch: Batch, now: float) -> dict[str, object]:

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from grpc_lb_contract import service_name_from
 from grpc_lb_contract.label_names import ENABLE, SERVICE
 from lambda_src.tasks import Container
+from traefik_labels import TraefikLabels
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """`exposed_by_default` takes containers in that no label asks for. `only_services` are patterns (`*`, `?`) of the
     logical names that are taken, () for all; `only_label` is a label that a container must have, `name=value` or
-    `name`, None for no such condition.
+    `name`, None for no such condition. `traefik` says how Traefik's labels are to be read, None for not at all.
     """
 
     exposed_by_default: bool = False
     only_services: tuple[str, ...] = ()
     only_label: str | None = None
+    traefik: TraefikLabels | None = None
 
     def labels_of(self, container: Container, default_service: str) -> Mapping[str, str] | None:
         """The labels to read of a container, None for one that is passed over: it may be another balancer's."""

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 
 from grpc_lb_contract import cloudwatch
 from lambda_src.selection import Selection
+from traefik_labels import TraefikLabels
+from traefik_labels.settings import from_json
 
 CLUSTER = "GRPC_LB_CLUSTER"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
 EXPOSED_BY_DEFAULT = "GRPC_LB_EXPOSED_BY_DEFAULT"
 ONLY_SERVICES = "GRPC_LB_ONLY_SERVICES"
 ONLY_LABEL = "GRPC_LB_ONLY_LABEL"
+TRAEFIK_LABELS = "GRPC_LB_TRAEFIK_LABELS"
 
 _CLUSTER_ARN = re.compile(r"arn:[^:]+:ecs:[^:]+:[^:]+:cluster/[A-Za-z0-9_-]{1,255}")
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
@@ -51,12 +54,21 @@ class Settings:
                 exposed_by_default=exposed == "true",
                 only_services=() if patterns is None else tuple(patterns.split(",")),
                 only_label=_optional(environment, ONLY_LABEL, _LABEL, "a label such as team=orders, or its name"),
+                traefik=_traefik_labels(environment),
             ),
             cloudwatch_balancer=_optional(
                 environment, cloudwatch.BALANCER_VARIABLE, _BALANCER, cloudwatch.BALANCER_RULE
             ),
             cloudwatch_namespace=cloudwatch.NAMESPACE if namespace is None else namespace,
         )
+
+
+def _traefik_labels(environment: Mapping[str, str]) -> TraefikLabels | None:
+    text = environment.get(TRAEFIK_LABELS)
+    try:
+        return None if text is None else from_json(text)
+    except ValueError as error:
+        raise ValueError(f"environment variable {TRAEFIK_LABELS} must hold settings as JSON: {error}") from None
 
 
 def _required(environment: Mapping[str, str], name: str, allowed: re.Pattern[str], rule: str) -> str:

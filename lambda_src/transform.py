@@ -25,7 +25,7 @@ from grpc_lb_contract import (
 )
 from lambda_src.budget import OverBudget, within_budget
 from lambda_src.owners_wish import Wish, groups_of, policy_of, routes_of
-from lambda_src.readings import Readings, RefusedLabel
+from lambda_src.readings import Readings, RefusedLabel, TraefikRemark
 from lambda_src.selection import Selection
 from lambda_src.steady import DoubtedHealth, Place, standing
 from lambda_src.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
@@ -48,7 +48,7 @@ class SkippedTask:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once;
-    `carried` are services that have no task.
+    `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands.
     """
 
     document: Document
@@ -58,6 +58,7 @@ class Draft:
     pending: tuple[str, ...] = ()
     doubted: tuple[DoubtedHealth, ...] = ()
     carried: tuple[str, ...] = ()
+    remarks: tuple[TraefikRemark, ...] = ()
 
     def count(self, state: TargetState) -> int:
         return sum(target.state is state for service in self.document.services for target in service.targets)
@@ -145,7 +146,7 @@ def transform(
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
     services, conflicts = settle_routes(affordable, previous)
-    refused = tuple(sorted(readings.refused | set(_refusals(asking, over_budget))))
+    refused = tuple(sorted(readings.refused | set(_refusals(asking, over_budget, readings))))
     return Draft(
         document=Document(services, _notes(refused, conflicts)),
         refused=refused,
@@ -154,6 +155,7 @@ def transform(
         pending=tuple(sorted(pending)),
         doubted=doubted,
         carried=tuple(service.name for service in carried),
+        remarks=tuple(sorted(readings.remarks)),
     )
 
 
@@ -188,7 +190,9 @@ def _backing(asking: Iterable[Asking]) -> Mapping[str, Set[str]]:
     return backing
 
 
-def _refusals(asking: Iterable[Asking], over_budget: Iterable[OverBudget]) -> Iterator[RefusedLabel]:
+def _refusals(
+    asking: Iterable[Asking], over_budget: Iterable[OverBudget], readings: Readings
+) -> Iterator[RefusedLabel]:
     over = {one.service: one for one in over_budget}
     for one in asking:
         registration = one.registration
@@ -200,7 +204,7 @@ def _refusals(asking: Iterable[Asking], over_budget: Iterable[OverBudget]) -> It
                 value=f"{refusal.asked} for the service {refusal.service}",
                 problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
             )
-            yield RefusedLabel(one.definition.revision, error)
+            yield readings.refused_label(one.task, one.definition, one.container, error)
 
 
 def _standing(

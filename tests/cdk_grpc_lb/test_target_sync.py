@@ -91,7 +91,7 @@ def test_the_function_runs_the_code_of_its_folder(example: Synthesised) -> None:
     }
     assert function["Environment"]["Variables"]["GRPC_LB_CLUSTER"] == CLUSTER_ARN
     asset = example.directory / f"asset.{function['Code']['S3Key'].removesuffix('.zip')}"
-    assert {folder.name for folder in asset.iterdir()} == {"lambda_src", "grpc_lb_contract"}
+    assert {folder.name for folder in asset.iterdir()} == {"lambda_src", "grpc_lb_contract", "traefik_labels"}
     assert (asset / Path(*function["Handler"].split(".")[:-1])).with_suffix(".py").is_file()
 
 

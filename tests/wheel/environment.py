@@ -18,7 +18,7 @@ CDK = ROOT / "build/node/node_modules/.bin/cdk"
 
 # What the wheel and the sdist are made of.
 SOURCES = (
-    *("cdk_grpc_lb", "grpc_lb_contract", "lambda_src", "proxy_image", "examples", "docs"),
+    *("cdk_grpc_lb", "grpc_lb_contract", "traefik_labels", "lambda_src", "proxy_image", "examples", "docs"),
     *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"),
 )
 

@@ -19,6 +19,7 @@ from tests.wheel.environment import ROOT, Environment
 PLACES = {
     "cdk_grpc_lb": "cdk_grpc_lb",
     "grpc_lb_contract": "grpc_lb_contract",
+    "traefik_labels": "traefik_labels",
     "lambda_src": "cdk_grpc_lb/_assets/lambda_src",
     "proxy_image": "cdk_grpc_lb/_assets/proxy_image",
 }

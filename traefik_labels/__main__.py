@@ -1,0 +1,195 @@
+"""`python -m traefik_labels`: what this library makes of Traefik's labels."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from grpc_lb_contract import LabelError, LabelReading, read_labels
+from grpc_lb_contract.label_names import PORT
+from traefik_labels.default_rule import DEFAULT_RULE
+from traefik_labels.model import Container, Outcome, Translation
+from traefik_labels.reading import NoLabels, containers_from_json, labels_from_words
+from traefik_labels.settings import TraefikLabels
+from traefik_labels.translation import in_their_words, translate, with_own
+
+_USUAL_PORT = 50051
+
+_EPILOG = """\
+examples:
+  python -m traefik_labels traefik.protocol=h2c 'traefik.frontend.rule=Host:rng.internal'
+  python -m traefik_labels --file task-definition.json
+  aws ecs describe-task-definition --task-definition rng | python -m traefik_labels --ecs-service rng
+
+exit status: 0 where all that the labels ask for is said in labels of ours, 1 where something is left out or refused,
+2 where the command was not understood. What only differs in a detail, or makes no difference, does not count.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What comes of one container."""
+
+    container: Container
+    translation: Translation
+    reading: LabelReading
+
+    @property
+    def is_whole(self) -> bool:
+        unsaid = (Outcome.LEFT_OUT, Outcome.REFUSED)
+        return not self.errors and all(remark.outcome not in unsaid for remark in self.translation.remarks)
+
+    @property
+    def errors(self) -> list[LabelError]:
+        written = self.container.labels
+        return [in_their_words(error, written, self.translation) for error in self.reading.errors]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        settings = TraefikLabels(
+            exposed_by_default=options.exposed_by_default,
+            default_rule=options.default_rule,
+            domain=options.domain,
+            constraints=options.constraints,
+            ignored_middlewares=tuple(options.ignored_middleware),
+            version=options.traefik_version,
+        )
+        answers = [answer(container, settings) for container in _containers(options)]
+    except (NoLabels, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps([_as_json(one) for one in answers], indent=2))
+    else:
+        print("\n\n".join("\n".join(_in_words(one)) for one in answers))
+    return 0 if all(one.is_whole for one in answers) else 1
+
+
+def answer(container: Container, settings: TraefikLabels) -> Answer:
+    """As the Lambda reads a container. Where no port mapping is known, its port is taken for mapped."""
+    translation = translate(container, settings)
+    labels = with_own(container.labels, translation)
+    port = labels.get(PORT, "")
+    if not container.ports:
+        container = replace(container, ports=(int(port) if port.isascii() and port.isdigit() else _USUAL_PORT,))
+        translation = translate(container, settings)
+        labels = with_own(container.labels, translation)
+    reading = read_labels(
+        labels,
+        mapped_ports=container.ports,
+        default_service=container.ecs_service or container.family or container.name,
+        family=container.family,
+    )
+    return Answer(container, translation, reading)
+
+
+def _containers(options: argparse.Namespace) -> list[Container]:
+    like = Container({}, options.container, options.ecs_service, options.family, tuple(options.port))
+    if options.labels and options.file is not None:
+        raise NoLabels("labels must be given as arguments or with --file, got both")
+    if options.labels:
+        return [replace(like, labels=labels_from_words(options.labels))]
+    from_stdin = options.file in (None, "-")
+    text = sys.stdin.read() if from_stdin else Path(options.file).read_text(encoding="utf-8")
+    return containers_from_json(text, like)
+
+
+def _in_words(one: Answer) -> Iterator[str]:
+    registration = one.reading.registration
+    yield f"container {one.container.name}:"
+    if registration is None:
+        yield "  takes no part"
+    else:
+        yield f"  service {registration.service}, port {registration.port}; it takes the calls of"
+        yield from (f"    {route}" for route in registration.routes)
+        yield "  the same in labels of ours:"
+        labels = with_own(one.container.labels, one.translation)
+        yield from (f"    {name}={value}" for name, value in labels.items() if name.startswith("grpc-lb."))
+    if one.errors or one.translation.remarks:
+        yield "  remarks:"
+    for error in one.errors:
+        yield f"    {error.label}={error.value}"
+        yield f"      refused: {error.problem}"
+    for remark in one.translation.remarks:
+        yield f"    {remark.label}={remark.value}"
+        yield f"      {remark.outcome}: {remark.why}"
+
+
+def _as_json(one: Answer) -> dict[str, object]:
+    registration = one.reading.registration
+    refused = [{"label": error.label, "value": error.value, "why": error.problem} for error in one.errors]
+    remarks = [{"label": remark.label, "value": remark.value, "why": remark.why} for remark in one.translation.remarks]
+    outcomes = [str(remark.outcome) for remark in one.translation.remarks]
+    return {
+        "container": one.container.name,
+        "takes_part": registration is not None,
+        "labels": dict(one.translation.labels),
+        "origins": dict(one.translation.origins),
+        "routes": [] if registration is None else [str(route) for route in registration.routes],
+        "remarks": [
+            *({**one, "outcome": str(Outcome.REFUSED)} for one in refused),
+            *({**one, "outcome": outcome} for one, outcome in zip(remarks, outcomes, strict=True)),
+        ],
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m traefik_labels",
+        description="Says what a balancer makes of Traefik's docker labels, and prints the same in labels of its own.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("labels", nargs="*", metavar="NAME=VALUE", help="labels of one container; by default JSON is read from stdin")
+    add(
+        "--file",
+        metavar="FILE",
+        help="JSON: an object of labels, a list of NAME=VALUE, a service of a compose file, or a task definition; "
+        "- for stdin",
+    )
+    add("--json", action="store_true", help="print JSON")
+    about = parser.add_argument_group("the container, where the labels come without a task definition")
+    about.add_argument("--ecs-service", metavar="NAME", help="the ECS service that runs it (default: none)")
+    about.add_argument("--family", metavar="NAME", default="", help="its task family")
+    about.add_argument("--container", metavar="NAME", default="app", help="its name (default: app)")
+    about.add_argument(
+        "--port",
+        metavar="PORT",
+        type=int,
+        action="append",
+        default=[],
+        help="a mapped port; may be repeated (default: the one that the labels name)",
+    )
+    options = parser.add_argument_group("how Traefik is set up")
+    options.add_argument(
+        "--traefik-version", type=int, choices=(1, 2, 3), help="(default: as each container's labels are)"
+    )
+    options.add_argument(
+        "--exposed-by-default",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether containers take part without traefik.enable=true",
+    )
+    options.add_argument("--default-rule", metavar="TEMPLATE", default=DEFAULT_RULE, help="(default: %(default)s)")
+    options.add_argument("--domain", help="the ECS provider's domain, of version 1")
+    options.add_argument("--constraints", metavar="EXPRESSION", help="which containers Traefik takes")
+    options.add_argument(
+        "--ignored-middleware",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a middleware that calls may go without; may be repeated",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

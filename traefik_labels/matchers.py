@@ -1,0 +1,217 @@
+"""What each matcher of a rule says of a gRPC call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from grpc_lb_contract import Condition, Match
+from grpc_lb_contract.names import is_grpc_service, is_host
+from traefik_labels.calls import EVERY, NONE, Calls, TooManyCases, all_of, any_of
+from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or
+
+# `{name:.+}.example.com` in versions 1 and 2, `^.+\.example\.com$` in 3: the regular expressions that say what
+# *.example.com says. `[a-z]+` says less: one level, some letters.
+_SUBDOMAINS = re.compile(r"\{[A-Za-z0-9_]*:\.[+*]\}\.([A-Za-z0-9_.-]+)|\^\.[+*]\\\.((?:[A-Za-z0-9_-]|\\\.)+)\$")
+_BEGINS_WITH = re.compile(r"\^([A-Za-z0-9_@:/-]+)(\$|\.\*\$?)?")
+_PATH_BEGINS_WITH = re.compile(r"\^(/(?:[A-Za-z0-9_]|\\\.)+/)(?:([A-Za-z_][A-Za-z0-9_]*)\$|\.\*\$?)?")
+
+
+class Rule:
+    """One rule taken apart. `narrower` tells where ours takes fewer calls than it."""
+
+    def __init__(self) -> None:
+        self.narrower: dict[str, None] = {}
+
+    def of_expression(self, expression: Expression, *, negated: bool = False) -> tuple[Calls, ...]:
+        """The calls that it takes, or, negated, that it does not. Raises NotReadable and TooManyCases."""
+        match expression:
+            case Not(what):
+                return self.of_expression(what, negated=not negated)
+            case And(parts) | Or(parts):
+                sets = [self.of_expression(part, negated=negated) for part in parts]
+                return all_of(sets) if isinstance(expression, And) is not negated else any_of(sets)
+            case Comparison():
+                raise NotReadable(f"a rule without comparisons; {expression} is one")
+            case Call():
+                return self._but_for(expression) if negated else self._of_call(expression)
+
+    def of_first_rule(self, calls: Sequence[Call]) -> tuple[Calls, ...]:
+        """The calls that a rule of version 1 takes: they fit all of its matchers."""
+        return all_of([self._of_call(call) for call in calls])
+
+    def _of_call(self, call: Call) -> tuple[Calls, ...]:
+        # Version 2 and later take `Host`, `host` and `HOST` alike.
+        matcher = _MATCHERS.get(call.name.lower())
+        if matcher is None:
+            raise NotReadable(f"a rule of matchers that Traefik has; {call.name} is none")
+        if not call.arguments:
+            raise NotReadable(f"a rule whose matchers say something; {call} does not")
+        return matcher(self, call)
+
+    def _but_for(self, call: Call) -> tuple[Calls, ...]:
+        """What fits not: exactly, because what is left out here would be taken there."""
+        name = call.name.lower()
+        if name == "method":
+            return NONE if _METHOD in _upper(call.arguments) else EVERY
+        if name in ("header", "headers") and len(call.arguments) == 2:
+            return _metadata(call, Match.NOT_EXACT)
+        Rule()._of_call(call)
+        return _unsaid(call, "no label says which calls a service does not take, but for metadata", negated=True)
+
+    def hosts(self, call: Call) -> tuple[Calls, ...]:
+        return any_of(map(_host, (call,) * len(call.arguments), call.arguments))
+
+    def host_patterns(self, call: Call) -> tuple[Calls, ...]:
+        return any_of(map(_host_pattern, (call,) * len(call.arguments), call.arguments))
+
+    def paths(self, call: Call) -> tuple[Calls, ...]:
+        return any_of(self._path(call, path) for path in call.arguments)
+
+    def path_prefixes(self, call: Call) -> tuple[Calls, ...]:
+        return any_of(self._path_prefix(call, path) for path in call.arguments)
+
+    def path_patterns(self, call: Call) -> tuple[Calls, ...]:
+        return any_of(self._path_pattern(call, pattern) for pattern in call.arguments)
+
+    def _path(self, call: Call, path: str) -> tuple[Calls, ...]:
+        _must_begin_with_slash(call, path)
+        grpc_service, method = _parts_of(path)
+        if "{" in path:
+            return _unsaid(call, "a path with a pattern has no counterpart; write the methods")
+        return (Calls(grpc_service=grpc_service, method=method),) if grpc_service and method else NONE
+
+    def _path_prefix(self, call: Call, path: str) -> tuple[Calls, ...]:
+        _must_begin_with_slash(call, path)
+        if path == "/":
+            return EVERY
+        grpc_service, method = _parts_of(path)
+        if not grpc_service:
+            return _unsaid(call, "of paths only those of a gRPC service or method have a counterpart: /pkg.Service/")
+        if method:
+            self.narrower[f"{call} also takes methods whose names begin so; only {method} is taken"] = None
+            return (Calls(grpc_service=grpc_service, method=method),)
+        if not path.endswith("/"):
+            self.narrower[f"{call} also takes gRPC services whose names begin so; only {grpc_service} is taken"] = None
+        return (Calls(grpc_service=grpc_service),)
+
+    def _path_pattern(self, call: Call, pattern: str) -> tuple[Calls, ...]:
+        found = _PATH_BEGINS_WITH.fullmatch(pattern)
+        if found is None:
+            return _unsaid(call, "regular expressions have no counterpart; write PathPrefix(`/pkg.Service/`)")
+        prefix = found[1].replace("\\.", ".")
+        return self._path(call, prefix + found[2]) if found[2] else self._path_prefix(call, prefix)
+
+    def metadata(self, call: Call) -> tuple[Calls, ...]:
+        return _metadata(call, Match.EXACT)
+
+    def metadata_patterns(self, call: Call) -> tuple[Calls, ...]:
+        key, pattern = _two(call)
+        if pattern in (".*", "^.*$"):
+            return _with_metadata(call, key, Match.PRESENT, "")
+        found = _BEGINS_WITH.fullmatch(pattern)
+        if found is None:
+            return _unsaid(call, "of regular expressions only ^prefix and ^value$ have a counterpart")
+        return _with_metadata(call, key, Match.EXACT if found[2] == "$" else Match.PREFIX, found[1])
+
+    def http_methods(self, call: Call) -> tuple[Calls, ...]:
+        return EVERY if _METHOD in _upper(call.arguments) else NONE
+
+    def without_counterpart(self, call: Call) -> tuple[Calls, ...]:
+        return _unsaid(call, "it has no counterpart; tell calls apart by host, gRPC service, method or metadata")
+
+    def rewrites(self, call: Call) -> tuple[Calls, ...]:
+        return _unsaid(call, "a call's path is the name of its method and is never rewritten")
+
+
+_MATCHERS: dict[str, Callable[[Rule, Call], tuple[Calls, ...]]] = {
+    "host": Rule.hosts,
+    "hostheader": Rule.hosts,
+    "hostregexp": Rule.host_patterns,
+    "path": Rule.paths,
+    "pathprefix": Rule.path_prefixes,
+    "pathregexp": Rule.path_patterns,
+    "header": Rule.metadata,
+    "headers": Rule.metadata,
+    "headerregexp": Rule.metadata_patterns,
+    "headersregexp": Rule.metadata_patterns,
+    "method": Rule.http_methods,
+    "query": Rule.without_counterpart,
+    "queryregexp": Rule.without_counterpart,
+    "clientip": Rule.without_counterpart,
+    # version 1
+    "pathstrip": Rule.rewrites,
+    "pathstripregex": Rule.rewrites,
+    "pathprefixstrip": Rule.rewrites,
+    "pathprefixstripregex": Rule.rewrites,
+    "addprefix": Rule.rewrites,
+    "replacepath": Rule.rewrites,
+    "replacepathregex": Rule.rewrites,
+}
+
+# Calls of gRPC are POST, all of them: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+_METHOD = "POST"
+
+
+def _upper(texts: Sequence[str]) -> list[str]:
+    return [text.upper() for text in texts]
+
+
+def _unsaid(call: Call, why: str, *, negated: bool = False) -> tuple[Calls, ...]:
+    return (Calls(unsaid=frozenset({f"{'!' if negated else ''}{call}: {why}"})),)
+
+
+def _host(call: Call, host: str) -> tuple[Calls, ...]:
+    name = host.lower().removesuffix(".")
+    if "*" in name or not is_host(name):
+        return _unsaid(call, f"{host!r} is no host name")
+    return (Calls(host=name),)
+
+
+def _host_pattern(call: Call, pattern: str) -> tuple[Calls, ...]:
+    found = _SUBDOMAINS.fullmatch(pattern)
+    domain = (found[1] or found[2].replace("\\.", ".")).lower() if found else ""
+    if not is_host(f"*.{domain}"):
+        return _unsaid(
+            call, "of regular expressions only {name:.+}.a-domain and ^.+\\.a-domain$ have a counterpart, *.a-domain"
+        )
+    return (Calls(host=f"*.{domain}"),)
+
+
+def _must_begin_with_slash(call: Call, path: str) -> None:
+    if not path.startswith("/"):
+        raise NotReadable(f"a rule with paths that begin with /; that of {call} does not")
+
+
+def _parts_of(path: str) -> tuple[str, str]:
+    """The gRPC service and the method in a path; "" for what is none."""
+    service, _, method = path.removeprefix("/").partition("/")
+    fits = service != "*" and is_grpc_service(service)
+    return (service if fits and (not method or _is_method(method)) else "", method if _is_method(method) else "")
+
+
+def _is_method(name: str) -> bool:
+    return "." not in name and name != "*" and is_grpc_service(name)
+
+
+def _two(call: Call) -> tuple[str, str]:
+    if len(call.arguments) != 2:
+        raise NotReadable(f"a rule whose headers have a name and a value; {call} has {len(call.arguments)}")
+    return call.arguments[0], call.arguments[1]
+
+
+def _metadata(call: Call, match: Match) -> tuple[Calls, ...]:
+    key, value = _two(call)
+    return _with_metadata(call, key, match, value)
+
+
+def _with_metadata(call: Call, key: str, match: Match, value: str) -> tuple[Calls, ...]:
+    negated = match is Match.NOT_EXACT
+    try:
+        return (Calls(metadata=frozenset({Condition(key.lower(), match, value)})),)
+    except ValueError:
+        why = "no label can ask for that of metadata (see grpc-lb.metadata in docs/labels.md)"
+        return _unsaid(call, why, negated=negated)
+
+
+__all__ = ["Rule", "TooManyCases"]

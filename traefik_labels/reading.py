@@ -1,0 +1,74 @@
+"""Labels as people have them: `name=value`, a JSON object, a list of docker compose, a task definition of ECS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from traefik_labels.model import Container
+
+
+class NoLabels(ValueError):  # noqa: N818 - the name says what is the matter
+    """What holds no labels."""
+
+
+def labels_from_words(words: Iterable[str]) -> dict[str, str]:
+    """`name=value`, as `docker run --label` takes them. Raises NoLabels."""
+    labels = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not separator or not name.strip():
+            raise NoLabels(f"a label must be name=value, got {word!r}")
+        labels[name.strip()] = value
+    return labels
+
+
+def containers_from_json(text: str, like: Container) -> list[Container]:
+    """The containers of a JSON text. What it does not tell of them is as in `like`. Raises NoLabels."""
+    try:
+        found: Any = json.loads(text)
+    except ValueError as error:
+        raise NoLabels(f"labels must be JSON, got {error}") from None
+    if isinstance(found, dict) and isinstance(found.get("taskDefinition"), dict):
+        found = found["taskDefinition"]  # as `aws ecs describe-task-definition` prints it
+    if isinstance(found, dict) and isinstance(found.get("containerDefinitions"), list):
+        return list(_of_task_definition(found, like))
+    if isinstance(found, dict) and isinstance(found.get("labels"), list | dict):
+        found = found["labels"]  # a service of a compose file
+    return [_with(like, labels=_labels(found))]
+
+
+def _of_task_definition(definition: Mapping[str, Any], like: Container) -> Iterator[Container]:
+    family = definition.get("family")
+    for container in definition["containerDefinitions"]:
+        if not isinstance(container, dict):
+            raise NoLabels(f"each of containerDefinitions must be an object, got {container!r}")
+        mappings = container.get("portMappings") or []
+        yield Container(
+            labels=_labels(container.get("dockerLabels") or {}),
+            name=str(container.get("name", like.name)),
+            ecs_service=like.ecs_service,
+            family=family if isinstance(family, str) else like.family,
+            ports=tuple(
+                mapping["containerPort"]
+                for mapping in mappings
+                if isinstance(mapping, dict) and isinstance(mapping.get("containerPort"), int)
+            ),
+        )
+
+
+def _labels(found: Any) -> dict[str, str]:
+    if isinstance(found, list) and all(isinstance(word, str) for word in found):
+        return labels_from_words(found)
+    if isinstance(found, dict) and all(isinstance(value, str | int | bool) for value in found.values()):
+        return {str(name): _text(value) for name, value in found.items()}
+    raise NoLabels("labels must be an object of texts, a list of name=value, or a task definition")
+
+
+def _text(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _with(like: Container, *, labels: Mapping[str, str]) -> Container:
+    return Container(labels, like.name, like.ecs_service, like.family, like.ports)

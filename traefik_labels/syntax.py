@@ -1,0 +1,190 @@
+"""The texts of Traefik's labels as trees: rules, constraints, what trips a circuit breaker, templates of default rules.
+
+`expressions.lark` is their grammar, and `parser.py`, which Lark's stand-alone generator makes of it, reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias
+
+LONGEST = 4096
+DEEPEST = 32
+"""Levels of `&&` in `||` in `&&`: what is deeper nobody has written by hand."""
+
+
+class NotReadable(ValueError):  # noqa: N818 - the name says what is the matter
+    """A text that the grammar does not fit. Its message goes on after "must be"."""
+
+
+class CannotBeReadAt(ValueError):  # noqa: N818
+    """Where the grammar does not fit: a character's number, from 1, or 0 where the text ends too early."""
+
+    def __init__(self, column: int) -> None:
+        super().__init__(f"cannot be read at character {column}")
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``Host(`a`)``, with the texts or numbers between the parentheses."""
+
+    name: str
+    arguments: tuple[str, ...]
+    depth: int = field(default=1, init=False, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(quoted, self.arguments))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`NetworkErrorRatio() > 0.5`"""
+
+    call: Call
+    operator: str
+    number: float
+    depth: int = field(default=1, init=False, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.call} {self.operator} {self.number:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """`!` before anything but another `!`."""
+
+    what: Expression
+    depth: int = field(default=0, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", _one_deeper((self.what,)))
+
+    def __str__(self) -> str:
+        return f"!{_in_parentheses(self.what)}"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """What stands between `&&`: two or more."""
+
+    all: tuple[Expression, ...]
+    depth: int = field(default=0, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", _one_deeper(self.all))
+
+    def __str__(self) -> str:
+        return " && ".join(map(_in_parentheses, self.all))
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """What stands between `||`: two or more."""
+
+    any: tuple[Expression, ...]
+    depth: int = field(default=0, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", _one_deeper(self.any))
+
+    def __str__(self) -> str:
+        return " || ".join(map(_in_parentheses, self.any))
+
+
+Expression: TypeAlias = Call | Comparison | Not | And | Or
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """`tag==us-*`: a constraint of version 1."""
+
+    name: str
+    operator: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """`.Name | trimPrefix "/" | normalize`: each command its words, a word in parentheses a pipeline of its own."""
+
+    commands: tuple[tuple[Word, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`.Name`, without the dot."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A function."""
+
+    name: str
+
+
+Word: TypeAlias = str | Field | Name | Pipeline
+Template: TypeAlias = tuple[str | Pipeline, ...]
+
+
+def read_expression(text: str, such_as: str = "Host(`a.example`) && PathPrefix(`/`)") -> Expression:
+    """A rule of version 2 or 3, a constraint, or a circuit breaker's expression. Raises NotReadable."""
+    expression: Expression = _read(text, "expression", f"an expression such as {such_as}")
+    return expression
+
+
+def read_first_rule(text: str) -> tuple[Call, ...]:
+    """A rule of version 1, such as `Host:a,b;PathPrefix:/x`: all must hold. Raises NotReadable."""
+    calls: tuple[Call, ...] = _read(text, "first_rule", "a rule such as Host:a.example;PathPrefix:/")
+    return calls
+
+
+def read_tags(text: str) -> tuple[Tag, ...]:
+    """Constraints of version 1. Raises NotReadable."""
+    tags: tuple[Tag, ...] = _read(text, "tags", "constraints such as tag==grpc,tag!=test-*")
+    return tags
+
+
+def read_template(text: str) -> Template:
+    """A default rule. Raises NotReadable."""
+    template: Template = _read(text, "template", "a template such as Host(`{{ normalize .Name }}.example.com`)")
+    return template
+
+
+def quoted(text: str) -> str:
+    """As an argument: in backticks where it holds none."""
+    return json.dumps(text, ensure_ascii=False) if "`" in text else f"`{text}`"
+
+
+def _in_parentheses(expression: Expression) -> str:
+    return f"({expression})" if isinstance(expression, And | Or | Comparison) else str(expression)
+
+
+def _one_deeper(parts: tuple[Expression, ...]) -> int:
+    depth = 1 + max(part.depth for part in parts)
+    if depth > DEEPEST:
+        raise NotReadable(f"an expression of at most {DEEPEST} levels")
+    return depth
+
+
+@cache
+def _parser() -> Callable[[str, str], Any]:
+    # A Lambda that reads no such labels is not to load a parser at its cold start.
+    from traefik_labels.builder import build
+
+    return build
+
+
+def _read(text: str, start: str, rule: str) -> Any:
+    if len(text) > LONGEST:
+        raise NotReadable(f"at most {LONGEST} characters")
+    try:
+        return _parser()(text, start)
+    except CannotBeReadAt as error:
+        where = f"character {error.column}" if error.column > 0 else "its end"
+        raise NotReadable(f"{rule}; it cannot be read at {where}") from None
