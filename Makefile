@@ -17,8 +17,8 @@ down: setup  ## stop what `make up` started, also after a crash
 	@$(BIN)/python -m local_aws down
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
-browser: setup  ## the web page in a headless Chromium (needs chromium; SCREENSHOTS=DIR keeps pictures)
-	@$(BIN)/python -m pytest tests/browser/page_in_chromium.py
+browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium; SCREENSHOTS=DIR keeps pictures)
+	@$(BIN)/python -m pytest tests/browser/page_in_chromium.py tests/browser/grpc_web_in_chromium.py
 lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.type.matcher.v3 import string_pb2
 
@@ -20,11 +22,16 @@ from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
 from proxy_image.control_plane.xds.route_policy import listener_filters
 from proxy_image.control_plane.xds.tracing import traced
+from proxy_image.control_plane.xds.web import http1_filter, http1_replies
 from proxy_image.telemetry import OFF, Telemetry
 
 CALLS = "calls"
 READINESS = "readiness"
 READY_PATH = "/ready"
+
+# As Envoy's inspector names them.
+HTTP1 = ("http/1.0", "http/1.1")
+HTTP1_HEADERS_SECONDS = 15.0
 
 Hcm = http_connection_manager_pb2.HttpConnectionManager
 
@@ -57,12 +64,14 @@ class Ports:
 
 
 def listeners(ports: Ports, times: ConnectionTimes, telemetry: Telemetry = OFF) -> tuple[Any, Any]:
-    manager = _calls_manager(times)
-    if telemetry.tracing is not None:
-        traced(manager, telemetry.tracing)
-    if telemetry.access_log is not None:
-        manager.access_log.append(access_log(telemetry.access_log))
+    managers = manager, http1_manager = _calls_manager(times), _http1_manager(times)
+    for each in managers:
+        if telemetry.tracing is not None:
+            traced(each, telemetry.tracing)
+        if telemetry.access_log is not None:
+            each.access_log.append(access_log(telemetry.access_log))
     calls = _listener(CALLS, ports.bind_address, ports.calls, manager)
+    _take_http1_apart(calls, http1_manager)
     # Connections are few and live long: each worker gets its share, where the kernel's hash might give all to one.
     calls.connection_balance_config.exact_balance.SetInParent()
     # A failing readiness (/healthcheck/fail) does not yet send clients away: connections end when the listeners drain.
@@ -80,16 +89,29 @@ def _listener(name: str, address: str, port: int, manager: Any) -> Any:
         name=name,
         stat_prefix=name,
         address=socket_address(address, port),
-        filter_chains=[
-            listener_components_pb2.FilterChain(
-                filters=[
-                    listener_components_pb2.Filter(
-                        name="envoy.filters.network.http_connection_manager", typed_config=packed(manager)
-                    )
-                ]
+        filter_chains=[_filter_chain(manager)],
+    )
+
+
+def _filter_chain(manager: Any, protocols: Sequence[str] = ()) -> Any:
+    return listener_components_pb2.FilterChain(
+        filter_chain_match=listener_components_pb2.FilterChainMatch(application_protocols=protocols),
+        filters=[
+            listener_components_pb2.Filter(
+                name="envoy.filters.network.http_connection_manager", typed_config=packed(manager)
             )
         ],
     )
+
+
+def _take_http1_apart(calls: Any, manager: Any) -> None:
+    """Connections that begin with a request of HTTP/1 go another way: those of gRPC are what they are without it."""
+    calls.listener_filters.add(
+        name="envoy.filters.listener.http_inspector", typed_config=packed(http_inspector_pb2.HttpInspector())
+    )
+    calls.filter_chains.append(_filter_chain(manager, HTTP1))
+    # A connection that says nothing yet is not closed (default: after 15 s): it is taken for gRPC's.
+    calls.continue_on_listener_filters_timeout = True
 
 
 def _calls_manager(times: ConnectionTimes) -> Any:
@@ -120,6 +142,16 @@ def _calls_manager(times: ConnectionTimes) -> Any:
         use_remote_address=boolean(False),
         skip_xff_append=True,
     )
+
+
+def _http1_manager(times: ConnectionTimes) -> Any:
+    """For browsers without TLS, which speak no HTTP/2."""
+    manager = _calls_manager(times)
+    manager.codec_type = Hcm.HTTP1
+    manager.http_filters.insert(0, http1_filter())
+    manager.local_reply_config.CopyFrom(http1_replies())
+    manager.request_headers_timeout.CopyFrom(duration(HTTP1_HEADERS_SECONDS))
+    return manager
 
 
 def _readiness_manager() -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2
-from envoy.type.v3 import percent_pb2
 
 from grpc_lb_contract import Document, Mirror, Service
+from proxy_image.control_plane.xds.messages import fraction
 
 # Envoy waits for the answer to a copy without end: a service that never answers would fill the balancer's memory. And
 # where that service does not read what is uploaded, the call waits for its copy once the buffers are full (1 MiB and
@@ -30,11 +30,7 @@ def mirror_policies(mirror: Mirror) -> tuple[Any, ...]:
     return (
         route_components_pb2.RouteAction.RequestMirrorPolicy(
             cluster=copies_of(mirror.service),
-            runtime_fraction=base_pb2.RuntimeFractionalPercent(
-                default_value=percent_pb2.FractionalPercent(
-                    numerator=round(mirror.percent * 10_000), denominator=percent_pb2.FractionalPercent.MILLION
-                )
-            ),
+            runtime_fraction=base_pb2.RuntimeFractionalPercent(default_value=fraction(mirror.percent)),
             # The copy has the :authority of the call.
             disable_shadow_host_suffix_append=True,
         ),

@@ -15,6 +15,7 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
 from grpc_lb_contract import Balancing, Deadline, Fault, RateLimit, Retry, TrafficPolicy
+from proxy_image.control_plane.xds import web
 from proxy_image.control_plane.xds.cluster_policy import seconds
 from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
 
@@ -113,7 +114,8 @@ def filters(policy: TrafficPolicy) -> dict[str, Any]:
         found[RATE_LIMIT_FILTER] = _rate_limit(policy.rate_limit, policy.rate_limit.calls_per_second)
     if policy.fault.delay is not None or policy.fault.abort is not None:
         found[FAULT_FILTER] = _fault(policy.fault)
-    return {name: packed(route_components_pb2.FilterConfig(config=packed(found[name]))) for name in found}
+    switched_on = {name: packed(route_components_pb2.FilterConfig(config=packed(found[name]))) for name in found}
+    return {**web.web_filters(policy.web), **switched_on}
 
 
 # One bucket for each route, new with each change of the routes: the filter's bucket of a whole service would stand in
@@ -149,6 +151,7 @@ def _fault(fault: Fault) -> Any:
 def listener_filters() -> tuple[tuple[str, Any], ...]:
     """What the listener must have so that routes can switch it on: a listener that changes would end connections."""
     return (
+        *web.listener_filters(),
         (RATE_LIMIT_FILTER, local_rate_limit_pb2.LocalRateLimit(stat_prefix="rate_limit")),
         (FAULT_FILTER, fault_pb2.HTTPFault(disable_downstream_cluster_stats=True)),
     )

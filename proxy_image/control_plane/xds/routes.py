@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
@@ -18,30 +19,27 @@ from proxy_image.control_plane.xds.route_policy import (
     own_retry_policy,
     retry_policy,
 )
+from proxy_image.control_plane.xds.web import matches_grpc, matches_preflights, preflight_filters, refused
+
+RouteMatch = route_components_pb2.RouteMatch
 
 # Envoy answers a gRPC call's 404 with status UNIMPLEMENTED and the body as its message.
 NOT_FOUND = 404
 NO_ROUTE = (
     "no service behind this balancer takes this call: check its host and gRPC service against the labels "
-    "grpc-lb.hosts and grpc-lb.grpc-services"
+    "grpc-lb.hosts and grpc-lb.grpc-services, and for gRPC-Web grpc-lb.web"
 )
 
 
 def route_configuration(document: Document, name: str) -> Any:
-    # A route is in many virtual hosts: it is made once.
-    made: dict[Routed, Any] = {}
-    services = {service.name: service for service in document.services}
+    made = _Made(document)
     return route_pb2.RouteConfiguration(
         name=name,
         virtual_hosts=[
             route_components_pb2.VirtualHost(
                 name=host,
                 domains=[host],
-                routes=[
-                    made.get(routed) or made.setdefault(routed, _route(routed, services[routed.service]))
-                    for routed in routes
-                ]
-                + [_no_route()],
+                routes=[*made.of(tuple(routes)), _no_route()],
                 retry_policy=retry_policy(Retry()),
             )
             for host, routes in HostRoutes(document)
@@ -53,11 +51,47 @@ def route_configuration(document: Document, name: str) -> Any:
     )
 
 
+class _Made:
+    """Envoy's routes of each route of the document. One is in many virtual hosts: it is made once."""
+
+    def __init__(self, document: Document) -> None:
+        self._services = {service.name: service for service in document.services}
+        self._made: dict[Routed, Any] = {}
+        self._beside: dict[Routed, Any] = {}
+
+    def of(self, routes: Sequence[Routed]) -> Iterator[Any]:
+        """Where a service takes gRPC-Web, each route is followed by one for the requests that are no gRPC call of its
+        own: no other service behind the same host is to take them.
+        """
+        is_web = any(self._services[routed.service].policy.web.enabled for routed in routes)
+        for routed in routes:
+            yield self._made.get(routed) or self._made.setdefault(routed, _route(routed, self._service(routed)))
+            if is_web:
+                yield self._beside.get(routed) or self._beside.setdefault(
+                    routed, _beside(routed.route, self._service(routed))
+                )
+
+    def _service(self, routed: Routed) -> Service:
+        return self._services[routed.service]
+
+
+def _beside(route: Route, service: Service) -> Any:
+    web = service.policy.web
+    if not web.enabled:
+        return refused(_match(route))
+    return route_components_pb2.Route(
+        match=matches_preflights(_match(route)),
+        # The filter answers in its place.
+        route=route_components_pb2.RouteAction(cluster=service.name),
+        typed_per_filter_config=preflight_filters(web),
+    )
+
+
 def _route(routed: Routed, service: Service) -> Any:
     # What cannot stand beside the service's policy is told where the labels are read.
     policy, _ = routed.route.overrides.over(service.policy)
     return route_components_pb2.Route(
-        match=_match(routed.route),
+        match=matches_grpc(_match(routed.route), policy.web),
         route=route_components_pb2.RouteAction(
             cluster=service.name,
             # Envoy's own limit of 15 s is off: time limits are by max_stream_duration alone.
@@ -75,9 +109,9 @@ def _route(routed: Routed, service: Service) -> Any:
 def _match(route: Route) -> Any:
     headers = map(_fits, route.metadata)
     if route.method != ALL:
-        return route_components_pb2.RouteMatch(path=f"/{route.grpc_service}/{route.method}", headers=headers)
+        return RouteMatch(path=f"/{route.grpc_service}/{route.method}", headers=headers)
     prefix = "/" if route.grpc_service == ALL else f"/{route.grpc_service}/"
-    return route_components_pb2.RouteMatch(prefix=prefix, headers=headers)
+    return RouteMatch(prefix=prefix, headers=headers)
 
 
 def _fits(condition: Condition) -> Any:
@@ -101,6 +135,6 @@ def _fits(condition: Condition) -> Any:
 
 def _no_route() -> Any:
     return route_components_pb2.Route(
-        match=route_components_pb2.RouteMatch(prefix="/"),
+        match=RouteMatch(prefix="/"),
         direct_response=route_components_pb2.DirectResponseAction(status=NOT_FOUND, body={"inline_string": NO_ROUTE}),
     )

@@ -85,13 +85,14 @@ async def test_invariant_8_no_time_limit_of_envoys_own_is_left_in_the_configurat
     async with backends("a") as (a,), balancer(tmp_path, rng(a.target)) as (_, envoy):
         dump = (await envoy.admin("/config_dump?include_eds")).json()["configs"]
         managers = [found for found in messages_of(dump, "HttpConnectionManager") if found["stat_prefix"] == "calls"]
-        (manager,) = managers
-        # Envoy's own: 5 minutes for a quiet stream.
-        assert manager["stream_idle_timeout"] == "0s"
-        assert manager["request_timeout"] == "0s"
-        options = manager["common_http_protocol_options"]
-        assert options == {"max_connection_duration": "600s", "max_connection_duration_jitter": {"value": 50}}
-        assert manager["http2_protocol_options"]["connection_keepalive"] == {"interval": "60s", "timeout": "30s"}
+        assert [manager["codec_type"] for manager in managers] == ["HTTP2", "HTTP1"]
+        for manager in managers:
+            # Envoy's own: 5 minutes for a quiet stream.
+            assert manager["stream_idle_timeout"] == "0s"
+            assert manager["request_timeout"] == "0s"
+            options = manager["common_http_protocol_options"]
+            assert options == {"max_connection_duration": "600s", "max_connection_duration_jitter": {"value": 50}}
+            assert manager["http2_protocol_options"]["connection_keepalive"] == {"interval": "60s", "timeout": "30s"}
         routes = [route["route"] for route in objects_with(dump, "route") if "cluster" in route["route"]]
         assert routes
         for route in routes:

@@ -1,0 +1,152 @@
+"""gRPC-Web for browsers: who may call from which page, and which requests reach a target at all.
+
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.rbac.v3 import rbac_pb2
+from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.type.matcher.v3 import string_pb2
+
+from grpc_lb_contract import Web
+from proxy_image.control_plane.xds.messages import boolean, packed, uint32
+
+CORS_FILTER = "envoy.filters.http.cors"
+GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
+RBAC_FILTER = "envoy.filters.http.rbac"
+
+UNSUPPORTED_MEDIA_TYPE = 415
+REFUSAL = (
+    "this balancer takes gRPC over HTTP/2 (content-type application/grpc), and gRPC-Web where a service has the label "
+    "grpc-lb.web: this request is neither"
+)
+
+GRPC = "application/grpc"
+GRPC_WEB = "application/grpc-web"
+
+# What gRPC-Web clients send beside metadata, and what they read where there is no body to hold the trailers.
+_NEEDED = ("content-type", "grpc-timeout", "x-grpc-web", "x-user-agent")
+_READ = ("grpc-message", "grpc-status", "grpc-status-details-bin")
+
+
+def listener_filters() -> tuple[tuple[str, Any], ...]:
+    """The first of the listener's filters, so that every answer of the others is one that the page may read."""
+    return (CORS_FILTER, cors_pb2.Cors()), (GRPC_WEB_FILTER, grpc_web_pb2.GrpcWeb())
+
+
+def preflight_filters(web: Web) -> dict[str, Any]:
+    return {CORS_FILTER: packed(route_components_pb2.FilterConfig(config=packed(_cors(web))))}
+
+
+def web_filters(web: Web) -> dict[str, Any]:
+    """Configurations that switch the listener's filters on for a route; none where the service takes gRPC alone."""
+    if not web.enabled:
+        return {}
+    switched_on = route_components_pb2.FilterConfig()
+    # The filter has no configuration for a route, and a FilterConfig needs one: empty, it says only that it is on.
+    switched_on.config.SetInParent()
+    return {**preflight_filters(web), GRPC_WEB_FILTER: packed(switched_on)}
+
+
+def _cors(web: Web) -> Any:
+    return cors_pb2.CorsPolicy(
+        allow_origin_string_match=[string_pb2.StringMatcher(exact=origin) for origin in sorted(web.allow_origins)],
+        allow_methods="POST",
+        allow_headers=",".join(sorted({*_NEEDED, *web.allow_headers})),
+        expose_headers=",".join(sorted({*_READ, *web.expose_headers})),
+        max_age="" if web.max_age is None else str(int(web.max_age.total_seconds())),
+        # No preflight is a call: one of another origin is answered without leave, and reaches no target.
+        forward_not_matching_preflights=boolean(False),
+    )
+
+
+def matches_grpc(match: Any, web: Web) -> Any:
+    """The match, of gRPC calls alone, or of gRPC-Web calls as well."""
+    if web.enabled:
+        match.headers.add(name="content-type", string_match=string_pb2.StringMatcher(prefix=GRPC))
+    else:
+        match.grpc.SetInParent()
+    return match
+
+
+def matches_preflights(match: Any) -> Any:
+    """The match of what browsers ask before a call: without the metadata that the call itself will have."""
+    del match.headers[:]
+    match.headers.extend(_PREFLIGHT)
+    return match
+
+
+_PREFLIGHT = (
+    route_components_pb2.HeaderMatcher(name=":method", string_match=string_pb2.StringMatcher(exact="OPTIONS")),
+    route_components_pb2.HeaderMatcher(name="origin", present_match=True),
+    route_components_pb2.HeaderMatcher(name="access-control-request-method", present_match=True),
+)
+
+
+def refused(match: Any) -> Any:
+    """A route for what is neither gRPC nor allowed as gRPC-Web."""
+    return route_components_pb2.Route(
+        match=match,
+        direct_response=route_components_pb2.DirectResponseAction(
+            status=UNSUPPORTED_MEDIA_TYPE, body={"inline_string": REFUSAL}
+        ),
+    )
+
+
+def http1_filter() -> Any:
+    """The filter by which HTTP/1.1 is for gRPC-Web alone: gRPC itself needs HTTP/2, whatever a request calls itself."""
+    is_web = rbac_pb2.Permission(
+        header=route_components_pb2.HeaderMatcher(
+            name="content-type", string_match=string_pb2.StringMatcher(prefix=GRPC_WEB)
+        )
+    )
+    is_preflight = rbac_pb2.Permission(
+        and_rules=rbac_pb2.Permission.Set(rules=[rbac_pb2.Permission(header=header) for header in _PREFLIGHT])
+    )
+    return http_connection_manager_pb2.HttpFilter(
+        name=RBAC_FILTER,
+        typed_config=packed(
+            rbac_filter_pb2.RBAC(
+                rules=rbac_pb2.RBAC(
+                    action=rbac_pb2.RBAC.ALLOW,
+                    policies={
+                        "grpc-web": rbac_pb2.Policy(
+                            permissions=[is_web, is_preflight], principals=[rbac_pb2.Principal(any=True)]
+                        )
+                    },
+                )
+            )
+        ),
+    )
+
+
+# https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details
+_IS_REFUSAL = 'response.code_details.startsWith("rbac_access_denied")'
+
+
+def http1_replies() -> Any:
+    """What the filter's refusals say."""
+    replies = http_connection_manager_pb2
+    return replies.LocalReplyConfig(
+        mappers=[
+            replies.ResponseMapper(
+                filter=accesslog_pb2.AccessLogFilter(
+                    extension_filter=accesslog_pb2.ExtensionFilter(
+                        name="envoy.access_loggers.extension_filters.cel",
+                        typed_config=packed(cel_pb2.ExpressionFilter(expression=_IS_REFUSAL)),
+                    )
+                ),
+                status_code=uint32(UNSUPPORTED_MEDIA_TYPE),
+                body={"inline_string": REFUSAL},
+            )
+        ]
+    )
