@@ -48,8 +48,8 @@ class Balancing(Part):
         "balancing",
         choice(Method),
         "How the target of each call is chosen. least-request takes the less busy of two; ring-hash and maglev send "
-        "calls with the same metadata to the same target; when a target joins, maglev moves its fair share of them, "
-        "ring-hash up to twice as many.",
+        "calls with the same metadata to the same target. When a target joins, maglev moves its fair share of the keys "
+        "(1 in 3 where it is the third) and nearly no other; ring-hash moves up to twice as many (4 in 9 there).",
     )
     metadata_key: str | None = setting(
         None,

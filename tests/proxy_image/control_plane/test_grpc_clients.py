@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from grpc_lb_contract import Document, Route
+from grpc_lb_contract import Document, Route, Tls, TlsVerify, TrafficPolicy
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.types import Audience
+from tests.proxy_image.control_plane.certificates import authority
+from tests.proxy_image.control_plane.policies import treated
 from tests.proxy_image.control_plane.support import (
     WHO,
     ControlPlane,
@@ -40,7 +42,7 @@ class GrpcClient:
 
 
 @asynccontextmanager
-async def grpc_client(name: str, tmp_path: Path) -> AsyncIterator[tuple[GrpcClient, ControlPlane]]:
+async def grpc_client(name: str, tmp_path: Path, *more: str) -> AsyncIterator[tuple[GrpcClient, ControlPlane]]:
     async with (
         control_plane(settings_for(tmp_path)) as plane,
         AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
@@ -61,6 +63,7 @@ async def grpc_client(name: str, tmp_path: Path) -> AsyncIterator[tuple[GrpcClie
             "tests.proxy_image.control_plane.grpc_client",
             f"xds:///{name}",
             WHO,
+            *more,
             env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(bootstrap)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -104,3 +107,16 @@ async def test_a_grpc_client_of_a_service_that_comes_later_is_served_then(tmp_pa
         await eventually(lambda: plane.metrics.streams[Audience.GRPC] == 1)
         await plane.serve(rng(target(a.port)))
         assert (await calling).get("a", 0) > 0 or await client.calls(1) == {"a": 1}
+
+
+async def test_a_grpc_client_goes_by_tls_where_its_channel_does(tmp_path: Path) -> None:
+    """The labels about TLS are the balancer's: what they say does not reach it, and is nothing that it would reject."""
+    ca = authority()
+    cas = ca.write(tmp_path / "cas.pem")
+    policy = TrafficPolicy(tls=Tls(enabled=True, server_name="other.test", verify=TlsVerify.SYSTEM))
+    async with (
+        backends("a", credentials=ca.signs("rng").credentials) as (a,),
+        grpc_client("rng", tmp_path, str(cas)) as (client, plane),
+    ):
+        await plane.serve(treated(policy, a.target))
+        assert await client.calls(10) == {"a": 10}

@@ -199,6 +199,26 @@ async def test_faults_abort_a_share_of_the_calls_with_the_status_that_was_asked_
         assert a.seen["who"] == found[OK]
 
 
+async def test_faults_hold_back_a_share_of_the_calls(tmp_path: Path) -> None:
+    policy = TrafficPolicy(fault=Fault(delay=ms(1500), delay_percent=25.0))
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await codes(channel, 1)
+
+        async def seconds() -> float:
+            started = time.monotonic()
+            assert await codes(channel, 1) == {OK: 1}
+            return time.monotonic() - started
+
+        # All at once, so that those held back hold back no other.
+        held_back = [took >= 1.5 for took in await asyncio.gather(*(seconds() for _ in range(200)))]
+        assert held_back.count(True) == pytest.approx(50, abs=SIGMAS * sqrt(200 * 3 / 16))
+        assert a.seen["who"] == 201
+
+
 async def test_faults_hold_calls_back(tmp_path: Path) -> None:
     policy = TrafficPolicy(fault=Fault(delay=ms(300)))
     async with (

@@ -82,16 +82,41 @@ async def test_calls_that_wait_for_a_connection_are_limited_too(tmp_path: Path) 
             assert await envoy.stat("cluster.rng.upstream_rq_pending_failure_eject") == 2
 
 
-async def test_connections_are_limited(tmp_path: Path) -> None:
-    """GIVEN one connection allowed and none more WHEN calls go to two targets THEN the limit is met."""
-    policy = TrafficPolicy(limits=Limits(connections=1))
+TWO_CALLS_A_CONNECTION = (("grpc.max_concurrent_streams", 2),)
+
+
+@pytest.mark.parametrize(
+    ("limits", "connections"),
+    [
+        (Limits(), 6),
+        (Limits(connections=3), 3),
+        (Limits(connections_per_target=2), 4),
+    ],
+)
+async def test_calls_beyond_what_the_connections_allow_wait_and_are_answered(
+    tmp_path: Path, limits: Limits, connections: int
+) -> None:
+    """GIVEN two targets that take two calls a connection WHEN 12 come THEN two for each connection are under way."""
     async with (
-        backends("a", "b", "c") as (a, b, c),
-        balancer(tmp_path, treated(policy, a.target, b.target, c.target)) as (_, envoy),
+        backends("a", "b", options=TWO_CALLS_A_CONNECTION) as (a, b),
+        balancer(tmp_path, treated(TrafficPolicy(limits=limits), a.target, b.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
-        await codes(channel, 9)
-        assert await envoy.stat("cluster.rng.upstream_cx_overflow") > 0
+        calls: list[Any] = []
+
+        async def settles() -> bool:
+            waiting = await envoy.stat("cluster.rng.upstream_rq_pending_active")
+            return a.seen["stay"] + b.seen["stay"] + waiting == len(calls)
+
+        # One after the other: how many calls a new connection takes is known by the first answer on it.
+        for _ in range(12):
+            calls.append(start(channel.unary_unary(STAY), timeout=20))
+            await eventually(settles, f"call {len(calls)}")
+        assert a.seen["stay"] + b.seen["stay"] == 2 * connections
+        assert await envoy.stat("cluster.rng.upstream_cx_active") == connections
+        a.release.set()
+        b.release.set()
+        assert await settled(calls, 12) == {grpc.StatusCode.OK}
 
 
 async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes_back(tmp_path: Path) -> None:

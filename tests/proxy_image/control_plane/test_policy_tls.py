@@ -48,6 +48,17 @@ async def test_without_the_label_a_server_with_tls_is_not_reached(tmp_path: Path
         assert await failure_of(channel) == UNAVAILABLE
 
 
+async def test_while_a_deployment_switches_it_on_calls_are_tried_again_where_it_is_on(tmp_path: Path) -> None:
+    """GIVEN a new task with TLS beside an old one without THEN no call fails: none has left before the handshake."""
+    async with (
+        backends("old") as (old,),
+        backends("new", credentials=SERVER.credentials) as (new,),
+        balancer(tmp_path, treated(TrafficPolicy(tls=Tls(enabled=True)), old.target, new.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        assert await who(channel, 50) == {"new": 50}
+
+
 @pytest.mark.parametrize(
     ("settings", "server", "taken"),
     [
