@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from grpc_lb_contract.names import is_grpc_service
@@ -162,10 +163,16 @@ class Part:
         return []
 
 
-def settings_of(part: type[Part]) -> list[tuple[str, Setting, Any]]:
+def settings_of(part: type[Part]) -> tuple[tuple[str, Setting, Any], ...]:
     """Name, setting and default of each field of a part."""
+    its_type: Any = part  # mypy takes the __hash__ of a part for that of its type
+    return _settings_of(its_type)
+
+
+@cache
+def _settings_of(part: Any) -> tuple[tuple[str, Setting, Any], ...]:
     found = []
-    for each in fields(part):  # type: ignore[arg-type]  # every part is a dataclass
+    for each in fields(part):  # every part is a dataclass
         assert each.default is not MISSING  # noqa: S101 - `setting` gives each a default
         found.append((each.name, each.metadata["setting"], each.default))
-    return found
+    return tuple(found)

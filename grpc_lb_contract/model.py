@@ -183,8 +183,14 @@ class Document:
 
 
 def _one_per_match(routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    by_match = {route.match: route for route in sorted(routes, key=lambda route: (route.priority, route.overrides))}
-    return tuple(sorted(by_match.values()))
+    by_match: dict[RouteMatch, Route] = {}
+    for route in routes:
+        known = by_match.get(route.match)
+        if known is None or (known.priority, known.overrides) < (route.priority, route.overrides):
+            by_match[route.match] = route
+    return tuple(
+        sorted(by_match.values(), key=lambda route: (route.host, route.grpc_service, route.metadata, route.method))
+    )
 
 
 def _one_per_address(targets: tuple[Target, ...]) -> tuple[Target, ...]:

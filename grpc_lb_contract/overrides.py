@@ -48,7 +48,10 @@ class Overrides:
 
     def to_settings(self) -> dict[str, str]:
         """As `TrafficPolicy.to_settings`."""
-        return TrafficPolicy(deadline=self.deadline, retry=self.retry).to_settings()
+        values = {row: getattr(getattr(self, row.part), row.name) for row in OVERRIDES}
+        return {
+            row.setting.label: row.setting.kind.write(value) for row, value in values.items() if value != row.default
+        }
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, object]) -> tuple[Overrides, tuple[Refusal, ...]]:

@@ -38,10 +38,15 @@ def within_budget(
         service.name: {route.match: route for route in service.routes} for service in (previous or Document()).services
     }
     kept = {service.name: _as_it_was(service, had.get(service.name, {})) for service in services}
+    asked_size = {service.name: _size(service) for service in services}
+    kept_size = {
+        service.name: asked_size[service.name] if kept[service.name] is service else _size(kept[service.name])
+        for service in services
+    }
+    growth = {service.name: asked_size[service.name] - kept_size[service.name] for service in services}
     routes = sum(len(service.routes) for service in kept.values())
-    size = sum(map(_size, kept.values()))
+    size = sum(kept_size.values())
     refused: list[OverBudget] = []
-    growth = {service.name: _size(service) - _size(kept[service.name]) for service in services}
     for service in sorted(services, key=lambda service: (growth[service.name], service.name not in had, service.name)):
         changed = len(set(service.routes) - set(kept[service.name].routes))
         if not changed:
@@ -50,7 +55,7 @@ def within_budget(
         allowed = None
         if growth[service.name] <= 0 and not more:
             pass  # it makes nothing larger
-        elif _size(service) > MOST_BYTES_OF_A_SERVICE:
+        elif asked_size[service.name] > MOST_BYTES_OF_A_SERVICE:
             allowed = f"{MOST_BYTES_OF_A_SERVICE} bytes for one service"
         elif more and routes + more > MOST_ROUTES:
             allowed = f"{MOST_ROUTES} routes for all services, of which {routes} are taken"

@@ -34,9 +34,11 @@ def routes_of(wishes: Sequence[Wish]) -> tuple[Route, ...]:
     A service whose tasks all start anew keeps its routes meanwhile; one whose labels changed takes calls by the old
     ones and the new ones while tasks of both serve.
     """
+    registrations = _distinct(wishes)
+    if len(registrations) == 1:
+        return registrations[0].registration.routes
     largest = _largest(wishes)
-    readings = {id(wish.registration): wish for wish in wishes}.values()
-    in_order = sorted(readings, key=lambda wish: (wish.group == largest, *_age(wish)))
+    in_order = sorted(registrations, key=lambda wish: (wish.group == largest, *_age(wish)))
     return tuple({route.match: route for wish in in_order for route in wish.registration.routes}.values())
 
 
@@ -57,7 +59,14 @@ def _largest(wishes: Sequence[Wish]) -> str:
 
 
 def _newest(wishes: Iterable[Wish]) -> Registration:
-    return max(wishes, key=_age).registration
+    registrations = _distinct(wishes)
+    newest = registrations[0] if len(registrations) == 1 else max(registrations, key=_age)
+    return newest.registration
+
+
+def _distinct(wishes: Iterable[Wish]) -> list[Wish]:
+    """Of tasks of one task definition, which have the same registration, one."""
+    return list({id(wish.registration): wish for wish in wishes}.values())
 
 
 def _age(wish: Wish) -> tuple[int, list[tuple[str, str]]]:

@@ -122,9 +122,7 @@ def timing(change: Change) -> str:
     The clocks of ECS, the Lambda and this machine are compared: where one is behind, a step may seem to take no time.
     """
     why = change.cause
-    if change.is_first:
-        return "the first since this control plane started"
-    if why is None:
+    if why is None or change.is_first:
         return ""
     steps: list[str] = []
     before, name = why.at, "event"

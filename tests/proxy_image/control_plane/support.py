@@ -28,11 +28,9 @@ from tests.proxy_image.balancer import free_ports
 
 GRPC_SERVICE = "test.Test"
 WHO = f"/{GRPC_SERVICE}/Who"
+WHICH = f"/{GRPC_SERVICE}/Which"
 STREAM = f"/{GRPC_SERVICE}/Stream"
 STAY = f"/{GRPC_SERVICE}/Stay"
-
-
-NODE = Node("test", "test", "")
 
 
 async def eventually(read: Callable[[], Any], what: str = "", seconds: float = 10.0) -> Any:
@@ -73,7 +71,13 @@ class Backend:
         return target(self.port)
 
     async def _who(self, _request: bytes, context: Any) -> bytes:
-        self.seen["who"] += 1
+        return await self._answer("who", context)
+
+    async def _which(self, _request: bytes, context: Any) -> bytes:
+        return await self._answer("which", context)
+
+    async def _answer(self, method: str, context: Any) -> bytes:
+        self.seen[method] += 1
         self.metadata.append(dict(context.invocation_metadata()))
         self.time_left.append(context.time_remaining())
         if self.abort is not None:
@@ -96,6 +100,7 @@ class Backend:
         self.server = grpc.aio.server(interceptors=self.interceptors, options=[("grpc.so_reuseport", 0), *self.options])
         methods: dict[str, Any] = {
             "Who": grpc.unary_unary_rpc_method_handler(self._who),
+            "Which": grpc.unary_unary_rpc_method_handler(self._which),
             "Stream": grpc.unary_stream_rpc_method_handler(self._stream),
             "Stay": grpc.unary_unary_rpc_method_handler(self._stay),
         }
@@ -164,7 +169,8 @@ class Envoy:
     process: asyncio.subprocess.Process
 
     async def admin(self, path: str, method: str = "GET") -> httpx.Response:
-        transport = httpx.AsyncHTTPTransport(uds=str(self.settings.admin_socket))
+        # Without TLS there is nothing to verify, and reading the authorities takes longer than asking Envoy.
+        transport = httpx.AsyncHTTPTransport(uds=str(self.settings.admin_socket), verify=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://envoy") as client:
             return await client.request(method, path)
 
@@ -172,6 +178,11 @@ class Envoy:
         answer = await self.admin(f"/stats?format=json&filter=^{name}$")
         stats = [stat for stat in answer.json()["stats"] if "name" in stat]
         return int(stats[0]["value"]) if stats else 0
+
+    async def text(self, name: str) -> str:
+        """A statistic that is a text, such as the version of what Envoy has accepted last."""
+        answer = await self.admin(f"/stats?format=json&type=TextReadouts&filter=^{name}$")
+        return "".join(stat["value"] for stat in answer.json()["stats"])
 
     async def endpoints(self, cluster: str = "rng") -> dict[int, str]:
         """Port → health status, as Envoy has it."""
@@ -193,7 +204,7 @@ class Envoy:
     async def readiness(self) -> int:
         if self.process.returncode is not None:
             raise RuntimeError(f"envoy ended with {self.process.returncode}, log:\n{self.log.read_text()}")
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(verify=False)) as client:
             return (await client.get(f"http://127.0.0.1:{self.settings.ready_port}/ready")).status_code
 
     async def ready(self) -> None:
@@ -217,7 +228,7 @@ _EXEC = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.arg
 @asynccontextmanager
 async def running_envoy(settings: Settings, *, concurrency: int = 1, memory: int | None = None) -> AsyncIterator[Envoy]:
     config = settings.state_dir / "envoy.json"
-    config.write_text(to_json(bootstrap(settings, NODE, descriptors=10_000, memory=memory)))
+    config.write_text(to_json(bootstrap(settings, Node("test", "test", ""), descriptors=10_000, memory=memory)))
     log = settings.state_dir / "envoy.log"
     arguments = ["-c", str(config), "--concurrency", str(concurrency), "--disable-hot-restart", "-l", "info"]
     arguments += ["--file-flush-interval-msec", "50"]
@@ -249,12 +260,13 @@ class ControlPlane:
     def ports(self) -> Ports:
         return Ports(self.settings.bind_address, self.settings.port, self.settings.ready_port)
 
-    async def serve(self, document: Document) -> None:
+    async def serve(self, document: Document, generation: str | None = None) -> None:
         await self.cache.publish(
             snapshot(
                 document,
                 self.ports,
                 self.times,
+                generation=generation,
                 own_zone=self.own_zone,
                 telemetry=self.settings.telemetry,
                 system_cas=self.system_cas,

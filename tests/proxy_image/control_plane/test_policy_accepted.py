@@ -2,84 +2,94 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Document, Group, Route, Service, TrafficPolicy
-from grpc_lb_contract.policy import TABLE
+from grpc_lb_contract import (
+    Document,
+    Group,
+    Registration,
+    Service,
+    TrafficPolicy,
+    decode_document,
+    encode_document,
+    read_labels,
+    settle_routes,
+)
 from proxy_image.control_plane.xds.grpc_clients import grpc_messages
 from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.resources import snapshot
 from proxy_image.control_plane.xds.routes import route_configuration
 from proxy_image.control_plane.xds.tls import find_system_cas
 from proxy_image.control_plane.xds.types import Audience, ResourceType
+from tests.grpc_lb_contract.label_sets import MAPPED_PORT, SETS, label_sets
 from tests.grpc_lb_contract.strategies import policies
-from tests.proxy_image.control_plane.support import balancer, eventually, rng, service, target
+from tests.proxy_image.control_plane.support import ControlPlane, balancer, eventually, rng, service, target
 
-WORDS = ["true", "x-key", "a.B", "UNAVAILABLE", "CANCELLED,INTERNAL", "ABORTED", "s1", "a.test", "none", "system"]
-LISTS = ["*", "https://a.test,http://b.test:8080", "x-key,authorization", "A" * 43 + "="]
-METHODS = ["round-robin", "least-request", "random", "ring-hash", "maglev"]
-NUMBERS = ["0", "0.0001", "0.5", "1", "2", "10", "99.9999", "100", "1000", "1000000"]
-TIMES = ["1ms", "10ms", "20ms", "100ms", "1s", "59s", "1m", "1h", "24h"]
+SERVICES_AT_ONCE = 500
 
 
-def any_policy(chance: Random) -> TrafficPolicy:
-    """Every setting is at its default, at an end of what it allows, or between them."""
-    texts = {}
-    for row in TABLE:
-        allowed = [
-            text for text in WORDS + LISTS + METHODS + NUMBERS + TIMES if row.setting.kind.read(text) is not None
-        ]
-        if chance.random() < 0.4:
-            texts[row.setting.label] = chance.choice(allowed)
-    return TrafficPolicy.from_settings(texts)[0]
-
-
-def any_service(chance: Random, number: int) -> Service:
-    weights = [chance.choice([0, 1, 5, 1000]) for _ in range(2)]
-    return replace(
-        service(
-            f"s{number}",
-            target(1, group="blue", zone="a"),
-            target(2, group="blue", zone="b", draining=True),
-            target(3, group="green"),
-            routes=[Route(f"s{number}.test")],
-        ),
-        groups=(Group("blue", weights[0]), Group("green", weights[1])),
-        policy=any_policy(chance),
+def served(number: int, registration: Registration) -> Service:
+    """What a registration asks for; most at hosts of their own, where no other has their routes already."""
+    routes = registration.routes
+    if number % 25:
+        routes = tuple(replace(route, host=f"{route.host}.{number}.test".removeprefix("*.")) for route in routes)
+    targets = (
+        target(1, group="blue", zone="a"),
+        target(2, group="blue", zone="b", draining=True),
+        target(3, group="green"),
     )
+    weight = 1 if registration.weight is None else registration.weight
+    return Service(f"s{number}", routes, (Group("blue", weight), Group("green", 5)), targets, registration.policy)
 
 
-async def test_envoy_accepts_what_is_made_of_any_accepted_policies(tmp_path: Path) -> None:
-    chance = Random(4)  # noqa: S311 - a fixed order, so that a failure comes again
+def documents() -> Iterator[Document]:
+    """All that is accepted of 10,000 label sets, a few hundred services at a time."""
+    services: list[Service] = []
+    for labels in label_sets():
+        registration = read_labels(labels, mapped_ports=[MAPPED_PORT], default_service="rng", family="fam").registration
+        if registration is not None:
+            services.append(served(len(services), registration))
+        if len(services) == SERVICES_AT_ONCE:
+            yield Document(settle_routes(services, None)[0])
+            services = []
+    yield Document(settle_routes(services, None)[0])
+
+
+async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_10_000_label_sets(tmp_path: Path) -> None:
     async with balancer(tmp_path, rng(target(1)), system_cas=find_system_cas()) as (plane, envoy):
-        for batch in range(2):
-            services = tuple(any_service(chance, number) for number in range(100))
-            # Health checks of targets that are not there would keep the clusters from becoming ready.
-            services = tuple(
-                replace(each, policy=replace(each.policy, health_check=TrafficPolicy().health_check))
-                if batch == 0
-                else each
-                for each in services
-            )
-            before = await envoy.stat("http.calls.rds.calls.update_success") if batch == 0 else 0
-            await plane.serve(Document(services))
+        seen: Counter[str] = Counter()
+        for document in documents():
+            seen.update(services=len(document.services), routes=sum(len(one.routes) for one in document.services))
+            assert decode_document(encode_document(document)) == document
+            await plane.serve(document, f"after {seen['services']} services")
 
-            async def taken(before: int = before, batch: int = batch) -> bool:
-                clusters = await envoy.stat("cluster_manager.cds.update_success")
-                routes = await envoy.stat("http.calls.rds.calls.update_success")
-                return clusters > batch + 1 and (batch == 1 or routes > before)
+            async def is_accepted() -> bool:
+                assert plane.cache.snapshot is not None
+                resources = plane.cache.snapshot.audiences[Audience.ENVOY]
+                return await envoy.text("cluster_manager.cds.version_text") == resources.version(
+                    ResourceType.CLUSTER
+                ) and await envoy.text("http.calls.rds.calls.version_text") == resources.version(ResourceType.ROUTES)
 
-            await eventually(taken, "an update", 20)
-        for kind in ("CDS", "EDS", "LDS", "RDS"):
-            labels = {"audience": "envoy", "type": kind}
-            rejections = plane.metrics.registry.get_sample_value("grpc_lb_xds_rejections_total", labels)
-            assert rejections == 0, (kind, envoy.log.read_text()[-3000:])
+            await eventually(is_accepted, "clusters and routes in Envoy", 60)
+            assert rejections(plane) == {"CDS": 0, "EDS": 0, "LDS": 0, "RDS": 0}, envoy.log.read_text()[-3000:]
+        assert seen["services"] > 0.8 * SETS
+        assert seen["routes"] > 3 * seen["services"]
+
+
+def rejections(plane: ControlPlane) -> dict[str, float | None]:
+    return {
+        kind: plane.metrics.registry.get_sample_value(
+            "grpc_lb_xds_rejections_total", {"audience": "envoy", "type": kind}
+        )
+        for kind in ("CDS", "EDS", "LDS", "RDS")
+    }
 
 
 @given(policies, st.integers(0, 1000))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Document, Route
+from grpc_lb_contract import Condition, Document, Match, Route
 from proxy_image.control_plane.xds.clusters import cluster
 from proxy_image.control_plane.xds.endpoints import endpoints
 from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports, listeners
@@ -60,8 +62,20 @@ def test_an_inconsistent_snapshot_is_not_made(changed: dict[str, Any], problem: 
 
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+conditions = st.sampled_from(
+    [
+        Condition("a", Match.EXACT, "1"),
+        Condition("a", Match.NOT_EXACT, "1"),
+        Condition("b"),
+        Condition("b", Match.ABSENT),
+    ]
+)
 routes = st.builds(
-    Route, st.sampled_from(["*", "a.test", "*.test", "b.a.test", "*.a.test"]), st.sampled_from(["*", "x.Y", "z.Q"])
+    lambda host, called, metadata, priority: Route(host, called[0], tuple(metadata), called[1], priority),
+    st.sampled_from(["*", "a.test", "*.test", "b.a.test", "*.a.test"]),
+    st.sampled_from([("*", "*"), ("x.Y", "*"), ("x.Y", "M"), ("z.Q", "*"), ("z.Q", "M")]),
+    st.just([]) | st.lists(conditions, max_size=2),
+    st.sampled_from([0, 0, 0, 1, 2]),
 )
 services = st.builds(
     lambda name, ports, of: service(name, *(target(port) for port in ports), routes=of),
@@ -81,18 +95,16 @@ def test_every_document_makes_a_consistent_snapshot_and_the_same_one_again(docum
 
 
 @given(documents)
-def test_the_route_that_takes_a_call_is_the_most_specific_one(document: Document) -> None:
-    """Envoy's own rule (the longest domain, then the first prefix) gives what the contract promises."""
+def test_the_route_that_takes_a_call_is_the_one_that_the_contract_promises(document: Document) -> None:
+    """Envoy's own rule (the longest domain, then the first route that fits) gives it."""
     configuration = route_configuration(document, "calls")
     by_domain = {host.domains[0]: host for host in configuration.virtual_hosts}
     for authority in ("a.test", "b.a.test", "c.a.test", "other.test", "elsewhere"):
         fitting = sorted((domain for domain in by_domain if _fits(domain, authority)), key=len, reverse=True)
         exact = authority if authority in by_domain else fitting[0]
-        for grpc_service in ("x.Y", "z.Q", "other.S"):
-            taken = next(
-                route for route in by_domain[exact].routes if f"/{grpc_service}/M".startswith(route.match.prefix)
-            )
-            expected = _promised(document, authority, grpc_service)
+        for path, metadata in product(("/x.Y/M", "/x.Y/N", "/z.Q/M", "/other.S/M"), ({}, {"a": "1"}, {"b": "2"})):
+            taken = next(route for route in by_domain[exact].routes if _is_taken(route.match, path, metadata))
+            expected = _promised(document, authority, path, metadata)
             assert (taken.route.cluster if taken.HasField("route") else None) in expected
 
 
@@ -100,13 +112,43 @@ def _fits(host: str, authority: str) -> bool:
     return host in ("*", authority) or (host.startswith("*.") and authority.endswith(host[1:]))
 
 
-def _promised(document: Document, authority: str, grpc_service: str) -> set[str | None]:
-    ranked: dict[tuple[int, bool], set[str | None]] = {}
+def _is_taken(match: Any, path: str, metadata: Mapping[str, str]) -> bool:
+    fits = path == match.path if match.HasField("path") else path.startswith(match.prefix)
+    return fits and all(_header_fits(header, metadata.get(header.name)) for header in match.headers)
+
+
+def _header_fits(header: Any, value: str | None) -> bool:
+    if header.HasField("present_match"):
+        return bool(header.present_match) == (value is not None)
+    is_exact: bool = header.string_match.exact == (value or "")
+    return is_exact is not bool(header.invert_match)
+
+
+def _condition_fits(condition: Condition, metadata: Mapping[str, str]) -> bool:
+    value = metadata.get(condition.key)
+    return {
+        Match.EXACT: value == condition.value,
+        Match.NOT_EXACT: value != condition.value,
+        Match.PRESENT: value is not None,
+        Match.ABSENT: value is None,
+    }[condition.match]
+
+
+def _promised(document: Document, authority: str, path: str, metadata: Mapping[str, str]) -> set[str | None]:
+    _, grpc_service, method = path.split("/")
+    ranked: dict[tuple[int, int, int, bool, bool], set[str | None]] = {}
     for each in document.services:
         for route in each.routes:
-            if _fits(route.host, authority) and route.grpc_service in ("*", grpc_service):
+            if (
+                _fits(route.host, authority)
+                and route.grpc_service in ("*", grpc_service)
+                and route.method in ("*", method)
+                and all(_condition_fits(condition, metadata) for condition in route.metadata)
+            ):
                 length = 99 if route.host == authority else len(route.host)
-                ranked.setdefault((length, route.grpc_service != "*"), set()).add(each.name)
+                specific = (route.method != "*", route.grpc_service != "*")
+                rank = (length, route.priority, len(route.metadata), *specific)
+                ranked.setdefault(rank, set()).add(each.name)
     return ranked[max(ranked)] if ranked else {None}
 
 
