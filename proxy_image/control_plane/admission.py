@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from grpc_lb_contract import Document, Service, Target, TargetState
+from proxy_image.control_plane.changes import changed_services
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ MOST_TRIES_AT_ONCE = 64
 
 
 class Newcomer(NamedTuple):
-    """A target, told apart from another task that had its address before. Thousands are made for each document."""
+    """A target, told apart from another task that had its address before."""
 
     ip: str
     port: int
@@ -39,13 +41,14 @@ class Newcomer(NamedTuple):
 def admitted_only(document: Document, waiting: Iterable[Newcomer]) -> Document:
     """The document without those that wait. A service that has no others keeps them: they are its best hope."""
     absent = frozenset(waiting)
-    return Document(tuple(_admitted(service, absent) for service in document.services)) if absent else document
+    hosts = frozenset(newcomer.ip for newcomer in absent)
+    return Document(tuple(_admitted(service, absent, hosts) for service in document.services)) if absent else document
 
 
-def _admitted(service: Service, waiting: frozenset[Newcomer]) -> Service:
-    targets = tuple(target for target in service.targets if Newcomer.of(target) not in waiting)
-    if len(targets) == len(service.targets):
+def _admitted(service: Service, waiting: frozenset[Newcomer], hosts: frozenset[str]) -> Service:
+    if not any(target.ip in hosts for target in service.targets):
         return service
+    targets = tuple(target for target in service.targets if Newcomer.of(target) not in waiting)
     serves = any(target.state is TargetState.SERVING for target in targets)
     return replace(service, targets=targets) if serves else service
 
@@ -58,7 +61,9 @@ class Admission:
     ) -> None:
         self._changed = changed
         self._longest_wait_seconds = longest_wait_seconds
-        self._known: frozenset[Newcomer] = frozenset()
+        self._document: Document | None = None
+        # A target may stand behind several services.
+        self._services_of: Counter[Newcomer] = Counter()
         self._tries: dict[Newcomer, asyncio.Task[None]] = {}
         self._at_once = asyncio.Semaphore(MOST_TRIES_AT_ONCE)
         self._telling: asyncio.Task[None] | None = None
@@ -73,18 +78,19 @@ class Admission:
 
         That is the first document of a process: Envoy may be using its targets already.
         """
-        serving = frozenset(
-            Newcomer.of(target)
-            for service in document.services
-            for target in service.targets
-            if target.state is TargetState.SERVING
-        )
-        for gone in self._tries.keys() - serving:
+        was, now = (Counter(_serving(services)) for services in changed_services(self._document, document))
+        new = now.keys() - self._services_of.keys()
+        self._document = document
+        self._services_of.update(now)
+        self._services_of.subtract(was)
+        for each in was:
+            if not self._services_of[each]:
+                del self._services_of[each]
+        for gone in self._tries.keys() - self._services_of.keys():
             self._tries.pop(gone).cancel()
         if not trusted:
-            for newcomer in serving - self._known:
+            for newcomer in new:
                 self._tries[newcomer] = asyncio.create_task(self._try(newcomer), name=f"admission of {newcomer}")
-        self._known = serving
 
     async def close(self) -> None:
         tasks = [*self._tries.values(), *([self._telling] if self._telling is not None else [])]
@@ -119,6 +125,13 @@ class Admission:
         while self._untold:
             self._untold = False
             await self._changed()
+
+
+def _serving(services: Iterable[Service]) -> Iterator[Newcomer]:
+    for service in services:
+        for target in service.targets:
+            if target.state is TargetState.SERVING:
+                yield Newcomer.of(target)
 
 
 async def _accepts(newcomer: Newcomer) -> bool:

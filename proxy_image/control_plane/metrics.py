@@ -9,6 +9,7 @@ from collections import Counter as Count
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from grpc_lb_contract import Document, TargetState
+from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.watch.journal import Journal
 from proxy_image.control_plane.xds.types import Audience, ResourceType
@@ -54,7 +55,7 @@ class Metrics:
             buckets=EVENT_TO_ENVOY_BUCKETS,
             registry=self.registry,
         )
-        self._known_targets: set[tuple[str, str]] = set()
+        self._document: Document | None = None
         for trouble in Trouble:
             self._troubles.labels(trouble)
         for audience in Audience:
@@ -109,15 +110,15 @@ class Metrics:
         self._services.set(len(document.services))
         self._refused.set(document.notes.refusal_count)
         self._lost.set(document.notes.lost_count)
-        counts = {(service.name, state.value): 0 for service in document.services for state in TargetState}
-        for service in document.services:
-            for target in service.targets:
-                counts[service.name, target.state.value] += 1
-        for gone in self._known_targets - counts.keys():
-            self._targets.remove(*gone)
-        self._known_targets = set(counts)
-        for labels, count in counts.items():
-            self._targets.labels(*labels).set(count)
+        before, after = changed_services(self._document, document)
+        self._document = document
+        for gone in {service.name for service in before} - {service.name for service in after}:
+            for state in TargetState:
+                self._targets.remove(gone, state)
+        for service in after:
+            counts = Count(target.state for target in service.targets)
+            for state in TargetState:
+                self._targets.labels(service.name, state).set(counts[state])
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"grpc_lb_{name}", what, labels, registry=self.registry)

@@ -180,3 +180,16 @@ async def test_no_call_goes_to_a_task_that_does_not_listen_yet_and_none_is_eject
         assert await envoy.stat("cluster.rng.outlier_detection.ejections_enforced_total") == 0
         await late.stop()
     await door.applier.close()
+
+
+async def test_a_target_of_two_services_is_new_only_once(door: Door) -> None:
+    """GIVEN a target that serves behind a service WHEN another service has it too, and leaves, THEN it never waits."""
+    (port,) = free_ports(1)
+    one, other = service("one", target(port)), service("other", target(port))
+    for services in ((one,), (one, other), (one,), (one, other)):
+        await door.applier.found(Document(services), Origin.SSM)
+        assert door.applier.waiting == 0
+    # AND once neither has it, it is new again
+    await door.applier.found(Document(), Origin.SSM)
+    await door.applier.found(Document((one,)), Origin.SSM)
+    assert door.applier.waiting == 1
