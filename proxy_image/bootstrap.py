@@ -28,7 +28,7 @@ _LONGEST_MOVE_SECONDS = 30
 RESERVED_DESCRIPTORS_SHARE = 4
 _OWNER_ONLY = 0o600
 
-# The supervisor and the control plane take about 130 MiB with 500 services, Envoy's code what is left of this.
+# The supervisor and the control plane take about 150 MiB with 500 services, Envoy's code what is left of this.
 RESERVED_MEMORY = 256 * 2**20
 # Shares of the heap.
 SHRINK_FROM = 0.9
