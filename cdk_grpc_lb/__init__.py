@@ -1,9 +1,12 @@
 """AWS CDK constructs that balance every gRPC call, not every connection, between Amazon ECS tasks."""
 
 from cdk_grpc_lb.access_log import AccessLog
+from cdk_grpc_lb.alarms import GrpcAlarms
 from cdk_grpc_lb.balanced_service import GrpcBalancedService
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.call_metrics import ServiceCallMetrics
+from cdk_grpc_lb.dashboard import GrpcDashboard
 from cdk_grpc_lb.target_sync import TargetSync
 from cdk_grpc_lb.tracing import Collector, Tracing
 from traefik_labels import TraefikLabels
@@ -11,9 +14,12 @@ from traefik_labels import TraefikLabels
 __all__ = [
     "AccessLog",
     "Collector",
+    "GrpcAlarms",
     "GrpcBalancedService",
     "GrpcBalancer",
     "GrpcBalancerBase",
+    "GrpcDashboard",
+    "ServiceCallMetrics",
     "TargetSync",
     "Tracing",
     "TraefikLabels",

@@ -15,6 +15,7 @@ from constructs import Construct
 
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.containers import refuse_other_labels
 from cdk_grpc_lb.defaults import logical_name, make_cluster
 from cdk_grpc_lb.deployment import MOST_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @jsii.implements(ec2.IConnectable, iam.IGrantable)
-class GrpcBalancedService(ServiceMetrics, Construct):
+class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     """A Fargate service of which every task gets its fair share of the calls, on however few connections they come.
 
     Makes what is not given: the VPC, the cluster and the balancer. The balancer's list of targets follows the tasks as
@@ -225,6 +226,8 @@ class GrpcBalancedService(ServiceMetrics, Construct):
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )
         self.balancer._connect(self.service, task.serving, wish)
+        self._published = self.balancer._published
+        self._published_service = self.service_name
 
     @property
     def connections(self) -> ec2.Connections:
@@ -256,9 +259,10 @@ class GrpcBalancedService(ServiceMetrics, Construct):
         :param min_capacity: The fewest tasks. By default 1.
         :param cpu_percent: How much of their CPU tasks should use on average. By default 60 percent; None for no
             scaling on CPU.
-        :param calls_metric: A metric of the calls that each task gets on average. The balancer publishes no CloudWatch
-            metric: this one has to come from your service or from your monitoring. By default, none.
-        :param calls_per_target: What that metric should be, in its own unit. By default, none.
+        :param calls_metric: A metric of the calls that each task gets on average, of your own. By default that of the
+            balancer, ``metric_calls_per_target``.
+        :param calls_per_target: How many calls each task should get in a minute, or in the unit of ``calls_metric``.
+            By default, calls do not scale.
         """
         return auto_scale(
             self._props,
@@ -268,7 +272,7 @@ class GrpcBalancedService(ServiceMetrics, Construct):
             min_capacity=min_capacity,
             max_capacity=max_capacity,
             cpu_percent=cpu_percent,
-            calls=Calls(calls_metric, calls_per_target),
+            calls=Calls(calls_metric, calls_per_target, self.metric_calls_per_target),
         )
 
 

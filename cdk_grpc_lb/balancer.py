@@ -17,6 +17,7 @@ from cdk_grpc_lb.access_log import AccessLog, access_log_environment, check_acce
 from cdk_grpc_lb.acknowledgements import acknowledge, wildcard_in
 from cdk_grpc_lb.admission import Admission, check_admission
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase, ImportedBalancer
+from cdk_grpc_lb.call_metrics import Published
 from cdk_grpc_lb.deployment import ROLL_BACK
 from cdk_grpc_lb.draining import Drain
 from cdk_grpc_lb.front import Front, add_tasks
@@ -30,12 +31,14 @@ from cdk_grpc_lb.image import (
 )
 from cdk_grpc_lb.metrics import ServiceMetrics
 from cdk_grpc_lb.misuse import Props, surely_other, vpc_of
+from cdk_grpc_lb.monitored import Monitored
 from cdk_grpc_lb.ordering import start_after
-from cdk_grpc_lb.parameters import own_prefix, parameters_under
+from cdk_grpc_lb.parameters import name_of, own_prefix, parameters_under
 from cdk_grpc_lb.scaling import auto_scale
 from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.target_sync import TargetSync
 from cdk_grpc_lb.tracing import Tracing, add_collector, balancer_cpu, check_tracing, tracing_environment
+from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.label_names import ENABLE
 from traefik_labels import TraefikLabels
 
@@ -49,7 +52,7 @@ _MOST_TARGETS = 1000
 _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
 
-class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
+class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
@@ -93,6 +96,10 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         side-car. By default, none.
     :param access_log: Which calls have a line in the log: ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or
         ``AccessLog.all()``. By default, none.
+    :param cloudwatch_metrics: Whether the tasks and the Lambda publish metrics of calls, targets and freshness in
+        CloudWatch, as lines of their logs. CloudWatch bills 7 metrics for each service and 17 for the balancer. By
+        default they do.
+    :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
     :param log_retention: How long logs are kept. By default, one month.
     """
 
@@ -147,6 +154,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         drain_time: cdk.Duration | None = None,
         tracing: Tracing | None = None,
         access_log: AccessLog | None = None,
+        cloudwatch_metrics: bool = True,
+        cloudwatch_namespace: str = NAMESPACE,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
@@ -184,10 +193,14 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         self._exposed_by_default = exposed_by_default
         self._traefik_labels = traefik_labels
         self._log_retention = log_retention
+        prefix = own_prefix(self)
+        self.cloudwatch_name = name_of(prefix) if cloudwatch_metrics else None
+        self._published = Published(props, self.cloudwatch_name, cloudwatch_namespace)
+        self._published.check()
         self.cluster = cluster
         self.clusters = [cluster]
         self.port = front.resolved_port
-        self.parameter_prefix = own_prefix(self)
+        self.parameter_prefix = prefix
         self.target_sync = self._sync("TargetSync", cluster, self.parameter_prefix)
         self.target_syncs = [self.target_sync]
 
@@ -205,6 +218,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
                 **drain.environment,
                 **tracing_environment(tracing),
                 **access_log_environment(access_log),
+                **self._published.environment,
                 # One worker thread for each whole CPU: what the task sees of the machine below is more than it may use.
                 **({} if cdk.Token.is_unresolved(cpu) else {"GRPC_LB_ENVOY_CONCURRENCY": str(max(1, cpu // 1024))}),
             },
@@ -272,6 +286,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         port: int = CALLS_PORT,
         only_services: Sequence[str] | None = None,
         only_label: str | None = None,
+        cloudwatch_name: str | None = None,
+        cloudwatch_namespace: str = NAMESPACE,
     ) -> GrpcBalancerBase:
         """A balancer of another app, to register services with and to call.
 
@@ -282,12 +298,16 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         :param port: Its ``port``. By default 50051.
         :param only_services: Its ``only_services``. By default, all.
         :param only_label: Its ``only_label``. By default, none.
+        :param cloudwatch_name: Its ``cloudwatch_name``, for metrics of calls. By default there are none.
+        :param cloudwatch_namespace: Its ``cloudwatch_namespace``. By default ``GrpcLb``.
         """
         props = Props(cls.__name__, id)
         if not cdk.Token.is_unresolved(host) and (not host or ":" in host):
             raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
         check_admission(props, only_services, only_label)
+        published = Published(props, cloudwatch_name, cloudwatch_namespace, imported=True)
+        published.check()
         return ImportedBalancer(
             scope,
             id,
@@ -297,6 +317,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
             load_balancer_security_group=load_balancer_security_group,
             task_security_group=task_security_group,
             admission=Admission(only_services, only_label),
+            published=published,
         )
 
     def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
@@ -308,6 +329,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         :param id: The id of the :class:`TargetSync` that is made.
         :param cluster: The cluster.
         """
+        if self.node.try_find_child("Alarms") is not None:
+            raise self._props.error("add_cluster", "called before add_alarms", "a call after it")
         if not all(surely_other(cluster, known) for known in self.clusters):
             raise self._props.error("cluster", "another one than those it has", cluster.node.path)
         sync = self._sync(id, cluster, own_prefix(self, id))
@@ -372,6 +395,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
             only_services=self._admission.only_services,
             only_label=self._admission.only_label,
             traefik_labels=self._traefik_labels,
+            cloudwatch_name=self.cloudwatch_name,
+            cloudwatch_namespace=self._published.namespace,
             log_retention=self._log_retention,
         )
 

@@ -12,6 +12,7 @@ from aws_cdk import aws_ecs as ecs
 from constructs import Construct, IConstruct
 
 from cdk_grpc_lb.admission import Admission
+from cdk_grpc_lb.call_metrics import BalancerMetrics, Published
 from cdk_grpc_lb.containers import Serving, labels_of, refuse_other_labels, serving_container
 from cdk_grpc_lb.ingress import let_in
 from cdk_grpc_lb.labels import Wish, wish_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @jsii.implements(ec2.IConnectable)
-class GrpcBalancerBase(Construct):
+class GrpcBalancerBase(BalancerMetrics, Construct):
     """A balancer that services register with and callers call.
 
     Made with :class:`GrpcBalancer`, or imported with :meth:`GrpcBalancer.from_attributes`.
@@ -43,6 +44,8 @@ class GrpcBalancerBase(Construct):
     """The security group of the load balancer: who may call."""
     task_security_group: ec2.ISecurityGroup
     """The security group of the balancer's tasks, from where calls come to the services."""
+    cloudwatch_name: str | None
+    """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
     _admission: Admission
 
     @property
@@ -171,6 +174,7 @@ class ImportedBalancer(GrpcBalancerBase):
         load_balancer_security_group: ec2.ISecurityGroup,
         task_security_group: ec2.ISecurityGroup,
         admission: Admission,
+        published: Published,
     ) -> None:
         super().__init__(scope, id)
         self.cluster = cluster
@@ -179,4 +183,6 @@ class ImportedBalancer(GrpcBalancerBase):
         self.port = port
         self.load_balancer_security_group = load_balancer_security_group
         self.task_security_group = task_security_group
+        self.cloudwatch_name = published.balancer
         self._admission = admission
+        self._published = published

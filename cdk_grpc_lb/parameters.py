@@ -7,6 +7,8 @@ import re
 import aws_cdk as cdk
 from constructs import Construct
 
+_ROOT = "/grpc-lb/"
+
 
 def own_prefix(balancer: Construct, cluster: str = "") -> str:
     """A path that no other balancer has: the stack, the construct's path in it, and a hash to tell alike ones apart.
@@ -17,7 +19,12 @@ def own_prefix(balancer: Construct, cluster: str = "") -> str:
     readable = _plain("-".join(path))[:64]
     suffix = f"-{_plain(cluster)}" if cluster else ""
     # The stack's name as a reference, and one that keeps its meaning in a template of another stack.
-    return f"/grpc-lb/{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}{suffix}"
+    return f"{_ROOT}{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}{suffix}"
+
+
+def name_of(prefix: str) -> str:
+    """What tells a balancer apart where a path would only be longer."""
+    return prefix.removeprefix(_ROOT)
 
 
 def _plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,18 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What a metric of the calls of each task should be; both or neither is given."""
+    """What a metric of the calls of each task should be: `metric`, or else the balancer's own."""
 
     metric: cloudwatch.IMetric | None = None
     per_target: float | None = None
+    own_metric: Callable[[], cloudwatch.IMetric] | None = None
 
     def check(self, props: Props) -> None:
-        given = {"calls_metric": self.metric is not None, "calls_per_target": self.per_target is not None}
-        for prop, other in (("calls_metric", "calls_per_target"), ("calls_per_target", "calls_metric")):
-            if given[other] and not given[prop]:
-                raise props.error(prop, f"given together with {other} (or leave out both)", None)
+        if self.metric is not None and self.per_target is None:
+            raise props.error("calls_per_target", "given together with calls_metric (or leave out both)", None)
         if self.per_target is not None and not cdk.Token.is_unresolved(self.per_target) and self.per_target <= 0:
             raise props.error("calls_per_target", "more than 0", self.per_target)
+
+    def tracked(self) -> cloudwatch.IMetric | None:
+        """Raise ValueError where the balancer publishes no metric and none was given."""
+        if self.per_target is None or self.metric is not None or self.own_metric is None:
+            return self.metric
+        return self.own_metric()
 
 
 def auto_scale(
@@ -55,6 +61,7 @@ def auto_scale(
         props.whole_number("cpu_percent", cpu_percent, 1, 100)
     calls = calls if calls is not None else Calls()
     calls.check(props)
+    tracked = calls.tracked()
 
     if service.node.try_find_child("TaskCount") is not None:
         raise props.error("auto_scale_task_count", "called once (add policies to what it returns)", "a second call")
@@ -64,6 +71,6 @@ def auto_scale(
     scaling = service.auto_scale_task_count(min_capacity=min_capacity, max_capacity=max_capacity)
     if cpu_percent is not None:
         scaling.scale_on_cpu_utilization("Cpu", target_utilization_percent=cpu_percent)
-    if calls.metric is not None and calls.per_target is not None:
-        scaling.scale_to_track_custom_metric("CallsPerTarget", metric=calls.metric, target_value=calls.per_target)
+    if tracked is not None and calls.per_target is not None:
+        scaling.scale_to_track_custom_metric("CallsPerTarget", metric=tracked, target_value=calls.per_target)
     return scaling

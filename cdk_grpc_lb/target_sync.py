@@ -17,9 +17,11 @@ from constructs import Construct
 
 from cdk_grpc_lb.acknowledgements import ANY_RESOURCE, acknowledge, wildcard_in
 from cdk_grpc_lb.admission import check_admission
+from cdk_grpc_lb.call_metrics import Published
 from cdk_grpc_lb.misuse import Props
 from cdk_grpc_lb.parameters import parameters_under
 from cdk_grpc_lb.staging import stage
+from grpc_lb_contract.cloudwatch import NAMESPACE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import to_json
 
@@ -53,6 +55,9 @@ class TargetSync(Construct):
         default, none.
     :param traefik_labels: Reads Traefik's docker labels too, as a Traefik with these options does. By default, only
         labels of this library.
+    :param cloudwatch_name: The value of the dimension ``Balancer`` of the metrics that the function publishes. By
+        default, it publishes none.
+    :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
     :param log_retention: How long the function's logs are kept. By default, one month.
     """
 
@@ -67,11 +72,15 @@ class TargetSync(Construct):
         only_services: Sequence[str] | None = None,
         only_label: str | None = None,
         traefik_labels: TraefikLabels | None = None,
+        cloudwatch_name: str | None = None,
+        cloudwatch_namespace: str = NAMESPACE,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
         props = Props(type(self).__name__, id)
         check_admission(props, only_services, only_label)
+        published = Published(props, cloudwatch_name, cloudwatch_namespace)
+        published.check()
         if not cdk.Token.is_unresolved(parameter_prefix) and (
             not parameter_prefix.startswith("/") or parameter_prefix.endswith("/")
         ):
@@ -123,6 +132,7 @@ class TargetSync(Construct):
                 **({"GRPC_LB_ONLY_SERVICES": ",".join(only_services)} if only_services is not None else {}),
                 **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
                 **({"GRPC_LB_TRAEFIK_LABELS": to_json(traefik_labels)} if traefik_labels is not None else {}),
+                **published.environment,
             },
             memory_size=512,
             timeout=_REFRESH_TIMEOUT,

@@ -50,8 +50,8 @@ FAILURES = Metric("Failures", Unit.COUNT)
 IMBALANCE = Metric("Imbalance", Unit.NONE)
 SERVING_TARGETS = Metric("ServingTargets", Unit.COUNT)
 EJECTED_TARGETS = Metric("EjectedTargets", Unit.COUNT)
-LIMIT_USED = Metric("LimitUsed", Unit.PERCENT)
-PER_SERVICE = (CALLS, FAILURES, IMBALANCE, SERVING_TARGETS, EJECTED_TARGETS, LIMIT_USED)
+SATURATION = Metric("Saturation", Unit.PERCENT)
+PER_SERVICE = (CALLS, FAILURES, IMBALANCE, SERVING_TARGETS, EJECTED_TARGETS, SATURATION)
 
 # Of each service alone: a sum over services means nothing.
 CALLS_PER_TARGET = Metric("CallsPerTarget", Unit.COUNT)
@@ -59,10 +59,18 @@ CALLS_PER_TARGET = Metric("CallsPerTarget", Unit.COUNT)
 # Of each balancer.
 DRAINING_TARGETS = Metric("DrainingTargets", Unit.COUNT)
 SECONDS_SINCE_CONFIRMED = Metric("SecondsSinceConfirmed", Unit.SECONDS)
+EVENT_TO_ENVOY_SECONDS = Metric("EventToEnvoySeconds", Unit.SECONDS)
 ENVOY_RESTARTS = Metric("EnvoyRestarts", Unit.COUNT)
 REJECTED_RESOURCES = Metric("RejectedResources", Unit.COUNT)
 CLIENT_CONNECTIONS = Metric("ClientConnections", Unit.COUNT)
-PER_BALANCER = (DRAINING_TARGETS, SECONDS_SINCE_CONFIRMED, ENVOY_RESTARTS, REJECTED_RESOURCES, CLIENT_CONNECTIONS)
+PER_BALANCER = (
+    DRAINING_TARGETS,
+    SECONDS_SINCE_CONFIRMED,
+    EVENT_TO_ENVOY_SECONDS,
+    ENVOY_RESTARTS,
+    REJECTED_RESOURCES,
+    CLIENT_CONNECTIONS,
+)
 
 # Of each balancer, by the Lambda that keeps its target document.
 REFRESH_FAILURES = Metric("RefreshFailures", Unit.COUNT)

@@ -1,11 +1,10 @@
-"""A whole stack: VPC, cluster, balancer, a service with two to ten tasks, and alarms."""
+"""A whole stack: VPC, cluster, balancer, a service with two to ten tasks, alarms and a dashboard."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import aws_cdk as cdk
-from alarms import add_alarms
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
@@ -26,8 +25,10 @@ class Greetings(cdk.Stack):
             image=ecs.ContainerImage.from_asset(str(HERE / "service"), platform=ecr_assets.Platform.LINUX_AMD64),
             port=50051,
         )
-        greeter.auto_scale_task_count(min_capacity=2, max_capacity=10)
-        add_alarms(balancer)
+        greeter.auto_scale_task_count(min_capacity=2, max_capacity=10, calls_per_target=6000)
+        # Whom to wake is yours to say: balancer.add_alarms(topic=my_topic)
+        balancer.add_alarms()
+        balancer.add_dashboard()
 
         # A caller of the same stack, for example: balancer.allow_from(my_function). The VPC may call anyway.
         cdk.CfnOutput(self, "Address", value=balancer.address)

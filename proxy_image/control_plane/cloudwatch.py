@@ -31,9 +31,12 @@ STDERR = 2
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the balancer itself does. None where Envoy's statistics could not be read."""
+    """How the balancer itself does. event_to_envoy_seconds: the longest of the minute, None where no change of a task
+    reached Envoy; connections: None where Envoy's statistics could not be read.
+    """
 
     seconds_since_confirmed: float
+    event_to_envoy_seconds: float | None
     envoy_restarts: int
     rejected_resources: int
     connections: int | None
@@ -52,7 +55,7 @@ def lines(
                 names.IMBALANCE: figures.imbalance,
                 names.SERVING_TARGETS: figures.serving,
                 names.EJECTED_TARGETS: figures.ejected,
-                names.LIMIT_USED: figures.limit_used,
+                names.SATURATION: figures.saturation,
             }
         )
         per_target = _told({names.CALLS_PER_TARGET: figures.calls_per_target})
@@ -68,6 +71,7 @@ def lines(
         {
             names.DRAINING_TARGETS: sum(figures.draining or 0 for figures in services.values()),
             names.SECONDS_SINCE_CONFIRMED: standing.seconds_since_confirmed,
+            names.EVENT_TO_ENVOY_SECONDS: standing.event_to_envoy_seconds,
             names.ENVOY_RESTARTS: standing.envoy_restarts,
             names.REJECTED_RESOURCES: standing.rejected_resources,
             names.CLIENT_CONNECTIONS: standing.connections,
@@ -131,14 +135,7 @@ class Publisher:
         readable = await self._watcher.fresh() is not None
         self._count()
         services = self._tally.take(self._document) if readable else {}
-        restarts = [when for when in self._metrics.journal.envoy_restarts if when >= self._told_at]
-        self._told_at = time.time()
-        standing = Standing(
-            seconds_since_confirmed=time.monotonic() - (self._metrics.confirmed_at or self._started),
-            envoy_restarts=len(restarts),
-            rejected_resources=len(self._metrics.journal.rejections),
-            connections=self._watcher.readings[-1].connections if readable else None,
-        )
+        standing = self._standing(readable=readable)
         text = "".join(f"{line}\n" for line in lines(self._balancer, self._namespace, services, standing, at=at))
         try:
             await asyncio.to_thread(self._write, text)
@@ -148,6 +145,21 @@ class Publisher:
             self._wrote = False
         else:
             self._wrote = True
+
+    def _standing(self, *, readable: bool) -> Standing:
+        journal, since, self._told_at = self._metrics.journal, self._told_at, time.time()
+        reached = [
+            change.event_to_envoy_seconds
+            for change in journal.changes
+            if change.event_to_envoy_seconds is not None and (change.envoy_at or 0) >= since
+        ]
+        return Standing(
+            seconds_since_confirmed=time.monotonic() - (self._metrics.confirmed_at or self._started),
+            event_to_envoy_seconds=max(reached, default=None),
+            envoy_restarts=sum(when >= since for when in journal.envoy_restarts),
+            rejected_resources=len(journal.rejections),
+            connections=self._watcher.readings[-1].connections if readable else None,
+        )
 
     async def _follow_until(self, end: float) -> None:
         while (left := end - self._clock()) > 0:

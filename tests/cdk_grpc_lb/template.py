@@ -107,7 +107,7 @@ def as_text(value: Any) -> str:
         return f"${{{'.'.join(argument)}}}"
     if function == "Fn::Join":
         return str(argument[0]).join(as_text(part) for part in argument[1])
-    if function in ("Fn::Sub", "Fn::ImportValue", "Fn::GetStackOutput"):
+    if function in ("Fn::Sub", "Fn::ImportValue", "Fn::GetStackOutput", "Fn::Select"):
         return f"{function} {argument}"
     raise AssertionError(f"no text for {function}")
 

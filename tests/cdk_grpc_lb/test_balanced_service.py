@@ -192,5 +192,13 @@ def test_a_service_is_connectable_and_grantable(stack: cdk.Stack) -> None:
 def test_the_package_exports_its_constructs_and_is_typed() -> None:
     import cdk_grpc_lb
 
-    assert cdk_grpc_lb.__all__ == ["GrpcBalancedService", "GrpcBalancer", "GrpcBalancerBase", "TargetSync"]
+    constructs = [
+        "GrpcAlarms",
+        "GrpcBalancedService",
+        "GrpcBalancer",
+        "GrpcBalancerBase",
+        "GrpcDashboard",
+        "TargetSync",
+    ]
+    assert set(constructs) < set(cdk_grpc_lb.__all__)
     assert (Path(cdk_grpc_lb.__file__).parent / "py.typed").exists()

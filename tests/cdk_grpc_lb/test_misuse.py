@@ -188,12 +188,6 @@ def service(stack: cdk.Stack) -> GrpcBalancedService:
         ({"min_capacity": 3, "max_capacity": 2}, "max_capacity", "at least min_capacity, 3", "2"),
         ({"max_capacity": 2, "cpu_percent": 0}, "cpu_percent", "1..100", "0"),
         (
-            {"max_capacity": 2, "calls_per_target": 100},
-            "calls_metric",
-            "given together with calls_per_target (or leave out both)",
-            "None",
-        ),
-        (
             {"max_capacity": 2, "calls_metric": cloudwatch.Metric(namespace="Rng", metric_name="Calls")},
             "calls_per_target",
             "given together with calls_metric (or leave out both)",

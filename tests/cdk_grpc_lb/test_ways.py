@@ -111,7 +111,8 @@ def test_each_cluster_has_a_sync_and_a_prefix_of_its_own(ways: dict[str, Synthes
 def test_what_the_lambda_and_the_balancer_are_told_they_understand(ways: dict[str, Synthesised]) -> None:
     for function in ways["Fleet"].of_type("AWS::Lambda::Function").values():
         told = {**function["Environment"]["Variables"], "GRPC_LB_CLUSTER": "arn:aws:ecs:eu-west-1:1:cluster/a"}
-        told["GRPC_LB_PARAMETER_PREFIX"] = as_text(told["GRPC_LB_PARAMETER_PREFIX"]).replace("${AWS::StackName}", "s")
+        for name in ("GRPC_LB_PARAMETER_PREFIX", "GRPC_LB_CLOUDWATCH_BALANCER"):
+            told[name] = as_text(told[name]).replace("${AWS::StackName}", "s")
         selection = Settings.from_environment(told).selection
         assert selection.exposed_by_default
         assert selection.only_services == ("legacy-*", "fresh")

@@ -8,6 +8,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_sns as sns
 
 from cdk_grpc_lb import AccessLog, GrpcBalancedService, GrpcBalancer, Tracing
 
@@ -103,6 +104,8 @@ def registered_service(app: cdk.App) -> tuple[cdk.Stack, cdk.Stack]:
     )
     client = ec2.SecurityGroup(fleet, "Client", vpc=other.vpc)
     balancer.allow_xds_from(client)
+    balancer.add_alarms(topic=sns.Topic(fleet, "Incidents", enforce_ssl=True), leave_out=["NoTargets"])
+    balancer.add_dashboard()
     cdk.CfnOutput(fleet, "Xds", value=balancer.xds_address)
     return cdk.Stack.of(service), fleet
 

@@ -79,7 +79,7 @@ def test_registering_a_service_replaces_nothing(synths: Mapping[str, Synth]) -> 
 
 
 def test_the_alarms_are_those_that_the_operators_page_explains(synths: Mapping[str, Synth]) -> None:
-    (table,) = tables(section((DOCS / "operate.md").read_text(), "## Alarms"))
+    table, *_ = tables(section((DOCS / "operate.md").read_text(), "## Alarms"))
     explained = {code(name) for name, *_ in table}
     made = synths["whole_stack"].of_type("AWS::CloudWatch::Alarm")
     assert len(made) == len(explained)
@@ -97,7 +97,7 @@ def test_the_alarms_look_for_log_lines_that_there_are(synths: Mapping[str, Synth
         for each in synths["whole_stack"].of_type("AWS::Logs::MetricFilter").values()
     ]
     wanted = {text for pattern in patterns for text in pattern.split('"')[1::2]}
-    assert len(patterns) == 4
+    assert len(patterns) == 1
     assert wanted <= lines
 
 

@@ -31,7 +31,8 @@ class Figures:
     serving: int | None = None
     draining: int | None = None
     ejected: int | None = None
-    limit_used: float | None = None
+    """The most that were seen at once."""
+    saturation: float | None = None
     """The highest use of a limit that was seen, in percent: 100 where a call met one, 0 where there is none."""
     imbalance: float | None = None
     """How many times its fair share the busiest target got; None where that would say nothing (see `imbalance`)."""
@@ -42,7 +43,7 @@ class _Service:
     received: int = 0
     failures: int = 0
     by_target: Counter[str] = field(default_factory=Counter)
-    limit_used: float = 0.0
+    saturation: float = 0.0
     serving: frozenset[str] | None = None
     ejected: int = 0
     steady: bool = False
@@ -67,7 +68,7 @@ class Tally:
         found = {name: _figures(documented.get(name), tally) for name, tally in self._services.items()}
         self._services = {
             # A call that waits to be tried again when this is told is in the next figures.
-            name: _Service(received=min(0, tally.received), serving=tally.serving, steady=True, ejected=tally.ejected)
+            name: _Service(received=min(0, tally.received), serving=tally.serving, steady=True)
             for name, tally in self._services.items()
             if name in documented
         }
@@ -82,7 +83,7 @@ class Tally:
         tally.failures += window.failures
         tally.by_target.update({address: target.calls for address, target in window.targets.items()})
         used = [100 * breaker.used / breaker.limit for breaker in new.breakers]
-        tally.limit_used = max(tally.limit_used, *used, 100.0 if new.overflows > old.overflows else 0.0)
+        tally.saturation = max(tally.saturation, *used, 100.0 if new.overflows > old.overflows else 0.0)
 
     def _look(self, service: Service, counts: ServiceCounts, waiting: Collection[Newcomer]) -> None:
         tally = self._services.setdefault(service.name, _Service())
@@ -91,7 +92,7 @@ class Tally:
         ejected = {address for address in taking if address in counts.targets and counts.targets[address].ejected}
         serving = frozenset(taking - ejected)
         tally.steady = tally.steady and serving == tally.serving
-        tally.serving, tally.ejected = serving, len(ejected)
+        tally.serving, tally.ejected = serving, max(tally.ejected, len(ejected))
 
 
 def _figures(service: Service | None, tally: _Service) -> Figures:
@@ -107,7 +108,7 @@ def _figures(service: Service | None, tally: _Service) -> Figures:
         serving=serving,
         draining=sum(not _takes_calls(target.state) for target in service.targets),
         ejected=tally.ejected,
-        limit_used=tally.limit_used,
+        saturation=tally.saturation,
         imbalance=imbalance(service, tally.by_target, tally.serving) if tally.steady else None,
     )
 

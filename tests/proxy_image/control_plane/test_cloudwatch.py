@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.cloudwatch import MOST_SERVICES, Publisher, Standing, lines
 from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.watch.journal import Change
 from proxy_image.control_plane.watch.tally import Figures
 from proxy_image.control_plane.watch.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.xds.cache import SnapshotCache
@@ -27,7 +30,7 @@ from tests.proxy_image.control_plane.test_process import targets_file
 
 SHORT_MINUTES = "tests.proxy_image.run_short_minutes"
 MINUTE = 1.0
-ALL_IS_WELL = Standing(1.0, 0, 0, 3)
+ALL_IS_WELL = Standing(1.0, 0.5, 0, 0, 3)
 
 
 async def outcomes(channel: grpc.aio.Channel, calls: int) -> Counter[bool]:
@@ -98,9 +101,9 @@ async def test_the_sum_of_the_lines_is_what_the_clients_counted(tmp_path: Path) 
 
 def test_every_line_is_one_that_cloudwatch_takes() -> None:
     """GIVEN services with and without figures, and an Envoy that is gone, THEN what is not known is left out."""
-    whole = Figures(12, 3, calls_per_target=6.0, serving=2, draining=1, ejected=1, limit_used=12.5, imbalance=1.25)
+    whole = Figures(12, 3, calls_per_target=6.0, serving=2, draining=1, ejected=1, saturation=12.5, imbalance=1.25)
     services = {"orders": whole, "gone": Figures(5, 0)}
-    text = "\n".join(lines("Shop/Balancer", "My/Space", services, Standing(0.5, 1, 2, None), at=120.0))
+    text = "\n".join(lines("Shop/Balancer", "My/Space", services, Standing(0.5, None, 1, 2, None), at=120.0))
     data = metrics_in(text)
     assert len(emf_lines(text)) == 3
     orders = {"Balancer": "Shop/Balancer", "Service": "orders"}
@@ -112,14 +115,14 @@ def test_every_line_is_one_that_cloudwatch_takes() -> None:
         "Imbalance": 1.25,
         "ServingTargets": 2,
         "EjectedTargets": 1,
-        "LimitUsed": 12.5,
+        "Saturation": 12.5,
     }
     of_gone = [datum.name for datum in data if ("Service", "gone") in datum.dimensions]
     assert of_gone == ["Calls", "Failures"]
     of_balancer = {datum.name for datum in data if dict(datum.dimensions) == {"Balancer": "Shop/Balancer"}}
     assert "CallsPerTarget" not in of_balancer
     assert {"DrainingTargets", "SecondsSinceConfirmed", "EnvoyRestarts", "RejectedResources"} < of_balancer
-    assert "ClientConnections" not in of_balancer
+    assert not {"ClientConnections", "EventToEnvoySeconds"} & of_balancer
     assert {datum.at for datum in data} == {120.0}
 
 
@@ -138,7 +141,7 @@ def test_no_target_and_no_more_than_so_many_services_make_metrics_of_their_own()
 def test_a_line_stays_whole_in_a_pipe() -> None:
     """GIVEN the longest names there are, THEN a line has less than the 4 KiB that a pipe takes at once."""
     whole = Figures(10**9, 10**9, 10**9 / 7, 1000, 1000, 1000, 100 / 3, 1000 / 7)
-    for line in lines("b" * 255, "n" * 255, {"s" * 63: whole}, Standing(10**9 / 7, 20, 50, 10**6), at=2e9):
+    for line in lines("b" * 255, "n" * 255, {"s" * 63: whole}, Standing(10**9 / 7, 10**9 / 7, 20, 50, 10**6), at=2e9):
         assert len(line) < 4096
 
 
@@ -156,6 +159,21 @@ async def test_without_envoy_the_balancer_still_tells_how_old_its_targets_are(tm
     assert values(data, "SecondsSinceConfirmed", Balancer="Balancer")[0] < 5
     assert {datum.name for datum in data} >= {"EnvoyRestarts", "RejectedResources"}
     assert "Calls" not in {datum.name for datum in data}
+
+
+async def test_how_long_a_change_took_to_envoy_is_told_once(tmp_path: Path) -> None:
+    """GIVEN changes that Envoy took, THEN the slowest of the minute is told, and in the next minute none."""
+    written: list[str] = []
+    told = publisher(tmp_path, written.append)
+    now = time.time()
+    first = Change(now, "g", "ssm", 1, 1, 1, 0, 0, (), (), (), envoy_at=now)
+    changes = [replace(first, event_to_envoy_seconds=seconds) for seconds in (0.9, 1.5, None)]
+    told._metrics.journal.changes.extend(changes)
+    await told.tell(at=60.0)
+    assert values(metrics_in("".join(written)), "EventToEnvoySeconds", Balancer="Balancer") == [1.5]
+    written.clear()
+    await told.tell(at=120.0)
+    assert values(metrics_in("".join(written)), "EventToEnvoySeconds", Balancer="Balancer") == []
 
 
 async def test_a_stderr_that_is_closed_is_said_once_and_hurts_nobody(

@@ -131,9 +131,9 @@ def test_a_call_that_waits_to_be_tried_again_is_counted_when_it_is() -> None:
 
 def test_a_limit_that_was_met_counts_as_used_up() -> None:
     some = (Breaker("calls", 3, 10), Breaker("connections", 1, 4))
-    assert told(reading({1: 0}), reading({1: 1}, breakers=some)).limit_used == 30
-    assert told(reading({1: 0}), reading({1: 1}, breakers=some, overflows=1)).limit_used == 100
-    assert told(reading({1: 0}), reading({1: 1})).limit_used == 0
+    assert told(reading({1: 0}), reading({1: 1}, breakers=some)).saturation == 30
+    assert told(reading({1: 0}), reading({1: 1}, breakers=some, overflows=1)).saturation == 100
+    assert told(reading({1: 0}), reading({1: 1})).saturation == 0
 
 
 def test_calls_per_target_without_a_target_are_those_that_one_would_get() -> None:
