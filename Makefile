@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := build/venv/bin
 
-.PHONY: help setup demo containers up down test browser lint types docs wheel wheel-ends lock clean
+.PHONY: help setup demo containers up down test browser screenshots lint types docs wheel wheel-ends lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -17,8 +17,10 @@ down: setup  ## stop what `make up` started, also after a crash
 	@$(BIN)/python -m local_aws down
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
-browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium; SCREENSHOTS=DIR keeps pictures)
-	@$(BIN)/python -m pytest tests/browser/page_in_chromium.py tests/browser/grpc_web_in_chromium.py
+browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium)
+	@$(BIN)/python -m pytest tests/browser/*_in_chromium.py
+screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)
+	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/browser/stack_in_chromium.py
 lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict

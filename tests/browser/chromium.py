@@ -67,8 +67,8 @@ class Page:
         await self.command("Emulation.setEmulatedMedia", features=features)
 
     async def screenshot(self, *, whole: bool = True) -> bytes:
-        """A PNG."""
-        answer = await self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        """A WebP picture."""
+        answer = await self.command("Page.captureScreenshot", format="webp", quality=80, captureBeyondViewport=whole)
         return base64.b64decode(answer["data"])
 
     @property

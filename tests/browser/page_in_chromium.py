@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from tests.browser.chromium import Page, running_chromium
+from tests.browser.chromium import Page
+from tests.browser.looking import HALVES, LIVE, WIDTHS, shows
 from tests.proxy_image.control_plane.support import Backend, Envoy, backends, eventually, running_envoy, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
-
-WIDTHS = "[...document.querySelectorAll('.bar .fill')].map(each => each.getAttribute('width'))"
-LIVE = "document.getElementById('live').textContent"
-
-
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with running_chromium(tmp_path / "profile") as browser:
-        page = await browser.page()
-        await page.size(1180, 760)
-        yield page
-
-
-async def shows(page: Page, expression: str, value: object, seconds: float = 15) -> None:
-    async def shown() -> bool:
-        return bool(await page.run(expression) == value)
-
-    await eventually(shown, f"{expression} = {value!r}", seconds)
 
 
 async def keep_calling(envoy: Envoy) -> None:
@@ -50,11 +28,8 @@ async def test_shares_move_from_all_on_one_to_an_even_half_as_calls_flow(tmp_pat
             await page.open(f"http://127.0.0.1:{settings.web_port}/")
             await shows(page, LIVE, "live")
             await shows(page, WIDTHS, ["100.0"])
-            await keep_screenshot(page, "one")
             targets_file(tmp_path, a, b)
-            halves = f"{WIDTHS}.map(width => Math.round(width / 5) * 5)"
-            await shows(page, halves, [50, 50], seconds=25)
-            await keep_screenshot(page, "both")
+            await shows(page, HALVES, [50, 50], seconds=25)
             calling.cancel()
             assert page.said == []
 
@@ -99,13 +74,12 @@ async def test_a_phone_needs_no_sideways_scrolling(tmp_path: Path, page: Page) -
         async with running(settings) as control, running_envoy(settings) as envoy:
             await envoy.ready()
             await eventually(control.health)
-            for dark, name in ((False, "phone"), (True, "phone-dark")):
+            for dark in (False, True):
                 await page.size(390, 844, dark=dark, phone=True)
                 for path in ("/services/rng", "/timeline", "/problems", "/"):
                     await page.open(f"http://127.0.0.1:{settings.web_port}{path}")
                     await shows(page, LIVE, "live")
                     assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
-                await keep_screenshot(page, name)
 
 
 async def test_the_policy_holds_in_the_browser(tmp_path: Path, page: Page) -> None:
@@ -128,12 +102,3 @@ async def _policy(tmp_path: Path, page: Page, server: Backend) -> None:
 
 def _any(lines: list[str], text: str) -> bool:
     return any(text in line for line in lines)
-
-
-async def keep_screenshot(page: Page, name: str) -> None:
-    """Into the folder that SCREENSHOTS names, where it is set."""
-    folder: Any = os.environ.get("SCREENSHOTS")
-    if folder is not None:
-        await page.run("Promise.all(document.getAnimations().map(each => each.finished))")
-        picture = await page.screenshot()
-        await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, picture)

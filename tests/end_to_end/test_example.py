@@ -17,6 +17,7 @@ from local_aws.demo.claims import Claim
 from local_aws.demo.stage import Stage, Watched
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad
+from tests.end_to_end.strangers import stranger
 from tests.local_aws.waiting import until
 
 RATE = 100.0
@@ -121,33 +122,17 @@ async def test_a_wrong_document_in_ssm_is_told_and_costs_no_call(stack: LocalSta
 async def test_invariant_11_a_label_with_a_port_that_is_not_mapped_is_refused_and_harms_nobody(
     stack: LocalStack,
 ) -> None:
-    ecs, addresses = stack.client("ecs"), stack.addresses
-    definition = ecs.describe_task_definition(taskDefinition=stack.serving(addresses.service)[0].task_definition)
-    container = definition["taskDefinition"]["containerDefinitions"][0]
-    container["dockerLabels"] = {"grpc-lb.enable": "true", "grpc-lb.service": "stranger", "grpc-lb.port": "9"}
-    ecs.register_task_definition(
-        family="stranger", containerDefinitions=[container], networkMode="awsvpc", requiresCompatibilities=["FARGATE"]
+    labels = {"grpc-lb.enable": "true", "grpc-lb.service": "stranger", "grpc-lb.port": "9"}
+    log = stack.layout.run / "aws.log"
+    refused = (
+        '"message": "label refused", "family": "stranger", "revision": 1, "label": "grpc-lb.port", "value": "9", '
+        '"problem": "must be one of the mapped ports 50051"'
     )
-    service = ecs.describe_services(cluster=addresses.cluster, services=[addresses.service])["services"][0]
-
-    async with SteadyLoad(addresses.balancer, rate=RATE) as load:
-        task = ecs.run_task(
-            cluster=addresses.cluster,
-            taskDefinition="stranger",
-            launchType="FARGATE",
-            networkConfiguration=service["networkConfiguration"],
-        )["tasks"][0]
-        log = stack.layout.run / "aws.log"
-        refused = (
-            '"message": "label refused", "family": "stranger", "revision": 1, "label": "grpc-lb.port", "value": "9", '
-            '"problem": "must be one of the mapped ports 50051"'
-        )
-        try:
+    async with SteadyLoad(stack.addresses.balancer, rate=RATE) as load:
+        with stranger(stack, labels) as task:
             await asyncio.to_thread(
                 until, "the Lambda's log tells the refused label", lambda: refused in log.read_text()
             )
-        finally:
-            ecs.stop_task(cluster=addresses.cluster, task=task["taskArn"])
 
     assert not load.report().failures
-    assert task["taskArn"].rpartition("/")[2] not in load.report().tasks
+    assert task not in load.report().tasks

@@ -1,0 +1,35 @@
+"""Looking at a page until it shows what it should, and keeping pictures of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from tests.browser.chromium import Page
+from tests.proxy_image.control_plane.support import eventually
+
+WIDTHS = "[...document.querySelectorAll('.bar .fill')].map(each => each.getAttribute('width'))"
+HALVES = f"{WIDTHS}.map(width => Math.round(width / 5) * 5)"
+LIVE = "document.getElementById('live').textContent"
+
+
+async def shows(page: Page, expression: str, value: object, seconds: float = 15) -> None:
+    async def shown() -> bool:
+        return bool(await page.run(expression) == value)
+
+    await eventually(shown, f"{expression} = {value!r}", seconds)
+
+
+def text_within(selector: str, text: str) -> str:
+    """Whether an element that the selector finds has this text."""
+    return f"[...document.querySelectorAll({selector!r})].some(each => each.textContent.includes({text!r}))"
+
+
+async def keep_screenshot(page: Page, name: str) -> None:
+    """Into the folder that SCREENSHOTS names, where it is set."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder is not None:
+        await page.run("Promise.all(document.getAnimations().map(each => each.finished))")
+        picture = await page.screenshot()
+        await asyncio.to_thread(Path(folder, f"{name}.webp").write_bytes, picture)

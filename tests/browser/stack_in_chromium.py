@@ -1,0 +1,109 @@
+"""The page of the example's whole stack in a real browser, with its tasks started, killed and refused.
+
+Run apart from the other tests, by `make browser`; `make screenshots` keeps the pictures that it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from local_aws.demo.stage import Stage, until
+from local_aws.layout import Layout
+from local_aws.stack import LocalStack
+from rng_service.load import SteadyLoad
+from tests.browser.chromium import Page
+from tests.browser.looking import HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
+from tests.end_to_end.strangers import stranger
+
+KILLED_SHOWN_SECONDS = 3.0
+SERVICE = "/services/random-numbers"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    layout = Layout(name=f"test-browser-{os.getpid()}")
+    with LocalStack.up(layout, log=tmp_path_factory.mktemp("browser") / "up.log") as up:
+        yield up
+    shutil.rmtree(layout.run, ignore_errors=True)
+    layout.lock.unlink(missing_ok=True)
+
+
+def load_on(stack: LocalStack) -> SteadyLoad:
+    # So many connections that each of the balancers has some.
+    return SteadyLoad(stack.addresses.balancer, rate=100, channels=8)
+
+
+async def scaled(stack: LocalStack, count: int) -> None:
+    stage = Stage(stack)
+    await stage.scale(count)
+
+    async def so_many() -> bool:
+        return len(await stage.numbers()) == count
+
+    await until(f"{count} tasks run", so_many, within=90)
+    await stage.steady()
+
+
+async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalStack, page: Page) -> None:
+    await Stage(stack).steady()
+    await scaled(stack, 1)
+    web = stack.addresses.web[0]
+    async with load_on(stack):
+        await page.open(f"{web}/")
+        await shows(page, LIVE, "live")
+        await shows(page, WIDTHS, ["100.0"], seconds=30)
+        await scaled(stack, 2)
+        await shows(page, HALVES, [50, 50], seconds=30)
+        await keep_screenshot(page, "overview")
+        await page.size(1180, 760, dark=True)
+        await page.open(f"{web}{SERVICE}")
+        await shows(page, LIVE, "live")
+        await keep_screenshot(page, "service-dark")
+        await page.size(390, 844, phone=True)
+        await page.open(f"{web}/")
+        await shows(page, LIVE, "live")
+        await keep_screenshot(page, "phone")
+    assert page.said == []
+
+
+async def test_a_killed_task_is_shown_as_such_with_its_reason_within_three_seconds(
+    stack: LocalStack, page: Page
+) -> None:
+    stage = Stage(stack)
+    await stage.steady()
+    victim = (await stage.numbers())[0]
+    async with load_on(stack):
+        await page.open(f"{stack.addresses.web[0]}{SERVICE}")
+        await shows(page, LIVE, "live")
+        _, gone = await stage.kill(victim)
+        reasons = [text_within(".history tr", why) for why in ("connections to it fail", "Essential container")]
+        await shows(page, " || ".join(reasons), True, seconds=KILLED_SHOWN_SECONDS - (time.time() - gone))
+        await shows(page, reasons[1], True)
+        await stage.steady()
+
+
+async def test_a_refused_label_is_shown_with_its_text(stack: LocalStack, page: Page) -> None:
+    await page.open(f"{stack.addresses.web[0]}/problems")
+    await shows(page, LIVE, "live")
+    with stranger(stack, {"grpc-lb.enable": "true", "grpc-lb.port": "9"}):
+        for text in ("grpc-lb.port", "stranger", "must be one of the mapped ports 50051"):
+            await shows(page, text_within(".problems li", text), True, seconds=30)
+        await keep_screenshot(page, "problems")
+    await shows(page, text_within(".problems li", "grpc-lb.port"), False, seconds=30)
+
+
+async def test_the_page_outlives_its_balancer_s_control_plane(stack: LocalStack, page: Page) -> None:
+    stage = Stage(stack)
+    await stage.steady()
+    await page.open(f"{stack.addresses.web[0]}/")
+    await shows(page, LIVE, "live")
+    killing = asyncio.create_task(stage.kill_control_planes())
+    await shows(page, LIVE, "not connected, trying again")
+    await killing
+    await shows(page, LIVE, "live")
