@@ -68,7 +68,7 @@ class Page:
 
     async def screenshot(self, *, whole: bool = True) -> bytes:
         """A WebP picture."""
-        answer = await self.command("Page.captureScreenshot", format="webp", quality=80, captureBeyondViewport=whole)
+        answer = await self.command("Page.captureScreenshot", format="webp", quality=60, captureBeyondViewport=whole)
         return base64.b64decode(answer["data"])
 
     @property
