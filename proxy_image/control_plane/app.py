@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
+from proxy_image.bootstrap import Node
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.cloudwatch import Publisher
 from proxy_image.control_plane.following import tell_of_following
@@ -57,7 +58,7 @@ async def run(settings: Settings) -> None:
         tasks = [
             asyncio.create_task(follow(), name="source"),
             asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
-            asyncio.create_task(_serve_web(applier, metrics, watcher, settings), name="web"),
+            asyncio.create_task(_serve_web(applier, metrics, watcher, own.node, settings), name="web"),
             asyncio.create_task(watcher.run(), name="statistics"),
             asyncio.create_task(_signalled(), name="signal"),
             asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
@@ -127,13 +128,13 @@ async def _serve_clients(service: AdsService, settings: Settings) -> None:
         await server.stop()
 
 
-async def _serve_web(applier: Applier, metrics: Metrics, watcher: Watcher, settings: Settings) -> None:
+async def _serve_web(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node, settings: Settings) -> None:
     async def listen() -> socket.socket:
         family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
-    app = web_app(applier, metrics, watcher)
+    app = web_app(applier, metrics, watcher, own)
     with listening:
         await serve(app, listening)
 

@@ -66,6 +66,11 @@ class Applier:
         return self._shortened
 
     @property
+    def left_out(self) -> frozenset[LeftOut]:
+        """What services ask for and this balancer cannot do."""
+        return self._left_out
+
+    @property
     def waiting(self) -> int:
         """New targets that do not accept connections yet."""
         return len(self._admission.waiting)

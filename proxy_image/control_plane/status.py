@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def lines(report: dict[str, Any]) -> Iterator[str]:
     """The report (JSON of `/api/report`) as lines. Control characters never reach the terminal."""
     age = report["confirmed_seconds_ago"]
+    yield f"balancer {_clean(report['task'])} {_clean(report['zone'])}".rstrip()
     yield (
         f"generation {_clean(report['generation'] or 'none')} from {_clean(report['origin'])}, confirmed "
         + (f"{words.duration(age)} ago" if age is not None else "never")
@@ -63,6 +64,15 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     for service in report["services"]:
         yield ""
         yield f"{_clean(service['name'])}: {', '.join(map(_clean, service['routes'])) or 'no route'}"
+        yield f"  policy: {_clean('; '.join(service['policy_words'])) or 'the default'}"
+        for group in service["groups"] if len(service["groups"]) > 1 else ():
+            yield (
+                f"  group {_clean(group['name'])}: {words.percent(group['share'])} of the calls, "
+                f"{words.percent(group['wanted_share'])} wanted; {group['serving']} of {group['targets']} serving; "
+                f"{group['failures_in_window']} failed"
+            )
+        for breaker in service["breakers"]:
+            yield f"  limit of {_clean(breaker['name'])}: {breaker['used']:,} of {breaker['limit']:,} in use"
         rows = [("TARGET", "ZONE", "STATE", "SHARE", "", "CALLS/S", "IN FLIGHT", "FAILED", "CALLS")]
         rows += [
             (
@@ -100,6 +110,8 @@ def change_lines(change: dict[str, Any], now: float) -> Iterator[str]:
     for line in (*words.cause(made.cause), words.timing(made)):
         if line:
             yield f"  {_clean(line)}"
+    for said in change["settings"]:
+        yield f"  {_clean(said)}"
     for word in ("joined", "drained", "left"):
         for target in change[word]:
             yield f"  {word}: {_clean(target)}"

@@ -31,6 +31,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy_image.bootstrap import Node
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.exposition import EnvoyCollector
 from proxy_image.control_plane.metrics import Metrics
@@ -80,11 +81,11 @@ class _Safe:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
+def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Starlette:
     metrics.registry.register(EnvoyCollector(applier, watcher))
 
     def now() -> Report:
-        return current_report(applier, metrics, watcher)
+        return current_report(applier, metrics, watcher, own)
 
     of_tick: dict[int, Report] = {}
 
@@ -153,7 +154,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher) -> Starlette:
     )
 
 
-def current_report(applier: Applier, metrics: Metrics, watcher: Watcher) -> Report:
+def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
     now = time.time()
     standing = Standing(
         generation=applier.generation,
@@ -164,6 +165,7 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher) -> Repo
         envoy_unreadable=watcher.problem,
         rejections=tuple(metrics.journal.rejections.values()),
         shortened=None if applier.shortened is None else applier.shortened.fix,
+        left_out=tuple(sorted(applier.left_out)),
         envoy_restarted_seconds_ago=tuple(now - at for at in metrics.journal.envoy_restarts),
     )
     return report(
@@ -174,6 +176,8 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher) -> Repo
         standing,
         at=now,
         grpc_clients=metrics.streams[Audience.GRPC],
+        task=own.id,
+        zone=own.zone,
     )
 
 

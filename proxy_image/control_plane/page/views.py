@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from proxy_image.control_plane.page import words
 from proxy_image.control_plane.page.markup import Html, joined, tag
-from proxy_image.control_plane.page.parts import (
-    change_list,
-    facts,
-    latencies,
-    moment,
-    problem_list,
-    targets_table,
-    zones,
-)
-from proxy_image.control_plane.watch.report import Report, ServiceReport
+from proxy_image.control_plane.page.parts import facts, latencies, problem_list, zones
+from proxy_image.control_plane.page.tables import groups_table, history_table, limits_table, targets_table
+from proxy_image.control_plane.page.timeline import change_list
+from proxy_image.control_plane.watch.policy_words import DEFAULT
+from proxy_image.control_plane.watch.report import Report
+from proxy_image.control_plane.watch.service_report import ServiceReport
 
 TITLE = "gRPC balancer"
 PATHS = ("/", "/timeline", "/problems")
 SERVICE = "/services/"
+# A service of more routes is shown with the first; the API has all.
+MOST_ROUTES = 20
 
 
 def main_of(path: str, report: Report) -> Html | None:
@@ -33,6 +31,7 @@ def main_of(path: str, report: Report) -> Html | None:
 
 
 def document(path: str, main: Html, report: Report) -> str:
+    whose = f" task {words.short(report.task)} {report.zone} alone"
     head = joined(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),
@@ -45,7 +44,11 @@ def document(path: str, main: Html, report: Report) -> str:
         tag("a", "To the content", href="#main", class_="skip"),
         tag(
             "header",
-            tag("strong", TITLE, tag("small", " this task alone")),
+            tag(
+                "strong",
+                TITLE,
+                tag("small", whose, title=report.scope),
+            ),
             tag(
                 "nav",
                 *(
@@ -95,7 +98,7 @@ def overview(report: Report) -> Html:
         tag("p", tag("a", f"All {len(report.problems)} problems", href="/problems"))
         if len(report.problems) > 3
         else None,
-        *(_service_card(service) for service in report.services),
+        *(_service_card(service, report.zone) for service in report.services),
         tag("h2", "Latest changes of the targets"),
         change_list(report.changes[:3], report) if report.changes else tag("p", "None yet."),
     )
@@ -121,40 +124,27 @@ def problems(report: Report) -> Html:
 
 
 def service_view(service: ServiceReport, report: Report) -> Html:
-    lives = [(each.address, each.task, each.events) for each in service.targets]
-    lives += [(each.address, each.task, each.events) for each in service.former]
-    events = [(event, address, task) for address, task, happened in lives for event in happened]
-    events.sort(key=lambda each: -each[0].at)
     return joined(
         tag("h1", service.name),
         _service_facts(service),
-        _about(service),
+        _about(service, report.zone, brief=False),
         targets_table(service, service.targets, detailed=True),
+        joined(tag("h2", "Groups"), groups_table(service)) if len(service.groups) > 1 else None,
+        joined(tag("h2", "Limits"), limits_table(service)) if service.breakers else None,
+        tag("h2", "Policy"),
+        _policy(service),
         tag("h2", "What became of its targets"),
-        tag(
-            "table",
-            tag("caption", f"History of the targets of {service.name}", class_="unseen"),
-            tag(
-                "thead",
-                tag("tr", *(tag("th", name, scope="col") for name in ("when", "target", "what", "why", "task"))),
-            ),
-            tag(
-                "tbody",
-                *(
-                    tag(
-                        "tr",
-                        tag("td", moment(event.at, report)),
-                        tag("td", address),
-                        tag("td", tag("span", event.what.value, class_=f"state {event.what.value}")),
-                        tag("td", event.why),
-                        tag("td", tag("span", words.short(task), title=task), class_="lesser"),
-                    )
-                    for event, address, task in events[:100]
-                ),
-            ),
-            class_="history",
-        ),
+        history_table(service, report),
         tag("p", tag("a", "All services", href="/")),
+    )
+
+
+def _policy(service: ServiceReport) -> Html:
+    if not service.policy_words:
+        return tag("p", DEFAULT)
+    return joined(
+        tag("ul", *(tag("li", phrase) for phrase in service.policy_words), class_="policy"),
+        tag("p", "What is not named is as by default.", class_="note"),
     )
 
 
@@ -181,7 +171,7 @@ def _summary(report: Report) -> Html:
     )
 
 
-def _service_card(service: ServiceReport) -> Html:
+def _service_card(service: ServiceReport, own_zone: str) -> Html:
     return tag(
         "section",
         tag(
@@ -190,7 +180,7 @@ def _service_card(service: ServiceReport) -> Html:
             _service_line(service),
             class_="title",
         ),
-        _about(service),
+        _about(service, own_zone, brief=True),
         targets_table(service, service.targets, detailed=False),
         class_="service",
     )
@@ -220,20 +210,31 @@ def _service_facts(service: ServiceReport) -> Html:
             ("in flight", f"{service.in_flight:,}", ""),
             ("all calls", f"{service.calls:,}", f"{service.retries:,} tried again"),
             ("ejections", f"{service.ejections:,}", ""),
-            *(
-                (f"limit of {breaker.name}", f"{breaker.used:,} of {breaker.limit:,}", "")
-                for breaker in service.breakers
-            ),
         ]
     )
 
 
-def _about(service: ServiceReport) -> Html:
-    groups = ", ".join(f"{name} (weight {weight})" for name, weight in service.groups)
+def _about(service: ServiceReport, own_zone: str, *, brief: bool) -> Html:
+    groups = "; ".join(
+        f"{group.name} {words.percent(group.share)} of the calls, {words.percent(group.wanted_share)} wanted"
+        for group in service.groups
+    )
+    policy = "; ".join(service.policy_words) or "the default"
+    shown, hidden = service.routes[:MOST_ROUTES], len(service.routes) - MOST_ROUTES
     return tag(
         "dl",
-        tag("div", tag("dt", "takes"), tag("dd", *(tag("code", route) for route in service.routes))),
-        tag("div", tag("dt", "targets"), tag("dd", zones(service) or "none")),
-        tag("div", tag("dt", "groups"), tag("dd", groups)) if len(service.groups) > 1 else None,
+        tag(
+            "div",
+            tag("dt", "takes"),
+            tag(
+                "dd",
+                *(tag("code", route) for route in shown),
+                f"and {words.count(hidden, 'more route')}" if hidden > 0 else None,
+                None if service.routes else "no calls: it has no route",
+            ),
+        ),
+        tag("div", tag("dt", "policy"), tag("dd", policy)) if brief else None,
+        tag("div", tag("dt", "targets"), tag("dd", zones(service, own_zone) or "none")),
+        tag("div", tag("dt", "groups"), tag("dd", groups)) if brief and len(service.groups) > 1 else None,
         class_="about",
     )

@@ -122,7 +122,9 @@ def timing(change: Change) -> str:
     The clocks of ECS, the Lambda and this machine are compared: where one is behind, a step may seem to take no time.
     """
     why = change.cause
-    if why is None or change.is_first:
+    if change.is_first:
+        return "the first since this control plane started"
+    if why is None:
         return ""
     steps: list[str] = []
     before, name = why.at, "event"

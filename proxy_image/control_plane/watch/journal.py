@@ -66,6 +66,8 @@ class Change:
     joined: tuple[str, ...]
     left: tuple[str, ...]
     drained: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    """What else changed: services that came or went, their routes, weights or policies; the first MOST_NAMED."""
     cause: Cause | None = None
     is_first: bool = False
     envoy_at: float | None = None
@@ -144,6 +146,7 @@ class Journal:
                 _named(joined),
                 _named(left),
                 _named(drained),
+                () if before is None else tuple(_settings(before, document))[:MOST_NAMED],
                 cause,
                 is_first=before is None,
             )
@@ -215,6 +218,29 @@ def _targets(services: Iterable[Service]) -> Iterator[tuple[TargetId, TargetStat
     for service in services:
         for target in service.targets:
             yield identity(service.name, target), target.state
+
+
+def _settings(before: Document, after: Document) -> Iterator[str]:
+    changed = changed_services(before, after)
+    old, new = ({service.name: service for service in services} for services in changed)
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old or name not in new:
+            yield f"{name} is {'gone' if name not in new else 'new'}"
+            continue
+        was, now = old[name], new[name]
+        differs = (
+            ("routes", was.routes != now.routes),
+            ("policy", was.policy != now.policy),
+            ("groups or weights", was.groups != now.groups),
+        )
+        if any(differ for _, differ in differs):
+            yield f"{name}: {' and '.join(what for what, differ in differs if differ)} changed"
+    for what, count, count_before in (
+        ("labels refused", after.notes.refusal_count, before.notes.refusal_count),
+        ("route conflicts", after.notes.lost_count, before.notes.lost_count),
+    ):
+        if count != count_before:
+            yield f"{what}: {count}, before {count_before}"
 
 
 def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.watch.journal import Rejection
+from proxy_image.control_plane.xds.feasible import LeftOut
 
 # The source is read once a second by default; a list this old was missed many times.
 STALE_SECONDS = 30.0
@@ -43,6 +44,7 @@ class Standing:
     rejections: tuple[Rejection, ...] = ()
     shortened: str | None = None
     """What to do where not every host holds the routes of less specific ones; None where all do."""
+    left_out: tuple[LeftOut, ...] = ()
     envoy_restarted_seconds_ago: tuple[float, ...] = ()
 
 
@@ -117,6 +119,13 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             "cannot be reached, new ones get none.",
             "see to the trouble with the document.",
         )
+    for left_out in standing.left_out:
+        yield Problem(
+            Severity.WARNING,
+            f"{left_out.service} asks for what this balancer cannot do",
+            f"{left_out.label} {left_out.problem}, got {left_out.value!r}.",
+            "correct the label in its task definition, or give the balancer what it lacks.",
+        )
     if standing.shortened is not None:
         yield Problem(
             Severity.WARNING,
@@ -132,6 +141,16 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             f"{rejection.node}: {rejection.error}. It goes on with what it had.",
             "this is a fault of the balancer or a version that does not fit: please report it with this message. "
             "Undo the last change of labels or policies until then.",
+        )
+
+
+def fault_problems(name: str, faults: Collection[str]) -> Iterator[Problem]:
+    if faults:
+        yield Problem(
+            Severity.WARNING,
+            f"Faults are injected into the calls of {name}",
+            f"As its labels ask for: {'; '.join(faults)}.",
+            f"nothing on a game day. Else take the grpc-lb.fault labels out of the task definition of {name}.",
         )
 
 
@@ -171,7 +190,12 @@ def service_problems(
             yield Problem(
                 Severity.ERROR if used >= limit else Severity.WARNING,
                 f"{name} is near its limit of {breaker}",
-                f"{used} of {limit}; calls beyond it fail at once with UNAVAILABLE.",
+                f"{used} of {limit}; "
+                + (
+                    "calls wait for those there are."
+                    if breaker == "connections"
+                    else "calls beyond it fail at once with UNAVAILABLE."
+                ),
                 "scale the service out, or raise the limit in its policy.",
             )
 

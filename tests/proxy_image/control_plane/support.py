@@ -33,6 +33,9 @@ STREAM = f"/{GRPC_SERVICE}/Stream"
 STAY = f"/{GRPC_SERVICE}/Stay"
 
 
+NODE = Node("test", "test", "")
+
+
 async def eventually(read: Callable[[], Any], what: str = "", seconds: float = 10.0) -> Any:
     """The first true value of `read`, which may fail in between."""
     deadline = time.monotonic() + seconds
@@ -228,7 +231,7 @@ _EXEC = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.arg
 @asynccontextmanager
 async def running_envoy(settings: Settings, *, concurrency: int = 1, memory: int | None = None) -> AsyncIterator[Envoy]:
     config = settings.state_dir / "envoy.json"
-    config.write_text(to_json(bootstrap(settings, Node("test", "test", ""), descriptors=10_000, memory=memory)))
+    config.write_text(to_json(bootstrap(settings, NODE, descriptors=10_000, memory=memory)))
     log = settings.state_dir / "envoy.log"
     arguments = ["-c", str(config), "--concurrency", str(concurrency), "--disable-hot-restart", "-l", "info"]
     arguments += ["--file-flush-interval-msec", "50"]

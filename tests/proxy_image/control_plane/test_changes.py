@@ -25,6 +25,7 @@ from proxy_image.control_plane.watch.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web import web_app
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters
 from tests.proxy_image.control_plane.support import (
+    NODE,
     ControlPlane,
     backends,
     control_plane,
@@ -80,7 +81,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             parameters, prefix=PREFIX, poll_seconds=1, last_good=LastGood(tmp_path, PREFIX), sink=applier
         )
         watcher = Watcher(EnvoyStatistics(settings.admin_socket), plane.metrics.journal)
-        transport = httpx.ASGITransport(web_app(applier, plane.metrics, watcher))
+        transport = httpx.ASGITransport(web_app(applier, plane.metrics, watcher, NODE))
         async with httpx.AsyncClient(transport=transport, base_url="http://balancer") as client:
             yield World(plane, parameters, source, client)
         await applier.close()

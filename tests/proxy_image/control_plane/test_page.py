@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,23 @@ from typing import Any
 import httpx
 import pytest
 
-from grpc_lb_contract import Cause, CauseKind, Document, LostRoute, Notes, Refusal, TaskChange
+from grpc_lb_contract import (
+    Balancing,
+    Cause,
+    CauseKind,
+    Document,
+    Fault,
+    Limits,
+    LostRoute,
+    Method,
+    Mirror,
+    Notes,
+    Refusal,
+    Status,
+    TaskChange,
+    TrafficPolicy,
+)
+from proxy_image.bootstrap import Node
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.page import live as live_pages
@@ -28,10 +45,12 @@ from proxy_image.control_plane.web import current_report, web_app
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.listeners import Ports
 from proxy_image.control_plane.xds.types import Audience
+from tests.proxy_image.control_plane.policies import weighed
 from tests.proxy_image.control_plane.support import backends, eventually, rng, running_envoy, target, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\n\x00</td>"
+OWN = Node("balancer-1", "main", "z-a")
 MADE_HERE = (
     "html head meta title link script body a header strong small nav span main h1 h2 h3 p dl div dt dd section table "
     "caption thead tbody tr th td svg rect ul ol li time code b footer"
@@ -76,7 +95,7 @@ async def app(tmp_path: Path, document: Document | None) -> AsyncIterator[Parts]
     if document is not None:
         await applier.found(document, Origin.SSM)
     watcher = Watcher(EnvoyStatistics(tmp_path / "admin.sock"), metrics.journal)
-    transport = httpx.ASGITransport(web_app(applier, metrics, watcher))
+    transport = httpx.ASGITransport(web_app(applier, metrics, watcher, OWN))
     async with httpx.AsyncClient(transport=transport, base_url="http://balancer") as client:
         yield Parts(applier, metrics, watcher, client)
     await applier.close()
@@ -91,7 +110,7 @@ async def test_nothing_that_is_shown_can_become_markup(tmp_path: Path) -> None:
         parts.metrics.journal.envoy_restarts.append(time.time())
         parts.applier.troubled(Trouble.BROKEN, HOSTILE)
         parts.metrics.rejected(Audience.GRPC, "CDS", HOSTILE, HOSTILE)
-        report = made_hostile(current_report(parts.applier, parts.metrics, parts.watcher))
+        report = made_hostile(current_report(parts.applier, parts.metrics, parts.watcher, OWN))
         for path in ("/", "/timeline", "/problems", f"/services/{HOSTILE}"):
             main = views.main_of(path, report)
             assert main is not None
@@ -232,3 +251,54 @@ async def test_a_large_service_shows_first_what_is_not_simply_serving(tmp_path: 
         assert page.index("127.0.0.1:777<") < page.index("127.0.0.1:1<")
         assert "988 more" in page
         assert len((await parts.client.get("/api/services/rng")).json()["targets"]) == 1000
+
+
+CANARY = weighed(
+    {"blue": 95, "canary": 5},
+    target(1, group="blue", zone="z-a"),
+    target(2, group="canary", zone="z-b"),
+    policy=TrafficPolicy(
+        balancing=Balancing(Method.LEAST_REQUEST), limits=Limits(requests=200), fault=Fault(abort=Status.UNAVAILABLE)
+    ),
+)
+
+
+async def test_a_service_says_its_policy_its_groups_and_that_faults_are_on(tmp_path: Path) -> None:
+    async with app(tmp_path, CANARY) as parts:
+        overview = (await parts.client.get("/")).text
+        page = (await parts.client.get("/services/rng")).text
+        for text in (overview, page):
+            assert "least request: the less busy of two targets" in text
+            assert "at most 200 calls at once" in text
+            assert "z-a (as this balancer): 1 serving; z-b: 1 serving" in text
+        assert "blue – of the calls, 95 % wanted" in overview
+        assert "Faults are injected into the calls of rng" in overview
+        report = (await parts.client.get("/api/services/rng")).json()
+        wanted = {"balancing": "least-request", "limits.requests": "200", "fault.abort": "UNAVAILABLE"}
+        assert report["policy"] == wanted
+        assert [(group["name"], group["wanted_share"]) for group in report["groups"]] == [
+            ("blue", 0.95),
+            ("canary", 0.05),
+        ]
+        assert [each["wanted_share"] for each in report["targets"]] == [0.95, 0.05]
+
+
+async def test_a_page_says_whose_it_is_and_that_others_see_their_own_part(tmp_path: Path) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        for path in ("/", "/services/rng", "/timeline", "/problems"):
+            page = (await parts.client.get(path)).text
+            assert "task balancer-1 z-a alone" in page
+            assert "This is balancer balancer-1 in z-a: its own calls" in page
+
+
+async def test_a_service_with_nothing_chosen_says_what_holds_then(tmp_path: Path) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        assert "Nothing was chosen: each target in turn" in (await parts.client.get("/services/rng")).text
+
+
+async def test_what_a_balancer_cannot_do_for_a_service_is_a_problem(tmp_path: Path) -> None:
+    mirrored = Document((replace(rng(target(1)).services[0], policy=TrafficPolicy(mirror=Mirror("gone"))),))
+    async with app(tmp_path, mirrored) as parts:
+        problems = (await parts.client.get("/api/problems")).json()
+        (problem,) = [each for each in problems if "cannot do" in each["title"]]
+        assert "grpc-lb.mirror.service must be a service of this balancer" in problem["detail"]

@@ -54,9 +54,10 @@ def test_a_wrong_url_is_said_with_what_is_allowed(url: str, capsys: pytest.Captu
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
     cause = Cause(CauseKind.EVENT, 1.0, 2.0, 1, (TaskChange("\x1b[2J", "\x07", "\r", "STOPPED", "\x1b]0;x"),))
-    change = Change(0.0, "\x1b[2J", "ssm", 1, 1, 1, 0, 0, ("\x1b[2J",), (), (), cause)
+    change = Change(0.0, "\x1b[2J", "ssm", 1, 1, 1, 0, 0, ("\x1b[2J",), (), (), cause=cause)
     report = {
-        "generation": "\x1b[2J", "origin": "ssm", "confirmed_seconds_ago": None, "envoy_connected": False,
+        "generation": "\x1b[2J", "task": "\x1b[2J", "zone": "",
+        "origin": "ssm", "confirmed_seconds_ago": None, "envoy_connected": False,
         "calls_per_second": 0, "in_flight": 0, "failures_in_window": 0, "window_seconds": 0.0,
         "latency_ms": [None, 0.0, 1500.0], "services": [], "scope": "", "at": 0,
         "changes": [dataclasses.asdict(change)],
