@@ -163,6 +163,8 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: No
         trouble=applier.problem,
         envoy_connected=metrics.streams[Audience.ENVOY] > 0,
         envoy_unreadable=watcher.problem,
+        heap_percent=watcher.readings[-1].heap_percent if watcher.readings else 0,
+        refuses_calls=bool(watcher.readings) and watcher.readings[-1].refuses_calls,
         rejections=tuple(metrics.journal.rejections.values()),
         shortened=None if applier.shortened is None else applier.shortened.fix,
         left_out=tuple(sorted(applier.left_out)),

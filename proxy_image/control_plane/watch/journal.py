@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
 from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.watch.left_alone import why_ejected
 from proxy_image.control_plane.watch.reading import Reading, address
 
 MOST_CHANGES = 200
@@ -25,6 +26,7 @@ class What(StrEnum):
     JOINED = "joined"
     DRAINING = "draining"
     EJECTED = "ejected"
+    UNHEALTHY = "unhealthy"
     RETURNED = "returned"
     LEFT = "left"
 
@@ -93,7 +95,7 @@ class Journal:
         self.envoy_restarts: deque[float] = deque(maxlen=MOST_EVENTS)
         self._states: dict[TargetId, TargetState] = {}
         self._left: dict[TargetId, None] = {}
-        self._ejected: set[TargetId] = set()
+        self._left_alone: dict[TargetId, What] = {}
 
     def applied(
         self,
@@ -127,7 +129,7 @@ class Journal:
             stopped = f"its task stopped: {reasons[each.task]}" if each.task in reasons else "no longer in the document"
             self._note(each, What.LEFT, stopped)
             self._states.pop(each, None)
-            self._ejected.discard(each)
+            self._left_alone.pop(each, None)
             self._left[each] = None
         self._states.update(new)
         for each in joined:
@@ -172,18 +174,19 @@ class Journal:
             counts = None if service is None else service.targets.get(each.address)
             if counts is None:
                 continue
-            if counts.ejected and each not in self._ejected:
-                self._ejected.add(each)
-                was = None if before is None else before.services.get(each.service)
-                failed_before = (
-                    was.targets[each.address].connections_failed if was and each.address in was.targets else 0
-                )
-                cannot_connect = counts.connections_failed > failed_before
-                why = "connections to it fail" if cannot_connect else "calls to it fail in a row"
-                self._note(each, What.EJECTED, f"{why}; Envoy tries it again within seconds")
-            elif not counts.ejected and each in self._ejected:
-                self._ejected.discard(each)
+            now = What.EJECTED if counts.ejected else What.UNHEALTHY if counts.unhealthy else None
+            if now is self._left_alone.get(each):
+                continue
+            if now is None:
+                del self._left_alone[each]
                 self._note(each, What.RETURNED, "Envoy sends calls to it again")
+                continue
+            self._left_alone[each] = now
+            if now is What.UNHEALTHY:
+                self._note(each, now, "it does not pass the health checks that its service asks for")
+            else:
+                why = why_ejected(each.service, each.address, before, after)
+                self._note(each, now, f"{why}; Envoy tries it again within seconds")
 
     def rejected(self, audience: str, resource_type: str, node: str, error: str) -> None:
         key = (audience, resource_type, node)

@@ -13,6 +13,7 @@ from proxy_image.control_plane.xds.feasible import LeftOut
 # The source is read once a second by default; a list this old was missed many times.
 STALE_SECONDS = 30.0
 NEAR_LIMIT = 0.8
+NEAR_FULL_PERCENT = 80
 # A restart stays on the page for as long as someone may ask what that was.
 RECENT_SECONDS = 900.0
 
@@ -41,6 +42,8 @@ class Standing:
     trouble: tuple[Trouble, str] | None
     envoy_connected: bool
     envoy_unreadable: str | None
+    heap_percent: int = 0
+    refuses_calls: bool = False
     rejections: tuple[Rejection, ...] = ()
     shortened: str | None = None
     """What to do where not every host holds the routes of less specific ones; None where all do."""
@@ -78,6 +81,14 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             "Envoy's statistics cannot be read",
             f"{standing.envoy_unreadable}. Numbers on this page are old.",
             "nothing, while it lasts seconds (Envoy starts). Else look at Envoy's lines in this task's log.",
+        )
+    if standing.refuses_calls or standing.heap_percent >= NEAR_FULL_PERCENT:
+        yield Problem(
+            Severity.ERROR if standing.refuses_calls else Severity.WARNING,
+            "Envoy refuses new calls" if standing.refuses_calls else "Envoy's memory is nearly used up",
+            f"{standing.heap_percent} % of the memory that it may take is in use. Calls under way go on.",
+            "give the balancer more memory (memory_limit_mib) or more tasks; look which service has the most calls in "
+            "flight: those hold it.",
         )
     restarts = [ago for ago in standing.envoy_restarted_seconds_ago if ago <= RECENT_SECONDS]
     if restarts:
@@ -172,8 +183,19 @@ def service_problems(
             Severity.WARNING,
             f"{len(ejected)} of {len(states)} targets of {name} "
             + ("is ejected" if len(ejected) == 1 else "are ejected"),
-            f"Envoy could not get calls through to {_some(ejected)} and tries again within seconds.",
+            f"Envoy leaves {_some(ejected)} alone and tries again within seconds; the page of {name} says why.",
             "look at the log of the task, and whether its security group lets the balancer in on this port.",
+        )
+    unhealthy = sorted(address for address, state in states if state == "unhealthy")
+    if unhealthy:
+        yield Problem(
+            Severity.WARNING,
+            f"{len(unhealthy)} of {len(states)} targets of {name} "
+            + ("does" if len(unhealthy) == 1 else "do")
+            + " not pass the health checks",
+            f"{_some(unhealthy)}: asked by this balancer, as the service's labels want it, and not SERVING.",
+            "look at the log of the task. A server without grpc.health.v1.Health never passes: give it one, or take "
+            "the grpc-lb.health-check labels out.",
         )
     waiting = sorted(address for address, state in states if state == "not admitted")
     if waiting:

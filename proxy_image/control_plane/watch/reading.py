@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy_image.bootstrap import CALLS_STAT_PREFIX, OWN_CLUSTERS
@@ -19,14 +19,20 @@ NO_LIMIT = 1_000_000
 # A cluster bears its service's name, and where a service has several, something after it that no name can hold.
 _SERVICE = re.compile(r"[a-z0-9-]+")
 
+EJECTIONS = ("consecutive_gateway_failure", "consecutive_5xx", "success_rate")
+"""Envoy's reasons to eject beside failures to connect:
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/upstream/cluster_manager/cluster_stats#outlier-detection-statistics
+"""
+
 ALL_CALLS = f"http.{CALLS_STAT_PREFIX}.downstream_rq_time"
 _PER_CLUSTER = (
     "upstream_rq_(total|active|pending_active|retry|pending_overflow|pending_failure_eject|time)"
-    "|upstream_cx_(active|none_healthy)|outlier_detection.ejections_enforced_total"
+    f"|upstream_cx_(active|none_healthy)|outlier_detection[.]ejections_enforced_(total|{'|'.join(EJECTIONS)})"
 )
 STATS_FILTER = (
     f"^(cluster[.][^.]+[.]({_PER_CLUSTER})|http[.]{CALLS_STAT_PREFIX}[.]downstream_(rq_time|rq_total|rq_active|cx_active)"
-    "|server[.](uptime|state))$"
+    "|server[.](uptime|state)|overload[.]envoy[.](resource_monitors[.]fixed_heap[.]pressure"
+    "|overload_actions[.]stop_accepting_requests[.]active))$"
 )
 
 
@@ -45,6 +51,8 @@ class TargetCounts:
     connections: int = 0
     connections_failed: int = 0
     ejected: bool = False
+    unhealthy: bool = False
+    """It has not passed its health checks, where its service asks for them."""
     draining: bool = False
 
 
@@ -81,6 +89,8 @@ class ServiceCounts:
     """Tries that waited for a connection that failed: Envoy makes each a failure of its target that it tries again,
     but not the last."""
     ejections: int = 0
+    ejected_for: Mapping[str, int] = field(default_factory=dict)
+    """Of those, by each of EJECTIONS."""
     breakers: tuple[Breaker, ...] = ()
     latency: Histogram = field(default_factory=lambda: Histogram({}))
     received: Mapping[str, Received] = field(default_factory=dict)
@@ -106,6 +116,10 @@ class Reading:
     latency: Histogram = field(default_factory=lambda: Histogram({}))
     uptime_seconds: int = 0
     draining: bool = False
+    heap_percent: int = 0
+    """Of what Envoy's heap may take; 0 where it has no bound."""
+    refuses_calls: bool = False
+    """New calls are refused, because the heap is nearly used up."""
 
 
 def read(clusters: str, stats: str, at: float) -> Reading:
@@ -119,6 +133,8 @@ def read(clusters: str, stats: str, at: float) -> Reading:
                 continue
             counts = _service(status, values, histograms)
             name = match.group()
+            if name != status["name"]:
+                counts = replace(counts, breakers=())  # those of copies bound no call
             services[name] = _together(services[name], counts) if name in services else counts
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnreadableError(f"statistics of Envoy must be as documented for 1.40, got {error!r}") from error
@@ -132,6 +148,8 @@ def read(clusters: str, stats: str, at: float) -> Reading:
         latency=histograms.get(ALL_CALLS, Histogram({})),
         uptime_seconds=values.get("server.uptime", 0),
         draining=values.get("server.state", 0) == 1,  # envoy.admin.v3.ServerInfo.State
+        heap_percent=values.get("overload.envoy.resource_monitors.fixed_heap.pressure", 0),
+        refuses_calls=values.get("overload.envoy.overload_actions.stop_accepting_requests.active", 0) > 0,
     )
 
 
@@ -176,6 +194,7 @@ def _service(
         no_target=value("upstream_cx_none_healthy"),
         unconnected=value("upstream_rq_pending_failure_eject"),
         ejections=value("outlier_detection.ejections_enforced_total"),
+        ejected_for={kind: value(f"outlier_detection.ejections_enforced_{kind}") for kind in EJECTIONS},
         breakers=tuple(
             Breaker(name, used_now, int(limits[key]))
             for name, (key, used_now) in used.items()
@@ -210,6 +229,7 @@ def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
                 connections=stats.get("cx_active", 0),
                 connections_failed=stats.get("cx_connect_fail", 0),
                 ejected=bool(health.get("failed_outlier_check", False)),
+                unhealthy=bool(health.get("failed_active_health_check", False)),
                 draining=health.get("eds_health_status") == "DRAINING",
             ),
         )
@@ -228,6 +248,7 @@ def _in_both(one: Mapping[str, TargetCounts], other: Mapping[str, TargetCounts])
                 connections=first.connections + second.connections,
                 connections_failed=first.connections_failed + second.connections_failed,
                 ejected=first.ejected or second.ejected,
+                unhealthy=first.unhealthy or second.unhealthy,
                 draining=first.draining or second.draining,
             ),
         )
@@ -246,6 +267,7 @@ def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
         no_target=one.no_target + other.no_target,
         unconnected=one.unconnected + other.unconnected,
         ejections=one.ejections + other.ejections,
+        ejected_for={kind: one.ejected_for.get(kind, 0) + other.ejected_for.get(kind, 0) for kind in EJECTIONS},
         breakers=one.breakers + other.breakers,
         latency=Histogram(buckets),
         received={**one.received, **other.received},

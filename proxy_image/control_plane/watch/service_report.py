@@ -22,8 +22,8 @@ MOST_FORMER = 50
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """state: serving, draining, ejected, or "not admitted". share: of the service's calls in the window, 0 to 1;
-    wanted_share: what it is to have by its service's policy, None where that is not even (zones, or no calls for it).
+    """state: serving, draining, ejected, unhealthy, or "not admitted". share: of the service's calls in the window, 0
+    to 1; wanted_share: what it is to have by its service's policy, None where that is not even (zones, no calls).
     """
 
     address: str
@@ -181,8 +181,8 @@ def _state(target: Target, waiting: Collection[Newcomer], counts: ServiceCounts)
         return "draining"
     if Newcomer.of(target) in waiting:
         return "not admitted"
-    now = counts.targets.get(address(target.ip, target.port))
-    return "ejected" if now is not None and now.ejected else "serving"
+    now = counts.targets.get(address(target.ip, target.port), TargetCounts())
+    return "ejected" if now.ejected else "unhealthy" if now.unhealthy else "serving"
 
 
 def _former(service: Service, journal: Journal) -> Iterator[FormerTarget]:

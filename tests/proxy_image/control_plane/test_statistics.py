@@ -97,6 +97,13 @@ def watcher_of(envoy: Envoy) -> Watcher:
     return Watcher(EnvoyStatistics(envoy.settings.admin_socket), Journal())
 
 
+def test_the_limits_of_a_service_are_not_those_of_the_copies_that_it_gets() -> None:
+    limits = {"circuit_breakers": {"thresholds": [{"max_requests": 1000}]}}
+    clusters = {"cluster_statuses": [{"name": name, **limits} for name in ("rng", "rng~mirror")]}
+    found = read(json.dumps(clusters), '{"stats": []}', 0.0)
+    assert [(each.name, each.limit) for each in found.services["rng"].breakers] == [("calls", 1000)]
+
+
 async def test_a_reading_counts_every_call_that_ended_before_it_was_asked_for(tmp_path: Path) -> None:
     async with backends("a", "b") as (a, b), balancer(tmp_path, rng(a.target, b.target)) as (_plane, envoy):
         watcher = watcher_of(envoy)
