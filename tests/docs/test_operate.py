@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import operator
 import re
 import shlex
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from grpc_lb_contract import Document, cloudwatch
+from grpc_lb_contract import Cause, Document, cloudwatch
 from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.exposition import families
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.watch.groups import GroupReport
+from proxy_image.control_plane.watch.journal import Change
+from proxy_image.control_plane.watch.problems import Problem
+from proxy_image.control_plane.watch.reading import Reading
+from proxy_image.control_plane.watch.report import Report
+from proxy_image.control_plane.watch.service_report import FormerTarget, ServiceReport, TargetReport
 from proxy_image.control_plane.web import facts
 from proxy_image.control_plane.xds.access_log import FIELDS
 from proxy_image.control_plane.xds.cache import SnapshotCache
@@ -49,11 +58,12 @@ def test_the_log_lines_are_those_of_the_code(heading: str, files: frozenset[Path
 def test_the_metrics_are_those_of_the_code() -> None:
     metrics = Metrics()
     metrics.applied(Document())
-    names = {
-        f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()
-    }
+    made = [*metrics.registry.collect(), *families((), Reading(0.0, {}))]
+    names = {f"{family.name}_total" if family.type == "counter" else family.name for family in made}
     (table,) = tables(section(PAGE, "### For Prometheus"))
-    assert {code(name) for name, _ in table} == names
+    told = [name for cell, _ in table for name in re.findall(r"`([a-z_]+)`", cell)]
+    assert set(told) == names | {"grpc_lb_envoy_readable"}
+    assert len(told) == len(set(told))
 
 
 def test_the_metrics_in_cloudwatch_are_those_of_the_contract() -> None:
@@ -121,6 +131,14 @@ def options(service: str, command: str) -> set[str]:
 
 
 OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {ast.Mult: operator.mul, ast.Add: operator.add}
+
+
+@pytest.mark.parametrize(
+    "kind", [Report, ServiceReport, TargetReport, FormerTarget, GroupReport, Change, Problem, Cause]
+)
+def test_every_field_of_the_web_pages_data_is_told(kind: type[Any]) -> None:
+    told = set(re.findall(r"`([a-z_]+)`", section(PAGE, "### As JSON")))
+    assert {field.name for field in dataclasses.fields(kind)} <= told
 
 
 def value_of(node: ast.expr) -> float:
