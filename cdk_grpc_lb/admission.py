@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aws_cdk as cdk
+from constructs import Construct, IConstruct
 
+from cdk_grpc_lb.groups import Group, Validation
 from cdk_grpc_lb.labels import Wish
 from cdk_grpc_lb.misuse import Props
 from grpc_lb_contract.model import RouteMatch
@@ -25,15 +27,18 @@ class Admission:
     only_label: str | None
     _holders: dict[RouteMatch, str] = field(default_factory=dict)
     _names_of_ids: dict[str, str] = field(default_factory=dict)
+    _groups: dict[str, Group] = field(default_factory=dict)
 
-    def admit(self, props: Props, wish: Wish, *, named_after: str | None) -> None:
-        """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls.
+    def watch(self, balancer: Construct, *, knows_all: bool) -> None:
+        """Look at all services together at synth. `knows_all` says that other apps hardly add to them."""
+        balancer.node.add_validation(Validation(self._groups, knows_all=knows_all))
 
-        :param named_after: The path of the construct whose id became the service's name; None where a name was given.
-        """
+    def admit(self, props: Props, wish: Wish, service: IConstruct, *, name_is_given: bool) -> None:
+        """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls."""
         name = wish.service_name
         if cdk.Token.is_unresolved(name):
             return
+        named_after = None if name_is_given else service.node.path
         allowed = self.only_services
         if allowed is not None and not any(_may_fit(name, pattern) for pattern in allowed):
             raise props.error(
@@ -49,12 +54,13 @@ class Admission:
             if self._holders.get(route.match, name) != name:
                 raise props.error(
                     "hosts",
-                    f"hosts of its own, or grpc_services, where another service has the calls to {route}",
+                    f"hosts of its own, or grpc_services or metadata, where another service has the calls to {route}",
                     f"those of service {self._holders[route.match]} for service {name}",
                 )
         self._holders.update((route.match, name) for route in wish.routes)
         if named_after is not None:
             self._names_of_ids[name] = named_after
+        self._groups[service.node.path] = Group(service, wish)
 
     def labels_for(self, wish: Wish, said: Mapping[str, str]) -> Mapping[str, str]:
         """The labels that a container needs, which says some already, to be taken in and to get its calls."""

@@ -19,7 +19,7 @@ from cdk_grpc_lb.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.containers import refuse_other_labels
 from cdk_grpc_lb.defaults import logical_name, make_cluster
 from cdk_grpc_lb.deployment import MOST_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
-from cdk_grpc_lb.labels import wish_of
+from cdk_grpc_lb.labels import CallProps, wish_of
 from cdk_grpc_lb.metrics import ServiceMetrics
 from cdk_grpc_lb.misuse import Props, vpc_of
 from cdk_grpc_lb.ordering import start_after
@@ -29,6 +29,8 @@ from cdk_grpc_lb.subnets import subnets_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
+
+    from grpc_lb_contract import Condition, RouteRule, TrafficPolicy
 
 
 @jsii.implements(ec2.IConnectable, iam.IGrantable)
@@ -40,7 +42,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     deployment could take.
 
     :param image: The image of the service's container. Either this or ``task_definition``.
-    :param port: The container port on which the service takes gRPC calls, without TLS. Needed with ``image``; with
+    :param port: The container port on which the service takes gRPC calls. Needed with ``image``; with
         ``task_definition``, by default the only port that its containers map.
     :param task_definition: The whole task, for what ``image`` is too little for: several containers, volumes, roles of
         your own. It must be one for Fargate. Its container that maps the port gets the balancer's labels.
@@ -61,6 +63,20 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         or ``*``. By default, all.
     :param grpc_services: The full names of the gRPC services whose calls come here, such as ``rng.v1.RandomNumber``. By
         default, all.
+    :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: beside
+        ``grpc_services`` where that is given, else these alone. By default, none.
+    :param metadata: Conditions on the request metadata of the calls that come here, all of which must hold, such as
+        ``[Condition("x-tenant", Match.PREFIX, "acme-")]``. By default, none.
+    :param priority: Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000,
+        before conditions and methods count. By default 0.
+    :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
+        some of them. By default, none.
+    :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of the
+        same ``service_name``, among which those without weigh 100: a canary that weighs 5 gets about 5 percent. By
+        default, where none of them has a weight, each task takes the same.
+    :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
+        services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
+        for all. By default what ``TrafficPolicy()`` says.
     :param cpu: The CPU units of each task. By default 256.
     :param memory_limit_mib: The memory of each task in MiB. By default 512.
     :param runtime_platform: The operating system and CPU of the tasks, such as Linux on ARM64; the image must be for
@@ -123,6 +139,12 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         service_name: str | None = None,
         hosts: Sequence[str] | None = None,
         grpc_services: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None,
+        metadata: Sequence[Condition] | None = None,
+        priority: int | None = None,
+        routes: Sequence[RouteRule] | None = None,
+        weight: int | None = None,
+        policy: TrafficPolicy | None = None,
         cpu: int | None = None,
         memory_limit_mib: int | None = None,
         runtime_platform: ecs.RuntimePlatform | None = None,
@@ -171,13 +193,18 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         else:
             own_task.check(props, container_name)
         assert port is not None  # noqa: S101 - checked by either
-        wish = wish_of(
-            props,
-            service_name=service_name if service_name is not None else logical_name(id),
-            port=port,
+        name = service_name if service_name is not None else logical_name(id)
+        calls = CallProps(
             hosts=hosts,
             grpc_services=grpc_services,
+            methods=methods,
+            metadata=metadata,
+            priority=priority,
+            routes=routes,
+            weight=weight,
+            policy=policy,
         )
+        wish = wish_of(props, calls, service_name=name, port=port)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 0, MOST_TASKS)
         check_percents(props, count, min_healthy_percent, max_healthy_percent)
@@ -187,7 +214,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             labels = balancer._labels_for(given.serving, wish) if balancer is not None else wish.labels
             refuse_other_labels(props, given.serving.container, labels)
         if balancer is not None:
-            balancer._admission.admit(props, wish, named_after=self.node.path if service_name is None else None)
+            balancer._admission.admit(props, wish, self, name_is_given=service_name is not None)
 
         if cluster is None:
             cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
@@ -221,7 +248,10 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         start_after(self.service, subnets.internet_connectivity_established)
         self._count_is_given = desired_count is not None
 
-        self.balancer = balancer if balancer is not None else GrpcBalancer(self, "Balancer", cluster=cluster)
+        if balancer is None:
+            balancer = GrpcBalancer(self, "Balancer", cluster=cluster)
+            balancer._admission.admit(props, wish, self, name_is_given=service_name is not None)
+        self.balancer = balancer
         self._connections = ec2.Connections(
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )

@@ -190,6 +190,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
 
         self._count_is_given = desired_count is not None
         self._admission = Admission(only_services, only_label)
+        self._admission.watch(self, knows_all=True)
         self._exposed_by_default = exposed_by_default
         self._traefik_labels = traefik_labels
         self._log_retention = log_retention

@@ -15,7 +15,7 @@ from cdk_grpc_lb.admission import Admission
 from cdk_grpc_lb.call_metrics import BalancerMetrics, Published
 from cdk_grpc_lb.containers import Serving, labels_of, refuse_other_labels, serving_container
 from cdk_grpc_lb.ingress import let_in
-from cdk_grpc_lb.labels import Wish, wish_of
+from cdk_grpc_lb.labels import CallProps, Wish, wish_of
 from cdk_grpc_lb.misuse import Props, surely_other
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cdk_grpc_lb.balanced_service import GrpcBalancedService
     from cdk_grpc_lb.service_props import AddedServiceProps
+    from grpc_lb_contract import Condition, RouteRule, TrafficPolicy
 
 
 @jsii.implements(ec2.IConnectable)
@@ -89,6 +90,12 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         container_name: str | None = None,
         hosts: Sequence[str] | None = None,
         grpc_services: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None,
+        metadata: Sequence[Condition] | None = None,
+        priority: int | None = None,
+        routes: Sequence[RouteRule] | None = None,
+        weight: int | None = None,
+        policy: TrafficPolicy | None = None,
     ) -> None:
         """Balance a service that exists already, made by hand or by another construct.
 
@@ -99,13 +106,27 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         :param service: A Fargate or EC2 service in one of the balancer's clusters, in the network mode ``awsvpc``.
         :param service_name: The logical name under which the balancer and its clients know the service: up to 63 of
             a-z, 0-9 and -. Services with the same name share its calls.
-        :param port: The container port on which the service takes gRPC calls, without TLS. By default the only port
+        :param port: The container port on which the service takes gRPC calls. By default the only port
             that its containers map.
         :param container_name: The container that takes the calls. By default the only one that maps the port.
         :param hosts: The ``:authority`` values whose calls come to this service: host names without port, ``*.domain``,
             or ``*``. By default, all.
         :param grpc_services: The full names of the gRPC services whose calls come here, such as
             ``rng.v1.RandomNumber``. By default, all.
+        :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: beside
+            ``grpc_services`` where that is given, else these alone. By default, none.
+        :param metadata: Conditions on the request metadata of the calls that come here, all of which must hold, such
+            as ``[Condition("x-tenant", Match.PREFIX, "acme-")]``. By default, none.
+        :param priority: Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000,
+            before conditions and methods count. By default 0.
+        :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
+            some of them. By default, none.
+        :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of
+            the same ``service_name``, among which those without weigh 100: a canary that weighs 5 gets about 5 percent.
+            By default, where none of them has a weight, each task takes the same.
+        :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
+            services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
+            for all. By default what ``TrafficPolicy()`` says.
         """
         if not isinstance(service, ecs.BaseService):
             raise Props(type(self).__name__, self.node.id).error(
@@ -117,9 +138,19 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         props = Props("the registered service", service.node.path)
         self._refuse_strangers(props, service, service.cluster)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
-        wish = wish_of(props, service_name=service_name, port=serving.port, hosts=hosts, grpc_services=grpc_services)
+        calls = CallProps(
+            hosts=hosts,
+            grpc_services=grpc_services,
+            methods=methods,
+            metadata=metadata,
+            priority=priority,
+            routes=routes,
+            weight=weight,
+            policy=policy,
+        )
+        wish = wish_of(props, calls, service_name=service_name, port=serving.port)
         refuse_other_labels(props, serving.container, self._labels_for(serving, wish))
-        self._admission.admit(props, wish, named_after=None)
+        self._admission.admit(props, wish, service, name_is_given=True)
         self._connect(service, serving, wish)
 
     def _connect(self, service: ecs.BaseService, serving: Serving, wish: Wish) -> None:
@@ -186,3 +217,4 @@ class ImportedBalancer(GrpcBalancerBase):
         self.cloudwatch_name = published.balancer
         self._admission = admission
         self._published = published
+        self._admission.watch(self, knows_all=False)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aws_cdk import aws_ecs as ecs
     from aws_cdk import aws_logs as logs
 
+    from grpc_lb_contract import Condition, RouteRule, TrafficPolicy
+
 
 class AddedServiceProps(TypedDict, total=False):
     """The props of :class:`GrpcBalancedService` but ``vpc`` and ``balancer``."""
@@ -26,6 +28,12 @@ class AddedServiceProps(TypedDict, total=False):
     service_name: str | None
     hosts: Sequence[str] | None
     grpc_services: Sequence[str] | None
+    methods: Sequence[str] | None
+    metadata: Sequence[Condition] | None
+    priority: int | None
+    routes: Sequence[RouteRule] | None
+    weight: int | None
+    policy: TrafficPolicy | None
     cpu: int | None
     memory_limit_mib: int | None
     runtime_platform: ecs.RuntimePlatform | None

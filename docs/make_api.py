@@ -1,4 +1,7 @@
-"""Writes docs/api.md from the docstrings of cdk_grpc_lb, as its source has them: nothing of it is imported."""
+"""Writes docs/api.md from the docstrings of cdk_grpc_lb, as its source has them: no construct is imported.
+
+What a policy's settings may hold is said by the table that labels are read by, which is of the standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,22 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import cast
 
 import griffe
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from grpc_lb_contract import TrafficPolicy  # noqa: E402 - whoever runs a file has its folder alone on the path
+from grpc_lb_contract.policy import TABLE, PolicySetting  # noqa: E402
+
 PAGE = ROOT / "docs/api.md"
-PACKAGE = "cdk_grpc_lb"
-BESIDE = ("traefik_labels",)
+PACKAGE, CONTRACT = "cdk_grpc_lb", "grpc_lb_contract"
+BESIDE = (CONTRACT, "traefik_labels")
 """Of which it exports names."""
+PARTS = {row.part: type(getattr(TrafficPolicy(), row.part)).__name__ for row in TABLE}
 
 HEAD = """\
 # API
@@ -22,13 +32,24 @@ HEAD = """\
 Written from the docstrings by `make docs`: change those, not this page. `ec2`, `ecs`, `elbv2`, `iam`, `logs` and their
 like are modules of `aws_cdk`, as `cdk` is itself. All props but `scope` and `id` are given by name. Those marked * are
 required. Wrong props are refused at synth, with a `ValueError` that says what is allowed.
+
+`TrafficPolicy` and what follows it say which calls a service takes and how they are treated. All are immutable plain
+values: times are Python's `datetime.timedelta`, and tokens, which have no value at synth, are refused. Each setting is
+a docker label too ([labels.md](labels.md)), which the constructs write.
 """
 
 
 def page(package: griffe.Module) -> str:
-    classes = [resolved(package[name]) for name in exported(package)]
-    contents = "".join(f"- [{each.name}](#{each.name.lower()})\n" for each in classes)
-    return "\n".join([HEAD, contents, *(part for each in classes for part in class_parts(each, package))])
+    constructs = [each for each in classes_of(package) if not is_of_contract(each)]
+    values = sorted((each for each in classes_of(package) if is_of_contract(each)), key=place_of)
+    contents = "".join(f"- [{each.name}](#{each.name.lower()})\n" for each in (*constructs, *values))
+    sections = [part for each in constructs for part in class_parts(each, package)]
+    sections += [part for each in values for part in value_parts(each)]
+    return "\n".join([HEAD, contents, *sections])
+
+
+def classes_of(package: griffe.Module) -> list[griffe.Class]:
+    return [resolved(package[name]) for name in exported(package)]
 
 
 def exported(package: griffe.Module) -> list[str]:
@@ -71,6 +92,80 @@ def class_parts(each: griffe.Class, package: griffe.Module) -> Iterator[str]:
 def is_plain(each: griffe.Class) -> bool:
     """Whether it is a value that a prop takes, whose attributes are its parameters, and no construct."""
     return "dataclass" in each.labels
+
+
+def is_of_contract(each: griffe.Class) -> bool:
+    """Whether it is a part of the contract: plain data, not a construct."""
+    return each.module.package.name == CONTRACT
+
+
+def is_enumeration(each: griffe.Class) -> bool:
+    return any(str(base) == "StrEnum" for base in each.bases)
+
+
+def place_of(each: griffe.Class) -> tuple[int, str]:
+    """The policy, its parts as it names them, other values, and last the enumerations."""
+    order = [TrafficPolicy.__name__, *PARTS.values()]
+    if each.name in order:
+        return order.index(each.name), each.name
+    return len(order) + is_enumeration(each), each.name
+
+
+def value_parts(each: griffe.Class) -> Iterator[str]:
+    yield f"## {each.name}\n"
+    yield text_of(each)
+    fields = fields_of(each)
+    if is_enumeration(each):
+        yield ", ".join(f"`{each.name}.{one.name}`{in_labels(one)}" for one in fields) + "\n"
+        return
+    yield f"**{each.name}({', '.join(one.name for one in fields)})**\n"
+    settings = {row.name: row for row in TABLE if PARTS[row.part] == each.name}
+    if settings:
+        head = ("field", "type", "holds", "by default", "label", "meaning")
+        yield table(head, (setting_row(one, settings[one.name]) for one in fields))
+    else:
+        yield table(("field", "type", "meaning"), (field_row(one) for one in fields))
+
+
+def fields_of(each: griffe.Class) -> list[griffe.Attribute]:
+    attributes = (one for one in each.members.values() if isinstance(one, griffe.Attribute))
+    return [one for one in attributes if "property" not in one.labels and not one.name.startswith("_")]
+
+
+def in_labels(member: griffe.Attribute) -> str:
+    """An enumeration's member as a label has it, where that is not its name."""
+    text = str(member.value).strip("'")
+    return f" (`{text}`)" if text not in ("", member.name) else ""
+
+
+def setting_row(field: griffe.Attribute, row: PolicySetting) -> tuple[str, ...]:
+    kind = row.setting.kind
+    default = f"`{kind.write(row.default)}`" if kind.allows(row.default) else "unset"
+    about = (kind.rule, default, f"`{row.label}`", row.setting.meaning)
+    return (f"`{field.name}`", linked(field), *map(plain, about))
+
+
+def field_row(field: griffe.Attribute) -> tuple[str, ...]:
+    kind = kind_of(field)
+    meaning = sentence(field)
+    if not meaning and kind is not None:
+        meaning = sentence(kind).partition(". ")[0].rstrip(".") + "."
+    return f"`{field.name}`" + ("" if field.value is not None else " *"), linked(field), meaning
+
+
+def linked(field: griffe.Attribute) -> str:
+    shown, kind = typed(str(field.annotation)), kind_of(field)
+    return f"[{shown}](#{kind.name.lower()})" if kind is not None else shown
+
+
+def kind_of(field: griffe.Attribute) -> griffe.Class | None:
+    """The class of the contract that the field holds, or holds several of."""
+    names = [name for name in re.findall(r"[A-Z]\w+", str(field.annotation)) if name != "None"]
+    if not names or names[0] not in field.module.members:
+        return None
+    found = field.module.members[names[0]]
+    of_contract = isinstance(found, griffe.Class) or str(found.canonical_path).startswith(CONTRACT)
+    return resolved(found) if of_contract else None
 
 
 def method_parts(method: griffe.Function, of: griffe.Class) -> Iterator[str]:
@@ -160,7 +255,8 @@ def typed(annotation: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """reStructuredText's marks as Markdown's."""
+    """reStructuredText's marks as Markdown's, and an example as code."""
+    text = re.sub(r"^>>> .*(?:\n.+)*", lambda found: indent(found[0], "    "), text, flags=re.MULTILINE)
     text = re.sub(r":\w+:`([^`]+)`", r"`\1`", text)
     return text.replace("``", "`")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import cache
 from typing import Any
 
@@ -15,19 +15,40 @@ from grpc_lb_contract.names import is_grpc_service
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`read` gives None for a text that is not allowed; `write` is its inverse."""
+    """`read` gives None for a text that is not allowed; `write` is its inverse. `example` is a value of the type that
+    Python has for it, where that is not plain from the rule.
+    """
 
     rule: str
     read: Callable[[str], Any]
     write: Callable[[Any], str]
+    example: Any = None
 
     def allows(self, value: object) -> bool:
         """A value is allowed where its text is read as itself."""
+        return self.settled(value) is not None
+
+    def settled(self, value: object) -> Any:
+        """An allowed value as its text is read (50 as 50.0, a set as a frozenset); None for what is not allowed."""
         try:
             read = self.read(self.write(value))
         except (TypeError, ValueError, AttributeError, OverflowError):
-            return False
-        return read is not None and bool(read == value) and isinstance(value, bool) == isinstance(read, bool)
+            return None
+        return read if read == value and isinstance(value, bool) == isinstance(read, bool) else None
+
+    def rule_for(self, value: object) -> str:
+        """The rule, with how it is written in Python for a value of another type."""
+        if self.example is None or isinstance(value, type(self.example)):
+            return self.rule
+        return f"{self.rule} (in Python {_written(self.example)})"
+
+
+def _written(example: Any) -> str:
+    if isinstance(example, Enum):
+        return f"{type(example).__name__}.{example.name}"
+    if isinstance(example, frozenset):
+        return f"frozenset({{{', '.join(map(_written, example))}}})"
+    return repr(example)
 
 
 def whole(lowest: int, highest: int) -> Kind:
@@ -66,7 +87,9 @@ def time_within(lowest: timedelta, highest: timedelta) -> Kind:
         value = timedelta(milliseconds=int(found[1]) * _UNITS[found[2]]) if found else None
         return value if value is not None and lowest <= value <= highest else None
 
-    return Kind(f"a time {write_time(lowest)}..{write_time(highest)} such as 250ms, 2s, 5m or 1h", read, write_time)
+    return Kind(
+        f"a time {write_time(lowest)}..{write_time(highest)} such as 250ms, 2s, 5m or 1h", read, write_time, 5 * SECOND
+    )
 
 
 def write_time(value: timedelta) -> str:
@@ -82,11 +105,13 @@ def choice(options: type[StrEnum]) -> Kind:
         f"one of {', '.join(option.value for option in options)}",
         lambda text: by_text.get(text.lower()),
         lambda value: str(value.value),
+        next(iter(options)),
     )
 
 
 def some_of(options: type[StrEnum]) -> Kind:
-    return _listed(choice(options), f"a comma-separated list of {', '.join(option.value for option in options)}")
+    allowed = ", ".join(option.value for option in options)
+    return _listed(choice(options), f"a comma-separated list of {allowed}", list(options)[-1])
 
 
 LONGEST_LIST = 256
@@ -94,10 +119,10 @@ LONGEST_LIST = 256
 
 
 def list_of(one: Kind) -> Kind:
-    return _listed(one, f"a comma-separated list of at most {LONGEST_LIST} characters, each {one.rule}")
+    return _listed(one, f"a comma-separated list of at most {LONGEST_LIST} characters, each {one.rule}", "…")
 
 
-def _listed(one: Kind, rule: str) -> Kind:
+def _listed(one: Kind, rule: str, example: Any) -> Kind:
     def read(text: str) -> frozenset[Any] | None:
         read = frozenset(one.read(part.strip()) for part in text.split(","))
         return None if None in read or len(write(read)) > LONGEST_LIST else read
@@ -105,7 +130,7 @@ def _listed(one: Kind, rule: str) -> Kind:
     def write(value: frozenset[Any]) -> str:
         return ",".join(sorted(map(one.write, value)))
 
-    return Kind(rule, read, write)
+    return Kind(rule, read, write, frozenset({example}))
 
 
 FLAG = Kind("true or false", {"true": True, "false": False}.get, lambda value: "true" if value else "false")
@@ -153,8 +178,12 @@ class Part:
     def __post_init__(self) -> None:
         for name, about, default in settings_of(type(self)):
             value = getattr(self, name)
-            if value != default and not about.kind.allows(value):
-                raise ValueError(f"{name} must be {about.kind.rule}, got {value!r}")
+            if value == default:
+                continue
+            settled = about.kind.settled(value)
+            if settled is None:
+                raise ValueError(f"{name} must be {about.kind.rule_for(value)}, got {value!r}")
+            object.__setattr__(self, name, settled)
         for name, problem in self.conflicts():
             raise ConflictError(name, problem, getattr(self, name))
 

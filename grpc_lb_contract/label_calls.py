@@ -49,7 +49,7 @@ def read_asked(labels: Mapping[str, str], refuse: Refuse, *, consequence: str, e
         for value in values:
             if not allowed(value):
                 refuse(label, f"must be a comma-separated list, each {rule}; {value!r} is not")
-        return tuple(value for value in values if allowed(value))
+        return tuple(dict.fromkeys(value for value in values if allowed(value)))
 
     bad = set[str]()
     hosts = entries(HOSTS, is_host, HOST_RULE, str.lower)

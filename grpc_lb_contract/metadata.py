@@ -45,8 +45,11 @@ class Condition:
     """
 
     key: str
+    """The key, in lower case."""
     match: Match = Match.PRESENT
+    """How the value is compared. By default any will do."""
     value: str = ""
+    """What it is compared with: nothing where any will do."""
 
     def __post_init__(self) -> None:
         fits = not self.value if self.match in _WITHOUT_VALUE else _VALUE.fullmatch(self.value) is not None

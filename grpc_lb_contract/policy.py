@@ -9,8 +9,8 @@ each balancer by itself: two balancers let through twice as much.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 from grpc_lb_contract.kinds import ConflictError, Part, Setting, settings_of
 from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry
@@ -30,7 +30,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class TrafficPolicy:
-    """All that a service's owner may say about its calls. `TrafficPolicy()` is what happens where nothing is said."""
+    """All that a service's owner may say about its calls. `TrafficPolicy()` is what happens where nothing is said.
+
+    Raises `ValueError` for a part of another kind, as each part does for a value that is not allowed.
+    """
 
     balancing: Balancing = Balancing()
     limits: Limits = Limits()
@@ -43,6 +46,12 @@ class TrafficPolicy:
     mirror: Mirror = Mirror()
     tls: Tls = Tls()
     web: Web = Web()
+
+    def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {part!r}")  # noqa: TRY004 - as every other
 
     def to_labels(self) -> dict[str, str]:
         """The labels that `from_labels` reads as this policy: those that differ from the defaults."""
@@ -84,9 +93,7 @@ class PolicySetting:
         return PREFIX + self.setting.label
 
 
-_PARTS: dict[str, type[Part]] = {
-    name: type(getattr(TrafficPolicy(), name)) for name in TrafficPolicy.__dataclass_fields__
-}
+_PARTS: dict[str, type[Part]] = {each.name: cast(type[Part], type(each.default)) for each in fields(TrafficPolicy)}
 TABLE = tuple(
     PolicySetting(part, name, setting, default)
     for part, kind in _PARTS.items()

@@ -58,12 +58,19 @@ class RouteRule:
     """
 
     name: str
+    """1 to 63 of a-z, 0-9 and -."""
     hosts: tuple[str, ...] | None = None
+    """Which `:authority` values."""
     grpc_services: tuple[str, ...] | None = None
+    """Which gRPC services, by their full names."""
     methods: tuple[str, ...] | None = None
+    """Which single methods, such as `rng.v1.RandomNumber/Get`."""
     metadata: tuple[Condition, ...] | None = None
+    """Conditions on the request metadata, all of which must hold."""
     priority: int | None = None
+    """Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000."""
     overrides: Overrides = Overrides()
+    """What holds for its calls in place of the service's policy."""
 
     def __post_init__(self) -> None:
         must_match(ROUTE_NAME, "the name of a route", self.name, ROUTE_NAME_RULE)
@@ -200,6 +207,9 @@ def _list(values: tuple[str, ...] | None) -> str | None:
 
 
 def _check_and_sort(said: RouteRule | Registration) -> None:
+    for name in ("hosts", "grpc_services", "methods", "metadata"):
+        if isinstance(getattr(said, name), str):  # whose letters might pass for names
+            raise ValueError(f"{name} must be a tuple, got {getattr(said, name)!r}")  # noqa: TRY004 - as every other
     for host in said.hosts or ():
         must_be_host("each of hosts", host)
     for grpc_service in said.grpc_services or ():

@@ -1,13 +1,22 @@
-"""Two services that share a balancer, in a VPC and a cluster that exist already."""
+"""Two services that share a balancer, one with a traffic policy and a canary, in a VPC and a cluster that exist."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
-from cdk_grpc_lb import GrpcBalancer
+from cdk_grpc_lb import Deadline, GrpcBalancer, Retry, RetryStatus, TrafficPolicy
+
+ORDERS = TrafficPolicy(
+    # No call of the orders lasts longer than half a minute; whoever sets no deadline gets one of 5 seconds.
+    deadline=Deadline(default=timedelta(seconds=5), ceiling=timedelta(seconds=30)),
+    # Orders may be placed twice: each has a number of its caller's by which the service knows it again.
+    retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=2),
+)
 
 
 class Shop(cdk.Stack):
@@ -29,13 +38,24 @@ class Shop(cdk.Stack):
 
         # Only callers that are named below: not all of the VPC.
         balancer = GrpcBalancer(self, "Balancer", cluster=cluster, open_listener=False)
-        for name, image in (("Orders", "example/orders:1"), ("Prices", "example/prices:1")):
+        balancer.add_service(
+            "Prices",
+            image=ecs.ContainerImage.from_registry("example/prices:1"),
+            port=50051,
+            # Which calls are whose. The other way is hosts=[...], where callers have a name for each service.
+            grpc_services=["prices.v1.Prices"],
+        )
+
+        # The new version of the orders takes 5 % of their calls, until it takes the old one's place.
+        for name, image, weight in (("Orders", "example/orders:1", 95), ("OrdersCanary", "example/orders:2", 5)):
             balancer.add_service(
                 name,
                 image=ecs.ContainerImage.from_registry(image),
                 port=50051,
-                # Which calls are whose. The other way is hosts=[...], where callers have a name for each service.
-                grpc_services=[f"{name.lower()}.v1.{name}"],
+                service_name="orders",
+                grpc_services=["orders.v1.Orders"],
+                weight=weight,
+                policy=ORDERS,
             )
 
         web = ec2.SecurityGroup.from_security_group_id(self, "Web", existing["callers_security_group"])

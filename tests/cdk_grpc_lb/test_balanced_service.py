@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -12,7 +13,17 @@ from aws_cdk import aws_sqs as sqs
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 from cdk_grpc_lb.defaults import logical_name
-from grpc_lb_contract import Registration, read_labels
+from grpc_lb_contract import (
+    Condition,
+    Match,
+    Overrides,
+    Registration,
+    RetryStatus,
+    RouteRule,
+    TrafficPolicy,
+    read_labels,
+)
+from grpc_lb_contract.policy import TABLE
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 
 IMAGE = ecs.ContainerImage.from_registry("example/rng")
@@ -189,7 +200,8 @@ def test_a_service_is_connectable_and_grantable(stack: cdk.Stack) -> None:
     assert [port for source, port in template.open_ports("OrdersServiceSecurityGroup") if "Client" in source] == [7000]
 
 
-def test_the_package_exports_its_constructs_and_is_typed() -> None:
+def test_the_package_exports_its_constructs_and_all_that_a_policy_is_made_of() -> None:
+    """GIVEN a user who imports nothing but `cdk_grpc_lb`, THEN every part of a policy and what it holds is there."""
     import cdk_grpc_lb
 
     constructs = [
@@ -200,5 +212,9 @@ def test_the_package_exports_its_constructs_and_is_typed() -> None:
         "GrpcDashboard",
         "TargetSync",
     ]
-    assert set(constructs) < set(cdk_grpc_lb.__all__)
+    of_routes = (RouteRule, Overrides, Condition, Match)
+    parts = {type(getattr(TrafficPolicy(), part)) for part in TrafficPolicy.__dataclass_fields__}
+    held = {type(row.setting.kind.example) for row in TABLE if isinstance(row.setting.kind.example, Enum)}
+    names = {kind.__name__ for kind in (*of_routes, TrafficPolicy, RetryStatus, *parts, *held)}
+    assert {*constructs, *names} < set(cdk_grpc_lb.__all__)
     assert (Path(cdk_grpc_lb.__file__).parent / "py.typed").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import aws_cdk as cdk
@@ -11,12 +12,25 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 
-from cdk_grpc_lb import GrpcBalancedService
+from cdk_grpc_lb import (
+    Condition,
+    Deadline,
+    Ejection,
+    GrpcBalancedService,
+    Match,
+    Overrides,
+    Retry,
+    RetryStatus,
+    RouteRule,
+    TrafficPolicy,
+)
 from tests.cdk_grpc_lb.misuse import SERVICE, contradiction, existing_cluster, provider, refused, resources
 from tests.cdk_grpc_lb.ways import IMAGE
 
 NAME = "1 to 63 of a-z, 0-9 and -, starting and ending with a letter or digit"
 A_LIST = "a list that names at least one (leave it out for all)"
+RULES = 'a list such as [RouteRule("reads", methods=("orders.v1.Orders/Get",))]'
+CONDITIONS = 'a list such as [Condition("x-canary", Match.EXACT, "yes")]'
 STRATEGIES = "capacity_provider_strategies"
 
 MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
@@ -106,9 +120,26 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
         "a GrpcBalancer, or one of GrpcBalancer.from_attributes",
         "'Balancer'",
     ),
+    ({"metadata": "x-canary=yes"}, "metadata", CONDITIONS, "'x-canary=yes'"),
+    ({"metadata": ["x-canary=yes"]}, "metadata", CONDITIONS, "['x-canary=yes']"),
+    (
+        {"methods": []},
+        "methods",
+        "a list that names at least one (leave it out for those of grpc_services)",
+        "[]",
+    ),
+    ({"routes": "slow"}, "routes", RULES, "'slow'"),
+    ({"priority": cdk.Token.as_number({"Ref": "Priority"})}, "priority", "known at synth", "a token"),
+    ({"weight": cdk.Token.as_number({"Ref": "Weight"})}, "weight", "known at synth", "a token"),
+    (
+        {"policy": "least-request"},
+        "policy",
+        "a TrafficPolicy, such as TrafficPolicy(deadline=Deadline(...))",
+        "'least-request'",
+    ),
 ]
 
-# The contract's own sentences, which the Lambda says too; they name the prop after it.
+# Sentences about what stands in a prop, most of them the contract's own, which the Lambda says too.
 LABELS: list[tuple[dict[str, Any], str]] = [
     ({"service_name": "Random_Numbers"}, f"service must be {NAME}, got 'Random_Numbers' (prop service_name"),
     ({"service_name": ""}, f"service must be {NAME}, got '' (prop service_name"),
@@ -118,16 +149,83 @@ LABELS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"hosts": [f"host-{number}" for number in range(65)]},
-        "hosts times grpc-services must be at most 64, got 65 times 1 (prop hosts",
+        "hosts times grpc-services must be at most 64, with methods and rules, got 65 (prop hosts",
     ),
     (
         {"grpc_services": ["/rng.v1.RandomNumber/"]},
         "each of grpc-services must be a full gRPC service name such as rng.v1.RandomNumber, or *, "
         "got '/rng.v1.RandomNumber/' (prop grpc_services",
     ),
+    (
+        {"methods": ["Get"]},
+        "each of methods must be a full method name such as rng.v1.RandomNumber/Get, got 'Get' (prop methods",
+    ),
+    ({"priority": -1}, "priority must be 0..1000000, got -1 (prop priority"),
+    (
+        {"routes": [RouteRule("a", methods=("a.A/B",)), RouteRule("a", methods=("a.A/C",))]},
+        "rules must have names of their own, got a, a (prop routes",
+    ),
+    (
+        {"routes": [RouteRule("many", methods=tuple(f"a.A/M{number}" for number in range(64)))]},
+        "hosts times grpc-services must be at most 64, with methods and rules, got 65 (prop routes",
+    ),
+    (
+        {"routes": [RouteRule("none", hosts=())]},
+        "grpc-lb.routes.none.hosts must be a comma-separated list, each a host name without a port, *.a-domain, or *; "
+        "'' is not, got '' (prop routes",
+    ),
+    (
+        {
+            "policy": TrafficPolicy(deadline=Deadline(ceiling=timedelta(seconds=5))),
+            "routes": [RouteRule("slow", overrides=Overrides(deadline=Deadline(default=timedelta(seconds=6))))],
+        },
+        "grpc-lb.routes.slow.deadline.default must be at most the ceiling (prop routes",
+    ),
+    (
+        {
+            "policy": TrafficPolicy(deadline=Deadline(ceiling=timedelta(seconds=5))),
+            "routes": [RouteRule("slow", overrides=Overrides(retry=Retry(try_time=timedelta(seconds=6))))],
+        },
+        "retry.try_time must be below deadline.ceiling, 5s, or no call is tried again, got 6s (route slow) "
+        "(prop routes",
+    ),
+    ({"weight": -1}, "weight must be 0..1000, got -1 (prop weight"),
+    ({"weight": 1001}, "weight must be 0..1000, got 1001 (prop weight"),
+    ({"weight": 2.5}, "weight must be 0..1000, got 2.5 (prop weight"),
+    (
+        {"metadata": [Condition(f"x-{number}", Match.EXACT, "y" * 125) for number in range(2)]},
+        "metadata must be at most 256 characters in all, got 259 (prop metadata",
+    ),
+    (
+        {
+            "policy": TrafficPolicy(
+                retry=Retry(try_time=timedelta(seconds=5)), deadline=Deadline(ceiling=timedelta(seconds=5))
+            )
+        },
+        "retry.try_time must be below deadline.ceiling, 5s, or no call is tried again, got 5s (prop policy",
+    ),
+    (
+        {
+            "policy": TrafficPolicy(
+                retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), budget_percent=0, budget_least=0)
+            )
+        },
+        "retry.budget_percent must be above 0 beside retry.on or retry.try_time (or give budget_least), got 0 "
+        "(prop policy",
+    ),
+    (
+        {"policy": TrafficPolicy(ejection=Ejection(success_rate=True, most_percent=0))},
+        "ejection.most_percent must be above 0 beside what is to eject targets, got 0 (prop policy",
+    ),
 ]
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str, str, str]] = [
+    (
+        {"methods": ["a.A/B"], "grpc_services": ["*"]},
+        "methods",
+        "grpc_services *",
+        "a gRPC service has all its methods; leave out either",
+    ),
     (
         {"environment": {"TOKEN": "a"}, "secrets": {"TOKEN": None}},
         "environment TOKEN",
@@ -157,10 +255,8 @@ def test_a_service_refuses(stack: cdk.Stack, props: dict[str, Any], prop: str, a
 
 
 @pytest.mark.parametrize(("props", "sentence"), LABELS, ids=lambda value: repr(value)[:40])
-def test_a_service_refuses_labels_that_the_lambda_would_refuse(
-    stack: cdk.Stack, props: dict[str, Any], sentence: str
-) -> None:
-    with pytest.raises(ValueError, match="must be") as caught:
+def test_a_service_refuses_labels_that_cannot_be_obeyed(stack: cdk.Stack, props: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match="must") as caught:
         GrpcBalancedService(stack, "RandomNumbers", image=IMAGE, port=50051, **props)
     assert str(caught.value) == f"{sentence} of {SERVICE})"
     assert not resources(stack)

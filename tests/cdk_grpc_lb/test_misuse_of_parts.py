@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
-from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
+from cdk_grpc_lb import Condition, GrpcBalancedService, GrpcBalancer, Match
 from tests.cdk_grpc_lb.misuse import (
     BALANCER,
     SERVICE,
@@ -25,6 +25,7 @@ from tests.cdk_grpc_lb.ways import IMAGE, existing_vpc
 
 TCP = ecs.PortMapping(container_port=7000)
 REGISTERED = "the registered service Stack/Old"
+OWN_CALLS = "hosts of its own, or grpc_services or metadata, where another service has the calls to "
 OTHERS = "one of the balancer's, Stack/Existing (see GrpcBalancer.add_cluster)"
 
 
@@ -239,10 +240,29 @@ def test_two_services_that_ask_for_the_same_calls_are_refused(stack: cdk.Stack) 
     """GIVEN that a route belongs to one service, THEN it shows at synth that the second one would get no call."""
     balancer = balancer_in(stack)
     balancer.add_service("Orders", image=IMAGE, port=1)
-    allowed = "hosts of its own, or grpc_services, where another service has the calls to host * and gRPC service *"
+    allowed = OWN_CALLS + "host * and gRPC service *"
     with refused("GrpcBalancedService Billing", "hosts", allowed, "those of service orders for service billing"):
         balancer.add_service("Billing", image=IMAGE, port=1)
     balancer.add_service("Prices", image=IMAGE, port=1, grpc_services=["prices.v1.Prices"])
+
+
+def test_two_services_that_ask_for_the_same_metadata_are_refused(stack: cdk.Stack) -> None:
+    balancer = balancer_in(stack)
+    balancer.add_service("Orders", image=IMAGE, port=1)
+    acme = [Condition("x-tenant", Match.EXACT, "acme"), Condition("x-beta")]
+    balancer.add_service("Beta", image=IMAGE, port=1, metadata=acme)
+    allowed = OWN_CALLS + "host * and gRPC service * with metadata x-beta, x-tenant=acme"
+    with refused("GrpcBalancedService Gamma", "hosts", allowed, "those of service beta for service gamma"):
+        balancer.add_service("Gamma", image=IMAGE, port=1, metadata=[*reversed(acme)])
+    balancer.add_service("Delta", image=IMAGE, port=1, metadata=acme[:1])
+
+
+def test_a_service_that_made_the_balancer_has_its_calls_too(stack: cdk.Stack) -> None:
+    """GIVEN a service that came with a balancer of its own, THEN another one cannot ask for the same calls."""
+    orders = GrpcBalancedService(stack, "Orders", image=IMAGE, port=1, cluster=existing_cluster(stack))
+    allowed = OWN_CALLS + "host * and gRPC service *"
+    with refused("GrpcBalancedService Billing", "hosts", allowed, "those of service orders for service billing"):
+        orders.balancer.add_service("Billing", image=IMAGE, port=1)
 
 
 def test_a_name_that_two_ids_become_is_refused(stack: cdk.Stack) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import griffe
 import pytest
 
-from tests.docs.pages import DOCS
+from tests.docs.pages import DOCS, code, section, tables
 
 MAKE_API: dict[str, Any] = runpy.run_path(str(DOCS / "make_api.py"))
 
@@ -30,6 +30,8 @@ def test_every_public_name_has_a_docstring_that_explains_each_prop(package: grif
     silent = []
     for name in MAKE_API["exported"](package):
         each = MAKE_API["resolved"](package[name])
+        if MAKE_API["is_of_contract"](each):
+            continue
         methods = [one for one in MAKE_API["own_members"](each, package) if isinstance(one, griffe.Function)]
         documented = [(each, each.members["__init__"])] if "__init__" in each.members else []
         silent += [one.path for one in (each, *methods) if one.docstring is None]
@@ -41,3 +43,16 @@ def test_every_public_name_has_a_docstring_that_explains_each_prop(package: grif
                 silent += [f"{function.path} {prop}" for prop in asked - told - {"scope", "id"}]
             silent += [f"{function.path} {prop}, which is no prop" for prop in told - asked]
     assert silent == []
+
+
+def test_every_part_of_a_policy_says_what_it_is_and_what_each_field_means(package: griffe.Module) -> None:
+    """GIVEN the values that `cdk_grpc_lb` exports, THEN each row of their tables on the page has its meaning."""
+    values = [each for each in MAKE_API["classes_of"](package) if MAKE_API["is_of_contract"](each)]
+    assert {"TrafficPolicy", "Condition"} < {each.name for each in values}
+    page = MAKE_API["page"](package)
+    for each in values:
+        of_class = section(page, f"## {each.name}")
+        assert each.docstring is not None, each.name
+        for rows in tables(of_class):
+            assert [code(row[0]) for row in rows] == [field.name for field in MAKE_API["fields_of"](each)]
+            assert all(row[-1] for row in rows), each.name

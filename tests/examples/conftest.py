@@ -44,10 +44,16 @@ class Synth:
     @property
     def annotations(self) -> list[Any]:
         """The warnings and errors of constructs, as the CDK CLI would print them."""
+        artifacts = self.manifest["artifacts"].values()
+        # New versions of the CDK write it beside the manifest.
+        metadata = [artifact.get("metadata", {}) for artifact in artifacts]
+        metadata += [
+            self.read(each["additionalMetadataFile"]) for each in artifacts if "additionalMetadataFile" in each
+        ]
         return [
             entry["data"]
-            for artifact in self.manifest["artifacts"].values()
-            for entries in artifact.get("metadata", {}).values()
+            for of_artifact in metadata
+            for entries in of_artifact.values()
             for entry in entries
             if entry["type"] in {"aws:cdk:warning", "aws:cdk:error"}
         ]

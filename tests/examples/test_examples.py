@@ -55,10 +55,22 @@ def assets(synth: Synth) -> set[str]:
 
 def test_two_services_share_one_balancer(synths: Mapping[str, Synth]) -> None:
     synth = synths["shared_balancer"]
-    assert len(synth.of_type("AWS::ECS::Service")) == 3
+    assert len(synth.of_type("AWS::ECS::Service")) == 4  # the balancer, the prices, the orders and their canary
     assert len(synth.of_type("AWS::ElasticLoadBalancingV2::LoadBalancer")) == 1
     assert not synth.of_type("AWS::EC2::VPC")
     assert not synth.of_type("AWS::ECS::Cluster")
+
+
+def test_a_canary_takes_five_percent_under_the_policy_of_its_service(synths: Mapping[str, Synth]) -> None:
+    labels = [
+        container["DockerLabels"]
+        for definition in synths["shared_balancer"].of_type("AWS::ECS::TaskDefinition").values()
+        for container in definition["Properties"]["ContainerDefinitions"]
+        if container.get("DockerLabels", {}).get("grpc-lb.service") == "orders"
+    ]
+    assert sorted(each.pop("grpc-lb.weight") for each in labels) == ["5", "95"]
+    assert labels[0] == labels[1]
+    assert {"grpc-lb.deadline.default", "grpc-lb.retry.on"} <= labels[0].keys()
 
 
 def test_registering_a_service_replaces_nothing(synths: Mapping[str, Synth]) -> None:
