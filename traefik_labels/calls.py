@@ -101,7 +101,10 @@ def blocks_of(sets: Iterable[Calls]) -> tuple[Block, ...]:
                 methods=_with(known.methods, block.methods),
             )
         )
-    return tuple(by_hosts.values())
+    return tuple(
+        replace(block, grpc_services=(ALL,), methods=()) if ALL in block.grpc_services else block
+        for block in by_hosts.values()
+    )
 
 
 def _with(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:

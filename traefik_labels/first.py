@@ -67,7 +67,7 @@ def segments_of(labels: Mapping[str, str]) -> list[Segment]:
 
 def translate_first(container: Container, settings: TraefikLabels, draft: Draft) -> bool:
     """False where nothing is left that takes part."""
-    written = container.labels
+    written = draft.written
     taken: Segment | None = None
     routers: list[Router] = []
     for segment in segments_of(written):
@@ -100,6 +100,7 @@ def translate_first(container: Container, settings: TraefikLabels, draft: Draft)
         return False
     draft.put(ENABLE, "true", PREFIX + "enable")
     draft.put(PORT, _port(taken, container), taken.label("port"))
+    policies.put_tls(draft, taken.label("protocol"), _protocol(taken, draft))
     for setting, label in taken.labels.items():
         if setting in _READERS:
             _READERS[setting](draft, label, written[label], taken)
@@ -114,16 +115,11 @@ def _port(segment: Segment, container: Container) -> str:
 
 def _speaks_http2(segment: Segment, draft: Draft) -> bool:
     label = segment.label("protocol")
-    protocol = draft.written.get(label, "http").strip()
-    if protocol == "h2c":
-        return True
-    if protocol == "https":
-        draft.leave_out(label, "TLS to the task: write grpc-lb labels for this container")
-    elif protocol == "http":
-        draft.leave_out(label, "HTTP/1.1 to the task, and gRPC needs HTTP/2: write h2c for the container to take part")
-    else:
-        draft.refuse(label, "must be h2c, http or https")
-    return False
+    return policies.speaks_http2(draft, label, _protocol(segment, draft))
+
+
+def _protocol(segment: Segment, draft: Draft) -> str:
+    return draft.written.get(segment.label("protocol"), "http").strip()
 
 
 def _backend(draft: Draft, label: str, text: str, _segment: Segment) -> None:

@@ -161,8 +161,12 @@ def _in_flight(draft: Draft, labels: Settings) -> None:
 
 
 def _grpc_web(draft: Draft, labels: Settings) -> None:
-    for label in labels.values():
-        draft.leave_out(label, "gRPC-Web is not among the labels yet")
+    for setting, label in labels.items():
+        draft.put(policies.WEB, "true", label)
+        if setting == "grpcweb.alloworigins":
+            draft.put(policies.WEB_ORIGINS, draft.written[label].strip(), label)
+        else:
+            draft.leave_out(label, "it has no counterpart")
 
 
 _READERS: Mapping[str, Callable[[Draft, Settings], None]] = {

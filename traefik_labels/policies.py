@@ -16,6 +16,8 @@ CALLS_PER_SECOND = "grpc-lb.rate-limit.calls-per-second"
 BURST = "grpc-lb.rate-limit.burst"
 FAILURES_TO_REACH = "grpc-lb.ejection.failures-to-reach"
 UNAVAILABLE_ANSWERS = "grpc-lb.ejection.unavailable-answers"
+TLS = "grpc-lb.tls"
+WEB, WEB_ORIGINS = "grpc-lb.web", "grpc-lb.web.allow-origins"
 EJECTION_TIME = "grpc-lb.ejection.time"
 
 PER_CLIENT = "it holds for each address of a client, and no limit here does; write {ours} for all calls of the service"
@@ -60,6 +62,25 @@ def seconds(text: str) -> float | None:
     if len(text) > 64 or _TIME.fullmatch(text) is None:
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def speaks_http2(draft: Draft, label: str, scheme: str) -> bool:
+    """Whether gRPC can go to the targets: Traefik speaks HTTP/2 to them, in plain text or by TLS."""
+    if scheme == "http":
+        draft.leave_out(label, "HTTP/1.1 to the task, and gRPC needs HTTP/2: write h2c for the container to take part")
+    elif scheme not in ("h2c", "https"):
+        draft.refuse(label, "must be h2c, http or https")
+    return scheme in ("h2c", "https")
+
+
+def put_tls(draft: Draft, label: str, scheme: str) -> None:
+    if scheme == "https":
+        draft.put(TLS, "true", label)
+        draft.differs(
+            label,
+            "the task's certificate is not verified, where Traefik does unless its servers transport says otherwise; "
+            "write grpc-lb.tls.verify=system and grpc-lb.tls.server-name=NAME",
+        )
 
 
 def put_time(draft: Draft, ours: str, label: str, text: str) -> None:

@@ -23,6 +23,7 @@ Settings = dict[str, str]
 """The names of labels, by what they set, in lower case."""
 
 _SERVER_PORT = "loadbalancer.server.port"
+_SERVER_SCHEME = "loadbalancer.server.scheme"
 _HEALTH_CHECK = "loadbalancer.healthcheck."
 # https://doc.traefik.io/traefik/v3.6/reference/routing-configuration/http/load-balancing/service/#health-check
 _CHECKED_EVERY, _CHECKED_WITHIN = "30s", "5s"
@@ -75,7 +76,7 @@ def translate_second(container: Container, settings: TraefikLabels, draft: Draft
     same = {other for other, one in services.items() if _port(one, container, draft) == port}
     middlewares = Middlewares(labels.middlewares, draft, settings.ignored_middlewares)
     routers: list[Router] = []
-    for router, its in (labels.routers or {own_name: {}}).items():
+    for router, its in sorted((labels.routers or {own_name: {}}).items()):
         made = _router(router, its, services, same, container, settings, draft)
         if made is not None and middlewares.let_through(router, its.get("middlewares")):
             routers.append(made)
@@ -87,6 +88,7 @@ def translate_second(container: Container, settings: TraefikLabels, draft: Draft
     )
     if name in labels.services:
         draft.put(SERVICE, service_name_from(name), next(iter(service.values())))
+    policies.put_tls(draft, service.get(_SERVER_SCHEME, ""), _scheme(service, draft))
     _put_service(service, draft)
     middlewares.put([router.name for router in routers if router.calls])
     return True
@@ -111,17 +113,12 @@ def _service(
 
 
 def _speaks_http2(name: str, service: Settings, draft: Draft) -> bool:
-    label = service.get("loadbalancer.server.scheme", f"traefik.http.services.{name}.loadbalancer.server.scheme")
-    scheme = draft.written.get(label, "http").strip()
-    if scheme == "h2c":
-        return True
-    if scheme == "https":
-        draft.leave_out(label, "TLS to the task: write grpc-lb labels for this container")
-    elif scheme == "http":
-        draft.leave_out(label, "HTTP/1.1 to the task, and gRPC needs HTTP/2: write h2c for the container to take part")
-    else:
-        draft.refuse(label, "must be h2c, http or https")
-    return False
+    label = service.get(_SERVER_SCHEME, f"traefik.http.services.{name}.{_SERVER_SCHEME}")
+    return policies.speaks_http2(draft, label, _scheme(service, draft))
+
+
+def _scheme(service: Settings, draft: Draft) -> str:
+    return _text(draft, service, _SERVER_SCHEME) or "http"
 
 
 def _port(service: Settings, container: Container, draft: Draft) -> str:
@@ -194,7 +191,7 @@ def _put_service(service: Settings, draft: Draft) -> None:
             draft.refuse(label, "must be a setting that services of Traefik have")
 
 
-_KNOWN = (_SERVER_PORT, "loadbalancer.server.scheme")
+_KNOWN = (_SERVER_PORT, _SERVER_SCHEME)
 _KNOWN_OF_GRPC: Sequence[str] = tuple(_HEALTH_CHECK + name for name in ("mode", "interval", "timeout"))
 
 

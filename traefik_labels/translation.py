@@ -25,8 +25,9 @@ def translate(container: Container, settings: TraefikLabels) -> Translation:
     `grpc-lb.enable` turns the translation off, and any other stands in place of what it would be translated to.
     """
     written = container.labels
-    draft = Draft(written)
-    theirs = [label for label in written if label.lower().startswith(PREFIX)]
+    # ECS gives labels in no order, and what comes of them must not depend on it.
+    draft = Draft(dict(sorted(written.items())))
+    theirs = [label for label in draft.written if label.lower().startswith(PREFIX)]
     if ENABLE in written:
         for label in theirs:
             draft.not_needed(label, f"{ENABLE} is there, so that only labels of {OURS}* are read")

@@ -148,7 +148,7 @@ FIRST = [
     of_first("switched neither on nor off", {"enable": "yes"}, None, ("enable", REFUSED, "must be true or false")),
     of_first("not exposed by default", {}, None, settings=TraefikLabels(exposed_by_default=False)),
     of_first("exposed though, by its label", {"enable": "true"}, {}, settings=TraefikLabels(exposed_by_default=False)),
-    of_first("TLS to the task", {"protocol": "https"}, None, ("protocol", LEFT_OUT, "TLS to the task")),
+    of_first("TLS", {"protocol": "https"}, {"grpc-lb.tls": "true"}, ("protocol", DIFFERS, "grpc-lb.tls.verify=system")),
     of_first("a protocol that is none", {"protocol": "grpc"}, None, ("protocol", REFUSED, "h2c, http or https")),
     of_first("one of two ports", {"port": "7000"}, {"grpc-lb.port": "7000"}, ports=(50051, 7000)),
     of_first("no port said: the first mapping", {}, {"grpc-lb.port": "7000"}, ports=(7000, 50051)),
@@ -342,6 +342,7 @@ SECOND = [
         "(Host(`a.internal`) || Host(`b.internal`)) && (PathPrefix(`/rng.v1.R/`) || Path(`/rng.v1.S/Get`))",
         {HOSTS: "a.internal,b.internal", SERVICES: "rng.v1.R", METHODS: "rng.v1.S/Get"},
     ),
+    rule("Host(`a.internal`) && (Path(`/rng.v1.R/Get`) || Method(`POST`))", {HOSTS: "a.internal"}),
     rule("Host(`a.internal`", None, (_, REFUSED, "cannot be read at its end")),
     rule("Host(`a.internal`) & PathPrefix(`/`)", None, (_, REFUSED, "cannot be read at character 20")),
     rule("HostSNI(`*`)", None, (_, REFUSED, "HostSNI is none")),
@@ -372,8 +373,23 @@ SECOND = [
     of_second(
         "TLS",
         {"services.rng.loadbalancer.server.scheme": "https"},
-        None,
-        ("services.rng.loadbalancer.server.scheme", LEFT_OUT, "TLS to the task"),
+        {"grpc-lb.tls": "true"},
+        ("services.rng.loadbalancer.server.scheme", DIFFERS, "not verified"),
+    ),
+    of_second(
+        "gRPC-Web",
+        {"routers.rng.middlewares": "web", "middlewares.web.grpcweb.alloworigins": "https://app.example.com,*"},
+        {"grpc-lb.web": "true", "grpc-lb.web.allow-origins": "https://app.example.com,*"},
+    ),
+    of_second(
+        "a policy that one of two routers has",
+        {
+            "routers.rng.middlewares": "again",
+            "routers.other.rule": "Host(`other.internal`)",
+            "middlewares.again.retry.attempts": "4",
+        },
+        {HOSTS: "other.internal", "grpc-lb.routes.rng.hosts": "rng.internal"},
+        ("middlewares.again.retry.attempts", LEFT_OUT, "not every router has this middleware"),
     ),
     of_second("the lowest port", {}, {"grpc-lb.port": "7000"}, ports=(50051, 7000)),
     of_second("a port", {"services.rng.loadbalancer.server.port": "50051"}, {}, ports=(50051, 7000)),
@@ -393,11 +409,11 @@ SECOND = [
     ),
     of_second(
         "two routers",
-        {"routers.internal.rule": "PathPrefix(`/rng.v1.Admin/`)", "routers.internal.priority": "7"},
+        {"routers.rng-admin.rule": "PathPrefix(`/rng.v1.Admin/`)", "routers.rng-admin.priority": "7"},
         {
-            "grpc-lb.routes.internal.hosts": "*",
-            "grpc-lb.routes.internal.grpc-services": "rng.v1.Admin",
-            "grpc-lb.routes.internal.priority": "7",
+            "grpc-lb.routes.rng-admin.hosts": "*",
+            "grpc-lb.routes.rng-admin.grpc-services": "rng.v1.Admin",
+            "grpc-lb.routes.rng-admin.priority": "7",
         },
     ),
     of_second(

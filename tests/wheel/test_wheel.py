@@ -39,7 +39,7 @@ def test_the_wheel_holds_the_packages_and_what_assets_are_made_of(wheel: Path, s
     }
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if ".dist-info/" not in name} == expected
-    assert {"cdk_grpc_lb/py.typed", "grpc_lb_contract/py.typed"} <= names
+    assert {"cdk_grpc_lb/py.typed", "grpc_lb_contract/py.typed", "traefik_labels/py.typed"} <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
@@ -75,7 +75,7 @@ def test_the_metadata_is_what_an_index_accepts(metadata: Distribution) -> None:
     given = set(about.get_all("Classifier") or ())
     assert given <= set(classifiers)
     assert not given & deprecated_classifiers.keys()
-    assert (about["Name"], about["License-Expression"]) == ("cdk-grpc-lb", "Apache-2.0")
+    assert (about["Name"], about["License-Expression"]) == ("cdk-grpc-lb", "Apache-2.0 AND MPL-2.0")
     assert about["Description-Content-Type"] == "text/markdown"
     assert "Framework :: AWS CDK :: 2" in given
 
@@ -104,6 +104,12 @@ def test_nothing_but_the_wheel_and_what_it_asks_for_is_there(installed: Environm
     assert places.split() == [str(installed.site_packages / name) for name in ("cdk_grpc_lb", "grpc_lb_contract")]
     assert str(ROOT) not in path
     assert others == "[]"
+
+
+def test_the_wheel_says_what_becomes_of_traefiks_labels(installed: Environment, tmp_path: Path) -> None:
+    ran = installed.run("-m", "traefik_labels", "traefik.protocol=h2c", "--ecs-service", "rng", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "grpc-lb.hosts=service-rng-app" in ran.stdout
 
 
 def test_pip_left_its_byte_code_among_the_assets(installed: Environment) -> None:

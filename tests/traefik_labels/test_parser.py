@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from traefik_labels.syntax import (
+    Field,
+    Name,
+    NotReadable,
+    Pipeline,
+    Tag,
+    read_expression,
+    read_first_rule,
+    read_tags,
+    read_template,
+)
+
+MAKER = Path(__file__).parents[2] / "dev/make_traefik_parser.py"
+
+
+@pytest.fixture(scope="module")
+def maker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_traefik_parser", MAKER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_parser_is_made_of_the_grammar_beside_it(maker: ModuleType) -> None:
+    """GIVEN the grammar, THEN the parser says that it is made of it (run dev/make_traefik_parser.py after a change)."""
+    head, *_ = maker.PARSER.read_text().splitlines(keepends=True)
+    assert head == maker.first_line()
+
+
+def test_the_parser_needs_the_standard_library_alone() -> None:
+    """GIVEN the Lambda's runtime, THEN the parser can be imported there: Lark itself is not asked for."""
+    code = "import sys, traefik_labels.parser; print('lark' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Host(`a`", "cannot be read at its end"),
+        ("Host(`a`) Host(`b`)", "cannot be read at character 11"),
+        ("", "cannot be read at its end"),
+        (r'Host("\x41")', "texts in backticks"),
+        ("Host(`a`)" + " || Host(`a`)" * 400, "at most 4096 characters"),
+        ("A() && (B() || (" * 20 + "C()" + "))" * 20, "at most 32 levels"),
+    ],
+)
+def test_what_is_no_expression_is_told_with_its_place(text: str, words: str) -> None:
+    with pytest.raises(NotReadable, match=words):
+        read_expression(text)
+
+
+def test_parentheses_and_negations_take_no_depth() -> None:
+    assert str(read_expression("(" * 1500 + "A()" + ")" * 1500)) == "A()"
+    assert str(read_expression("!" * 2001 + "A()")) == "!A()"
+
+
+def test_the_other_languages() -> None:
+    host, headers = read_first_rule("Host: a , b;Headers:k,v:w;")
+    assert (host.name, host.arguments, headers.arguments) == ("Host", ("a", "b"), ("k", "v:w"))
+    assert read_tags("tag==a*, tag!=b") == (Tag("tag", "==", "a*"), Tag("tag", "!=", "b"))
+    assert read_template("{a} {{ .Name | f `/` }}") == (
+        "{a} ",
+        Pipeline(((Field("Name"),), (Name("f"), "/"))),
+    )

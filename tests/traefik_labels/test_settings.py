@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from traefik_labels import Container, TraefikLabels
+from traefik_labels.constraints import constraint
+from traefik_labels.default_rule import fill_in
+from traefik_labels.settings import from_json, to_json
+from traefik_labels.syntax import NotReadable
+
+APP = Container({"host": "api.internal", "team": "Pay_ments"}, "app", "rng_Service", "rng")
+
+
+@pytest.mark.parametrize(
+    ("template", "rule"),
+    [
+        ("Host(`{{ normalize .Name }}`)", "Host(`service-rng-Service-app`)"),
+        ("Host(`{{ .Name | trimPrefix `service-` | normalize | lower }}.eu`)", "Host(`rng-service-app.eu`)"),
+        ("Host(`{{ index .Labels `host` }}`)", "Host(`api.internal`)"),
+        ('Host(`{{ (index .Labels "team") | normalize }}.x`)', "Host(`Pay-ments.x`)"),
+        ("Host(`{{ index .Labels `none` | default `all` }}`)", "Host(`all`)"),
+        ('Host(`{{ replace "_" "-" .Name }}`)', "Host(`service-rng-Service-app`)"),
+        ("PathPrefix(`/`)", "PathPrefix(`/`)"),
+    ],
+)
+def test_the_common_forms_of_default_rules(template: str, rule: str) -> None:
+    assert fill_in(template, APP) == rule
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ .Name",
+        "{{ .ContainerName }}",
+        "{{ env `HOME` }}",
+        "{{ normalize }}",
+        "{{ .Labels }}",
+        "{{ if .Name }}x{{ end }}",
+        "{{ .Name | .Name }}",
+        "{{ index .Name `x` }}",
+    ],
+)
+def test_other_templates_are_refused(template: str) -> None:
+    with pytest.raises(NotReadable, match="a template"):
+        fill_in(template, APP)
+    with pytest.raises(ValueError, match="default_rule must be a template"):
+        TraefikLabels(default_rule=template)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "fits"),
+    [
+        ("tag==a", {"traefik.tags": "b, a"}, True),
+        ("tag==a,tag==b", {"traefik.tags": "a"}, False),
+        ("tag!=a*", {"traefik.tags": "b,abc"}, False),
+        ("tag==a?", {"traefik.tags": "ab"}, False),
+        ("tag!=a", {}, True),
+        ("Label(`a`, `b`)", {"a": "b"}, True),
+        ("Label(`a`, ``)", {}, False),
+        ("LabelRegex(`a`, `^b`) && !Label(`c`, `d`)", {"a": "bb"}, True),
+        ("LabelRegex(`a`, `^b`) && !Label(`c`, `d`)", {"a": "bb", "c": "d"}, False),
+        ("Label(`a`, `b`) || Label(`a`, `c`)", {"a": "c"}, True),
+    ],
+)
+def test_constraints(text: str, labels: dict[str, str], fits: bool) -> None:
+    assert constraint(text)(labels) is fits
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"constraints": "tag=a"}, "constraints must be an expression such as"),
+        ({"constraints": "tag==a,name==b"}, "constraints must be constraints such as tag==grpc"),
+        ({"constraints": "Host(`a`)"}, "constraints must be constraints of Label"),
+        ({"constraints": "LabelRegex(`a`, `(`)"}, "constraints must be constraints with regular expressions"),
+        ({"domain": "a b"}, "domain must be a domain"),
+        ({"version": 4}, "version must be 1, 2 or 3, got 4"),
+        ({"ignored_middlewares": "a"}, "ignored_middlewares must be a list of names, got 'a'"),
+    ],
+)
+def test_options_that_cannot_be_read_are_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem.replace("(", r"\(")):
+        TraefikLabels(**changes)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TraefikLabels(),
+        TraefikLabels(
+            exposed_by_default=False,
+            default_rule="Host(`{{ .Name }}`)",
+            domain="ecs.internal",
+            constraints="tag==a",
+            ignored_middlewares=["a@file"],
+            version=1,
+        ),
+    ],
+)
+def test_options_reach_the_lambda_as_they_are(settings: TraefikLabels) -> None:
+    assert from_json(to_json(settings)) == settings
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"no": 1}', '{"version": 9}'])
+def test_the_lambda_refuses_what_are_no_options(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        from_json(text)
