@@ -26,7 +26,7 @@ def tables(text: str) -> list[list[list[str]]]:
         if line.startswith("|"):
             if not before.startswith("|"):
                 found.append([])
-            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+            found[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))])
         before = line
     return [rows[2:] for rows in found]
 
