@@ -20,6 +20,8 @@ from grpc_lb_contract.registration import PRIORITY_KIND
 
 Refuse = Callable[[str, str], None]
 
+NO_ROUTE = "the service has no route now"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -33,10 +35,12 @@ class Asked:
     bad_labels: frozenset[str]
 
 
-def read_asked(labels: Mapping[str, str], refuse: Refuse, *, consequence: str, empty: bool) -> Asked:
-    """`labels` and `refuse` have no route's name. `consequence` is what errors tell of that take out all that is asked
-    for; `empty` whether lists other than that of the hosts may be empty.
+def read_asked(labels: Mapping[str, str], refuse: Refuse, *, named: bool) -> Asked:
+    """`labels` and `refuse` have no route's name, also where they are those of a named route.
+
+    There a list other than that of the hosts may be empty, which is none of the container's own.
     """
+    consequence = "the route is not there now" if named else NO_ROUTE
 
     def entries(
         label: str, allowed: Callable[[str], bool], rule: str, normalised: Callable[[str], str] = str
@@ -44,7 +48,7 @@ def read_asked(labels: Mapping[str, str], refuse: Refuse, *, consequence: str, e
         if label not in labels:
             return None
         text = labels[label].strip()
-        is_none = not text and empty and label != HOSTS
+        is_none = not text and named and label != HOSTS
         values = [] if is_none else [normalised(value.strip()) for value in text.split(",")]
         for value in values:
             if not allowed(value):
@@ -60,12 +64,12 @@ def read_asked(labels: Mapping[str, str], refuse: Refuse, *, consequence: str, e
         methods = None
     metadata = None
     if METADATA in labels:
-        metadata = () if empty and not labels[METADATA].strip() else read_conditions(labels[METADATA])
+        metadata = () if named and not labels[METADATA].strip() else read_conditions(labels[METADATA])
         if metadata is None:
             refuse(METADATA, f"must be {CONDITIONS_RULE} ({consequence})")
             bad.add(METADATA)
     priority = PRIORITY_KIND.read(labels[PRIORITY].strip()) if PRIORITY in labels else None
     if PRIORITY in labels and priority is None:
-        refuse(PRIORITY, f"must be {PRIORITY_KIND.rule}")
+        refuse(PRIORITY, f"must be {PRIORITY_KIND.rule}" + (f" ({consequence})" if named else ""))
         bad.add(PRIORITY)
     return Asked(hosts, grpc_services, methods, metadata, priority, frozenset(bad))

@@ -17,8 +17,6 @@ from grpc_lb_contract.overrides import OVERRIDES, Overrides
 from grpc_lb_contract.policy import PREFIX, TrafficPolicy
 from grpc_lb_contract.registration import MOST_ROUTES, Calls, RouteRule
 
-_NOT_THERE = "the route is not there now"
-
 
 def read_rules(
     labels: Mapping[str, str],
@@ -39,7 +37,7 @@ def read_rules(
         def refuse_here(label: str, problem: str, name: str = name) -> None:
             refuse(route_label(name, label), problem)
 
-        asked = read_asked(own, refuse_here, consequence=_NOT_THERE, empty=True)
+        asked = read_asked(own, refuse_here, named=True)
         overrides = _read_overrides(own, refuse_here, policy)
         if asked.bad_labels or (asked.metadata is None and not may_inherit_metadata):
             continue
@@ -52,7 +50,8 @@ def read_rules(
         if size > room:
             refuse_here(
                 _longest_list(own),
-                f"must leave hosts times grpc-services and methods of all routes at most {MOST_ROUTES} ({_NOT_THERE})",
+                f"must leave hosts times grpc-services and methods of all routes at most {MOST_ROUTES} "
+                "(the route is not there now)",
             )
             continue
         room -= size

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract.errors import LabelError
-from grpc_lb_contract.label_calls import Asked, Refuse, read_asked
+from grpc_lb_contract.label_calls import NO_ROUTE, Asked, Refuse, read_asked
 from grpc_lb_contract.label_names import (
     ENABLE,
     GRPC_SERVICES,
@@ -22,8 +22,6 @@ from grpc_lb_contract.label_rules import read_rules
 from grpc_lb_contract.names import ALL, HIGHEST_PORT, SERVICE_NAME, SERVICE_NAME_RULE, service_name_from
 from grpc_lb_contract.policy import PREFIX, TrafficPolicy
 from grpc_lb_contract.registration import MOST_ROUTES, WEIGHT_KIND, Calls, Registration
-
-_NO_ROUTE = "the service has no route now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def read_labels(
     port = _read_port(labels, mapped_ports, refuse) if enabled else None
     if service is None or port is None:
         return LabelReading(None, tuple(errors))
-    asked = read_asked(labels, refuse, consequence=_NO_ROUTE, empty=False)
+    asked = read_asked(labels, refuse, named=False)
     calls = _own_calls(asked)
     # Rules may take what these routes would have been; the routes themselves go.
     without_own = METADATA in asked.bad_labels or calls.size > MOST_ROUTES
@@ -68,7 +66,7 @@ def read_labels(
         label = HOSTS if len(calls.hosts) > len(calls.grpc_services) + len(calls.methods) else GRPC_SERVICES
         if label == GRPC_SERVICES and len(calls.methods) > len(calls.grpc_services):
             label = METHODS
-        refuse(label, f"must leave {HOSTS} times {GRPC_SERVICES} at most {MOST_ROUTES} ({_NO_ROUTE})")
+        refuse(label, f"must leave {HOSTS} times {GRPC_SERVICES} at most {MOST_ROUTES} ({NO_ROUTE})")
     weight = _read_weight(labels, refuse)
     policy, refusals = TrafficPolicy.from_labels(labels)
     for refusal in refusals:

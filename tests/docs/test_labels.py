@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from grpc_lb_contract import Registration, label_reference, read_labels
-from grpc_lb_contract.label_names import ENABLE, LABELS, SERVICE
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+from grpc_lb_contract import Deadline, Overrides, Registration, Retry, Route, label_reference, read_labels
+from grpc_lb_contract.label_names import ENABLE, LABELS, METHODS, SERVICE
 from grpc_lb_contract.registration import MOST_ROUTES
 from tests.docs.pages import DOCS, code, section, tables
 
@@ -43,3 +47,25 @@ def test_what_a_wrong_value_takes_out() -> None:
     assert by_default is not None
     assert by_default.service == "orders"
     assert f"at most {MOST_ROUTES}" in PAGE
+
+
+def test_the_examples_of_several_routes_give_what_the_page_says() -> None:
+    example = dict(re.findall(r'"(grpc-lb[^"]+)": "([^"]+)"', section(PAGE, "### Several routes of a service")))
+    preview = tuple(sorted(map(str, routes_of(example)[-1].metadata)))
+    assert preview == ("!x-internal", "x-stage!=old", "x-tenant^=acme-")
+    export = Overrides(Deadline(timedelta(minutes=2)), Retry(attempts=0))
+    assert routes_of(example)[:2] == (
+        Route("*", "orders.v1.Orders"),
+        Route("*", "orders.v1.Orders", method="Export", overrides=export),
+    )
+    assert replace(routes_of(example)[2], metadata=()) == Route("preview.internal", "orders.v1.Orders", priority=10)
+    alone = dict(re.findall(r'`"(grpc-lb.methods)": "([^"]+)"`', PAGE))
+    assert routes_of(alone) == (Route("*", "orders.v1.Orders", method="Export"),)
+
+
+def routes_of(labels: dict[str, str]) -> tuple[Route, ...]:
+    several = {label: text for label, text in labels.items() if label != METHODS or len(labels) == 1}
+    reading = read_labels(RIGHT | several, mapped_ports=[50051], default_service="orders", family="orders")
+    assert reading.errors == ()
+    assert reading.registration is not None
+    return reading.registration.routes

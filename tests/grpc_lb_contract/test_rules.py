@@ -105,7 +105,7 @@ def test_of_routes_for_the_same_calls_the_higher_priority_counts_then_the_named_
         ({"routes.r.metadata": "X=y"}, "metadata must be a comma-separated list of at most 256"),
         (
             {"routes.r.hosts": "b.test", "routes.r.priority": "-1"},
-            "priority must be a whole number 0..1000000, got '-1'",
+            "priority must be a whole number 0..1000000 (the route is not there now), got '-1'",
         ),
         ({"routes.r.hosts": ",".join(f"h{n}" for n in range(64))}, "hosts must leave hosts times grpc-services and "),
         (

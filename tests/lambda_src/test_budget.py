@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,17 @@ def test_a_service_that_asks_for_more_than_it_may_keeps_what_it_had() -> None:
     assert kept == routed("a", 7, 200)
     assert refused.asked.startswith("93 new routes of ")
     assert refused.allowed == f"{MOST_BYTES_OF_A_SERVICE} bytes for one service"
+
+
+def test_a_route_that_changes_where_there_is_no_room_stays_as_it_was() -> None:
+    """GIVEN hardly a byte left WHEN a service gives its routes a priority THEN it keeps them without."""
+    had = routed("a", 70, 200)
+    raised = replace(had, routes=tuple(replace(route, priority=1_000_000) for route in had.routes))
+    [kept], [refused] = within_budget((raised,), Document((had,)))
+    assert kept == had
+    assert refused.asked.startswith("70 new routes of ")
+    # AND WHEN it takes less room than it had THEN it gets that
+    assert within_budget((had,), Document((raised,))) == ((had,), ())
 
 
 def test_routes_that_are_many_and_long_meet_the_bound_of_bytes() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Group, Limits, Service, TrafficPolicy
+from grpc_lb_contract import Group, Limits, Route, Service, TrafficPolicy
 from lambda_src.tasks import Container, Task, TaskDefinition
 from tests.lambda_src.test_transform import draft, task
 
@@ -58,6 +58,23 @@ def test_of_several_groups_the_one_with_the_most_tasks_says_what_holds_for_the_s
     assert made(stable + canary, BOTH).policy == limit(9)
     # AND of groups alike the first by name, whichever is newer
     assert made(stable[:1] + canary, BOTH).policy == limit(10)
+
+
+SLOW = {"hosts": "a.test", "routes.slow.methods": "a.B/C", "routes.slow.deadline.ceiling": "1s"}
+SLOWER = SLOW | {"routes.slow.deadline.ceiling": "2s"}
+
+
+def test_where_tasks_ask_for_the_same_calls_otherwise_those_count_that_the_policy_is_of() -> None:
+    definitions = labelled(9, **SLOW) | labelled(10, **SLOWER)
+
+    def ceiling(tasks: list[Task]) -> str:
+        its, slow = made(tasks, definitions).routes
+        assert its == Route("a.test")
+        return slow.overrides.to_settings()["deadline.ceiling"]
+
+    assert ceiling(running("rng:9", "rng:9", "rng:10")) == "2s"
+    stable, canary = running("rng:9", "rng:9", group="stable"), running("rng:10", group="canary", first=3)
+    assert ceiling(stable + canary) == "1s"
 
 
 def test_a_bad_setting_of_the_newest_revision_leaves_the_default_and_not_the_older_ones() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from grpc_lb_contract import Document, Overrides, Route, Service, Target, TargetState
+from grpc_lb_contract import Document, Route, Service, Target, TargetState
 from proxy_image.control_plane.admission import Newcomer, admitted_only
 from proxy_image.control_plane.watch.groups import GroupReport, group_reports
 from proxy_image.control_plane.watch.journal import Journal, TargetEvent, TargetId, What, identity
@@ -197,14 +197,11 @@ def _former(service: Service, journal: Journal) -> Iterator[FormerTarget]:
 def _route(route: Route) -> str:
     host = "any host" if route.host == "*" else route.host
     called = "any gRPC service" if route.grpc_service == "*" else route.grpc_service
-    said = [f"{host} / {called}" if route.method == "*" else f"{host} / {called} / {route.method}"]
-    if route.metadata:
-        said.append(f"if {', '.join(map(str, route.metadata))}")
-    if route.priority:
-        said.append(f"priority {route.priority}")
-    if route.overrides != Overrides():
-        said.append(", ".join(f"{name} {text}" for name, text in route.overrides.to_settings().items()))
-    return "; ".join(said)
+    method = "" if route.method == "*" else f" / {route.method}"
+    conditions = f" if {' and '.join(map(str, route.metadata))}" if route.metadata else ""
+    others = [f"priority {route.priority}"] if route.priority else []
+    others += [f"{label} {text}" for label, text in route.overrides.to_settings().items()]
+    return f"{host} / {called}{method}{conditions}" + (f" ({', '.join(others)})" if others else "")
 
 
 def _rate(count: int, seconds: float) -> float:

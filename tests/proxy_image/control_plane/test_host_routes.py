@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grpc_lb_contract import Document, Route
+from grpc_lb_contract import Condition, Document, Route
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin
@@ -86,6 +86,17 @@ def test_a_large_honest_fleet_loses_nothing() -> None:
     assert {len(hosts[f"own-{n}.test"].routes) for n in range(100)} == {1 + 100 + 1}
     # a host whose service takes all calls needs no copy
     assert {len(hosts[f"all-{n}.test"].routes) for n in range(500)} == {1 + 1}
+
+
+def test_routes_that_no_call_can_reach_are_not_made() -> None:
+    """GIVEN a host whose calls one route takes by its priority WHEN others ask for some of them THEN it has none."""
+    asked = [Route("a.test", f"a{n}.v1.A", (Condition("x"),), "M") for n in range(50)]
+    asked += [Route("*", "b.v1.B"), Route("a.test", "b.v1.B", (Condition("x"),))]
+    first = [Route("a.test", priority=1), Route("c.test", "b.v1.B", (Condition("x"),), priority=1)]
+    document = Document((service("first", target(1), routes=first), service("asked", target(2), routes=asked)))
+    hosts = hosts_of(route_configuration(document, "calls"))
+    assert [route.route.cluster for route in hosts["a.test"].routes] == ["first", ""]
+    assert [route.route.cluster for route in hosts["c.test"].routes] == ["first", "asked", ""]
 
 
 def test_the_retry_policy_is_on_the_virtual_host_and_on_no_route() -> None:

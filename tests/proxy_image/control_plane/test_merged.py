@@ -64,6 +64,14 @@ def test_what_labels_asked_for_in_vain_is_known_of_all_clusters_and_between_them
     assert document.notes == Notes(refused.refusals, (lost,), 2)
 
 
+def test_a_route_that_one_service_has_in_two_clusters_is_that_of_the_earlier() -> None:
+    first, second = (Document((service("rng", target(number), routes=[Route(priority=number)]),)) for number in (1, 2))
+    assert [merge(both)[0].services[0].routes for both in ([first, second], [second, first])] == [
+        (Route(priority=1),),
+        (Route(priority=2),),
+    ]
+
+
 def test_a_canary_in_one_cluster_stays_small_beside_the_groups_of_another() -> None:
     blue = Document((service("rng", target(1, group="blue")),))
     canary = weighed({"green": 5}, target(2, group="green"), policy=TrafficPolicy(limits=Limits(requests=9)))
