@@ -16,6 +16,7 @@ from grpc_lb_contract import (
     Mirror,
     RateLimit,
     Retry,
+    Route,
     Tls,
     TlsVerify,
     TrafficPolicy,
@@ -175,3 +176,18 @@ def span(time: timedelta) -> str:
 
 def _times(count: int, what: str, many: str | None = None) -> str:
     return f"{count:,} {what if count == 1 else many or what + 's'}"
+
+
+def route_words(route: Route) -> str:
+    """Which calls it takes, and what it says beside that.
+
+    >>> route_words(Route("a.test", "rng.v1.RandomNumber", method="Get", priority=5))
+    'a.test / rng.v1.RandomNumber / Get (priority 5)'
+    """
+    host = "any host" if route.host == "*" else route.host
+    called = "any gRPC service" if route.grpc_service == "*" else route.grpc_service
+    method = "" if route.method == "*" else f" / {route.method}"
+    conditions = f" if {' and '.join(map(str, route.metadata))}" if route.metadata else ""
+    others = [f"priority {route.priority}"] if route.priority else []
+    others += [f"{label} {text}" for label, text in route.overrides.to_settings().items()]
+    return f"{host} / {called}{method}{conditions}" + (f" ({', '.join(others)})" if others else "")

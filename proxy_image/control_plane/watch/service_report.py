@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from grpc_lb_contract import Document, Route, Service, Target, TargetState
+from grpc_lb_contract import Document, Service, Target, TargetState
 from proxy_image.control_plane.admission import Newcomer, admitted_only
 from proxy_image.control_plane.watch.groups import GroupReport, group_reports
 from proxy_image.control_plane.watch.journal import Journal, TargetEvent, TargetId, What, identity
-from proxy_image.control_plane.watch.policy_words import policy_words
+from proxy_image.control_plane.watch.policy_words import policy_words, route_words
 from proxy_image.control_plane.watch.reading import Breaker, Reading, ServiceCounts, TargetCounts, address
 from proxy_image.control_plane.watch.window import (
     ServiceWindow,
@@ -98,7 +98,7 @@ def service_report(
     wanted = _wanted_shares(service, groups)
     return ServiceReport(
         name=service.name,
-        routes=tuple(_route(route) for route in service.routes),
+        routes=tuple(route_words(route) for route in service.routes),
         policy=service.policy.to_settings(),
         policy_words=policy_words(service.policy),
         groups=groups,
@@ -192,16 +192,6 @@ def _former(service: Service, journal: Journal) -> Iterator[FormerTarget]:
     for each in gone[:MOST_FORMER]:
         if journal.targets[each][-1].what is What.LEFT:
             yield FormerTarget(each.address, each.task, tuple(journal.targets[each]))
-
-
-def _route(route: Route) -> str:
-    host = "any host" if route.host == "*" else route.host
-    called = "any gRPC service" if route.grpc_service == "*" else route.grpc_service
-    method = "" if route.method == "*" else f" / {route.method}"
-    conditions = f" if {' and '.join(map(str, route.metadata))}" if route.metadata else ""
-    others = [f"priority {route.priority}"] if route.priority else []
-    others += [f"{label} {text}" for label, text in route.overrides.to_settings().items()]
-    return f"{host} / {called}{method}{conditions}" + (f" ({', '.join(others)})" if others else "")
 
 
 def _rate(count: int, seconds: float) -> float:

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from grpc_lb_contract import TrafficPolicy
-from proxy_image.control_plane.watch.policy_words import policy_words, span
+from grpc_lb_contract import Condition, Deadline, Match, Overrides, Retry, Route, TrafficPolicy
+from proxy_image.control_plane.watch.policy_words import policy_words, route_words, span
 from tests.grpc_lb_contract.strategies import policies
 
 
@@ -79,3 +79,22 @@ def test_every_policy_has_words_where_it_differs_from_the_default(policy: Traffi
 )
 def test_times_are_said_in_their_largest_whole_unit(time: timedelta, said: str) -> None:
     assert span(time) == said
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        (Route(), "any host / any gRPC service"),
+        (Route("a.test", "a.B", method="C"), "a.test / a.B / C"),
+        (
+            Route("a.test", "a.B", (Condition("k", Match.NOT_EXACT, "v"), Condition("l"))),
+            "a.test / a.B if k!=v and l",
+        ),
+        (
+            Route(priority=5, overrides=Overrides(Deadline(timedelta(seconds=2)), Retry(attempts=0))),
+            "any host / any gRPC service (priority 5, retry.attempts 0, deadline.ceiling 2s)",
+        ),
+    ],
+)
+def test_a_route_says_which_calls_it_takes_and_what_is_its_own(route: Route, words: str) -> None:
+    assert route_words(route) == words
