@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import http.client
 import json
 import sys
@@ -31,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 the balancer tells of an error.",
     )
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the balancer's web port; default %(default)s")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--service", metavar="NAME", help="this service alone, with what became of its targets")
+    parser.add_argument("--changes", type=int, default=1, metavar="N", help="the last N changes; default %(default)s")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     arguments = parser.parse_args(argv)
     parts = urllib.parse.urlsplit(arguments.url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -40,15 +43,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the scheme is checked
             report = json.load(answer)
-        text = json.dumps(report, indent=1) if arguments.json else "\n".join(lines(report))
+        if arguments.service is not None:
+            report["services"] = [each for each in report["services"] if each["name"] == arguments.service]
+            if not report["services"]:
+                return _fail(FAILED, f"--service must be one of the balancer's, got {arguments.service!r}")
+        shown = lines(report, changes=arguments.changes, history=arguments.service is not None)
+        text = json.dumps(report, indent=1) if arguments.json else "\n".join(shown)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         return _fail(FAILED, f"{url} must answer with a balancer's report, got: {error}")
     print(text)
     return 3 if any(problem["severity"] == "error" for problem in report["problems"]) else 0
 
 
-def lines(report: dict[str, Any]) -> Iterator[str]:
-    """The report (JSON of `/api/report`) as lines. Control characters never reach the terminal."""
+def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) -> Iterator[str]:
+    """The report (JSON of `/api/report`) as lines; `history` adds what became of each service's targets.
+
+    Control characters never reach the terminal.
+    """
     age = report["confirmed_seconds_ago"]
     yield f"balancer {_clean(report['task'])} {_clean(report['zone'])}".rstrip()
     yield (
@@ -91,9 +102,11 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
             yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    if report["changes"]:
+        if history:
+            yield from history_lines(service, report["at"])
+    for change in report["changes"][: max(0, changes)]:
         yield ""
-        yield from change_lines(report["changes"][0], report["at"])
+        yield from change_lines(change, report["at"])
     for problem in report["problems"]:
         yield ""
         yield f"{problem['severity'].upper()}: {_clean(problem['title'])}"
@@ -103,9 +116,17 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['scope']} ({time.strftime('%H:%M:%S', time.gmtime(report['at']))} UTC)"
 
 
+def history_lines(service: dict[str, Any], now: float) -> Iterator[str]:
+    """What became of a service's targets, those that left too, newest first."""
+    lives = [*service["targets"], *service["former"]]
+    events = [(event["at"], life["address"], event) for life in lives for event in life["events"]]
+    for at, address, event in sorted(events, key=lambda each: -each[0]):
+        yield f"  {words.clock(at, now)} {_clean(address)} {event['what']}: {_clean(event['why'])}"
+
+
 def change_lines(change: dict[str, Any], now: float) -> Iterator[str]:
     """A change of `/api/timeline` as lines."""
-    yield f"last change {words.duration(now - change['at'])} ago, generation {_clean(change['generation'])}"
+    yield f"changed {words.duration(now - change['at'])} ago, generation {_clean(change['generation'])}"
     made = _made(change)
     for line in (*words.cause(made.cause), words.timing(made)):
         if line:
@@ -122,7 +143,8 @@ def _made(change: dict[str, Any]) -> Change:
     if cause is not None:
         tasks = tuple(TaskChange(**task) for task in cause["tasks"])
         cause = Cause(**{**cause, "kind": CauseKind(cause["kind"]), "tasks": tasks})
-    return Change(**{**change, "cause": cause})
+    known = {field.name: change[field.name] for field in dataclasses.fields(Change)}
+    return Change(**{**known, "cause": cause})
 
 
 def _clean(text: str) -> str:

@@ -31,7 +31,7 @@ def main_of(path: str, report: Report) -> Html | None:
 
 
 def document(path: str, main: Html, report: Report) -> str:
-    whose = f" task {words.short(report.task)} {report.zone} alone"
+    whose = f" this task alone: {words.short(report.task)}" + (f" in {report.zone}" if report.zone else "")
     head = joined(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),

@@ -97,7 +97,7 @@ def cause(why: Cause | None) -> Iterator[str]:
         return
     if why.kind is CauseKind.EVENT:
         for change in why.tasks:
-            yield f"ECS: {_task_change(change)}"
+            yield f"ECS's event: {_task_change(change)}"
         if why.events > len(why.tasks):
             yield f"and {count(why.events - len(why.tasks), 'more event')} of the same batch"
         return

@@ -163,8 +163,8 @@ def test_the_terminal_shows_the_last_change_with_its_cause() -> None:
     journal.in_use("g2")
     change = json.loads(json.dumps(dataclasses.asdict(journal.changes[-1])))
     lines = list(status.change_lines(change, now=1_060.0))
-    assert lines[0] == "last change 1 min 0 s ago, generation g2"
-    assert f"  ECS: task task-1 of rng is DEPROVISIONING, told to stop: {WHY}" in lines
+    assert lines[0] == "changed 1 min 0 s ago, generation g2"
+    assert f"  ECS's event: task task-1 of rng is DEPROVISIONING, told to stop: {WHY}" in lines
     assert "  left: rng 127.0.0.1:1 (task task-1)" in lines
     assert any("2.00 s in all" in line for line in lines)
 

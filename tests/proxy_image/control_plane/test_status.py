@@ -34,6 +34,12 @@ async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys
             assert [(row[0], row[2], row[3], row[4]) for row in rows] == [
                 (f"127.0.0.1:{port}", "serving", "##########..........", "50") for port in sorted((a.port, b.port))
             ]
+            assert await asyncio.to_thread(status.main, ["--url", url, "--service", "rng"]) == 0
+            shown = capsys.readouterr().out
+            assert f"127.0.0.1:{a.port} joined: in the first document of this control plane" in shown
+            assert "policy: the default" in shown
+            assert await asyncio.to_thread(status.main, ["--url", url, "--service", "none"]) == 1
+            assert capsys.readouterr().err == "error: --service must be one of the balancer's, got 'none'\n"
             assert await asyncio.to_thread(status.main, ["--url", url, "--json"]) == 0
             assert json.loads(capsys.readouterr().out)["services"][0]["calls"] == 40
 
