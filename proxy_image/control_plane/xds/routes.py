@@ -61,7 +61,7 @@ class _Made:
 
     def of(self, routes: Sequence[Routed]) -> Iterator[Any]:
         """Where a service takes gRPC-Web, each route is followed by one for the requests that are no gRPC call of its
-        own: no other service behind the same host is to take them.
+        own: no other service behind the same host is to take them. So there are at most twice as many.
         """
         is_web = any(self._services[routed.service].policy.web.enabled for routed in routes)
         for routed in routes:

@@ -52,7 +52,7 @@ def transport_socket(tls: Tls, system_cas: Path | None) -> Any:
     context = tls_pb2.UpstreamTlsContext(
         sni=tls.server_name or "",
         common_tls_context=tls_pb2.CommonTlsContext(
-            # gRPC servers refuse a client without it:
+            # gRPC servers may refuse a client without it. Envoy's calls have it anyway, its health checks do not.
             # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#security
             alpn_protocols=["h2"],
             validation_context=_validation(tls, system_cas),

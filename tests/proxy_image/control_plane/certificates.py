@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,14 @@ class Certificate:
     def credentials(self) -> grpc.ServerCredentials:
         key = self.key.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption())
         return grpc.ssl_server_credentials([(key, self.pem)])
+
+    def server_context(self, folder: Path) -> ssl.SSLContext:
+        """For servers of Python's own, which read files."""
+        both = folder / "server.pem"
+        both.write_bytes(self.key.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()) + self.pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(both)
+        return context
 
     def signs(self, name: str) -> Certificate:
         return _made(name, self)

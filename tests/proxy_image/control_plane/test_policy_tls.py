@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from grpc_lb_contract import HealthCheck, Tls, TlsVerify, TrafficPolicy
+from grpc_lb_contract import Document, HealthCheck, Route, Tls, TlsVerify, TrafficPolicy
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds import tls
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.listeners import Ports
-from tests.proxy_image.control_plane.calls import failure_of
-from tests.proxy_image.control_plane.certificates import authority
+from tests.proxy_image.control_plane.calls import channel_to, failure_of
+from tests.proxy_image.control_plane.certificates import Certificate, authority
 from tests.proxy_image.control_plane.policies import codes, ms, treated
-from tests.proxy_image.control_plane.support import backends, balancer, eventually, logged, target, who
+from tests.proxy_image.control_plane.support import backends, balancer, eventually, logged, service, target, who
 from tests.proxy_image.control_plane.test_policy_resilience import NOT_SERVING, SERVING, HealthOf
 
 CA = authority()
@@ -59,30 +61,69 @@ async def test_while_a_deployment_switches_it_on_calls_are_tried_again_where_it_
         assert await who(channel, 50) == {"new": 50}
 
 
-@pytest.mark.parametrize(
-    ("settings", "server", "taken"),
-    [
-        (NAMED, SERVER, True),
-        (NAMED, STRANGER, False),
-        ({**NAMED, "server_name": "other.test"}, SERVER, False),
-        ({"pins": frozenset({SERVER.pin})}, SERVER, True),
-        ({"pins": frozenset({SERVER.pin})}, STRANGER, False),
-        ({"pins": frozenset({STRANGER.pin, SERVER.pin})}, SERVER, True),
-        ({**NAMED, "pins": frozenset({STRANGER.pin})}, SERVER, False),
-        # Without verification the name is asked for only.
-        ({"server_name": "other.test"}, SERVER, True),
-    ],
-)
-async def test_what_a_certificate_is_held_to(tmp_path: Path, settings: Any, server: Any, taken: bool) -> None:
-    policy = TrafficPolicy(tls=Tls(enabled=True, **settings))
-    cas = CA.write(tmp_path / "cas.pem")
+PINNED = {"pins": frozenset({SERVER.pin})}
+CASES: list[tuple[dict[str, Any], Certificate, bool]] = [
+    (NAMED, SERVER, True),
+    (NAMED, STRANGER, False),
+    ({**NAMED, "server_name": "other.test"}, SERVER, False),
+    (PINNED, SERVER, True),
+    (PINNED, STRANGER, False),
+    ({"pins": frozenset({STRANGER.pin, SERVER.pin})}, SERVER, True),
+    ({**NAMED, "pins": frozenset({STRANGER.pin})}, SERVER, False),
+    # Without verification the name is asked for only.
+    ({"server_name": "other.test"}, SERVER, True),
+]
+
+
+async def test_what_a_certificate_is_held_to(tmp_path: Path) -> None:
+    """One service for each case, at a host of its own."""
     async with (
-        backends("a", credentials=server.credentials) as (a,),
-        balancer(tmp_path, treated(policy, a.target), system_cas=cas) as (_, envoy),
+        backends("vouched", credentials=SERVER.credentials) as (vouched,),
+        backends("stranger", credentials=STRANGER.credentials) as (stranger,),
+    ):
+        by_certificate = {SERVER: vouched, STRANGER: stranger}
+        document = Document(
+            tuple(
+                replace(
+                    service(f"case-{number}", by_certificate[server].target, routes=[Route(f"case-{number}.test")]),
+                    policy=TrafficPolicy(tls=Tls(enabled=True, **settings)),
+                )
+                for number, (settings, server, _) in enumerate(CASES)
+            )
+        )
+        async with balancer(tmp_path, document, system_cas=CA.write(tmp_path / "cas.pem")) as (_, envoy):
+            for number, (settings, server, taken) in enumerate(CASES):
+                seen = by_certificate[server].seen["who"]
+                async with channel_to(envoy, f"case-{number}.test") as channel:
+                    assert await codes(channel, 1) == {OK if taken else UNAVAILABLE: 1}, settings
+                assert by_certificate[server].seen["who"] - seen == taken, settings
+
+
+async def test_a_target_is_asked_for_http_2_and_by_the_servers_name(tmp_path: Path) -> None:
+    """As gRPC servers want it of a client, and servers of many names; of a health check too."""
+    handshakes = []
+
+    async def accepted(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handshakes.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        writer.close()
+
+    context = SERVER.server_context(tmp_path)
+    context.set_alpn_protocols(["http/1.1", "h2"])
+    names = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=context)
+    policy = TrafficPolicy(
+        tls=Tls(enabled=True, server_name="numbers.test"), health_check=HealthCheck(enabled=True, interval=ms(100))
+    )
+    async with (
+        server,
+        balancer(tmp_path, treated(policy, target(server.sockets[0].getsockname()[1]))) as (_, envoy),
         envoy.channel() as channel,
     ):
-        assert await codes(channel, 1) == {OK if taken else UNAVAILABLE: 1}
-        assert a.seen["who"] == (1 if taken else 0)
+        await failure_of(channel)
+        await eventually(lambda: len(handshakes) > 2)
+    assert set(handshakes) == {"h2"}
+    assert set(names) == {"numbers.test"}
 
 
 async def test_health_checks_go_by_tls_too(tmp_path: Path) -> None:
