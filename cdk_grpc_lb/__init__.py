@@ -5,7 +5,7 @@ from cdk_grpc_lb.alarms import GrpcAlarms
 from cdk_grpc_lb.balanced_service import GrpcBalancedService
 from cdk_grpc_lb.balancer import GrpcBalancer
 from cdk_grpc_lb.balancer_base import GrpcBalancerBase
-from cdk_grpc_lb.call_metrics import ServiceCallMetrics
+from cdk_grpc_lb.call_metrics import BalancerMetrics, CallMetrics, ServiceCallMetrics
 from cdk_grpc_lb.dashboard import GrpcDashboard
 from cdk_grpc_lb.target_sync import TargetSync
 from cdk_grpc_lb.tracing import Collector, Tracing
@@ -35,7 +35,9 @@ from traefik_labels import TraefikLabels
 
 __all__ = [
     "AccessLog",
+    "BalancerMetrics",
     "Balancing",
+    "CallMetrics",
     "Collector",
     "Condition",
     "Deadline",

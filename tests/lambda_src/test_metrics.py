@@ -42,7 +42,10 @@ def test_a_refresh_tells_of_targets_and_of_what_was_refused(told: Sync, capsys: 
 
 
 def test_failed_attempts_are_counted_and_tell_no_old_news(told: Sync, capsys: pytest.CaptureFixture[str]) -> None:
-    """GIVEN ECS that fails until the invocation's time is over, THEN each attempt counts, and nothing else is told."""
+    """GIVEN ECS that fails, after a refresh, until the invocation's time is over, THEN each attempt counts, and nothing
+    else is told again."""
+    told.minute()
+    capsys.readouterr()
     told.aws.spoil = lambda operation, _: failure("AccessDeniedException") if operation == "ListTasks" else None
     with pytest.raises(ClientError):
         told.minute()
