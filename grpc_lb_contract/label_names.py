@@ -46,10 +46,12 @@ def route_name(label: str) -> str | None:
     return name if known else None
 
 
-def problem_with(label: str) -> str | None:
-    """What must be, where a label with our prefix is none of ours."""
-    if label in ALL_LABELS or route_name(label) is not None:
-        return None
+def is_known(label: str) -> bool:
+    return label in ALL_LABELS or route_name(label) is not None
+
+
+def problem_with(label: str) -> str:
+    """What must be in the place of a label with our prefix that is none of ours."""
     if label.startswith(ROUTES):
         return _problem_with_route(label)
     return _must_be_one_of(_about_the_same(label), label, ALL_LABELS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from grpc_lb_contract.errors import LabelError
 from grpc_lb_contract.label_calls import NO_ROUTE, Asked, Refuse, read_asked
@@ -16,6 +16,7 @@ from grpc_lb_contract.label_names import (
     PORT,
     SERVICE,
     WEIGHT,
+    is_known,
     problem_with,
 )
 from grpc_lb_contract.label_rules import read_rules
@@ -23,12 +24,16 @@ from grpc_lb_contract.names import ALL, HIGHEST_PORT, SERVICE_NAME, SERVICE_NAME
 from grpc_lb_contract.policy import PREFIX, TrafficPolicy
 from grpc_lb_contract.registration import MOST_ROUTES, WEIGHT_KIND, Calls, Registration
 
+MOST_ERRORS = 100
+"""Of one container: its labels are told, logged and kept in the document wherever they are wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelReading:
     """What labels ask for, as far as it can be obeyed, and what cannot.
 
-    `registration` is None where the container does not take part, or where an error takes out all that it asks for.
+    `registration` is None where the container does not take part, or where an error takes out all that it asks for. Of
+    more than `MOST_ERRORS` errors the last one says how many more there are.
     """
 
     registration: Registration | None
@@ -45,19 +50,33 @@ def read_labels(
     Never raises: labels are untrusted, and a bad one takes out only what it stands on.
     """
     errors: list[LabelError] = []
+    more = 0
 
     def refuse(label: str, problem: str) -> None:
-        errors.append(LabelError(family, label, labels.get(label, ""), problem))
+        nonlocal more
+        if len(errors) < MOST_ERRORS:
+            errors.append(LabelError(family, label, labels.get(label, ""), problem))
+        else:
+            more += 1
 
+    registration = _read_registration(labels, mapped_ports, default_service, refuse)
     for label in sorted(labels):
-        problem = problem_with(label) if label.startswith(PREFIX) else None
-        if problem is not None:
-            refuse(label, problem)
+        if label.startswith(PREFIX) and not is_known(label):
+            # What may have been meant is sought for, which takes a while, where it will be told.
+            refuse(label, problem_with(label) if len(errors) < MOST_ERRORS else "")
+    if more:
+        errors[-1] = replace(errors[-1], problem=f"{errors[-1].problem} (and {more:,} more errors of this container)")
+    return LabelReading(registration, tuple(errors))
+
+
+def _read_registration(
+    labels: Mapping[str, str], mapped_ports: Sequence[int], default_service: str, refuse: Refuse
+) -> Registration | None:
     enabled = _read_enable(labels, refuse)
     service = _read_service(labels, default_service, refuse) if enabled else None
     port = _read_port(labels, mapped_ports, refuse) if enabled else None
     if service is None or port is None:
-        return LabelReading(None, tuple(errors))
+        return None
     asked = read_asked(labels, refuse, named=False)
     calls = _own_calls(asked)
     # Rules may take what these routes would have been; the routes themselves go.
@@ -79,7 +98,7 @@ def read_labels(
         stand_alone=without_own,
         may_inherit_metadata=METADATA not in asked.bad_labels,
     )
-    registration = Registration(
+    return Registration(
         service,
         port,
         () if without_own else calls.hosts,
@@ -91,7 +110,6 @@ def read_labels(
         calls.priority,
         tuple(rules),
     )
-    return LabelReading(registration, tuple(errors))
 
 
 def _own_calls(asked: Asked) -> Calls:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from grpc_lb_contract import LabelReading, Registration, Route, read_labels
 from grpc_lb_contract.label_names import LABELS
+from grpc_lb_contract.labels import MOST_ERRORS
 from tests.grpc_lb_contract.strategies import registrations
 
 
@@ -86,10 +88,10 @@ def test_invariant_11_a_bad_label_takes_out_only_what_it_stands_on() -> None:
 
     assert reading.registration == Registration("rng", 50051, ("good.example",), ("rng.v1.RandomNumber",))
     assert [(error.label, error.family) for error in reading.errors] == [
-        ("grpc-lb.colour", "rng-family"),
         ("grpc-lb.hosts", "rng-family"),
         ("grpc-lb.hosts", "rng-family"),
         ("grpc-lb.grpc-services", "rng-family"),
+        ("grpc-lb.colour", "rng-family"),
     ]
 
 
@@ -110,6 +112,24 @@ def test_more_routes_than_a_document_can_bear_are_refused_with_the_label_that_ha
     assert reading.registration.routes == ()
     assert [error.label for error in reading.errors] == ["grpc-lb.hosts"]
     assert "at most 64" in messages(reading)[0]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {f"grpc-lb.retry.attempts{number}": "" for number in range(2_500)},
+        {f"grpc-lb.routes.r{number}.host": "" for number in range(2_500)},
+        {"grpc-lb.hosts": "A b," * 2_499 + "A b"},
+    ],
+)
+def test_errors_that_fill_a_task_definition_are_counted_beyond_the_first_hundred(labels: dict[str, str]) -> None:
+    started = time.process_time()
+    reading = read({"grpc-lb.enable": "true", "grpc-lb.weight": "heavy", **labels})
+
+    assert time.process_time() - started < 1
+    assert len(reading.errors) == MOST_ERRORS
+    assert "(and 2,401 more errors of this container), got " in messages(reading)[-1]
+    assert any(error.label == "grpc-lb.weight" for error in reading.errors) or "grpc-lb.hosts" in labels
 
 
 def test_an_unknown_label_names_the_one_that_may_be_meant() -> None:
