@@ -16,6 +16,10 @@ OWN_CLUSTERS = frozenset({CONTROL_PLANE_CLUSTER, TRACE_COLLECTOR_CLUSTER})
 
 # What the control plane's listener for calls must say, for the drain to work and to be seen.
 CALLS_STAT_PREFIX = "calls"
+# Where its statistics of calls are: PREFIX.ended.service.NAME.status.NUMBER, PREFIX.duration_ms.service.NAME, and with
+# .method.PATH after the service's name in the second.
+CALLS_STATISTICS = "grpc_lb_calls"
+METHODS_STATISTICS = "grpc_lb_methods"
 CONNECTION_DRAIN_SECONDS = 1.0
 
 # Envoy sends a connection away with its next response, sooner or later by chance ("gradual"), and an idle one in the

@@ -12,15 +12,17 @@ from typing import Any
 
 from grpc_lb_contract import cloudwatch
 from proxy_image.telemetry import (
+    OFF_WORD,
     AccessLog,
     Address,
     Attributes,
+    CallStatistics,
     Logged,
     Telemetry,
     Tracing,
     read_address,
     read_attributes,
-    read_logged,
+    read_choice,
     read_percent,
     read_service_name,
 )
@@ -59,6 +61,7 @@ class Settings:
     tracing_attributes: Attributes | None
     access_log: Logged | None
     access_log_percent: float
+    call_statistics: CallStatistics | None
 
     @property
     def telemetry(self) -> Telemetry:
@@ -68,7 +71,7 @@ class Settings:
             tracing = Tracing(self.tracing_percent, self.tracing_service_name, attributes)
         if self.access_log is not None:
             access_log = AccessLog(self.access_log, self.access_log_percent)
-        return Telemetry(tracing, access_log)
+        return Telemetry(tracing, access_log, self.call_statistics)
 
     @property
     def parameter_prefixes(self) -> tuple[str, ...]:
@@ -320,7 +323,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "GRPC_LB_ACCESS_LOG",
         "access_log",
-        read_logged,
+        read_choice(Logged),
         None,
         "which calls have a JSON line on standard output: off, failures, sampled or all; default: off",
         "--access-log",
@@ -334,6 +337,15 @@ VARIABLES: tuple[Variable, ...] = (
         "how many of the calls, where the access log is sampled",
         "--access-log-percent",
         "PERCENT",
+    ),
+    Variable(
+        "GRPC_LB_CALL_STATISTICS",
+        "call_statistics",
+        read_choice(CallStatistics),
+        CallStatistics.SERVICES.value,
+        "count and time calls by service and gRPC status (services), by method as well (methods), or not (off)",
+        "--call-statistics",
+        "KIND",
     ),
     Variable(
         cloudwatch.BALANCER_VARIABLE,
@@ -414,4 +426,8 @@ def unknown_variables(env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
 def to_environment(settings: Settings) -> dict[str, str]:
     """The variables that say the same settings: what a child process is handed."""
     values = {variable.name: getattr(settings, variable.field) for variable in VARIABLES}
-    return {name: str(value) for name, value in values.items() if value is not None}
+    # Where a variable has a default, none is said in a word.
+    off = {variable.name: OFF_WORD for variable in VARIABLES if variable.default is not None}
+    return {
+        name: str(value) for name, value in (off | {key: one for key, one in values.items() if one is not None}).items()
+    }

@@ -1,21 +1,20 @@
-"""What a balancer tells of single calls: traces and an access log.
-
-Both are off unless asked for, and nothing of them is in Envoy then.
-"""
+"""What a balancer tells of its calls: statistics, traces and an access log. Of what is off, nothing is in Envoy."""
 
 from __future__ import annotations
 
 import ipaddress
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 # A key as OpenTelemetry names attributes (https://opentelemetry.io/docs/specs/semconv/general/naming/), and a value
 # without the characters that need escapes in OTEL_RESOURCE_ATTRIBUTES.
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_.]{0,127}=[^,=\s][^,=]{0,255}")
-_OFF = "off"
+OFF_WORD = "off"
+_Choice = TypeVar("_Choice", bound=StrEnum)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -78,24 +77,39 @@ class AccessLog:
     """Of all calls, where they are sampled."""
 
 
+class CallStatistics(StrEnum):
+    """What Envoy counts of the calls that ended, and times."""
+
+    SERVICES = "services"
+    """By service and gRPC status."""
+    METHODS = "methods"
+    """By method as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Telemetry:
     """None of it changes while an Envoy lives, as the listener for calls must not."""
 
     tracing: Tracing | None = None
     access_log: AccessLog | None = None
+    statistics: CallStatistics | None = None
 
 
 OFF = Telemetry()
 
 
-def read_logged(text: str) -> Logged | None:
-    if text.lower() == _OFF:
-        return None
-    try:
-        return Logged(text.lower())
-    except ValueError:
-        raise ValueError(f"must be one of {', '.join((_OFF, *Logged))}") from None
+def read_choice(kind: type[_Choice]) -> Callable[[str], _Choice | None]:
+    """One of an enumeration's values, or `off`, which is None."""
+
+    def read(text: str) -> _Choice | None:
+        if text.lower() == OFF_WORD:
+            return None
+        try:
+            return kind(text.lower())
+        except ValueError:
+            raise ValueError(f"must be one of {', '.join((OFF_WORD, *kind))}") from None
+
+    return read
 
 
 def read_percent(text: str) -> float:

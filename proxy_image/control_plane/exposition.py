@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from grpc_lb_contract import Service
 from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.ended_metrics import ended_families
 from proxy_image.control_plane.watch.journal import identity
 from proxy_image.control_plane.watch.reading import Reading, ServiceCounts
 from proxy_image.control_plane.watch.watcher import Watcher
@@ -42,6 +43,7 @@ def families(services: tuple[Service, ...], reading: Reading) -> Iterator[Metric
     yield GaugeMetricFamily("grpc_lb_client_connections", "Open connections of clients.", reading.connections)
     yield CounterMetricFamily("grpc_lb_received_calls", "Calls that clients sent to this balancer.", reading.calls)
     yield from _service_families(services, reading)
+    yield from ended_families(services, reading)
     within = sum(len(service.targets) for service in services) <= MOST_TARGETS
     yield GaugeMetricFamily(
         "grpc_lb_target_series",

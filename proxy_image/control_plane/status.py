@@ -76,6 +76,7 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
         yield ""
         yield f"{_clean(service['name'])}: {', '.join(map(_clean, service['routes'])) or 'no route'}"
         yield f"  policy: {_clean('; '.join(service['policy_words'])) or 'the default'}"
+        yield from ended_lines(service)
         for group in service["groups"] if len(service["groups"]) > 1 else ():
             yield (
                 f"  group {_clean(group['name'])}: {words.percent(group['share'])} of the calls, "
@@ -122,6 +123,20 @@ def history_lines(service: dict[str, Any], now: float) -> Iterator[str]:
     events = [(event["at"], life["address"], event) for life in lives for event in life["events"]]
     for at, address, event in sorted(events, key=lambda each: -each[0]):
         yield f"  {words.clock(at, now)} {_clean(address)} {event['what']}: {_clean(event['why'])}"
+
+
+def ended_lines(service: dict[str, Any]) -> Iterator[str]:
+    """How the calls of a service ended, and those of its methods, as far as the balancer counts them."""
+    if service["statuses"]:
+        latency = " / ".join(words.milliseconds(value) for value in service["latency_ms"])
+        seconds = service["window_seconds"]
+        yield f"  ended in {seconds:.0f} s: {words.statuses(service['statuses_in_window'])}; p50 / p95 / p99 {latency}"
+    for method in service["methods"]:
+        latency = " / ".join(words.milliseconds(value) for value in method["latency_ms"])
+        yield (
+            f"  method {_clean(method['method'])}: {words.rate(method['calls_per_second'])} calls/s, "
+            f"{words.statuses(method['statuses_in_window'])}; p50 / p95 / p99 {latency}"
+        )
 
 
 def change_lines(change: dict[str, Any], now: float) -> Iterator[str]:

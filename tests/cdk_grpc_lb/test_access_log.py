@@ -1,4 +1,4 @@
-"""The access log's part of the template."""
+"""The parts of the template that say what a balancer tells of its calls: access log and statistics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from cdk_grpc_lb import AccessLog
 from proxy_image.settings import from_environment
 from proxy_image.telemetry import AccessLog as Told
-from proxy_image.telemetry import Logged
+from proxy_image.telemetry import CallStatistics, Logged
 from tests.cdk_grpc_lb.misuse import BALANCER, balancer_in, refused, resources
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 
@@ -30,6 +30,18 @@ def test_the_image_understands_what_the_construct_tells_it(stack: cdk.Stack, acc
 
 def test_by_default_no_call_is_logged(example: Synthesised) -> None:
     assert not [name for name in example.environment("Balancer") if "ACCESS_LOG" in name]
+
+
+def test_methods_are_counted_where_that_is_asked_for(stack: cdk.Stack) -> None:
+    balancer_in(stack, call_statistics="methods")
+    told = {"GRPC_LB_CALL_STATISTICS": synthesise(stack).environment("Balancer")["GRPC_LB_CALL_STATISTICS"]}
+    statistics = from_environment({"GRPC_LB_TARGETS_FILE": "x.json", **told}).telemetry.statistics
+    assert statistics is CallStatistics.METHODS
+
+
+def test_statistics_that_there_are_none_of_are_refused(stack: cdk.Stack) -> None:
+    with refused(BALANCER, "call_statistics", "one of services, methods, off", "'all'"):
+        balancer_in(stack, call_statistics="all")
 
 
 @pytest.mark.parametrize(

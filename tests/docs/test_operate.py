@@ -26,7 +26,7 @@ from proxy_image.control_plane.watch.journal import Change
 from proxy_image.control_plane.watch.problems import Problem
 from proxy_image.control_plane.watch.reading import Reading
 from proxy_image.control_plane.watch.report import Report
-from proxy_image.control_plane.watch.service_report import FormerTarget, ServiceReport, TargetReport
+from proxy_image.control_plane.watch.service_report import FormerTarget, MethodReport, ServiceReport, TargetReport
 from proxy_image.control_plane.web import facts
 from proxy_image.control_plane.xds.access_log import FIELDS
 from proxy_image.control_plane.xds.cache import SnapshotCache
@@ -134,7 +134,7 @@ OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {ast.Mul
 
 
 @pytest.mark.parametrize(
-    "kind", [Report, ServiceReport, TargetReport, FormerTarget, GroupReport, Change, Problem, Cause]
+    "kind", [Report, ServiceReport, MethodReport, TargetReport, FormerTarget, GroupReport, Change, Problem, Cause]
 )
 def test_every_field_of_the_web_pages_data_is_told(kind: type[Any]) -> None:
     told = set(re.findall(r"`([a-z_]+)`", section(PAGE, "### As JSON")))

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from proxy_image.control_plane.page import words
 from proxy_image.control_plane.page.markup import Child, Html, joined, tag
-from proxy_image.control_plane.page.parts import bar, moment, shared
+from proxy_image.control_plane.page.parts import bar, latencies, moment, shared
+from proxy_image.control_plane.watch.ended import OK
 from proxy_image.control_plane.watch.groups import GroupReport
 from proxy_image.control_plane.watch.problems import NEAR_LIMIT
 from proxy_image.control_plane.watch.reading import Breaker
 from proxy_image.control_plane.watch.report import Report
-from proxy_image.control_plane.watch.service_report import ServiceReport, TargetReport
+from proxy_image.control_plane.watch.service_report import MethodReport, ServiceReport, TargetReport
 
 # A service of more targets is shown by those that are not simply serving, and its busiest; the API has all.
 MOST_ROWS = 200
 MOST_ROWS_IN_OVERVIEW = 12
 MOST_EVENTS = 100
+MOST_METHODS = 50
 
 
 def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detailed: bool) -> Html:
@@ -98,6 +100,53 @@ def groups_table(service: ServiceReport) -> Html:
         "failed": "number",
     }
     return table(f"Groups of {service.name}", "groups", columns, map(row, service.groups))
+
+
+def statuses_table(service: ServiceReport) -> Html:
+    """How its calls ended, as callers saw them."""
+    total = sum(service.statuses_in_window.values())
+
+    def row(status: str) -> Sequence[Child]:
+        lately = service.statuses_in_window.get(status, 0)
+        part = lately / total if total else None
+        drawn = shared(bar(part, None, "serving" if status == OK else "ejected"), words.percent(part))
+        return status, f"{lately:,}", drawn, f"{service.statuses[status]:,}"
+
+    ordered = sorted(service.statuses, key=lambda status: (status == OK, -service.statuses[status], status))
+    columns = {"gRPC status": "", "lately": "number", "part of it": "share", "since Envoy started": "number"}
+    note = (
+        f"Lately is the last {service.window_seconds:.0f} s. CANCELLED are also calls that their callers gave up "
+        "before there was a status."
+    )
+    return joined(
+        table(f"Calls of {service.name} by status", "statuses", columns, map(row, ordered)),
+        tag("p", note, class_="note"),
+    )
+
+
+def methods_table(service: ServiceReport) -> Html:
+    def row(method: MethodReport) -> Sequence[Child]:
+        failed = words.failed(method.statuses_in_window)
+        return (
+            method.method,
+            words.rate(method.calls_per_second),
+            tag("span", words.statuses(failed) if failed else "0", class_="bad" if failed else None),
+            latencies(method.latency_ms),
+            f"{method.calls:,}",
+        )
+
+    columns = {
+        "method": "",
+        "calls/s": "number",
+        "not OK": "number",
+        "p50 / p95 / p99": "number",
+        "since Envoy started": "number",
+    }
+    shown = service.methods[:MOST_METHODS]
+    return joined(
+        table(f"Methods of {service.name}", "methods", columns, map(row, shown)),
+        _more(service, len(service.methods) - len(shown), detailed=True) if len(service.methods) > len(shown) else None,
+    )
 
 
 def limits_table(service: ServiceReport) -> Html:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from proxy_image.control_plane.page import words
 from proxy_image.control_plane.page.markup import Html, joined, tag
 from proxy_image.control_plane.page.parts import facts, latencies, problem_list, zones
-from proxy_image.control_plane.page.tables import groups_table, history_table, limits_table, targets_table
+from proxy_image.control_plane.page.tables import (
+    groups_table,
+    history_table,
+    limits_table,
+    methods_table,
+    statuses_table,
+    targets_table,
+)
 from proxy_image.control_plane.page.timeline import change_list
 from proxy_image.control_plane.watch.policy_words import DEFAULT
 from proxy_image.control_plane.watch.report import Report
@@ -129,6 +136,8 @@ def service_view(service: ServiceReport, report: Report) -> Html:
         _service_facts(service),
         _about(service, report.zone, brief=False),
         targets_table(service, service.targets, detailed=True),
+        joined(tag("h2", "How calls ended"), statuses_table(service)) if service.statuses else None,
+        joined(tag("h2", "Methods"), methods_table(service)) if service.methods else None,
         joined(tag("h2", "Groups"), groups_table(service)) if len(service.groups) > 1 else None,
         joined(tag("h2", "Limits"), limits_table(service)) if service.breakers else None,
         tag("h2", "Policy"),
@@ -191,8 +200,13 @@ def _service_line(service: ServiceReport) -> Html:
     if any(value is not None for value in service.latency_ms):
         words_of.append(f"p50 / p95 / p99 {latencies(service.latency_ms)}")
     failed = f"{service.failures_in_window:,} failed in {service.window_seconds:.0f} s"
+    not_ok = words.failed(service.statuses_in_window)
     return tag(
-        "p", " · ".join(words_of), " · ", tag("span", failed, class_="bad" if service.failures_in_window else None)
+        "p",
+        " · ".join(words_of),
+        " · ",
+        tag("span", failed, class_="bad" if service.failures_in_window else None),
+        joined(" · ", tag("span", words.statuses(not_ok), class_="bad")) if not_ok else None,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
+from proxy_image.control_plane.watch.ended import OK
 from proxy_image.control_plane.watch.journal import Change
 
 NOTHING = "–"
@@ -147,3 +148,13 @@ def seconds(value: float) -> str:
     if value < 10:
         return f"{value:.2f} s"
     return f"{value:.1f} s" if value < 60 else duration(value)
+
+
+def statuses(counts: Mapping[str, int]) -> str:
+    """Calls by gRPC status, those that are not OK first: "3 UNAVAILABLE, 97 OK"."""
+    ordered = sorted(counts.items(), key=lambda each: (each[0] == OK, -each[1], each[0]))
+    return ", ".join(f"{count:,} {status}" for status, count in ordered) or "none"
+
+
+def failed(counts: Mapping[str, int]) -> dict[str, int]:
+    return {status: count for status, count in counts.items() if status != OK}

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy_image.bootstrap import CALLS_STAT_PREFIX, OWN_CLUSTERS
+from proxy_image.control_plane.watch import ended
+from proxy_image.control_plane.watch.ended import NONE_ENDED, Ended, EndedCalls
+from proxy_image.control_plane.watch.histogram import NO_TIMES, Histogram
 
 # What stands for "no limit": it is far beyond what one balancer can hold.
 NO_LIMIT = 1_000_000
@@ -26,13 +29,13 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/upstream/cluster_mana
 
 ALL_CALLS = f"http.{CALLS_STAT_PREFIX}.downstream_rq_time"
 _PER_CLUSTER = (
-    "upstream_rq_(total|active|pending_active|retry|pending_overflow|pending_failure_eject|time)"
+    "upstream_rq_(total|active|pending_active|retry|pending_overflow|pending_failure_eject)"
     f"|upstream_cx_(active|none_healthy)|outlier_detection[.]ejections_enforced_(total|{'|'.join(EJECTIONS)})"
 )
 STATS_FILTER = (
     f"^(cluster[.][^.]+[.]({_PER_CLUSTER})|http[.]{CALLS_STAT_PREFIX}[.]downstream_(rq_time|rq_total|rq_active|cx_active)"
     "|server[.](uptime|state)|overload[.]envoy[.](resource_monitors[.]fixed_heap[.]pressure"
-    "|overload_actions[.]stop_accepting_requests[.]active))$"
+    f"|overload_actions[.]stop_accepting_requests[.]active)|{ended.STATS_FILTER})$"
 )
 
 
@@ -92,16 +95,12 @@ class ServiceCounts:
     ejected_for: Mapping[str, int] = field(default_factory=dict)
     """Of those, by each of EJECTIONS."""
     breakers: tuple[Breaker, ...] = ()
-    latency: Histogram = field(default_factory=lambda: Histogram({}))
+    ended: Ended = NONE_ENDED
+    """Calls as their callers saw them; none where Envoy does not count them."""
+    methods: Mapping[str, Ended] = field(default_factory=dict)
+    """The same by method, `package.Service/Method`."""
     received: Mapping[str, Received] = field(default_factory=dict)
     """By cluster."""
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Counts by bucket: (lower bound, width) in milliseconds."""
-
-    buckets: Mapping[tuple[float, float], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,9 @@ class Reading:
     connections: int = 0
     calls: int = 0
     in_flight: int = 0
-    latency: Histogram = field(default_factory=lambda: Histogram({}))
+    latency: Histogram = NO_TIMES
+    unrouted: Ended = NONE_ENDED
+    """Calls that no service took."""
     uptime_seconds: int = 0
     draining: bool = False
     heap_percent: int = 0
@@ -126,12 +127,13 @@ def read(clusters: str, stats: str, at: float) -> Reading:
     """Raises `UnreadableError`."""
     try:
         values, histograms = _stats(json.loads(stats)["stats"])
+        calls_ended = ended.ended_calls(values, histograms)
         services: dict[str, ServiceCounts] = {}
         for status in json.loads(clusters)["cluster_statuses"]:
             match = _SERVICE.match(status["name"])
             if match is None or status["name"] in OWN_CLUSTERS:
                 continue
-            counts = _service(status, values, histograms)
+            counts = _service(status, values, calls_ended)
             name = match.group()
             if name != status["name"]:
                 counts = replace(counts, breakers=())  # those of copies bound no call
@@ -145,7 +147,8 @@ def read(clusters: str, stats: str, at: float) -> Reading:
         connections=values.get(f"{calls}cx_active", 0),
         calls=values.get(f"{calls}rq_total", 0),
         in_flight=values.get(f"{calls}rq_active", 0),
-        latency=histograms.get(ALL_CALLS, Histogram({})),
+        latency=histograms.get(ALL_CALLS, NO_TIMES),
+        unrouted=calls_ended.services.get("", NONE_ENDED),
         uptime_seconds=values.get("server.uptime", 0),
         draining=values.get("server.state", 0) == 1,  # envoy.admin.v3.ServerInfo.State
         heap_percent=values.get("overload.envoy.resource_monitors.fixed_heap.pressure", 0),
@@ -163,16 +166,13 @@ def _stats(entries: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, His
     for entry in entries:
         if "histograms" in entry:
             for detail in entry["histograms"]["details"]:
-                buckets = {(each["lower_bound"], each["width"]): each["count"] for each in detail["totals"]}
-                histograms[detail["name"]] = Histogram(buckets)
+                histograms[detail["name"]] = Histogram.of(detail["totals"])
         elif isinstance(entry["value"], int):
             values[entry["name"]] = entry["value"]
     return values, histograms
 
 
-def _service(
-    status: Mapping[str, Any], values: Mapping[str, int], histograms: Mapping[str, Histogram]
-) -> ServiceCounts:
+def _service(status: Mapping[str, Any], values: Mapping[str, int], calls_ended: EndedCalls) -> ServiceCounts:
     prefix = f"cluster.{status['name']}."
 
     def value(name: str) -> int:
@@ -200,7 +200,8 @@ def _service(
             for name, (key, used_now) in used.items()
             if int(limits.get(key, NO_LIMIT)) < NO_LIMIT
         ),
-        latency=histograms.get(f"{prefix}upstream_rq_time", Histogram({})),
+        ended=calls_ended.services.get(status["name"], NONE_ENDED),
+        methods=calls_ended.methods.get(status["name"], {}),
         received={status["name"]: _received(value)},
     )
 
@@ -255,9 +256,6 @@ def _in_both(one: Mapping[str, TargetCounts], other: Mapping[str, TargetCounts])
 
 
 def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
-    buckets = dict(one.latency.buckets)
-    for bucket, count in other.latency.buckets.items():
-        buckets[bucket] = buckets.get(bucket, 0) + count
     return ServiceCounts(
         targets={**one.targets, **other.targets, **dict(_in_both(one.targets, other.targets))},
         calls=one.calls + other.calls,
@@ -269,6 +267,7 @@ def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
         ejections=one.ejections + other.ejections,
         ejected_for={kind: one.ejected_for.get(kind, 0) + other.ejected_for.get(kind, 0) for kind in EJECTIONS},
         breakers=one.breakers + other.breakers,
-        latency=Histogram(buckets),
+        ended=ended.together({"": one.ended}, {"": other.ended})[""],
+        methods=ended.together(one.methods, other.methods),
         received={**one.received, **other.received},
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from grpc_lb_contract import Document, LostRoute, Notes, Refusal, Service
 from proxy_image.control_plane.admission import Newcomer
+from proxy_image.control_plane.watch.histogram import difference, percentiles
 from proxy_image.control_plane.watch.journal import Change, Journal
 from proxy_image.control_plane.watch.label_problems import label_problems
 from proxy_image.control_plane.watch.policy_words import fault_words
@@ -19,17 +20,13 @@ from proxy_image.control_plane.watch.problems import (
 )
 from proxy_image.control_plane.watch.reading import Reading
 from proxy_image.control_plane.watch.service_report import ServiceReport, service_report
-from proxy_image.control_plane.watch.window import (
-    difference,
-    percentiles,
-    window_of,
-)
+from proxy_image.control_plane.watch.window import EndedWindow, ended_window, window_of
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """task and zone: the balancer's own. at: seconds since 1970. latency_ms: of all calls of all services, as the
-    clients see it.
+    """task and zone: the balancer's own. at: seconds since 1970. unrouted_in_window: calls that no
+    service took, by gRPC status. latency_ms: of all calls of all services, as the clients see it.
     """
 
     task: str
@@ -47,6 +44,7 @@ class Report:
     calls_per_second: float
     failures_in_window: int
     window_seconds: float
+    unrouted_in_window: Mapping[str, int]
     latency_ms: tuple[float | None, ...]
     services: tuple[ServiceReport, ...]
     problems: tuple[Problem, ...]
@@ -78,7 +76,9 @@ def report(
     documented = () if document is None else document.services
     services = tuple(service_report(service, waiting, newest, window, journal) for service in documented)
     latency_ms: tuple[float | None, ...] = (None, None, None)
+    unrouted = EndedWindow()
     if window is not None:
+        unrouted = ended_window(window[0].unrouted, window[1].unrouted)
         latency_ms = percentiles(difference(window[0].latency, window[1].latency))
     if len(services) == 1 and services[0].latency_ms[0] is None:
         # Envoy times all calls together; where there is one service, they are its own.
@@ -99,6 +99,7 @@ def report(
         calls_per_second=sum(service.calls_per_second for service in services),
         failures_in_window=sum(service.failures_in_window for service in services),
         window_seconds=0.0 if window is None else window[1].at - window[0].at,
+        unrouted_in_window=dict(unrouted.statuses),
         latency_ms=latency_ms,
         services=services,
         problems=tuple(_problems(standing, services, documented, notes)),

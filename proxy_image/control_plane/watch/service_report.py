@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 from grpc_lb_contract import Document, Service, Target, TargetState
 from proxy_image.control_plane.admission import Newcomer, admitted_only
+from proxy_image.control_plane.watch.ended import Ended
 from proxy_image.control_plane.watch.groups import GroupReport, group_reports
 from proxy_image.control_plane.watch.journal import Journal, TargetEvent, TargetId, What, identity
 from proxy_image.control_plane.watch.policy_words import policy_words, route_words
 from proxy_image.control_plane.watch.reading import Breaker, Reading, ServiceCounts, TargetCounts, address
 from proxy_image.control_plane.watch.window import (
+    EndedWindow,
     ServiceWindow,
     TargetWindow,
     service_window,
 )
 
 MOST_FORMER = 50
+MOST_METHODS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,26 @@ class FormerTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class MethodReport:
+    """method: `package.Service/Method`, as callers named it, cut at 128 characters. statuses_in_window: calls that
+    ended, by gRPC status. latency_ms: p50, p95, p99 of the window.
+    """
+
+    method: str
+    calls: int
+    calls_per_second: float
+    statuses_in_window: Mapping[str, int]
+    latency_ms: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceReport:
     """failures_in_window: as clients saw them; those of targets are of tries, which another target may have made good.
 
     policy: the settings that differ from the defaults, as labels have them; policy_words: the same in words.
+
+    statuses: calls that ended since Envoy started, by gRPC status; statuses_in_window: those of the window. Both are
+    empty, and there are no methods, where the balancer is told not to count them.
 
     latency_ms: p50, p95, p99 of the window; None where nothing ended, or Envoy does not time services by themselves and
     this is one of several.
@@ -73,7 +92,10 @@ class ServiceReport:
     in_flight: int
     retries: int
     ejections: int
+    statuses: Mapping[str, int]
+    statuses_in_window: Mapping[str, int]
     latency_ms: tuple[float | None, ...]
+    methods: tuple[MethodReport, ...]
     breakers: tuple[Breaker, ...]
     even_share: float | None
     targets: tuple[TargetReport, ...]
@@ -89,9 +111,7 @@ def service_report(
 ) -> ServiceReport:
     held_back = _held_back(service, waiting)
     counts = ServiceCounts({}) if newest is None else newest.services.get(service.name, ServiceCounts({}))
-    recent = (
-        ServiceWindow(0.0, 0, 0, {}, (None, None, None)) if window is None else service_window(service.name, *window)
-    )
+    recent = ServiceWindow(0.0, 0, 0, {}) if window is None else service_window(service.name, *window)
     states = {target: _state(target, held_back, counts) for target in service.targets}
     takes_calls = {address(target.ip, target.port) for target, state in states.items() if state == "serving"}
     groups = tuple(group_reports(service, takes_calls, recent))
@@ -111,7 +131,10 @@ def service_report(
         in_flight=counts.in_flight,
         retries=counts.retries,
         ejections=counts.ejections,
-        latency_ms=recent.percentiles,
+        statuses=dict(counts.ended.statuses),
+        statuses_in_window=dict(recent.ended.statuses),
+        latency_ms=recent.ended.percentiles,
+        methods=_methods(counts, recent),
         breakers=counts.breakers,
         even_share=1 / len(takes_calls) if takes_calls else None,
         targets=tuple(
@@ -168,6 +191,19 @@ def _target(
         connections=now.connections,
         events=tuple(journal.targets.get(who, ())),
     )
+
+
+def _methods(counts: ServiceCounts, recent: ServiceWindow) -> tuple[MethodReport, ...]:
+    """The busiest first."""
+
+    def report(method: str, ended: Ended) -> MethodReport:
+        lately = recent.methods.get(method, EndedWindow())
+        calls = sum(ended.statuses.values())
+        rate = _rate(lately.calls, recent.seconds)
+        return MethodReport(method, calls, rate, dict(lately.statuses), lately.percentiles)
+
+    found = (report(method, ended) for method, ended in counts.methods.items())
+    return tuple(sorted(found, key=lambda each: (-each.calls_per_second, -each.calls, each.method)))[:MOST_METHODS]
 
 
 def _held_back(service: Service, waiting: Collection[Newcomer]) -> frozenset[Newcomer]:

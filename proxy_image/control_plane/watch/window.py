@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from proxy_image.control_plane.watch.reading import Histogram, Reading, ServiceCounts, TargetCounts
+from proxy_image.control_plane.watch.ended import Ended
+from proxy_image.control_plane.watch.histogram import difference, percentiles
+from proxy_image.control_plane.watch.reading import Reading, ServiceCounts, TargetCounts
 
 WINDOW_SECONDS = 10.0
-PERCENTILES = (50.0, 95.0, 99.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,28 @@ class TargetWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedWindow:
+    """Calls that ended, as their callers saw them."""
+
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    """Of each gRPC status that there was."""
+    percentiles: tuple[float | None, ...] = (None, None, None)
+    """Milliseconds, for each of PERCENTILES; None where no call ended, or Envoy does not time this service."""
+
+    @property
+    def calls(self) -> int:
+        return sum(self.statuses.values())
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceWindow:
     seconds: float
     calls: int
     failures: int
     """As clients saw them: failed tries less those that were tried again, and calls that found no target or a limit."""
     targets: Mapping[str, TargetWindow]
-    percentiles: tuple[float | None, ...]
-    """Milliseconds, for each of PERCENTILES; None where no call ended, or Envoy does not time this service."""
+    ended: EndedWindow = EndedWindow()
+    methods: Mapping[str, EndedWindow] = field(default_factory=dict)
 
 
 def window_of(readings: Sequence[Reading], seconds: float = WINDOW_SECONDS) -> tuple[Reading, Reading] | None:
@@ -60,31 +75,17 @@ def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
         targets={
             each: TargetWindow(calls[each], failures[each], calls[each] / total if total else None) for each in calls
         },
-        percentiles=percentiles(difference(old.latency, new.latency)),
+        ended=ended_window(old.ended, new.ended),
+        methods={each: ended_window(old.methods.get(each, Ended()), now) for each, now in new.methods.items()},
     )
 
 
-def difference(before: Histogram, after: Histogram) -> Histogram:
-    grown = {bucket: count - before.buckets.get(bucket, 0) for bucket, count in after.buckets.items()}
-    began_anew = any(count < 0 for count in grown.values())
-    return after if began_anew else Histogram({bucket: count for bucket, count in grown.items() if count})
-
-
-def percentiles(histogram: Histogram, wanted: Iterable[float] = PERCENTILES) -> tuple[float | None, ...]:
-    """Interpolated within Envoy's buckets, which are a tenth of their value wide; below 1 ms Envoy sees 0."""
-    ordered = sorted(histogram.buckets.items())
-    total = sum(count for _, count in ordered)
-    return tuple(_percentile(ordered, total * percent / 100) if total else None for percent in wanted)
-
-
-def _percentile(ordered: Sequence[tuple[tuple[float, float], int]], rank: float) -> float:
-    passed = 0
-    for (lower, width), count in ordered:
-        if passed + count >= rank:
-            return lower + width * (rank - passed) / count
-        passed += count
-    (lower, width), _ = ordered[-1]
-    return lower + width
+def ended_window(before: Ended, after: Ended) -> EndedWindow:
+    grown = {status: _grown(before.statuses.get(status, 0), now) for status, now in after.statuses.items()}
+    return EndedWindow(
+        {status: count for status, count in grown.items() if count},
+        percentiles(difference(before.latency, after.latency)),
+    )
 
 
 def _grown(before: int, after: int) -> int:

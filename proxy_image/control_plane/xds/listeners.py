@@ -17,6 +17,7 @@ from envoy.type.matcher.v3 import string_pb2
 
 from proxy_image.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
 from proxy_image.control_plane.xds.access_log import access_log
+from proxy_image.control_plane.xds.call_statistics import call_statistics
 from proxy_image.control_plane.xds.clusters import ads_config_source
 from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
@@ -70,6 +71,8 @@ def listeners(ports: Ports, times: ConnectionTimes, telemetry: Telemetry = OFF) 
             traced(each, telemetry.tracing)
         if telemetry.access_log is not None:
             each.access_log.append(access_log(telemetry.access_log))
+        if telemetry.statistics is not None:
+            each.access_log.extend(call_statistics(telemetry.statistics))
     calls = _listener(CALLS, ports.bind_address, ports.calls, manager)
     _take_http1_apart(calls, http1_manager)
     # Connections are few and live long: each worker gets its share, where the kernel's hash might give all to one.

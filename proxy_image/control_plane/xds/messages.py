@@ -1,4 +1,4 @@
-"""Small helpers to write protobuf messages, and one field that the Python package does not know yet."""
+"""Small helpers to write protobuf messages, and two fields that the Python package does not know yet."""
 
 from __future__ import annotations
 
@@ -49,3 +49,16 @@ def with_connection_duration_jitter(options: Any, percent: float) -> Any:
     """
     as_percent = b"\x09" + struct.pack("<d", percent)  # Percent.value: field 1, a double
     return type(options).FromString(options.SerializeToString() + b"\x42" + bytes([len(as_percent)]) + as_percent)
+
+
+def with_stats_scope(options: Any, prefix: str, most: int) -> Any:
+    """`access_loggers.stats.v3.Config` with `stats_scope` (field 6, a `type.v3.Scope`) of so many series of each kind.
+
+    Envoy 1.40 has the field, as above.
+    """
+    limit, name = uint32(most).SerializeToString(), prefix.encode()
+    # Scope.max_counters, max_histograms and prefix: fields 1, 3 and 5.
+    scope = b"".join(
+        tag + bytes([len(part)]) + part for tag, part in ((b"\x0a", limit), (b"\x1a", limit), (b"\x2a", name))
+    )
+    return type(options).FromString(options.SerializeToString() + b"\x32" + bytes([len(scope)]) + scope)

@@ -10,7 +10,7 @@ from tests.proxy_image.control_plane.policies import weighed
 from tests.proxy_image.control_plane.support import rng, target
 
 CALLS = {"127.0.0.1:1": TargetWindow(60), "127.0.0.1:2": TargetWindow(30, 1), "127.0.0.1:3": TargetWindow(10, 4)}
-WINDOW = ServiceWindow(10.0, 100, 5, CALLS, ())
+WINDOW = ServiceWindow(10.0, 100, 5, CALLS)
 
 
 def test_a_canarys_share_is_shown_wanted_and_had_with_its_failures() -> None:
@@ -32,5 +32,5 @@ def test_without_weights_a_group_is_to_have_what_its_serving_targets_make() -> N
 
 def test_where_nothing_serves_and_nobody_calls_no_share_is_told() -> None:
     (service,) = rng(target(1)).services
-    (group,) = group_reports(service, (), ServiceWindow(0.0, 0, 0, {}, ()))
+    (group,) = group_reports(service, (), ServiceWindow(0.0, 0, 0, {}))
     assert (group.wanted_share, group.share, group.calls_per_second) == (None, None, 0.0)

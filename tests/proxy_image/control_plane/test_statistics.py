@@ -9,9 +9,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from proxy_image.control_plane.watch.histogram import Histogram, difference, percentiles
 from proxy_image.control_plane.watch.journal import Journal
 from proxy_image.control_plane.watch.reading import (
-    Histogram,
     Reading,
     ServiceCounts,
     TargetCounts,
@@ -20,7 +20,7 @@ from proxy_image.control_plane.watch.reading import (
     read,
 )
 from proxy_image.control_plane.watch.watcher import EnvoyStatistics, Watcher
-from proxy_image.control_plane.watch.window import difference, percentiles, service_window, window_of
+from proxy_image.control_plane.watch.window import service_window, window_of
 from tests.proxy_image.control_plane.calls import failure_of, start
 from tests.proxy_image.control_plane.support import STAY, Envoy, backends, balancer, eventually, rng, who
 
