@@ -199,8 +199,8 @@ class GrpcAlarms(Construct):
         refused = cloudwatch.MathExpression(
             expression="labels + routes",
             using_metrics={
-                "labels": balancer.metric_refused_labels(),
-                "routes": balancer.metric_refused_routes(),
+                "labels": balancer.metric_refused_labels(period=_FIVE_MINUTES),
+                "routes": balancer.metric_refused_routes(period=_FIVE_MINUTES),
             },
             label="refused labels and routes",
             period=_FIVE_MINUTES,

@@ -9,13 +9,15 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
-from cdk_grpc_lb import Deadline, GrpcBalancer, Retry, RetryStatus, TrafficPolicy
+from cdk_grpc_lb import Deadline, GrpcBalancer, Overrides, Retry, RetryStatus, RouteRule, TrafficPolicy
 
-ORDERS = TrafficPolicy(
-    # No call of the orders lasts longer than half a minute; whoever sets no deadline gets one of 5 seconds.
-    deadline=Deadline(default=timedelta(seconds=5), ceiling=timedelta(seconds=30)),
-    # Orders may be placed twice: each has a number of its caller's by which the service knows it again.
-    retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=2),
+# No call of the orders lasts longer than half a minute; whoever sets no deadline gets one of 5 seconds.
+ORDERS = TrafficPolicy(deadline=Deadline(default=timedelta(seconds=5), ceiling=timedelta(seconds=30)))
+# To read an order twice does no harm, to place one twice does: only the one method is called again when it fails.
+READS = RouteRule(
+    "reads",
+    methods=("orders.v1.Orders/Get",),
+    overrides=Overrides(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=2)),
 )
 
 
@@ -56,6 +58,7 @@ class Shop(cdk.Stack):
                 grpc_services=["orders.v1.Orders"],
                 weight=weight,
                 policy=ORDERS,
+                routes=[READS],
             )
 
         web = ec2.SecurityGroup.from_security_group_id(self, "Web", existing["callers_security_group"])

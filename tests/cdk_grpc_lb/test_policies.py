@@ -24,9 +24,11 @@ from cdk_grpc_lb import (
     Retry,
     TrafficPolicy,
 )
+from cdk_grpc_lb.containers import labels_of
 from tests.cdk_grpc_lb.misuse import SERVICE, balancer_in, existing_cluster, refused
 from tests.cdk_grpc_lb.template import synthesise
 from tests.cdk_grpc_lb.ways import IMAGE
+from tests.docs.pages import DOCS, code_blocks, section
 
 QUICK = TrafficPolicy(deadline=Deadline(default=timedelta(seconds=2)))
 SLOW = TrafficPolicy(deadline=Deadline(default=timedelta(seconds=9)), rate_limit=RateLimit(calls_per_second=5))
@@ -64,6 +66,21 @@ def test_a_canary_beside_its_service_says_so_in_its_labels(stack: cdk.Stack) -> 
     same = {"grpc-lb.enable": "true", "grpc-lb.service": "orders", "grpc-lb.deadline.default": "2s"}
     assert sorted(labels, key=len) == [same, same | {"grpc-lb.weight": "5"}]
     assert warnings(stack) == []
+
+
+def test_what_the_page_writes_in_python_has_the_labels_that_it_says(stack: cdk.Stack) -> None:
+    """GIVEN the page's example, WHEN it is run, THEN the containers have the labels beside it."""
+    in_python, by_hand = code_blocks(section((DOCS / "labels.md").read_text(), "## Traffic policy"))[:2]
+    balancer = balancer_in(stack)
+    exec(in_python, {"balancer": balancer, "image": IMAGE, "new_image": IMAGE})  # noqa: S102 - a page of ours
+    expected = {"grpc-lb.enable": "true", "grpc-lb.port": "50051", "grpc-lb.service": "orders"}
+    expected |= json.loads(f"{{{by_hand}}}")
+    orders, canary = (
+        labels_of(balancer.node.find_child(name).container)  # type: ignore[attr-defined]  # a service
+        for name in ("Orders", "OrdersCanary")
+    )
+    assert orders == expected
+    assert canary == expected | {"grpc-lb.weight": "5"}
 
 
 @pytest.mark.parametrize(

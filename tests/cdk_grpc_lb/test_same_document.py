@@ -31,13 +31,17 @@ from cdk_grpc_lb import (
     Limits,
     Match,
     Method,
+    Mirror,
     Overrides,
     RateLimit,
     Retry,
     RetryStatus,
     RouteRule,
     Status,
+    Tls,
+    TlsVerify,
     TrafficPolicy,
+    Web,
 )
 from cdk_grpc_lb.containers import labels_of
 from cdk_grpc_lb.misuse import Props
@@ -128,6 +132,28 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]]]] = {
                 "ejection.time": "1500ms",
                 "health-check": "true",
                 "health-check.interval": "2000ms",
+            }
+        ],
+    ),
+    "browsers, TLS and copies": (
+        [
+            {
+                "policy": TrafficPolicy(
+                    mirror=Mirror(service="shadow", percent=12.5),
+                    tls=Tls(enabled=True, server_name="orders.internal", verify=TlsVerify.SYSTEM),
+                    web=Web(enabled=True, allow_origins=frozenset({"https://b.example", "https://a.example"})),
+                )
+            }
+        ],
+        [
+            {
+                "mirror.service": "shadow",
+                "mirror.percent": "12.5",
+                "tls": "true",
+                "tls.server-name": "Orders.Internal",
+                "tls.verify": "SYSTEM",
+                "web": "true",
+                "web.allow-origins": "https://b.example , https://A.example",
             }
         ],
     ),
@@ -223,7 +249,7 @@ _numbers = count()
 
 # Without shrinking, which would take minutes: every example makes constructs.
 @settings(
-    max_examples=30,
+    max_examples=12,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[Check.function_scoped_fixture, Check.too_slow],

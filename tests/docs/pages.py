@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -34,6 +35,12 @@ def tables(text: str) -> list[list[list[str]]]:
 def code(cell: str) -> str:
     """What stands between the first two backticks."""
     return cell.split("`")[1]
+
+
+def code_blocks(text: str) -> list[str]:
+    """Each run of indented lines, without the indentation."""
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", text, flags=re.MULTILINE)
+    return [dedent(block).strip() for block in blocks if block.strip()]
 
 
 def commands(text: str, program: str) -> Iterator[str]:

@@ -70,7 +70,7 @@ def test_a_canary_takes_five_percent_under_the_policy_of_its_service(synths: Map
     ]
     assert sorted(each.pop("grpc-lb.weight") for each in labels) == ["5", "95"]
     assert labels[0] == labels[1]
-    assert {"grpc-lb.deadline.default", "grpc-lb.retry.on"} <= labels[0].keys()
+    assert {"grpc-lb.deadline.default", "grpc-lb.routes.reads.retry.on"} <= labels[0].keys()
 
 
 def test_registering_a_service_replaces_nothing(synths: Mapping[str, Synth]) -> None:
