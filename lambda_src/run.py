@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from grpc_lb_contract import Cause, TargetState, share_of_limit
@@ -15,6 +15,7 @@ from lambda_src.events import Batch, Hint
 from lambda_src.publish import Published, Stored
 from lambda_src.readings import TraefikRemark
 from lambda_src.transform import Draft
+from traefik_labels import Outcome
 
 T = TypeVar("T")
 
@@ -124,17 +125,11 @@ def log_remarks(remarks: Iterable[TraefikRemark], before: frozenset[TraefikRemar
     """Log those that were not there `before`: each revision of a task definition once, in a process."""
     for one in remarks:
         if one not in before:
-            remark = one.remark
-            log.info(
-                "traefik label",
-                family=one.family,
-                revision=one.revision,
-                container=one.container,
-                label=remark.label,
-                value=remark.value,
-                outcome=remark.outcome,
-                why=remark.why,
-            )
+            facts = {"family": one.family, "revision": one.revision, "container": one.container, **asdict(one.remark)}
+            if one.remark.outcome is Outcome.NOT_NEEDED:
+                log.info("traefik label", **facts)
+            else:
+                log.warning("traefik label", **facts)
     return frozenset(remarks)
 
 

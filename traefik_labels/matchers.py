@@ -170,7 +170,8 @@ def _host(call: Call, host: str) -> tuple[Calls, ...]:
 
 def _host_pattern(call: Call, pattern: str) -> tuple[Calls, ...]:
     found = _SUBDOMAINS.fullmatch(pattern)
-    domain = (found[1] or found[2].replace("\\.", ".")).lower() if found else ""
+    domain = (found[1] or found[2].replace("\\.", ".")) if found else ""
+    # Hosts are compared in lower case: what a pattern says in upper case fits none.
     if not is_host(f"*.{domain}"):
         return _unsaid(
             call, "of regular expressions only {name:.+}.a-domain and ^.+\\.a-domain$ have a counterpart, *.a-domain"

@@ -53,7 +53,9 @@ def take_apart(draft: Draft) -> Labels:
             continue
         named = labels.named(path[2]) if len(path) > 4 and path[1] == "http" else None
         if named is not None:
-            named.setdefault(path[3], {})[".".join(path[4:])] = label
+            same = named.setdefault(path[3], {}).setdefault(".".join(path[4:]), label)
+            if same != label:
+                draft.refuse(label, f"must be there once, and {same} says the same: case makes no difference")
             continue
         row = without(OTHERS, ".".join(path[1:]))
         if row is not None:

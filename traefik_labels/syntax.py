@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 LONGEST = 4096
@@ -180,7 +180,9 @@ def _parser() -> Callable[[str, str], Any]:
     return build
 
 
+@lru_cache(maxsize=1024)
 def _read(text: str, start: str, rule: str) -> Any:
+    # A Lambda reads the labels of all running task definitions at each refresh, and they seldom change.
     if len(text) > LONGEST:
         raise NotReadable(f"at most {LONGEST} characters")
     try:

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traefik_labels.model import Draft, Outcome
+from traefik_labels.policies import is_true
 
 
 @dataclass(frozen=True, slots=True)
 class Without:
     """Settings (a pattern with `*`, without regard to case) that have no counterpart. Where `takes_out` holds, calls
-    must not come through without them: the router goes too.
+    must not come through without them: the router goes too. `harmless` is the value, of true and false, that says what
+    happens here anyway.
     """
 
     pattern: str
     why: str
     outcome: Outcome = Outcome.LEFT_OUT
     takes_out: bool = False
+    harmless: bool | None = None
 
 
 _BEFORE_CALLS = (
@@ -41,8 +44,8 @@ _NEEDLESS = Outcome.NOT_NEEDED
 
 FIRST: Sequence[Without] = (
     Without("frontend.entryPoints", _ONE_LISTENER, _NEEDLESS),
-    Without("frontend.passHostHeader", "servers see the :authority that the client sent"),
-    Without("frontend.passTLSCert", _TLS_ENDS),
+    Without("frontend.passHostHeader", "servers see the :authority that the client sent", harmless=True),
+    Without("frontend.passTLSCert", _TLS_ENDS, harmless=False),
     Without("frontend.passTLSClientCert.*", _TLS_ENDS),
     Without("frontend.auth.*", _BEFORE_CALLS, takes_out=True),
     Without("frontend.whiteList.*", _BEFORE_CALLS, takes_out=True),
@@ -50,8 +53,8 @@ FIRST: Sequence[Without] = (
     Without("frontend.redirect.*", _REDIRECTS, takes_out=True),
     Without("frontend.headers.*", "metadata passes as it comes"),
     Without("frontend.errors.*", "an error of gRPC is a status, not a page"),
-    Without("backend.loadbalancer.stickiness*", _STICKY),
-    Without("backend.loadbalancer.sticky", _STICKY),
+    Without("backend.loadbalancer.stickiness*", _STICKY, harmless=False),
+    Without("backend.loadbalancer.sticky", _STICKY, harmless=False),
     Without("backend.loadbalancer.swarm", "it is for Docker Swarm", _NEEDLESS),
     Without("backend.healthcheck.*", _HTTP_CHECK),
     Without("backend.buffering.*", _NO_BODIES),
@@ -72,9 +75,9 @@ ROUTERS: Sequence[Without] = (
 )
 
 SERVICES: Sequence[Without] = (
-    Without("loadbalancer.sticky*", _STICKY),
+    Without("loadbalancer.sticky*", _STICKY, harmless=False),
     Without("loadbalancer.healthcheck.*", _HTTP_CHECK),
-    Without("loadbalancer.passhostheader", "servers see the :authority that the client sent"),
+    Without("loadbalancer.passhostheader", "servers see the :authority that the client sent", harmless=True),
     Without("loadbalancer.serverstransport", "how servers are reached is the balancer's own"),
     Without("loadbalancer.responseforwarding.*", _NO_BODIES, _NEEDLESS),
     Without("loadbalancer.server.url", "a server's address is that of its task"),
@@ -126,4 +129,5 @@ def without(table: Sequence[Without], setting: str) -> Without | None:
 
 
 def remark(draft: Draft, row: Without, label: str) -> None:
-    (draft.not_needed if row.outcome is _NEEDLESS else draft.leave_out)(label, row.why)
+    harmless = row.harmless is not None and is_true(draft.written[label].strip()) is row.harmless
+    (draft.not_needed if harmless or row.outcome is _NEEDLESS else draft.leave_out)(label, row.why)

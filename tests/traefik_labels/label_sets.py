@@ -246,8 +246,15 @@ FIRST = [
     ),
     of_first(
         "what makes no difference",
-        {"frontend.entryPoints": "http", "backend.responseForwarding.flushInterval": "1ms"},
+        {
+            "frontend.entryPoints": "http",
+            "frontend.passHostHeader": "true",
+            "backend.loadbalancer.sticky": "false",
+            "backend.responseForwarding.flushInterval": "1ms",
+        },
         {},
+        ("frontend.passHostHeader", NOT_NEEDED, ":authority"),
+        ("backend.loadbalancer.sticky", NOT_NEEDED, "no cookies"),
         ("frontend.entryPoints", NOT_NEEDED, "one listener"),
         ("backend.responseForwarding.flushInterval", NOT_NEEDED, "pass as they come"),
     ),
@@ -297,6 +304,7 @@ SECOND = [
     rule("HostRegexp(`{sub:.+}.rng.internal`)", {HOSTS: "*.rng.internal"}),
     rule(r"HostRegexp(`^.+\.rng\.internal$`)", {HOSTS: "*.rng.internal"}),
     rule(r"HostRegexp(`^[a-z]+\.rng\.internal$`)", None, (_, LEFT_OUT, "*.a-domain")),
+    rule(r"HostRegexp(`^.+\.RNG\.internal$`)", None, (_, LEFT_OUT, "*.a-domain")),
     rule(r"HostRegexp(`.+\.rng\.internal`)", None, (_, LEFT_OUT, "*.a-domain")),
     rule(r"HostRegexp(`^.+\.rng\.internal$`) && Host(`a.rng.internal`)", {HOSTS: "a.rng.internal"}),
     rule("PathPrefix(`/rng.v1.R/`)", {SERVICES: "rng.v1.R"}),
@@ -397,6 +405,12 @@ SECOND = [
         "another case",
         {"routers.rng.rule": "", "ROUTERS.rng.Rule": "", "services.rng.loadbalancer.server.scheme": "h2c"},
         {HOSTS: "service-rng-service-app"},
+    ),
+    of_second(
+        "a label twice",
+        {"routers.rng.priority": "1", "routers.rng.Priority": "2"},
+        {PRIORITY: "2"},
+        ("routers.rng.priority", REFUSED, "must be there once"),
     ),
     of_second("a priority", {"routers.rng.priority": "100"}, {PRIORITY: "100"}),
     of_second(
