@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from grpc_lb_contract import Condition, Match
 from grpc_lb_contract.names import is_grpc_service, is_host
-from traefik_labels.calls import EVERY, NONE, Calls, TooManyCases, all_of, any_of
+from traefik_labels.calls import EVERY, NONE, Calls, all_of, any_of
 from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or
 
 # `{name:.+}.example.com` in versions 1 and 2, `^.+\.example\.com$` in 3: the regular expressions that say what
@@ -37,7 +37,10 @@ class Rule:
                 return self._but_for(expression) if negated else self._of_call(expression)
 
     def of_first_rule(self, calls: Sequence[Call]) -> tuple[Calls, ...]:
-        """The calls that a rule of version 1 takes: they fit all of its matchers."""
+        """The calls that a rule of version 1 takes: they fit all matchers. Raises NotReadable and TooManyCases."""
+        for call in calls:
+            if call.name not in _OF_FIRST:
+                raise NotReadable(f"a rule of matchers that version 1 of Traefik has; {call.name} is none")
         return all_of([self._of_call(call) for call in calls])
 
     def _of_call(self, call: Call) -> tuple[Calls, ...]:
@@ -60,10 +63,10 @@ class Rule:
         return _unsaid(call, "no label says which calls a service does not take, but for metadata", negated=True)
 
     def hosts(self, call: Call) -> tuple[Calls, ...]:
-        return any_of(map(_host, (call,) * len(call.arguments), call.arguments))
+        return any_of(_host(call, host) for host in call.arguments)
 
     def host_patterns(self, call: Call) -> tuple[Calls, ...]:
-        return any_of(map(_host_pattern, (call,) * len(call.arguments), call.arguments))
+        return any_of(_host_pattern(call, pattern) for pattern in call.arguments)
 
     def paths(self, call: Call) -> tuple[Calls, ...]:
         return any_of(self._path(call, path) for path in call.arguments)
@@ -139,7 +142,7 @@ _MATCHERS: dict[str, Callable[[Rule, Call], tuple[Calls, ...]]] = {
     "query": Rule.without_counterpart,
     "queryregexp": Rule.without_counterpart,
     "clientip": Rule.without_counterpart,
-    # version 1
+    # of version 1 alone
     "pathstrip": Rule.rewrites,
     "pathstripregex": Rule.rewrites,
     "pathprefixstrip": Rule.rewrites,
@@ -148,6 +151,13 @@ _MATCHERS: dict[str, Callable[[Rule, Call], tuple[Calls, ...]]] = {
     "replacepath": Rule.rewrites,
     "replacepathregex": Rule.rewrites,
 }
+
+# https://doc.traefik.io/traefik/v1.7/basics/#matchers
+_OF_FIRST = frozenset(
+    {"Host", "HostRegexp", "Path", "PathPrefix", "Headers", "HeadersRegexp", "Method", "Query"}
+    | {"PathStrip", "PathStripRegex", "PathPrefixStrip", "PathPrefixStripRegex"}
+    | {"AddPrefix", "ReplacePath", "ReplacePathRegex"}
+)
 
 # Calls of gRPC are POST, all of them: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
 _METHOD = "POST"
@@ -213,6 +223,3 @@ def _with_metadata(call: Call, key: str, match: Match, value: str) -> tuple[Call
     except ValueError:
         why = "no label can ask for that of metadata (see grpc-lb.metadata in docs/labels.md)"
         return _unsaid(call, why, negated=negated)
-
-
-__all__ = ["Rule", "TooManyCases"]

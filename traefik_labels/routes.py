@@ -64,17 +64,10 @@ def put_routes(draft: Draft, routers: Sequence[Router]) -> bool:
             draft.leave_out(router.label, f"its headers are more than {LONGEST_LIST} characters: {texts[METADATA]}")
         elif main is None:
             main = texts
-            left_out = {
-                HOSTS: ALL,
-                GRPC_SERVICES: "" if block.methods else ALL,
-                METHODS: "",
-                METADATA: "",
-                PRIORITY: "0",
-            }
-            _put(draft, router, {label: text for label, text in texts.items() if text != left_out[label]})
+            unsaid = {HOSTS: ALL, GRPC_SERVICES: "" if block.methods else ALL, METHODS: "", METADATA: "", PRIORITY: "0"}
+            _put(draft, router, {label: text for label, text in texts.items() if text != unsaid[label]})
         else:
-            name = _name(router.name, names)
-            _put(draft, router, _beside(texts, main), name)
+            _put(draft, router, _beside(texts, main), _name(router.name, names))
     return main is not None
 
 
@@ -108,10 +101,7 @@ def _put(draft: Draft, router: Router, labels: Mapping[str, str], name: str | No
 
 def _name(router: str, taken: set[str]) -> str:
     base = service_name_from(router)[:60].strip("-") or "route"
-    name = next(
-        name
-        for number in range(1, MOST_ROUTES + 1)
-        if (name := f"{base}-{number}" if number > 1 else base) not in taken
-    )
+    names = (base, *(f"{base}-{number}" for number in range(2, MOST_ROUTES + 1)))
+    name = next(name for name in names if name not in taken)
     taken.add(name)
     return name

@@ -85,9 +85,7 @@ def translate_second(container: Container, settings: TraefikLabels, draft: Draft
     if not put_routes(draft, routers):
         return False
     draft.put(ENABLE, "true", PREFIX + "enable")
-    draft.put(
-        PORT, port, service.get("loadbalancer.server.port", f"traefik.http.services.{name}.loadbalancer.server.port")
-    )
+    draft.put(PORT, port, service.get(_SERVER_PORT, f"traefik.http.services.{name}.{_SERVER_PORT}"))
     if name in labels.services:
         draft.put(SERVICE, service_name_from(name), next(iter(service.values())))
     policies.put_tls(draft, service.get(_SERVER_SCHEME, ""), _scheme(service, draft))

@@ -141,6 +141,7 @@ FIRST = [
     first_rule("Host:a.internal;PathPrefixStrip:/api", None, (_, LEFT_OUT, "never rewritten")),
     first_rule("Host:a.internal;Query:a=b", None, (_, LEFT_OUT, "no counterpart")),
     first_rule("Hosts:a.internal", None, (_, REFUSED, "Hosts is none")),
+    first_rule("host:a.internal", None, (_, REFUSED, "host is none")),
     first_rule("a.internal", None, (_, REFUSED, "must be a rule such as Host:")),
     first_rule("Host:", None, (_, REFUSED, "cannot be read at")),
     of_first("enabled in Go's short form", {"enable": "t"}, {}),
