@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import grpc
 import pytest
 
-from grpc_lb_contract import Condition, Document, Match, Route, TrafficPolicy, Web
+from grpc_lb_contract import Condition, Document, Fault, Match, RateLimit, Route, Status, TrafficPolicy, Web
 from proxy_image.control_plane.xds.web import REFUSAL
 from tests.proxy_image.control_plane.calls import reads
 from tests.proxy_image.control_plane.grpc_web import (
@@ -175,16 +176,34 @@ async def test_grpc_goes_on_beside_it_and_by_the_way_it_went_before(served: Serv
         assert await envoy.stat("http.calls.downstream_cx_http1_total") == 1
 
 
-async def test_what_the_balancer_itself_answers_is_a_grpc_status_that_the_page_may_read(served: Served) -> None:
-    a, _, envoy, plane = served
+async def test_what_the_balancer_itself_answers_is_a_grpc_status_that_the_page_may_read(tmp_path: Path) -> None:
     allowed = TrafficPolicy(web=Web(enabled=True, allow_origins=frozenset({ALLOWED})))
-    await plane.serve(Document((web(service("all"), allowed),)))
-    await envoy.has(cluster="all")
-    async with client(envoy) as browser:
-        answer = await post(browser, WHO, origin=ALLOWED)
-        assert status_of(answer) == "14"
-        assert answer.headers["access-control-allow-origin"] == ALLOWED
-    assert not a.seen
+    async with backends("a") as (a,):
+        document = Document(
+            (
+                web(service("none", routes=[Route("none.test")]), allowed),
+                web(
+                    service("slow", a.target, routes=[Route("slow.test")]),
+                    replace(allowed, rate_limit=RateLimit(calls_per_second=1)),
+                ),
+                web(
+                    service("faulty", a.target, routes=[Route("faulty.test")]),
+                    replace(allowed, fault=Fault(abort=Status.PERMISSION_DENIED)),
+                ),
+            )
+        )
+        async with balancer(tmp_path, document) as (_, envoy), client(envoy) as browser:
+
+            async def answers(host: str, *statuses: str) -> bool:
+                answer = await post(browser, WHO, origin=ALLOWED, host=host)
+                assert answer.headers["access-control-allow-origin"] == ALLOWED
+                assert status_of(answer) in statuses, (answer.headers, answer.content)
+                return status_of(answer) == statuses[-1]
+
+            # Envoy takes the request for no gRPC call when it answers in the server's place: it maps the HTTP status.
+            assert await answers("none.test", "14")
+            assert await answers("faulty.test", "2")
+            await eventually(lambda: answers("slow.test", "0", "14"))
 
 
 async def test_a_preflight_has_none_of_the_calls_metadata_and_is_answered_all_the_same(tmp_path: Path) -> None:
