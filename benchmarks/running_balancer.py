@@ -63,6 +63,7 @@ class _Operations(BaseHTTPRequestHandler):
 class Balancer:
     pid: int
     directory: Path
+    web_port: int
 
     def admin(self, path: str) -> str:
         """Envoy's answer, "" while there is none."""
@@ -81,10 +82,18 @@ class Balancer:
 
     def resident_mib(self) -> float:
         """Of the control plane: the child that is Python."""
+        status = dict(line.split(":", 1) for line in (self._control_plane() / "status").read_text().splitlines())
+        return int(status["VmRSS"].split()[0]) / 1024
+
+    def cpu_seconds(self) -> float:
+        """What the control plane has used, in itself and in the kernel."""
+        fields = (self._control_plane() / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _control_plane(self) -> Path:
         for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
             if b"control_plane" in Path(f"/proc/{child}/cmdline").read_bytes():
-                status = dict(line.split(":", 1) for line in Path(f"/proc/{child}/status").read_text().splitlines())
-                return int(status["VmRSS"].split()[0]) / 1024
+                return Path(f"/proc/{child}")
         raise RuntimeError("the control plane does not run")
 
 
@@ -109,7 +118,7 @@ def balancer(store: ParameterStore) -> Iterator[Balancer]:
                 stderr=log,
             )
         try:
-            yield Balancer(process.pid, Path(directory))
+            yield Balancer(process.pid, Path(directory), int(numbers[flags.index("--web-port")]))
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE_SECONDS)

@@ -14,6 +14,8 @@ import pytest
 from moto import mock_aws
 
 from grpc_lb_contract import (
+    Cause,
+    CauseKind,
     Document,
     Group,
     Limits,
@@ -70,6 +72,16 @@ def test_a_route_that_one_service_has_in_two_clusters_is_that_of_the_earlier() -
         (Route(priority=1),),
         (Route(priority=2),),
     ]
+
+
+async def test_the_cause_of_a_merged_document_is_that_of_the_cluster_that_changed() -> None:
+    sink = RememberingSink()
+    merged = Merged(["one", "two"], sink)
+    one, two = merged.parts
+    cause = Cause(CauseKind.SCHEDULED, published=1.0)
+    await one.found(ORDERS, Origin.SSM)
+    await two.found(BILLING, Origin.SSM, cause=cause)
+    assert (sink.document, sink.causes) == (BOTH, [cause])
 
 
 def test_a_canary_in_one_cluster_stays_small_beside_the_groups_of_another() -> None:
