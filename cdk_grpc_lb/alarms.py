@@ -28,9 +28,6 @@ _BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 _QUIET = cloudwatch.TreatMissingData.NOT_BREACHING
 _SILENCE_IS_TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
-# So few failures in a minute are a client's bad luck; a service that nobody calls must not wake anyone for one call.
-_FAILURES_THAT_COUNT = 5
-
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
@@ -70,14 +67,14 @@ class GrpcAlarms(Construct):
     """Alarms of a balancer, of its services together, and of the Lambdas that keep its lists of targets.
 
     Each says in its description what it means; ``docs/operate.md`` has a section for each on what to do. CloudWatch
-    bills an alarm by the metrics in it, 19 for a balancer of one cluster, and one metric more for log lines. Raises
+    bills an alarm by the metrics in it, 18 for a balancer of one cluster, and one metric more for log lines. Raises
     ValueError at synth for a threshold that makes no sense, and where the balancer publishes no metrics.
 
     :param balancer: The balancer, with all of its clusters: call ``add_cluster`` before.
     :param topic: Where alarms are sent. By default nowhere: they show in CloudWatch alone.
     :param leave_out: The names of alarms that are not wanted, such as ``NoTargets`` where a service has no task at
         times. By default, all are made.
-    :param failures_percent: How many calls in a hundred may fail, over all services, in 3 of 5 minutes; fewer than 5 a
+    :param failures_percent: How many calls in a hundred of any service may fail in 3 of 5 minutes; fewer than 5 a
         minute never count. By default 5.
     :param imbalance: How many times its fair share the busiest target of a service may get for 10 minutes. By default
         1.5: with 50 calls or more, chance alone does not reach it.
@@ -140,15 +137,8 @@ class GrpcAlarms(Construct):
     def _of_calls(
         self, balancer: GrpcBalancer, failures_percent: float, imbalance: float, saturation_percent: float
     ) -> Iterator[_Wanted]:
-        failed = cloudwatch.MathExpression(
-            expression=f"IF(failures >= {_FAILURES_THAT_COUNT}, 100 * failures / calls, 0)",
-            using_metrics={"failures": balancer.metric_failures(), "calls": balancer.metric_calls()},
-            label="failed calls in percent",
-            period=_MINUTE,
-        )
-        means = (
-            f"{failures_percent:g} percent or more of the calls fail. Look which service fails on the balancer's page."
-        )
+        means = f"{failures_percent:g} percent or more of a service's calls fail. The dashboard and the page say which."
+        failed = balancer.metric_failure_percent()
         yield _Wanted("CallsFail", failed, failures_percent, 5, means, datapoints=3)
         yield _Wanted(
             "NoTargets",

@@ -101,7 +101,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
     :param access_log: Which calls have a line in the log: ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or
         ``AccessLog.all()``. By default, none.
     :param cloudwatch_metrics: Whether the tasks and the Lambda publish metrics of calls, targets and freshness in
-        CloudWatch, as lines of their logs. CloudWatch bills 7 metrics for each service and 17 for the balancer. By
+        CloudWatch, as lines of their logs. CloudWatch bills 7 metrics for each service and 18 for the balancer. By
         default they do.
     :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
     :param log_retention: How long logs are kept. By default, one month.

@@ -161,6 +161,14 @@ class BalancerMetrics(CallMetrics):
         """
         return MetricsOfService(self._published, service_name)
 
+    def metric_failure_percent(
+        self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
+    ) -> cloudwatch.Metric:
+        """How many calls in a hundred failed of the service that failed most; 0 for fewer than 5 failures in a minute.
+        By default the most that a balancer saw in each minute.
+        """
+        return self._metric(published.FAILURE_PERCENT, statistic, period, label)
+
     def metric_seconds_since_confirmed(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:

@@ -31,7 +31,7 @@ class Monitored:
 
         :param topic: Where alarms are sent. By default nowhere: they show in CloudWatch alone.
         :param leave_out: The names of alarms that are not wanted. By default, all are made.
-        :param failures_percent: How many calls in a hundred may fail. By default 5.
+        :param failures_percent: How many calls in a hundred of any service may fail. By default 5.
         :param imbalance: How many times its fair share the busiest target may get. By default 1.5.
         :param saturation_percent: How far limits may be used. By default 80 percent.
         """

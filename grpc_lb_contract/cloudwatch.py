@@ -63,7 +63,9 @@ EVENT_TO_ENVOY_SECONDS = Metric("EventToEnvoySeconds", Unit.SECONDS)
 ENVOY_RESTARTS = Metric("EnvoyRestarts", Unit.COUNT)
 REJECTED_RESOURCES = Metric("RejectedResources", Unit.COUNT)
 CLIENT_CONNECTIONS = Metric("ClientConnections", Unit.COUNT)
+FAILURE_PERCENT = Metric("FailurePercent", Unit.PERCENT)
 PER_BALANCER = (
+    FAILURE_PERCENT,
     DRAINING_TARGETS,
     SECONDS_SINCE_CONFIRMED,
     EVENT_TO_ENVOY_SECONDS,

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 60.0
 # Each service is seven metrics, each of which is billed. Those beyond count for the balancer's own metrics alone.
 MOST_SERVICES = 200
+# So few failures in a minute are a client's bad luck; a service that few call must wake nobody for one of them.
+FAILURES_THAT_COUNT = 5
 EVENT = "metrics"
 STDERR = 2
 
@@ -59,11 +61,12 @@ def lines(
             }
         )
         per_target = _told({names.CALLS_PER_TARGET: figures.calls_per_target})
+        of_balancer = Directive(((names.BALANCER,),), {names.FAILURE_PERCENT: failure_percent(figures)})
         of_service = (names.BALANCER, names.SERVICE)
         directives = (
-            [Directive(((names.BALANCER,), of_service), told), Directive((of_service,), per_target)]
+            [Directive(((names.BALANCER,), of_service), told), Directive((of_service,), per_target), of_balancer]
             if number < MOST_SERVICES
-            else [Directive(((names.BALANCER,),), told)]
+            else [Directive(((names.BALANCER,),), told), of_balancer]
         )
         dimensions = {**own, names.SERVICE: name}
         yield metrics_line(*directives, at=at, namespace=namespace, dimensions=dimensions, event=EVENT)
@@ -82,6 +85,13 @@ def lines(
     yield metrics_line(
         directive, at=at, namespace=namespace, dimensions=own, event=EVENT, services_without_metrics=left_out
     )
+
+
+def failure_percent(figures: Figures) -> float:
+    if figures.failures < FAILURES_THAT_COUNT:
+        return 0.0
+    # A call that began before the minute may fail within it.
+    return min(100.0, 100 * figures.failures / max(1, figures.calls))
 
 
 def _told(values: Mapping[names.Metric, float | None]) -> Values:

@@ -94,9 +94,8 @@ def test_an_alarm_waits_for_the_balancer_so_that_silence_before_it_is_none(ways:
             assert any("BalancerService" in needed for needed in resource["DependsOn"]), id_
 
 
-def test_a_few_failed_calls_wake_nobody(alarms: dict[str, Json]) -> None:
-    (expression,) = (each["Expression"] for each in alarms["CallsFail"]["Metrics"] if "Expression" in each)
-    assert expression == "IF(failures >= 5, 100 * failures / calls, 0)"
+def test_the_service_that_fails_most_is_what_wakes_someone(alarms: dict[str, Json]) -> None:
+    assert (alarms["CallsFail"]["MetricName"], alarms["CallsFail"]["Statistic"]) == ("FailurePercent", "Maximum")
     assert (alarms["CallsFail"]["DatapointsToAlarm"], alarms["CallsFail"]["EvaluationPeriods"]) == (3, 5)
 
 

@@ -126,6 +126,16 @@ def test_every_line_is_one_that_cloudwatch_takes() -> None:
     assert {datum.at for datum in data} == {120.0}
 
 
+@pytest.mark.parametrize(
+    ("calls", "failures", "percent"), [(1000, 50, 5.0), (10, 10, 100.0), (4, 4, 0.0), (0, 0, 0.0), (3, 6, 100.0)]
+)
+def test_the_percentage_of_failures_needs_some(calls: int, failures: int, percent: float) -> None:
+    """GIVEN a small service beside a big one that is well, THEN its failures show, unless they are fewer than 5."""
+    services = {"small": Figures(calls, failures), "big": Figures(10**6, 0)}
+    data = metrics_in("\n".join(lines("Balancer", "GrpcLb", services, ALL_IS_WELL, at=60.0)))
+    assert max(values(data, "FailurePercent", Balancer="Balancer")) == percent
+
+
 def test_no_target_and_no_more_than_so_many_services_make_metrics_of_their_own() -> None:
     """GIVEN more services than have metrics of their own, THEN those of the balancer count all of them."""
     services = {f"service-{number:03}": Figures(1, 0, 1.0, 1, 0, 0, 0.0) for number in range(MOST_SERVICES + 10)}
