@@ -24,13 +24,14 @@ def first_line() -> str:
     )
 
 
-def main() -> None:
+def made() -> str:
+    """What the parser is to be."""
     starts = [word for start in STARTS for word in ("--start", start)]
-    made = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-m", "lark.tools.standalone", *starts, GRAMMAR], check=True, capture_output=True, text=True
     )
-    PARSER.write_text(first_line() + made.stdout, encoding="utf-8")
+    return first_line() + ran.stdout
 
 
 if __name__ == "__main__":
-    main()
+    PARSER.write_text(made(), encoding="utf-8")

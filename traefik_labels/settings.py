@@ -17,7 +17,7 @@ from traefik_labels.syntax import NotReadable
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TraefikLabels:
     """Reads Traefik's docker labels beside those of this library, as a Traefik with these options does.
 
