@@ -26,8 +26,8 @@ RouteMatch = route_components_pb2.RouteMatch
 # Envoy answers a gRPC call's 404 with status UNIMPLEMENTED and the body as its message.
 NOT_FOUND = 404
 NO_ROUTE = (
-    "no service behind this balancer takes this call: check its host and gRPC service against the labels "
-    "grpc-lb.hosts and grpc-lb.grpc-services, and for gRPC-Web grpc-lb.web"
+    "no service behind this balancer takes this call: check its host, gRPC service, method and metadata against the "
+    "labels grpc-lb.hosts, grpc-lb.grpc-services, grpc-lb.methods and grpc-lb.metadata"
 )
 
 
