@@ -70,15 +70,16 @@ async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_10_
             assert decode_document(encode_document(document)) == document
             await plane.serve(document, f"after {seen['services']} services")
 
-            async def is_accepted() -> bool:
+            async def is_answered() -> bool:
                 assert plane.cache.snapshot is not None
                 resources = plane.cache.snapshot.audiences[Audience.ENVOY]
-                return await envoy.text("cluster_manager.cds.version_text") == resources.version(
-                    ResourceType.CLUSTER
-                ) and await envoy.text("http.calls.rds.calls.version_text") == resources.version(ResourceType.ROUTES)
+                return any(rejections(plane).values()) or (
+                    await envoy.text("cluster_manager.cds.version_text") == resources.version(ResourceType.CLUSTER)
+                    and await envoy.text("http.calls.rds.calls.version_text") == resources.version(ResourceType.ROUTES)
+                )
 
-            await eventually(is_accepted, "clusters and routes in Envoy", 60)
-            assert rejections(plane) == {"CDS": 0, "EDS": 0, "LDS": 0, "RDS": 0}, envoy.log.read_text()[-3000:]
+            await eventually(is_answered, "clusters and routes in Envoy", 60)
+            assert not any(rejections(plane).values()), f"{rejections(plane)}, {envoy.log.read_text()[-3000:]}"
         assert seen["services"] > 0.8 * SETS
         assert seen["routes"] > 3 * seen["services"]
 
