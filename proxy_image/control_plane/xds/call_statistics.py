@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.access_loggers.stats.v3 import stats_pb2
+from envoy.type.matcher.v3 import string_pb2
 from google.protobuf import wrappers_pb2
 
 from proxy_image.bootstrap import CALLS_STATISTICS, METHODS_STATISTICS
 from proxy_image.control_plane.xds.messages import packed, with_stats_scope
+from proxy_image.control_plane.xds.web import GRPC
 from proxy_image.telemetry import CallStatistics
 
 # Of each kind. A service has as many as there are statuses that its calls end with: 20,000 are 1,000 services and more.
@@ -34,6 +37,15 @@ _STATUS = "%GRPC_STATUS_NUMBER%"
 # Whole milliseconds. Finer ones there are only of calls that a target answered, and Envoy logs an error for each other.
 _DURATION = "%DURATION%"
 _WELL_KNOWN = tuple(accesslog_pb2.GrpcStatusFilter.Status.values())
+
+# Browsers' preflights, and requests that are no gRPC at all, are no calls.
+_IS_CALL = accesslog_pb2.AccessLogFilter(
+    header_filter=accesslog_pb2.HeaderFilter(
+        header=route_components_pb2.HeaderMatcher(
+            name="content-type", string_match=string_pb2.StringMatcher(prefix=GRPC)
+        )
+    )
+)
 
 Config = stats_pb2.Config
 
@@ -61,7 +73,16 @@ def _loggers(prefix: str, tags: dict[str, str], most: int) -> Iterator[Any]:
         return accesslog_pb2.AccessLog(
             name="envoy.access_loggers.stats",
             filter=accesslog_pb2.AccessLogFilter(
-                grpc_status_filter=accesslog_pb2.GrpcStatusFilter(statuses=_WELL_KNOWN, exclude=not well_known)
+                and_filter=accesslog_pb2.AndFilter(
+                    filters=[
+                        accesslog_pb2.AccessLogFilter(
+                            grpc_status_filter=accesslog_pb2.GrpcStatusFilter(
+                                statuses=_WELL_KNOWN, exclude=not well_known
+                            )
+                        ),
+                        _IS_CALL,
+                    ]
+                )
             ),
             typed_config=packed(options),
         )

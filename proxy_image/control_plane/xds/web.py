@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import base_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.type.matcher.v3 import string_pb2
@@ -23,6 +27,8 @@ from proxy_image.control_plane.xds.messages import boolean, packed, uint32
 CORS_FILTER = "envoy.filters.http.cors"
 GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
 RBAC_FILTER = "envoy.filters.http.rbac"
+NOTE_STATUS_FILTER = "envoy.filters.http.lua"
+PUT_STATUS_BACK_FILTER = "envoy.filters.http.header_mutation"
 
 UNSUPPORTED_MEDIA_TYPE = 415
 REFUSAL = (
@@ -38,13 +44,56 @@ _NEEDED = ("content-type", "grpc-timeout", "x-grpc-web", "x-user-agent")
 _READ = ("grpc-message", "grpc-status", "grpc-status-details-bin")
 
 
+# gRPC-Web has the trailers in the body, and Envoy's filter leaves none beside it: logs and statistics would call each
+# call UNKNOWN. So the status is noted before, and put back after. Browsers pass HTTP trailers over.
+_NOTE_STATUS = """
+function envoy_on_response(handle)
+  local trailers = handle:trailers()
+  local status = trailers and trailers:get("grpc-status")
+  if status then handle:streamInfo():dynamicMetadata():set("envoy.filters.http.lua", "grpc-status", status) end
+end
+"""
+_NOTED = "%DYNAMIC_METADATA(envoy.filters.http.lua:grpc-status)%"
+
+
 def listener_filters() -> tuple[tuple[str, Any], ...]:
     """The first of the listener's filters, so that every answer of the others is one that the page may read."""
-    return (CORS_FILTER, cors_pb2.Cors()), (GRPC_WEB_FILTER, grpc_web_pb2.GrpcWeb())
+    return (
+        (
+            PUT_STATUS_BACK_FILTER,
+            header_mutation_pb2.HeaderMutation(
+                mutations=header_mutation_pb2.Mutations(response_trailers_mutations=[_grpc_status(_NOTED)])
+            ),
+        ),
+        (CORS_FILTER, cors_pb2.Cors()),
+        (GRPC_WEB_FILTER, grpc_web_pb2.GrpcWeb()),
+        (NOTE_STATUS_FILTER, lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=_NOTE_STATUS))),
+    )
 
 
 def preflight_filters(web: Web) -> dict[str, Any]:
-    return {CORS_FILTER: packed(route_components_pb2.FilterConfig(config=packed(_cors(web))))}
+    # Without a status the access log would take it for a call that failed.
+    answered_ok = header_mutation_pb2.HeaderMutationPerRoute(
+        mutations=header_mutation_pb2.Mutations(response_mutations=[_grpc_status("0")])
+    )
+    return {**_cors_filter(web), PUT_STATUS_BACK_FILTER: _switched_on(answered_ok)}
+
+
+def _cors_filter(web: Web) -> dict[str, Any]:
+    return {CORS_FILTER: _switched_on(_cors(web))}
+
+
+def _switched_on(config: Any) -> Any:
+    return packed(route_components_pb2.FilterConfig(config=packed(config)))
+
+
+def _grpc_status(value: str) -> Any:
+    return mutation_rules_pb2.HeaderMutation(
+        append=base_pb2.HeaderValueOption(
+            header=base_pb2.HeaderValue(key="grpc-status", value=value),
+            append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+    )
 
 
 def web_filters(web: Web) -> dict[str, Any]:
@@ -52,9 +101,10 @@ def web_filters(web: Web) -> dict[str, Any]:
     if not web.enabled:
         return {}
     switched_on = route_components_pb2.FilterConfig()
-    # The filter has no configuration for a route, and a FilterConfig needs one: empty, it says only that it is on.
+    # A FilterConfig needs a configuration: an empty one says only that the filter is on, as the listener has it.
     switched_on.config.SetInParent()
-    return {**preflight_filters(web), GRPC_WEB_FILTER: packed(switched_on)}
+    as_they_are = (PUT_STATUS_BACK_FILTER, GRPC_WEB_FILTER, NOTE_STATUS_FILTER)
+    return {**_cors_filter(web), **dict.fromkeys(as_they_are, packed(switched_on))}
 
 
 def _cors(web: Web) -> Any:

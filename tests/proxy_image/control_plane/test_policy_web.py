@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -231,3 +232,26 @@ async def test_a_connection_that_says_nothing_yet_stays(served: Served) -> None:
         dump = (await envoy.admin("/config_dump?resource=dynamic_listeners")).text
         assert '"continue_on_listener_filters_timeout": true' in dump
         await eventually(lambda: reads(envoy.stat("listener.calls.downstream_pre_cx_active"), 1))
+
+
+async def test_logs_and_statistics_know_the_status_that_the_page_got(tmp_path: Path) -> None:
+    """Although the trailers are in the body; and a preflight is no call."""
+    async with (
+        backends("a", "plain") as (a, plain),
+        balancer(
+            tmp_path, web_and_plain(a, plain), GRPC_LB_ACCESS_LOG="failures", GRPC_LB_CALL_STATISTICS="services"
+        ) as (_, envoy),
+    ):
+        for http2 in (False, True):
+            async with client(envoy, http2=http2) as browser:
+                assert status_of(await post(browser, WHO)) == "0"
+                await preflight(browser, WHO, ALLOWED)
+                assert status_of(await post(browser, f"{WHO}Else")) == "12"
+
+        def failures() -> list[str]:
+            lines = [line for line in envoy.log.read_text().splitlines() if '"call"' in line]
+            return [json.loads(line)["grpc_status"] for line in lines]
+
+        await eventually(lambda: failures() == ["UNIMPLEMENTED"] * 2, "two failures in the log")
+        counted = (await envoy.admin("/stats?usedonly&filter=grpc_lb_calls.ended.service.all")).text.splitlines()
+        assert sorted(line.rpartition(".")[2] for line in counted) == ["0: 2", "12: 2"]
