@@ -189,3 +189,12 @@ def test_no_label_crashes_the_reader_and_every_error_names_its_label(
     assert all(error.label in str(error) and "rng-family" in str(error) for error in reading.errors)
     if reading.registration is not None:
         assert reading.registration.port in mapped_ports
+
+
+def test_what_a_list_says_twice_counts_once() -> None:
+    """GIVEN more entries than there may be routes, most of them repeated, THEN none of them is refused."""
+    reading = read({"grpc-lb.enable": "true", "grpc-lb.hosts": ",".join(["a", "b"] * 40)})
+
+    assert reading.errors == ()
+    assert reading.registration is not None
+    assert reading.registration.hosts == ("a", "b")
