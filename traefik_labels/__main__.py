@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -65,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NoLabels, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # JSON may hold what no encoding has: half of a surrogate pair.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if options.json:
         print(json.dumps([_as_json(one) for one in answers], indent=2))
     else:

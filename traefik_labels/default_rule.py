@@ -41,7 +41,10 @@ def normalized(text: str) -> str:
 def fill_in(template: str, container: Container) -> str:
     """Raises NotReadable for what is no template, or says more than the common forms."""
     parts = (part if isinstance(part, str) else _run(part, container) for part in read_template(template))
-    return "".join(map(_text, parts))
+    try:
+        return "".join(map(_text, parts))
+    except RecursionError:
+        raise NotReadable("a template of fewer levels") from None
 
 
 def first_default_rule(container: Container, domain: str | None) -> str:

@@ -14,7 +14,8 @@ from grpc_lb_contract.label_names import ENABLE, PORT, SERVICE, WEIGHT
 from traefik_labels import policies
 from traefik_labels.default_rule import first_default_rule
 from traefik_labels.model import PREFIX, Container, Draft
-from traefik_labels.routes import Router, calls_of, put_routes
+from traefik_labels.rivals import without_calls_of
+from traefik_labels.routes import Router, calls_of, entry_points_of, put_routes
 from traefik_labels.settings import TraefikLabels
 from traefik_labels.without import FIRST, remark, without
 
@@ -70,6 +71,7 @@ def translate_first(container: Container, settings: TraefikLabels, draft: Draft)
     written = draft.written
     taken: Segment | None = None
     routers: list[Router] = []
+    rivals: list[Router] = []
     for segment in segments_of(written):
         if not _speaks_http2(segment, draft):
             continue
@@ -81,22 +83,13 @@ def translate_first(container: Container, settings: TraefikLabels, draft: Draft)
                 f"give segment {segment.name!r} a container of its own",
             )
             continue
-        if _is_kept_out(segment, draft):
-            continue
-        if taken is None:
+        is_kept_out = _is_kept_out(segment, draft)
+        router = _router(segment, container, settings, draft, is_kept_out=is_kept_out)
+        (rivals if is_kept_out else routers).append(router)
+        if taken is None and not is_kept_out:
             taken = segment
-        rule_label, priority_label = segment.label("frontend.rule"), segment.label("frontend.priority")
-        rule = written.get(rule_label) or first_default_rule(
-            container, written.get(segment.label("domain")) or settings.domain
-        )
-        calls = calls_of(draft, rule_label, rule, first=True)
-        routers.append(
-            Router(
-                segment.name or "frontend", rule_label, calls, written.get(priority_label, "").strip(), priority_label
-            )
-        )
     _name_others(draft)
-    if taken is None or not put_routes(draft, routers):
+    if taken is None or not put_routes(draft, without_calls_of(rivals, routers, draft, first=True)):
         return False
     draft.put(ENABLE, "true", PREFIX + "enable")
     draft.put(PORT, _port(taken, container), taken.label("port"))
@@ -106,6 +99,25 @@ def translate_first(container: Container, settings: TraefikLabels, draft: Draft)
             _READERS[setting](draft, label, written[label], taken)
     _rate_limit(draft, taken)
     return True
+
+
+def _router(
+    segment: Segment, container: Container, settings: TraefikLabels, draft: Draft, *, is_kept_out: bool
+) -> Router:
+    written = draft.written
+    rule_label, priority_label = segment.label("frontend.rule"), segment.label("frontend.priority")
+    rule = written.get(rule_label) or first_default_rule(
+        container, written.get(segment.label("domain")) or settings.domain
+    )
+    return Router(
+        segment.name or "frontend",
+        rule_label,
+        () if is_kept_out else calls_of(draft, rule_label, rule, first=True),
+        written.get(priority_label, "").strip(),
+        priority_label,
+        rule,
+        entry_points_of(written.get(segment.label("frontend.entryPoints"), "")),
+    )
 
 
 def _port(segment: Segment, container: Container) -> str:

@@ -28,12 +28,15 @@ def containers_from_json(text: str, like: Container) -> list[Container]:
     """The containers of a JSON text. What it does not tell of them is as in `like`. Raises NoLabels."""
     try:
         found: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NoLabels(f"labels must be JSON, got {error}") from None
     if isinstance(found, dict) and isinstance(found.get("taskDefinition"), dict):
         found = found["taskDefinition"]  # as `aws ecs describe-task-definition` prints it
     if isinstance(found, dict) and isinstance(found.get("containerDefinitions"), list):
-        return list(_of_task_definition(found, like))
+        containers = list(_of_task_definition(found, like))
+        if not containers:
+            raise NoLabels("containerDefinitions must be those of a container at least, got none")
+        return containers
     if isinstance(found, dict) and isinstance(found.get("labels"), list | dict):
         found = found["labels"]  # a service of a compose file
     return [_with(like, labels=_labels(found))]
@@ -45,6 +48,8 @@ def _of_task_definition(definition: Mapping[str, Any], like: Container) -> Itera
         if not isinstance(container, dict):
             raise NoLabels(f"each of containerDefinitions must be an object, got {container!r}")
         mappings = container.get("portMappings") or []
+        if not isinstance(mappings, list):
+            raise NoLabels(f"portMappings must be a list, got {mappings!r}")
         yield Container(
             labels=_labels(container.get("dockerLabels") or {}),
             name=str(container.get("name", like.name)),

@@ -19,7 +19,8 @@ from traefik_labels.syntax import NotReadable, read_expression, read_first_rule
 @dataclass(frozen=True, slots=True)
 class Router:
     """What a router takes. `label` holds its rule (or would, where the rule is the default one), `priority_label` its
-    priority, "" for none.
+    priority, "" for none. `entry_points` are none where it does not say them, and has all; `is_elsewhere` says
+    that its calls go to another container.
     """
 
     name: str
@@ -27,6 +28,13 @@ class Router:
     calls: tuple[Calls, ...]
     priority: str = ""
     priority_label: str = ""
+    rule: str = ""
+    entry_points: frozenset[str] = frozenset()
+    is_elsewhere: bool = False
+
+
+def entry_points_of(text: str) -> frozenset[str]:
+    return frozenset(name for one in text.split(",") if (name := one.strip().lower()))
 
 
 def calls_of(draft: Draft, label: str, text: str, *, first: bool) -> tuple[Calls, ...]:

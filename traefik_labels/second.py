@@ -14,7 +14,8 @@ from traefik_labels import policies
 from traefik_labels.default_rule import fill_in, normalized
 from traefik_labels.middlewares import Middlewares
 from traefik_labels.model import PREFIX, Container, Draft
-from traefik_labels.routes import Router, calls_of, put_routes
+from traefik_labels.rivals import without_calls_of
+from traefik_labels.routes import Router, calls_of, entry_points_of, put_routes
 from traefik_labels.settings import TraefikLabels
 from traefik_labels.syntax import NotReadable
 from traefik_labels.without import OTHERS, ROUTERS, SERVICES, remark, without
@@ -78,10 +79,13 @@ def translate_second(container: Container, settings: TraefikLabels, draft: Draft
     same = {other for other, one in services.items() if _port(one, container, draft) == port}
     middlewares = Middlewares(labels.middlewares, draft, settings.ignored_middlewares)
     routers: list[Router] = []
+    rivals: list[Router] = []
     for router, its in sorted((labels.routers or {own_name: {}}).items()):
         made = _router(router, its, services, same, container, settings, draft)
-        if made is not None and middlewares.let_through(router, its.get("middlewares")):
-            routers.append(made)
+        if made is not None:
+            is_ours = not made.is_elsewhere and middlewares.let_through(router, its.get("middlewares"))
+            (routers if is_ours else rivals).append(made)
+    routers = without_calls_of(rivals, routers, draft, first=False)
     if not put_routes(draft, routers):
         return False
     draft.put(ENABLE, "true", PREFIX + "enable")
@@ -149,10 +153,10 @@ def _router(
             service_label, f"must name one of the services {', '.join(sorted(services))}, where there are several"
         )
         return None
-    if said and _without_provider(said) not in services:
+    is_elsewhere = said != "" and _without_provider(said) not in services
+    if is_elsewhere:
         draft.leave_out(service_label, f"the service is not this container's: {', '.join(sorted(services))}")
-        return None
-    if said and _without_provider(said) not in same_port:
+    elif said and _without_provider(said) not in same_port:
         draft.leave_out(service_label, "the router goes with its service")
         return None
     rule = draft.written.get(rule_label, "")
@@ -163,8 +167,9 @@ def _router(
         return None
     priority_label = its.get("priority", "")
     priority = draft.written.get(priority_label, "").strip()
-    calls = calls_of(draft, rule_label, rule, first=False)
-    return Router(name, rule_label, calls, priority, priority_label)
+    calls = () if is_elsewhere else calls_of(draft, rule_label, rule, first=False)
+    entry_points = entry_points_of(draft.written.get(its.get("entrypoints", ""), ""))
+    return Router(name, rule_label, calls, priority, priority_label, rule, entry_points, is_elsewhere)
 
 
 def _without_provider(name: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,10 @@ def test_traefik_may_be_set_up_otherwise(capsys: pytest.CaptureFixture[str]) -> 
     [
         (["traefik.protocol"], "", "a label must be name=value, got 'traefik.protocol'"),
         ([], "no JSON", "labels must be JSON, got "),
+        ([], "[" * 100_000, "labels must be JSON, got "),
+        ([], '{"containerDefinitions": []}', "containerDefinitions must be those of a container at least, got none"),
+        ([], '{"containerDefinitions": [{"portMappings": 5}]}', "portMappings must be a list, got 5"),
+        ([H2C, "--default-rule", "{{" + "(" * 1500 + ".Name" + ")" * 1500 + "}}"], "", "default_rule must be a templ"),
         ([], "[1]", "labels must be an object of texts, a list of name=value, or a task definition"),
         (["--file", "no-such-file"], "", "[Errno 2] No such file or directory: 'no-such-file'"),
         ([H2C, "--file", "x"], "", "labels must be given as arguments or with --file, got both"),
@@ -129,3 +135,12 @@ def test_what_is_not_understood_is_one_line_and_status_2(
     assert said.out == ""
     assert said.err.startswith(f"error: {problem}")
     assert said.err.count("\n") == 1
+
+
+def test_labels_that_no_encoding_has_are_told_all_the_same() -> None:
+    labels = '{"traefik.protocol": "h2c", "traefik.frontend.rule": "Host:\\ud800"}'
+    told = subprocess.run(
+        [sys.executable, "-m", "traefik_labels"], input=labels, capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (1, "")
+    assert "traefik.frontend.rule=Host:\\ud800" in told.stdout
