@@ -60,35 +60,17 @@ def errors(groups: Iterable[Group]) -> Iterator[str]:
 def findings(groups: Iterable[Group], *, knows_all: bool) -> Iterator[Finding]:
     """`knows_all` says that other apps hardly have more groups: the balancer is of this one."""
     by_service = _by_service(groups)
-    for name, of_name in by_service.items():
+    for of_name in by_service.values():
         first, *others = of_name
         for group in others:
             yield from _other_policy(first, group)
             yield from _other_routes(first, group)
-        if not others and knows_all and first.wish.weight is not None:
-            yield Finding(
-                first,
-                "weightAlone",
-                f"weight {first.wish.weight} says nothing where no other ECS service of this app is the service "
-                f"{name}, and it takes all calls: give both the same service_name, or leave weight out",
-            )
-        weighed = any(group.wish.weight is not None for group in of_name)
-        for group in of_name if weighed else ():
-            if group.wish.policy.balancing.prefer_zone:
-                yield Finding(
-                    group,
-                    "zoneBesideWeight",
-                    f"weights of the service {name} come before balancing.prefer_zone: calls do not stay in their zone",
-                )
-        for group in of_name if knows_all else ():
-            mirror = group.wish.policy.mirror.service
-            if mirror is not None and mirror not in by_service:
-                yield Finding(
-                    group,
-                    "mirrorUnknown",
-                    f"mirror.service {mirror} is none of the services that this app has behind the balancer, "
-                    f"{', '.join(sorted(by_service))}: without such a service nothing is copied",
-                )
+        if knows_all and not others:
+            yield from _weight_alone(first)
+        if any(group.wish.weight is not None for group in of_name):
+            yield from _zones_beside_weights(of_name)
+        if knows_all:
+            yield from _copies_to_nobody(of_name, by_service)
 
 
 def _other_policy(first: Group, group: Group) -> Iterator[Finding]:
@@ -114,6 +96,40 @@ def _other_routes(first: Group, group: Group) -> Iterator[Finding]:
             "takes the calls of both and gives each its share of all: give both the same hosts, grpc_services, "
             "methods, metadata, priority and routes",
         )
+
+
+def _weight_alone(group: Group) -> Iterator[Finding]:
+    if group.wish.weight is not None:
+        yield Finding(
+            group,
+            "weightAlone",
+            f"weight {group.wish.weight} says nothing where no other ECS service of this app is the service "
+            f"{group.wish.service_name}, and it takes all calls: give both the same service_name, or leave weight out",
+        )
+
+
+def _zones_beside_weights(groups: Iterable[Group]) -> Iterator[Finding]:
+    for group in groups:
+        if group.wish.policy.balancing.prefer_zone:
+            yield Finding(
+                group,
+                "zoneBesideWeight",
+                f"weights of the service {group.wish.service_name} come before balancing.prefer_zone: calls do not "
+                "stay in their zone",
+            )
+
+
+def _copies_to_nobody(groups: Iterable[Group], services: Iterable[str]) -> Iterator[Finding]:
+    known = sorted(services)
+    for group in groups:
+        mirror = group.wish.policy.mirror.service
+        if mirror is not None and mirror not in known:
+            yield Finding(
+                group,
+                "mirrorUnknown",
+                f"mirror.service {mirror} is none of the services that this app has behind the balancer, "
+                f"{', '.join(known)}: without such a service nothing is copied",
+            )
 
 
 def _by_service(groups: Iterable[Group]) -> Mapping[str, list[Group]]:
