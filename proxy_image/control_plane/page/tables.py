@@ -76,6 +76,23 @@ def _more(service: ServiceReport, hidden: int, *, detailed: bool) -> Html:
     return tag("p", f"{hidden:,} more: ", tag("a", where, href=where), class_="note")
 
 
+def services_table(services: Iterable[ServiceReport]) -> Html:
+    """A line for each service."""
+
+    def row(service: ServiceReport) -> Sequence[Child]:
+        serving = sum(target.state == "serving" for target in service.targets)
+        return (
+            tag("a", service.name, href=f"/services/{service.name}"),
+            f"{serving:,} of {len(service.targets):,}",
+            words.rate(service.calls_per_second),
+            service.in_flight,
+            counted_failures(service.failures_in_window),
+        )
+
+    columns = {"service": "", "serving": "number", "calls/s": "number", "in flight": "number", "failed": "number"}
+    return table("Other services", "others", columns, map(row, services))
+
+
 def groups_table(service: ServiceReport) -> Html:
     """How the calls are shared out among the ECS services behind a service: a canary's part, wanted and had."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from proxy_image.control_plane.page import words
 from proxy_image.control_plane.page.markup import Html, joined, tag
 from proxy_image.control_plane.page.parts import facts, latencies, problem_list, zones
@@ -10,6 +12,7 @@ from proxy_image.control_plane.page.tables import (
     history_table,
     limits_table,
     methods_table,
+    services_table,
     statuses_table,
     targets_table,
 )
@@ -23,6 +26,8 @@ PATHS = ("/", "/timeline", "/problems")
 SERVICE = "/services/"
 # A service of more routes is shown with the first; the API has all.
 MOST_ROUTES = 20
+# A page is made and read anew each second: of more services the rest is one line each.
+MOST_CARDS = 30
 
 
 def main_of(path: str, report: Report) -> Html | None:
@@ -98,6 +103,7 @@ def _count(report: Report) -> Html:
 
 
 def overview(report: Report) -> Html:
+    cards, others = _in_two(report.services)
     return joined(
         tag("h1", "Overview", class_="unseen"),
         _summary(report),
@@ -105,9 +111,27 @@ def overview(report: Report) -> Html:
         tag("p", tag("a", f"All {len(report.problems)} problems", href="/problems"))
         if len(report.problems) > 3
         else None,
-        *(_service_card(service, report.zone) for service in report.services),
+        *(_service_card(service, report.zone) for service in cards),
+        joined(tag("h2", words.count(len(others), "more service")), services_table(others)) if others else None,
         tag("h2", "Latest changes of the targets"),
         change_list(report.changes[:3], report) if report.changes else tag("p", "None yet."),
+    )
+
+
+def _in_two(services: Sequence[ServiceReport]) -> tuple[Sequence[ServiceReport], Sequence[ServiceReport]]:
+    """Of many services, those that fail or are not whole, then the busiest, have their targets shown."""
+    if len(services) <= MOST_CARDS:
+        return services, ()
+
+    def rank(service: ServiceReport) -> tuple[bool, int, str]:
+        whole = all(target.state == "serving" for target in service.targets) and bool(service.targets)
+        # By all their calls: by those of the window, services would change places all the time.
+        return whole and not service.failures_in_window, -service.calls, service.name
+
+    first = {service.name for service in sorted(services, key=rank)[:MOST_CARDS]}
+    return (
+        [service for service in services if service.name in first],
+        [service for service in services if service.name not in first],
     )
 
 

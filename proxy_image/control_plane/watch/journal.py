@@ -188,6 +188,13 @@ class Journal:
                 why = why_ejected(each.service, each.address, before, after)
                 self._note(each, now, f"{why}; Envoy tries it again within seconds")
 
+    def former(self) -> dict[str, list[TargetId]]:
+        """Targets that left, by service, in the order in which they did."""
+        by_service: dict[str, list[TargetId]] = {}
+        for each in self._left:
+            by_service.setdefault(each.service, []).append(each)
+        return by_service
+
     def rejected(self, audience: str, resource_type: str, node: str, error: str) -> None:
         key = (audience, resource_type, node)
         if key in self.rejections or len(self.rejections) < MOST_REJECTIONS:

@@ -74,7 +74,11 @@ def report(
     newest = readings[-1] if readings else None
     notes = Notes() if document is None else document.notes
     documented = () if document is None else document.services
-    services = tuple(service_report(service, waiting, newest, window, journal) for service in documented)
+    former = journal.former()
+    services = tuple(
+        service_report(service, waiting, newest, window, journal, former.get(service.name, ()))
+        for service in documented
+    )
     latency_ms: tuple[float | None, ...] = (None, None, None)
     unrouted = EndedWindow()
     if window is not None:

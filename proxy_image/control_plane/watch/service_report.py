@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract import Document, Service, Target, TargetState
 from proxy_image.control_plane.admission import Newcomer, admitted_only
 from proxy_image.control_plane.watch.ended import Ended
 from proxy_image.control_plane.watch.groups import GroupReport, group_reports
-from proxy_image.control_plane.watch.journal import Journal, TargetEvent, TargetId, What, identity
+from proxy_image.control_plane.watch.journal import Journal, TargetEvent, TargetId, identity
 from proxy_image.control_plane.watch.policy_words import policy_words, route_words
 from proxy_image.control_plane.watch.reading import Breaker, Reading, ServiceCounts, TargetCounts, address
 from proxy_image.control_plane.watch.window import (
@@ -108,7 +108,9 @@ def service_report(
     newest: Reading | None,
     window: tuple[Reading, Reading] | None,
     journal: Journal,
+    gone: Sequence[TargetId] = (),
 ) -> ServiceReport:
+    """`gone`: its targets that left, the last at the end."""
     held_back = _held_back(service, waiting)
     counts = ServiceCounts({}) if newest is None else newest.services.get(service.name, ServiceCounts({}))
     recent = ServiceWindow(0.0, 0, 0, {}) if window is None else service_window(service.name, *window)
@@ -149,7 +151,7 @@ def service_report(
             )
             for target, state in states.items()
         ),
-        former=tuple(_former(service, journal)),
+        former=tuple(_former(gone, journal)),
     )
 
 
@@ -221,13 +223,9 @@ def _state(target: Target, waiting: Collection[Newcomer], counts: ServiceCounts)
     return "ejected" if now.ejected else "unhealthy" if now.unhealthy else "serving"
 
 
-def _former(service: Service, journal: Journal) -> Iterator[FormerTarget]:
-    present = {identity(service.name, target) for target in service.targets}
-    gone: list[TargetId] = [each for each in journal.targets if each.service == service.name and each not in present]
-    gone.sort(key=lambda each: -journal.targets[each][-1].at)
-    for each in gone[:MOST_FORMER]:
-        if journal.targets[each][-1].what is What.LEFT:
-            yield FormerTarget(each.address, each.task, tuple(journal.targets[each]))
+def _former(gone: Sequence[TargetId], journal: Journal) -> Iterator[FormerTarget]:
+    for each in reversed(gone[-MOST_FORMER:]):
+        yield FormerTarget(each.address, each.task, tuple(journal.targets[each]))
 
 
 def _rate(count: int, seconds: float) -> float:

@@ -18,6 +18,10 @@ from proxy_image.control_plane.watch.window import WINDOW_SECONDS
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+# A page that hears nothing for 4 s connects anew.
+LONGEST_LOOK_SECONDS = 3.0
+# Of a core, at most, for readings while someone looks; to make pages of them takes about as much again.
+READING_SHARE = 0.04
 # Nobody looks: often enough that a page shows a share as it opens, and that ejections are in the history.
 IDLE_SECONDS = 15.0
 # However many ask at once.
@@ -43,6 +47,7 @@ class Watcher:
         self._lock = asyncio.Lock()
         self._read_at = -LEAST_SECONDS
         self._lookers = 0
+        self._reading_cost = 0.0
         self._someone_looks = asyncio.Event()
         self._ticked = asyncio.Condition()
         self.ticks = 0
@@ -61,13 +66,17 @@ class Watcher:
                 self.ticks += 1
                 self._ticked.notify_all()
             if self._lookers:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(self._pause())
             else:
                 self._someone_looks.clear()
                 try:
                     await asyncio.wait_for(self._someone_looks.wait(), IDLE_SECONDS)
                 except TimeoutError:
                     continue
+
+    def _pause(self) -> float:
+        """A second; longer for a fleet of which a reading takes long, so that pages never take the balancer's CPU."""
+        return min(LONGEST_LOOK_SECONDS, max(LOOK_SECONDS, self._reading_cost / READING_SHARE))
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -101,7 +110,7 @@ class Watcher:
 
     async def _read(self) -> None:
         try:
-            reading = await asyncio.to_thread(self._statistics.reading)
+            reading, self._reading_cost = await asyncio.to_thread(_timed, self._statistics)
         except (AdminError, UnreadableError) as error:
             if self.problem is None:
                 log.warning("statistics not readable", extra={"facts": {"problem": str(error)}})
@@ -118,3 +127,9 @@ class Watcher:
         self.readings.append(reading)
         while len(self.readings) > 2 and reading.at - self.readings[1].at > WINDOW_SECONDS:
             self.readings.popleft()
+
+
+def _timed(statistics: EnvoyStatistics) -> tuple[Reading, float]:
+    """A reading, and the CPU time that it took."""
+    began = time.thread_time()
+    return statistics.reading(), time.thread_time() - began

@@ -29,6 +29,8 @@ from grpc_lb_contract import (
     Mirror,
     Notes,
     Refusal,
+    Route,
+    Service,
     Status,
     TaskChange,
     TrafficPolicy,
@@ -46,7 +48,7 @@ from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.listeners import Ports
 from proxy_image.control_plane.xds.types import Audience
 from tests.proxy_image.control_plane.policies import weighed
-from tests.proxy_image.control_plane.support import backends, eventually, rng, running_envoy, target, who
+from tests.proxy_image.control_plane.support import backends, eventually, rng, running_envoy, service, target, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\n\x00</td>"
@@ -302,3 +304,17 @@ async def test_what_a_balancer_cannot_do_for_a_service_is_a_problem(tmp_path: Pa
         problems = (await parts.client.get("/api/problems")).json()
         (problem,) = [each for each in problems if "cannot do" in each["title"]]
         assert "grpc-lb.mirror.service must be a service of this balancer" in problem["detail"]
+
+
+async def test_of_many_services_those_that_are_not_whole_are_shown_and_the_rest_is_a_line_each(tmp_path: Path) -> None:
+    def one(number: int) -> Service:
+        name = f"service-{number}"
+        return service(name, target(number + 1, draining=number == 444), routes=[Route("*", f"a.S{number}")])
+
+    async with app(tmp_path, Document(tuple(one(number) for number in range(500)))) as parts:
+        page = (await parts.client.get("/")).text
+        assert page.count('class="service"') == views.MOST_CARDS
+        assert '<h2><a href="/services/service-444">' in page
+        assert "470 more services" in page
+        assert page.count('<th scope="row"><a href="/services/') == 470
+        assert len(page) < 500_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import grpc
@@ -189,3 +190,24 @@ async def test_readings_come_once_a_second_while_someone_looks_and_seldom_otherw
                 await eventually(lambda: watcher.ticks >= 3, seconds=4)
         finally:
             running.cancel()
+
+
+async def test_readings_that_cost_much_come_less_often_so_that_pages_never_take_the_balancers_cpu(
+    tmp_path: Path,
+) -> None:
+    class Slow(EnvoyStatistics):
+        def reading(self) -> Reading:
+            began = time.thread_time()
+            while time.thread_time() - began < 0.1:
+                pass
+            return Reading(time.monotonic(), {})
+
+    watcher = Watcher(Slow(tmp_path / "admin.sock"), Journal())
+    running = asyncio.create_task(watcher.run())
+    try:
+        with watcher.looking():
+            await eventually(lambda: watcher.ticks >= 2, seconds=20)
+        first, second = [each.at for each in watcher.readings][:2]
+        assert second - first >= 2.5
+    finally:
+        running.cancel()
