@@ -27,7 +27,7 @@ RouteMatch = route_components_pb2.RouteMatch
 NOT_FOUND = 404
 NO_ROUTE = (
     "no service behind this balancer takes this call: check its host, gRPC service, method and metadata against the "
-    "labels grpc-lb.hosts, grpc-lb.grpc-services, grpc-lb.methods and grpc-lb.metadata"
+    "labels grpc-lb.hosts, grpc-lb.grpc-services, grpc-lb.methods and grpc-lb.metadata, and for gRPC-Web grpc-lb.web"
 )
 
 

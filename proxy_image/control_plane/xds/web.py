@@ -19,7 +19,7 @@ from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as rbac_filter_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from envoy.type.matcher.v3 import string_pb2
+from envoy.type.matcher.v3 import regex_pb2, string_pb2
 
 from grpc_lb_contract import Web
 from proxy_image.control_plane.xds.messages import boolean, packed, uint32
@@ -38,6 +38,9 @@ REFUSAL = (
 
 GRPC = "application/grpc"
 GRPC_WEB = "application/grpc-web"
+# Those of gRPC, and those that Envoy's filter takes for gRPC-Web: what else begins so would reach a target as it is.
+# https://github.com/envoyproxy/envoy/blob/v1.40.0/source/extensions/filters/http/grpc_web/grpc_web_filter.cc
+_GRPC_OR_WEB = r"application/grpc(\+.*|-web(-text)?(\+proto)?)?"
 
 # What gRPC-Web clients send beside metadata, and what they read where there is no body to hold the trailers.
 _NEEDED = ("content-type", "grpc-timeout", "x-grpc-web", "x-user-agent")
@@ -122,7 +125,8 @@ def _cors(web: Web) -> Any:
 def matches_grpc(match: Any, web: Web) -> Any:
     """The match, of gRPC calls alone, or of gRPC-Web calls as well."""
     if web.enabled:
-        match.headers.add(name="content-type", string_match=string_pb2.StringMatcher(prefix=GRPC))
+        content_type = string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=_GRPC_OR_WEB))
+        match.headers.add(name="content-type", string_match=content_type)
     else:
         match.grpc.SetInParent()
     return match
@@ -139,6 +143,8 @@ _PREFLIGHT = (
     route_components_pb2.HeaderMatcher(name=":method", string_match=string_pb2.StringMatcher(exact="OPTIONS")),
     route_components_pb2.HeaderMatcher(name="origin", present_match=True),
     route_components_pb2.HeaderMatcher(name="access-control-request-method", present_match=True),
+    # It has no body. With a type of one it could be taken for a gRPC call.
+    route_components_pb2.HeaderMatcher(name="content-type", present_match=False),
 )
 
 

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from grpc_lb_contract import Condition, Document, Fault, Match, RateLimit, Route, Status, TrafficPolicy, Web
+from proxy_image.control_plane.xds.routes import NO_ROUTE
 from proxy_image.control_plane.xds.web import REFUSAL
 from tests.proxy_image.control_plane.calls import reads
 from tests.proxy_image.control_plane.grpc_web import (
@@ -147,12 +148,29 @@ async def test_http_1_is_for_grpc_web_alone_whatever_a_request_calls_itself(serv
         for path in (WHO, PLAIN):
             as_grpc = await post(other, path, "application/grpc", te="trailers")
             assert as_grpc.headers["grpc-message"] == REFUSAL
+            asking = {"origin": ALLOWED, "access-control-request-method": "POST"}
+            headers = {"content-type": "application/grpc", **asking}
+            as_preflight = await other.options(path, headers=headers)
+            assert as_preflight.headers["grpc-message"] == REFUSAL
             as_http = (await post(other, path, "application/json"), await other.get(path), await other.options(path))
             for answer in as_http:
                 assert (answer.status_code, answer.text) == (415, REFUSAL)
     assert not a.seen
     assert not plain.seen
     assert await envoy.stat("cluster.plain.upstream_rq_total") == await envoy.stat("cluster.all.upstream_rq_total") == 0
+
+
+@pytest.mark.parametrize("http2", [False, True])
+@pytest.mark.parametrize("content_type", ["application/grpc-web+json", "application/grpc-webs", "application/grpcs"])
+async def test_what_only_begins_as_grpc_web_does_reaches_no_target(
+    served: Served, content_type: str, http2: bool
+) -> None:
+    """Envoy would hand it on as it is: the server resets it, and is ejected for that where its owner asks for it."""
+    _, _, envoy, _ = served
+    async with client(envoy, http2=http2) as browser:
+        answer = await post(browser, WHO, content_type, origin=ALLOWED)
+        assert (answer.status_code, answer.text) in ((415, REFUSAL), (404, NO_ROUTE))
+    assert await envoy.stat("cluster.all.upstream_rq_total") == 0
 
 
 async def test_where_no_service_has_the_label_nothing_but_grpc_reaches_a_target(tmp_path: Path) -> None:

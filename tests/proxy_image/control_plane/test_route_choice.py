@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -135,7 +136,11 @@ def _header_fits(matcher: Any, headers: Mapping[str, str]) -> bool:
             return False
         value = ""
     pattern = matcher.string_match
-    fits = {"exact": value == pattern.exact, "prefix": value.startswith(pattern.prefix)}
+    fits = {
+        "exact": value == pattern.exact,
+        "prefix": value.startswith(pattern.prefix),
+        "safe_regex": re.fullmatch(pattern.safe_regex.regex, value) is not None,
+    }
     return bool(fits[pattern.WhichOneof("match_pattern")] is not matcher.invert_match)
 
 
