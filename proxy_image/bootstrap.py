@@ -253,5 +253,7 @@ def _trace_collector_cluster(address: Address) -> dict[str, Any]:
 
 
 # Histograms cost each call a clock reading and a recording; nobody reads those of connections' lengths and the
-# control plane's own stream.
-_UNASKED_STATS = rf".*\.(downstream|upstream)_cx_length_ms|cluster\.{CONTROL_PLANE_CLUSTER}\..*_time"
+# control plane's own stream. The filter for gRPC-Web counts by method, and methods are what clients make up.
+_UNASKED_STATS = (
+    rf".*\.(downstream|upstream)_cx_length_ms|cluster\.{CONTROL_PLANE_CLUSTER}\..*_time|cluster\.[^.]+\.grpc-web\..*"
+)

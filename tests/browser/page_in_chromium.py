@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import grpc
+
 from tests.browser.chromium import Page
-from tests.browser.looking import HALVES, LIVE, WIDTHS, shows
+from tests.browser.looking import HALVES, LIVE, WIDTHS, shows, text_within
+from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import Backend, Envoy, backends, eventually, running_envoy, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
 
@@ -102,3 +105,22 @@ async def _policy(tmp_path: Path, page: Page, server: Backend) -> None:
 
 def _any(lines: list[str], text: str) -> bool:
     return any(text in line for line in lines)
+
+
+async def test_how_calls_end_and_how_long_each_method_takes_is_shown_as_it_happens(tmp_path: Path, page: Page) -> None:
+    async with backends("a") as (a,):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a), GRPC_LB_CALL_STATISTICS="methods")
+        async with running(settings) as control, running_envoy(settings) as envoy, envoy.channel() as channel:
+            await envoy.ready()
+            await eventually(control.health)
+            await page.open(f"http://127.0.0.1:{settings.web_port}/services/rng")
+            await shows(page, LIVE, "live")
+            await who(channel, 30)
+            await shows(page, text_within(".statuses th", "OK"), True)
+            a.abort = grpc.StatusCode.NOT_FOUND
+            await codes(channel, 10)
+            await shows(page, text_within(".statuses th", "NOT_FOUND"), True)
+            await shows(page, text_within(".methods tr", "test.Test/Who"), True)
+            await shows(page, text_within(".methods tr", "10 NOT_FOUND"), True)
+            await shows(page, text_within(".methods tr", " ms"), True)
+            assert page.said == []

@@ -126,7 +126,7 @@ def statuses_table(service: ServiceReport) -> Html:
     def row(status: str) -> Sequence[Child]:
         lately = service.statuses_in_window.get(status, 0)
         part = lately / total if total else None
-        drawn = shared(bar(part, None, "serving" if status == OK else "ejected"), words.percent(part))
+        drawn = shared(bar(part, None, "ejected" if words.failed({status: lately}) else "serving"), words.percent(part))
         return status, f"{lately:,}", drawn, f"{service.statuses[status]:,}"
 
     ordered = sorted(service.statuses, key=lambda status: (status == OK, -service.statuses[status], status))

@@ -157,4 +157,5 @@ def statuses(counts: Mapping[str, int]) -> str:
 
 
 def failed(counts: Mapping[str, int]) -> dict[str, int]:
+    """Those that did not end well."""
     return {status: count for status, count in counts.items() if status != OK}

@@ -96,6 +96,8 @@ def _matching(pattern: re.Pattern[str], found: Mapping[str, _T]) -> Iterator[tup
 
 
 def _status(text: str) -> str:
-    if not text:
+    number, _, flags = text.partition("/")
+    # Envoy's flags: the caller reset the call (DR), or its connection ended (DC).
+    if not number or {"DR", "DC"} & set(flags.split(",")):
         return GIVEN_UP
-    return STATUSES[int(text)] if text.isdecimal() and int(text) < len(STATUSES) else OTHER
+    return STATUSES[int(number)] if number.isdecimal() and int(number) < len(STATUSES) else OTHER

@@ -36,7 +36,10 @@ _METHOD = f"%REQ(:PATH):{LONGEST_METHOD}%"
 _STATUS = "%GRPC_STATUS_NUMBER%"
 # Whole milliseconds. Finer ones there are only of calls that a target answered, and Envoy logs an error for each other.
 _DURATION = "%DURATION%"
-_WELL_KNOWN = tuple(accesslog_pb2.GrpcStatusFilter.Status.values())
+# To Envoy, a call is UNKNOWN too that was cut short and has no status, as its flags say.
+_UNKNOWN_WITH_FLAGS = "2/%RESPONSE_FLAGS%"
+_UNKNOWN = accesslog_pb2.GrpcStatusFilter.UNKNOWN
+_KNOWN = tuple(status for status in accesslog_pb2.GrpcStatusFilter.Status.values() if status != _UNKNOWN)
 
 # Browsers' preflights, and requests that are no gRPC at all, are no calls.
 _IS_CALL = accesslog_pb2.AccessLogFilter(
@@ -59,7 +62,7 @@ def call_statistics(kind: CallStatistics) -> Iterator[Any]:
 def _loggers(prefix: str, tags: dict[str, str], most: int) -> Iterator[Any]:
     of_call = [Config.Tag(name=name, value_format=value) for name, value in tags.items()]
 
-    def logger(status: str, *, well_known: bool) -> Any:
+    def logger(status: str, *statuses: Any, exclude: bool = False) -> Any:
         tagged = [*of_call, Config.Tag(name="status", value_format=status)]
         ended = Config.Counter(
             stat=Config.Stat(name="ended", tags=tagged), value_fixed=wrappers_pb2.UInt64Value(value=1)
@@ -76,9 +79,7 @@ def _loggers(prefix: str, tags: dict[str, str], most: int) -> Iterator[Any]:
                 and_filter=accesslog_pb2.AndFilter(
                     filters=[
                         accesslog_pb2.AccessLogFilter(
-                            grpc_status_filter=accesslog_pb2.GrpcStatusFilter(
-                                statuses=_WELL_KNOWN, exclude=not well_known
-                            )
+                            grpc_status_filter=accesslog_pb2.GrpcStatusFilter(statuses=statuses, exclude=exclude)
                         ),
                         _IS_CALL,
                     ]
@@ -87,5 +88,6 @@ def _loggers(prefix: str, tags: dict[str, str], most: int) -> Iterator[Any]:
             typed_config=packed(options),
         )
 
-    yield logger(_STATUS, well_known=True)
-    yield logger(OTHER, well_known=False)
+    yield logger(_STATUS, *_KNOWN)
+    yield logger(_UNKNOWN_WITH_FLAGS, _UNKNOWN)
+    yield logger(OTHER, _UNKNOWN, *_KNOWN, exclude=True)

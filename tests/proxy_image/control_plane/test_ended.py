@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from prometheus_client import Metric
 
@@ -22,10 +23,12 @@ from proxy_image.control_plane.watch.watcher import EnvoyStatistics
 from proxy_image.control_plane.watch.window import service_window
 from proxy_image.control_plane.xds.call_statistics import MOST_OF_METHODS
 from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports, listeners
-from tests.proxy_image.control_plane.calls import channel_to, failure_of, start
+from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, start
+from tests.proxy_image.control_plane.grpc_web import ALLOWED, client, post, web_and_plain
 from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import (
     STAY,
+    STREAM,
     WHO,
     Envoy,
     backends,
@@ -38,6 +41,7 @@ from tests.proxy_image.control_plane.support import (
     target,
     who,
 )
+from tests.proxy_image.control_plane.test_access_log import logged as logged_calls
 from tests.proxy_image.control_plane.test_exposition import scrape
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
 
@@ -121,6 +125,59 @@ async def test_statuses_that_grpc_does_not_know_are_one_series(tmp_path: Path) -
         assert await statuses_of(envoy) == {"OTHER": 20}
 
 
+@pytest.mark.parametrize("http2", [False, True])
+async def test_calls_of_browsers_are_counted_and_logged_by_their_status(tmp_path: Path, http2: bool) -> None:
+    async with (
+        backends("a", "plain") as (a, plain),
+        balancer(tmp_path, web_and_plain(a, plain), GRPC_LB_ACCESS_LOG="failures") as (_, envoy),
+        client(envoy, http2=http2) as browser,
+    ):
+        await post(browser, WHO, origin=ALLOWED, **{"x-grpc-web": "1"})
+        a.abort = grpc.StatusCode.ABORTED
+        await post(browser, WHO, origin=ALLOWED, **{"x-grpc-web": "1"})
+        assert await statuses_of(envoy, "all") == {"OK": 1, "ABORTED": 1}
+        assert [line["grpc_status"] for line in await logged_calls(envoy, 1)] == ["ABORTED"]
+
+
+async def test_a_browser_that_makes_up_methods_makes_no_statistics_of_them(tmp_path: Path) -> None:
+    async with (
+        backends("a", "plain") as (a, plain),
+        balancer(tmp_path, web_and_plain(a, plain)) as (_, envoy),
+        client(envoy) as browser,
+    ):
+        for number in range(5):
+            await post(browser, f"/made.Up/Method{number}", origin=ALLOWED)
+        assert "made" not in (await envoy.admin("/stats")).text
+
+
+async def test_a_stream_that_its_caller_gave_up_is_cancelled_and_one_that_its_server_cut_unknown(
+    tmp_path: Path,
+) -> None:
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, rng(a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        given_up, cut = [start(channel.unary_stream(STREAM)) for _ in range(2)]
+        assert [await given_up.read(), await cut.read()] == [b"a", b"a"]
+        given_up.cancel()
+
+        async def counted(**expected: int) -> bool:
+            return await statuses_of(envoy) == expected
+
+        await eventually(lambda: counted(CANCELLED=1))
+        a.abort = grpc.StatusCode.UNKNOWN
+        assert await failure_of(channel) is grpc.StatusCode.UNKNOWN
+        await eventually(lambda: counted(CANCELLED=1, UNKNOWN=1))
+        await a.server.stop(0)
+        await eventually(cut.done)
+        await eventually(lambda: reads(total(envoy), 3))
+
+
+async def total(envoy: Envoy) -> int:
+    return sum((await statuses_of(envoy)).values())
+
+
 async def test_methods_are_counted_each_where_that_is_asked_for(tmp_path: Path) -> None:
     async with (
         backends("a") as (a,),
@@ -170,10 +227,11 @@ async def test_off_nothing_is_counted(tmp_path: Path) -> None:
 def test_with_all_off_the_listener_has_nothing_of_it(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, GRPC_LB_CALL_STATISTICS="off")
     calls, _ = listeners(Ports("127.0.0.1", 1, 2), ConnectionTimes(), settings.telemetry)
-    manager = http_connection_manager_pb2.HttpConnectionManager()
-    assert calls.filter_chains[0].filters[0].typed_config.Unpack(manager)
-    present = {field.name for field, _ in manager.ListFields()}
-    assert not present & {"access_log", "access_log_options", "tracing", "request_id_extension"}
+    for chain in calls.filter_chains:
+        manager = http_connection_manager_pb2.HttpConnectionManager()
+        assert chain.filters[0].typed_config.Unpack(manager)
+        present = {field.name for field, _ in manager.ListFields()}
+        assert not present & {"access_log", "access_log_options", "tracing", "request_id_extension"}
 
 
 def test_a_window_has_what_ended_in_it(tmp_path: Path) -> None:

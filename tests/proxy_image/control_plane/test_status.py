@@ -30,6 +30,8 @@ async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys
             url = f"http://127.0.0.1:{settings.web_port}"
             assert await asyncio.to_thread(command_line.main, ["status", "--url", url]) == 0
             lines = capsys.readouterr().out.splitlines()
+            (ended,) = [line for line in lines if line.startswith("  ended in ")]
+            assert ": 40 OK; p50 / p95 / p99 " in ended
             rows = [line.split() for line in lines if line.startswith("  127.0.0.1:")]
             assert [(row[0], row[2], row[3], row[4]) for row in rows] == [
                 (f"127.0.0.1:{port}", "serving", "##########..........", "50") for port in sorted((a.port, b.port))
