@@ -243,6 +243,25 @@ async def test_a_preflight_has_none_of_the_calls_metadata_and_is_answered_all_th
             assert (await post(browser, WHO)).status_code == 415
 
 
+async def test_a_service_that_takes_the_calls_without_a_key_answers_no_preflight_of_those_with_it(
+    tmp_path: Path,
+) -> None:
+    async with backends("a", "plain") as (a, plain):
+        canary, others = (Condition("x-canary", match, "yes") for match in (Match.EXACT, Match.NOT_EXACT))
+        allowed = TrafficPolicy(web=Web(enabled=True, allow_origins=frozenset({ALLOWED})))
+        document = Document(
+            (
+                web(service("browsers", a.target, routes=[Route(metadata=(canary,))]), allowed),
+                service("plain", plain.target, routes=[Route(metadata=(others,))]),
+            )
+        )
+        async with balancer(tmp_path, document) as (_, envoy), client(envoy) as browser:
+            answer = await preflight(browser, WHO, ALLOWED, "x-canary")
+            assert answer.headers.get("access-control-allow-origin") == ALLOWED
+            assert status_of(await post(browser, WHO, **{"x-canary": "yes"})) == "0"
+            assert (await post(browser, WHO)).status_code == 415
+
+
 async def test_a_connection_that_says_nothing_yet_stays(served: Served) -> None:
     """Its protocol is not known before it speaks. Envoy's own would close it after 15 s."""
     _, _, envoy, _ = served

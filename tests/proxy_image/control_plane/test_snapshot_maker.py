@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,16 @@ from tests.proxy_image.control_plane.support import target
 
 PORTS = Ports("127.0.0.1", 1, 2)
 
+VERIFIED = {"tls": "true", "tls.verify": "system", "tls.server-name": "a.test"}
+_protocol: st.SearchStrategy[dict[str, str]] = st.builds(
+    lambda mirror, percent, tls, web: {**mirror, **(percent if mirror else {}), **tls, **web},
+    st.sampled_from([{}, *({"mirror.service": name} for name in ("one", "two", "three", "gone"))]),
+    st.sampled_from([{}, {"mirror.percent": "5"}]),
+    st.sampled_from([{}, {"tls": "true"}, VERIFIED, {"tls": "true", "tls.pin": "A" * 43 + "="}]),
+    st.sampled_from([{}, {"web": "true"}, {"web": "true", "web.allow-origins": "*"}]),
+)
+"""What one service says and another one's resources are made of, which chance would seldom say."""
+
 services = st.builds(
     lambda name, weight, ports, routes, policy: Service(
         name,
@@ -30,17 +41,17 @@ services = st.builds(
     st.sampled_from([1, 5]),
     st.lists(st.integers(1, 9), max_size=4, unique=True),
     st.lists(routes, max_size=2),
-    st.just(TrafficPolicy()) | policies,
+    st.just(TrafficPolicy()) | policies | _protocol.map(lambda texts: TrafficPolicy.from_settings(texts)[0]),
 )
 documents = st.lists(services, max_size=3, unique_by=lambda one: one.name).map(lambda of: Document(tuple(of)))
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(documents, max_size=4))
-def test_each_snapshot_is_as_if_it_were_the_first(generations: list[Document]) -> None:
-    maker = SnapshotMaker(PORTS, own_zone="1")
+@given(st.lists(documents, max_size=4), st.sampled_from([None, Path("cas.pem")]))
+def test_each_snapshot_is_as_if_it_were_the_first(generations: list[Document], cas: Path | None) -> None:
+    maker = SnapshotMaker(PORTS, own_zone="1", system_cas=cas)
     for document in generations:
-        assert maker.make(document) == snapshot(document, PORTS, own_zone="1")
+        assert maker.make(document) == snapshot(document, PORTS, own_zone="1", system_cas=cas)
 
 
 def with_service(document: Document, service: Service) -> Document:
