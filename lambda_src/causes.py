@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from grpc_lb_contract import Cause, CauseKind, Document
+from grpc_lb_contract import Cause, CauseKind, Document, TargetState
 from lambda_src.events import Batch, Hint
+from lambda_src.tasks import LEAVING, RUNNING
 
 
 def cause_of(batch: Batch, before: Document | None, after: Document, *, saw_health: bool, now: float) -> Cause:
@@ -14,22 +15,41 @@ def cause_of(batch: Batch, before: Document | None, after: Document, *, saw_heal
     """
     if saw_health:
         return Cause(CauseKind.HEALTH, published=now)
-    changed = _tasks(before) ^ _tasks(after)
+    was, now_is = _states(before), _states(after)
+    changed = {task for task in was.keys() | now_is.keys() if was.get(task) != now_is.get(task)}
     newest = {hint.task: hint for hint in sorted(batch.hints, key=_age)}
-    told = _oldest_first(hint for hint in newest.values() if (hint.task in {task for task, _ in changed}))
-    if not told and batch.scheduled:
+    told = _oldest_first(hint for hint in newest.values() if hint.task in changed)
+    why = [hint for hint in told if _explains(hint, now_is.get(hint.task))]
+    if why:
+        # A task that died is what people look for, in a deployment of many too.
+        tasks = sorted(why, key=lambda hint: not (hint.is_stop and hint.change.reason))
+        return Cause(CauseKind.EVENT, why[0].at, now, batch.count, tuple(hint.change for hint in tasks))
+    if batch.scheduled:
         return Cause(CauseKind.SCHEDULED, published=now, events=batch.count)
     if not newest:
         return Cause(CauseKind.INVOKED, published=now, events=batch.count)
     # What changes a document without its tasks, such as a refused label, is of an event about a task that is not in it.
-    told = told or _oldest_first(newest.values())
-    others = _oldest_first(hint for hint in newest.values() if hint not in told)
-    return Cause(CauseKind.EVENT, told[0].at, now, batch.count, tuple(hint.change for hint in (*told, *others)))
+    others = _oldest_first(hint for hint in newest.values() if hint.task not in changed)
+    # The listing may be ahead of the events: when a task that is PENDING by the newest began to run, none has told.
+    at = others[0].at if others and not changed else None
+    return Cause(CauseKind.EVENT, at, now, batch.count, tuple(hint.change for hint in (*told, *others)))
 
 
-def _tasks(document: Document | None) -> set[tuple[str, str]]:
-    services = () if document is None else document.services
-    return {(target.task, target.state.value) for service in services for target in service.targets}
+def _explains(hint: Hint, state: TargetState | None) -> bool:
+    """Whether an event tells why a task is in the document as it is; None: it is not."""
+    if state is TargetState.SERVING:
+        return not hint.is_stop and hint.change.last_status == RUNNING
+    return hint.is_stop or hint.change.last_status in LEAVING
+
+
+def _states(document: Document | None) -> dict[str, TargetState]:
+    """Of each task; serving where it serves at one of its ports."""
+    found: dict[str, TargetState] = {}
+    for service in () if document is None else document.services:
+        for target in service.targets:
+            if found.get(target.task) is not TargetState.SERVING:
+                found[target.task] = target.state
+    return found
 
 
 def _oldest_first(hints: Iterable[Hint]) -> list[Hint]:

@@ -139,13 +139,15 @@ class Publisher:
                 except Exception:  # whatever it is, no metrics are worth the control plane
                     log.exception("metrics failed")
         finally:
-            await self.tell(at=self._clock() // EVERY_SECONDS * EVERY_SECONDS)
+            await self.tell(at=self._clock() // EVERY_SECONDS * EVERY_SECONDS, last=True)
 
-    async def tell(self, *, at: float) -> None:
+    async def tell(self, *, at: float, last: bool = False) -> None:
         readable = await self._watcher.fresh() is not None
         self._count()
-        services = self._tally.take(self._document) if readable else {}
-        standing = self._standing(readable=readable)
+        # What was counted before Envoy could not be read waits for the next minute; where none comes, it is told now.
+        services = self._tally.take(self._document) if readable or last else {}
+        # A minute's end has the connections that are open then: another control plane may tell of this minute's.
+        standing = self._standing(connections=readable and not last)
         text = "".join(f"{line}\n" for line in lines(self._balancer, self._namespace, services, standing, at=at))
         try:
             await asyncio.to_thread(self._write, text)
@@ -156,7 +158,7 @@ class Publisher:
         else:
             self._wrote = True
 
-    def _standing(self, *, readable: bool) -> Standing:
+    def _standing(self, *, connections: bool) -> Standing:
         journal, since, self._told_at = self._metrics.journal, self._told_at, time.time()
         reached = [
             change.event_to_envoy_seconds
@@ -168,7 +170,7 @@ class Publisher:
             event_to_envoy_seconds=max(reached, default=None),
             envoy_restarts=sum(when >= since for when in journal.envoy_restarts),
             rejected_resources=len(journal.rejections),
-            connections=self._watcher.readings[-1].connections if readable else None,
+            connections=self._watcher.readings[-1].connections if connections else None,
         )
 
     async def _follow_until(self, end: float) -> None:
@@ -183,7 +185,7 @@ class Publisher:
             self._count()
 
     def _count(self) -> None:
-        if self._watcher.problem is not None or not self._watcher.readings:
+        if not self._watcher.readings:
             return
         reading = self._watcher.readings[-1]
         if self._last is None:

@@ -80,6 +80,42 @@ def test_of_a_batch_the_event_about_the_task_that_changed_comes_first(aws: FakeA
     assert (found.at, found.events, found.tasks[0].task) == (NOW - 10, 11, task)
 
 
+def test_what_is_said_of_a_batch_is_what_explains_the_change(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a batch about a task that dies, one that runs in its stead, and another that is to come
+    dies = aws.run(1)
+    sync.minute()
+    later = aws.event(aws.run(3, lastStatus="PENDING")) | {"time": "2026-09-21T14:12:00Z"}
+    comes = aws.run(2)
+    pulls = aws.event(comes, lastStatus="PENDING", version=2) | {"time": "2026-09-21T14:12:30Z"}
+    runs = aws.event(comes)
+    aws.stop(dies, "DEPROVISIONING")
+    # WHEN it is dealt with, the death last
+    sync.handle(later, pulls, runs, aws.event(dies, **DIED))
+    # THEN the death with its reason comes first, then the start; and no event that changed nothing
+    found = cause(aws)
+    assert [(each.task, each.last_status) for each in found.tasks] == [(dies, "DEPROVISIONING"), (comes, "RUNNING")]
+    assert (found.at, found.events) == (NOW - 10, 4)
+
+
+def test_a_task_that_the_listing_has_before_its_event_was_not_started_by_an_earlier_one(
+    aws: FakeAws, sync: Sync
+) -> None:
+    # GIVEN a task that runs, of which ECS has told no more than that it is PENDING
+    task = aws.run(1)
+    pending = aws.event(task, lastStatus="PENDING", version=2)
+    # WHEN it is found running, THEN that event's time is not when it began to
+    sync.handle(pending)
+    assert sync.serving() == {task}
+    assert (cause(aws).kind, cause(aws).at, cause(aws).tasks[0].last_status) == (CauseKind.EVENT, None, "PENDING")
+    # AND where the minute's refresh found it too, that is what is said
+    other = aws.run(2)
+    sync.handle(
+        aws.event(other, lastStatus="PENDING", version=2),
+        {"detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-09-21T14:13:20Z"},
+    )
+    assert cause(aws).kind is CauseKind.SCHEDULED
+
+
 def test_a_task_that_became_healthy_has_no_event(aws: FakeAws, sync: Sync) -> None:
     # GIVEN a task that starts, with a health check
     aws.define("rng", healthCheck={"command": ["CMD", "true"]})

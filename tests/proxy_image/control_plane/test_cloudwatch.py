@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from proxy_image.control_plane.applier import Applier
@@ -97,6 +98,30 @@ async def test_the_sum_of_the_lines_is_what_the_clients_counted(tmp_path: Path) 
     assert {minute % MINUTE for minute in minutes} == {0}
     # The facts stay one line an event.
     assert all(isinstance(json.loads(line).get("event"), str) for line in text.splitlines() if line.startswith("{"))
+
+
+async def test_a_balancer_that_stops_tells_of_the_calls_since_the_last_minute(tmp_path: Path) -> None:
+    """GIVEN calls of a minute that is not over, WHEN the balancer stops, Envoy first, THEN none of them is lost."""
+    async with backends("a", "b") as (a, b):
+        b.abort = grpc.StatusCode.INTERNAL
+        env = {
+            "GRPC_LB_TARGETS_FILE": str(targets_file(tmp_path, a, b)),
+            "GRPC_LB_CLOUDWATCH_BALANCER": "Balancer",
+            "MINUTE_SECONDS": "3600",
+        }
+        async with running_balancer(tmp_path / "state", "", env, module=SHORT_MINUTES) as balancer:
+            await balancer.ready()
+            async with grpc.aio.insecure_channel(balancer.address) as channel:
+                counted = await outcomes(channel, 40)
+            # A reading, such as there is one each second while Envoy drains.
+            await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{balancer.ports['web']}/metrics")
+            balancer.process.send_signal(signal.SIGTERM)
+            assert await balancer.exited() == 0
+            data = metrics_in(balancer.log.read_text())
+
+    assert sum(values(data, "Calls", Balancer="Balancer")) == counted.total() == 40
+    assert sum(values(data, "Failures", Balancer="Balancer")) == counted[True]
+    assert values(data, "ServingTargets", Balancer="Balancer")[-1] == 2
 
 
 def test_every_line_is_one_that_cloudwatch_takes() -> None:
