@@ -113,7 +113,7 @@ class GrpcDashboard(Construct):
 
     def _of_services(self, title: str, metric: published.Metric, statistic: str) -> cloudwatch.IWidget:
         """One line for each service that has the metric."""
-        schema = ",".join((self._balancer._published.namespace, published.BALANCER, published.SERVICE))
+        schema = ",".join((_quoted(self._balancer._published.namespace), published.BALANCER, published.SERVICE))
         name = self._dimensions[published.BALANCER]
         search = f'{{{schema}}} {published.BALANCER}="{name}" MetricName="{metric.name}"'
         every = cloudwatch.MathExpression(
@@ -129,6 +129,11 @@ class GrpcDashboard(Construct):
 
     def _row(self, *widgets: cloudwatch.IWidget) -> None:
         self.dashboard.add_widgets(*widgets)
+
+
+def _quoted(namespace: str) -> str:
+    """As a search takes it: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html"""
+    return namespace if namespace.isalnum() else f'"{namespace}"'
 
 
 def _graph(

@@ -148,6 +148,12 @@ def test_the_dashboard_finds_services_by_their_metrics(ways: dict[str, Synthesis
         assert found[1] in {metric.name for metric in (*published.PER_SERVICE, published.CALLS_PER_TARGET)}
 
 
+def test_a_search_names_a_namespace_of_more_than_letters_and_digits_in_quotes(stack: cdk.Stack) -> None:
+    GrpcDashboard(stack, "Dashboard", balancer=balancer_in(stack, cloudwatch_namespace="Shop-1/Grpc"))
+    body = as_text(synthesise(stack).the("AWS::CloudWatch::Dashboard")["DashboardBody"])
+    assert """SEARCH('{"Shop-1/Grpc",Balancer,Service} Balancer=""" in body.replace('\\"', '"')
+
+
 def test_every_metric_method_asks_for_what_is_published(stack: cdk.Stack) -> None:
     balancer = balancer_in(stack, cloudwatch_namespace="Shop/Grpc")
     service = balancer.add_service("Orders", image=IMAGE, port=50051)

@@ -167,8 +167,9 @@ class Journal:
 
     def read(self, before: Reading | None, after: Reading) -> None:
         """Envoy was read: who was ejected, who came back, and whether Envoy itself began anew."""
-        if before is not None and after.uptime_seconds < before.uptime_seconds:
+        if before is not None and after.is_of_another_envoy(before):
             self.envoy_restarts.append(self._clock())
+            before = None
         for each in self._states:
             service = after.services.get(each.service)
             counts = None if service is None else service.targets.get(each.address)

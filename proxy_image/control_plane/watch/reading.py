@@ -16,6 +16,9 @@ from proxy_image.control_plane.watch import ended
 from proxy_image.control_plane.watch.ended import NONE_ENDED, Ended, EndedCalls
 from proxy_image.control_plane.watch.histogram import NO_TIMES, Histogram
 
+# Uptimes are whole seconds, and a reading takes its time.
+_UPTIME_ROUNDED = 3
+
 # What stands for "no limit": it is far beyond what one balancer can hold.
 NO_LIMIT = 1_000_000
 
@@ -121,6 +124,10 @@ class Reading:
     """Of what Envoy's heap may take; 0 where it has no bound."""
     refuses_calls: bool = False
     """New calls are refused, because the heap is nearly used up."""
+
+    def is_of_another_envoy(self, before: Reading) -> bool:
+        """Than an earlier reading, so that all counts began anew: also where its own have passed those of the other."""
+        return self.uptime_seconds - before.uptime_seconds < self.at - before.at - _UPTIME_ROUNDED
 
 
 def read(clusters: str, stats: str, at: float) -> Reading:

@@ -17,9 +17,6 @@ from proxy_image.control_plane.watch.window import service_window
 # two thousand: an imbalance of 1.5 that lasts some minutes is none of chance's making.
 ENOUGH_CALLS = 50
 
-# Uptimes are whole seconds, and a reading takes its time.
-_UPTIME_ROUNDED = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -55,8 +52,8 @@ class Tally:
 
     def add(self, before: Reading, after: Reading, document: Document, waiting: Collection[Newcomer]) -> None:
         """Count what happened between two readings, and look at how the services stand at the second."""
-        if after.uptime_seconds - before.uptime_seconds < after.at - before.at - _UPTIME_ROUNDED:
-            before = Reading(before.at, {})  # another Envoy, which counts from the beginning
+        if after.is_of_another_envoy(before):
+            before = Reading(before.at, {})
         for name in after.services:
             self._count(name, before, after)
         for service in document.services:
@@ -89,8 +86,9 @@ class Tally:
         tally = self._services.setdefault(service.name, _Service())
         (admitted,) = admitted_only(Document((service,)), waiting).services
         taking = {identity(service.name, each).address for each in admitted.targets if _takes_calls(each.state)}
-        ejected = {address for address in taking if address in counts.targets and counts.targets[address].ejected}
-        serving = frozenset(taking - ejected)
+        known = {address: counts.targets[address] for address in taking & counts.targets.keys()}
+        ejected = {address for address, target in known.items() if target.ejected}
+        serving = frozenset(taking - ejected - {address for address, target in known.items() if target.unhealthy})
         tally.steady = tally.steady and serving == tally.serving
         tally.serving, tally.ejected = serving, max(tally.ejected, len(ejected))
 

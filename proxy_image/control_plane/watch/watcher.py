@@ -123,7 +123,10 @@ class Watcher:
         if self.problem is not None:
             log.info("statistics readable again")
         self.problem = None
-        self._journal.read(self.readings[-1] if self.readings else None, reading)
+        last = self.readings[-1] if self.readings else None
+        self._journal.read(last, reading)
+        if last is not None and reading.is_of_another_envoy(last):
+            self.readings.clear()  # its counts say nothing of what the one before did
         self.readings.append(reading)
         while len(self.readings) > 2 and reading.at - self.readings[1].at > WINDOW_SECONDS:
             self.readings.popleft()

@@ -26,9 +26,21 @@ from tests.proxy_image.control_plane.calls import failure_of, start
 from tests.proxy_image.control_plane.support import STAY, Envoy, backends, balancer, eventually, rng, who
 
 
-def reading(at: float, calls: dict[str, int], *, retries: int = 0, failures: int = 0, no_target: int = 0) -> Reading:
+def reading(
+    at: float,
+    calls: dict[str, int],
+    *,
+    retries: int = 0,
+    failures: int = 0,
+    no_target: int = 0,
+    uptime: int | None = None,
+) -> Reading:
     targets = {name: TargetCounts(calls=count, failures=failures) for name, count in calls.items()}
-    return Reading(at, {"rng": ServiceCounts(targets, retries=retries, no_target=no_target)})
+    return Reading(
+        at,
+        {"rng": ServiceCounts(targets, retries=retries, no_target=no_target)},
+        uptime_seconds=round(at) if uptime is None else uptime,
+    )
 
 
 def test_a_share_is_of_the_calls_between_two_readings() -> None:
@@ -178,6 +190,30 @@ async def test_without_envoy_there_is_no_reading_and_the_reason_is_known(tmp_pat
     assert "admin.sock" in (watcher.problem or "")
 
 
+async def test_what_another_envoy_counted_before_is_compared_with_nothing(tmp_path: Path) -> None:
+    """GIVEN an Envoy that died, and one in its place whose counts and age have passed the other's, THEN the restart is
+    noted, and no window spans both."""
+
+    class Scripted(EnvoyStatistics):
+        script = iter(
+            (reading(0, {"a": 5}, uptime=1), reading(15, {"a": 9}, uptime=6), reading(16, {"a": 12}, uptime=7))
+        )
+
+        def reading(self) -> Reading:
+            return next(self.script)
+
+    journal = Journal()
+    watcher = Watcher(Scripted(tmp_path / "admin.sock"), journal)
+    await watcher.fresh()
+    await watcher.fresh()
+    assert (len(journal.envoy_restarts), window_of(list(watcher.readings))) == (1, None)
+    await watcher.fresh()
+    window = window_of(list(watcher.readings))
+    assert len(journal.envoy_restarts) == 1
+    assert window is not None
+    assert service_window("rng", *window).calls == 3
+
+
 async def test_readings_come_once_a_second_while_someone_looks_and_seldom_otherwise(tmp_path: Path) -> None:
     async with backends("a") as (a,), balancer(tmp_path, rng(a.target)) as (_plane, envoy):
         watcher = watcher_of(envoy)
@@ -200,7 +236,7 @@ async def test_readings_that_cost_much_come_less_often_so_that_pages_never_take_
             began = time.thread_time()
             while time.thread_time() - began < 0.1:
                 pass
-            return Reading(time.monotonic(), {})
+            return Reading(now := time.monotonic(), {}, uptime_seconds=round(now))
 
     watcher = Watcher(Slow(tmp_path / "admin.sock"), Journal())
     running = asyncio.create_task(watcher.run())

@@ -72,11 +72,15 @@ def reading(
     *,
     at: float = 0.0,
     ejected: tuple[int, ...] = (),
+    unhealthy: tuple[int, ...] = (),
     received: dict[str, Received] | None = None,
     uptime: int | None = None,
     **more: Any,
 ) -> Reading:
-    targets = {address(port): TargetCounts(calls=count, ejected=port in ejected) for port, count in calls.items()}
+    targets = {
+        address(port): TargetCounts(calls=count, ejected=port in ejected, unhealthy=port in unhealthy)
+        for port, count in calls.items()
+    }
     total = sum(calls.values())
     counts = ServiceCounts(targets, calls=total, received=received or {"rng": Received(total, total)}, **more)
     return Reading(at, {"rng": counts}, uptime_seconds=round(at) if uptime is None else uptime)
@@ -106,6 +110,15 @@ def test_a_minute_in_which_a_target_came_back_has_no_imbalance() -> None:
     assert (figures.imbalance, figures.ejected, figures.serving, figures.calls_per_target) == (None, 1, 1, 108)
     back = reading({1: 300, 2: 40})
     assert told(first, ejected, back).imbalance is None
+
+
+def test_targets_that_do_not_pass_their_health_checks_take_no_calls() -> None:
+    """GIVEN a service that asks for health checks, which no target passes, THEN it is without a target, as with
+    ejected ones, though none is ejected."""
+    figures = told(reading({1: 0, 2: 0}), reading({1: 0, 2: 0}, unhealthy=(1, 2)))
+    assert (figures.serving, figures.ejected) == (0, 0)
+    figures = told(reading({1: 0, 2: 0}), reading({1: 60, 2: 0}, unhealthy=(2,)))
+    assert (figures.serving, figures.calls_per_target) == (1, 60)
 
 
 def test_another_envoy_counts_from_the_beginning() -> None:
