@@ -7,7 +7,7 @@ calls that it checks would come through the other one, unchecked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from grpc_lb_contract import Condition, Match
@@ -17,17 +17,24 @@ from traefik_labels.model import Draft
 from traefik_labels.routes import Router
 from traefik_labels.syntax import NotReadable, read_expression, read_first_rule
 
+MOST_PAIRS = 50_000
+"""Of alternatives to compare. Where labels have more, a rival is taken to reach all calls."""
 
-def without_calls_of(rivals: Sequence[Router], routers: Iterable[Router], draft: Draft, *, first: bool) -> list[Router]:
+
+def without_calls_of(rivals: Sequence[Router], routers: Sequence[Router], draft: Draft, *, first: bool) -> list[Router]:
     """The routers, less the alternatives of their rules that a rival comes before. `first` is for version 1."""
     reaches = [(rival, _reach(rival.rule, first=first)) for rival in rivals]
+    pairs = sum(len(router.calls) for router in routers) * sum(len(reach) for _, reach in reaches)
+    if pairs > MOST_PAIRS:
+        reaches = [(rival, EVERY) for rival, _ in reaches]
 
     def kept(router: Router) -> Router:
+        before = [(rival, reach) for rival, reach in reaches if _comes_before(rival, router)]
         found: dict[Calls, Router] = {}
         for calls in router.calls:
-            for rival, reach in reaches:
-                if _comes_before(rival, router) and any(_meet(calls, one) for one in reach):
-                    found.setdefault(calls, rival)
+            rival = next((rival for rival, reach in before if any(_meet(calls, one) for one in reach)), None)
+            if rival is not None:
+                found[calls] = rival
         left = tuple(calls for calls in router.calls if calls not in found)
         for name in dict.fromkeys(rival.name for rival in found.values()):
             stay = " (the other alternatives of the rule stay)" if left else ""
