@@ -38,7 +38,14 @@ from cdk_grpc_lb.parameters import name_of, own_prefix, parameters_under
 from cdk_grpc_lb.scaling import auto_scale
 from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.target_sync import TargetSync
-from cdk_grpc_lb.tracing import Tracing, add_collector, balancer_cpu, check_tracing, tracing_environment
+from cdk_grpc_lb.tracing import (
+    Tracing,
+    add_collector,
+    balancer_cpu,
+    balancer_memory,
+    check_tracing,
+    tracing_environment,
+)
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.label_names import ENABLE
 from traefik_labels import TraefikLabels
@@ -64,7 +71,8 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
     :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
         ``auto_scale_task_count`` is called.
     :param cpu: The CPU units of each task. By default 512.
-    :param memory_limit_mib: The memory of each task in MiB. By default 1024.
+    :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a side-car that takes traces. By
+        default 1024.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
     :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC.
     :param port: The port on which callers reach the balancer with HTTP/2. By default 50051, and 443 with a certificate.
@@ -233,6 +241,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
             cpu=balancer_cpu(tracing, cpu),
+            memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
         )
         self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
         if exposed_by_default:

@@ -56,6 +56,7 @@ def balancer_container(
     stop_timeout: cdk.Duration,
     log_group: logs.ILogGroup,
     cpu: int | None = None,
+    memory_limit_mib: int | None = None,
 ) -> ecs.ContainerDefinition:
     """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
     linux = ecs.LinuxParameters(balancer, "LinuxParameters")
@@ -69,6 +70,7 @@ def balancer_container(
         ),
         environment=dict(environment),
         cpu=cpu,
+        memory_limit_mib=memory_limit_mib,
         logging=calm_log_driver(log_group, "balancer"),
         user=_USER,
         readonly_root_filesystem=True,

@@ -23,6 +23,8 @@ CONTAINER = "TraceCollector"
 IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.48.0"
 # Of the task's CPU, where it is short: Envoy goes before its collector.
 CPU = 64
+# With less, the half that the side-car may leave is too little for Envoy and the control plane.
+_LEAST_TASK_MIB = 1024
 _CONFIG = "AOT_CONFIG_CONTENT"
 _OTLP = "otlphttp"
 _USER = "10002:10002"
@@ -138,6 +140,9 @@ def _check_collector(props: Props, collector: Collector, task_memory_mib: int) -
         if not _HEADER.fullmatch(name):
             raise props.error("tracing.collector", "given names of headers of A-Z, a-z, 0-9 and -", repr(name))
     if not cdk.Token.is_unresolved(task_memory_mib):
+        if task_memory_mib < _LEAST_TASK_MIB:
+            allowed = f"at least {_LEAST_TASK_MIB} with a side-car that takes traces (or send them to a Collector.at)"
+            raise props.error("memory_limit_mib", allowed, task_memory_mib)
         most = task_memory_mib // 2
         props.whole_number("tracing.collector.memory_limit_mib", collector.memory_limit_mib, 64, most)
 
@@ -161,6 +166,13 @@ def balancer_cpu(tracing: Tracing | None, task_cpu: int) -> int | None:
     if tracing is None or tracing.collector.config is None or cdk.Token.is_unresolved(task_cpu):
         return None
     return task_cpu - CPU
+
+
+def balancer_memory(tracing: Tracing | None, task_memory_mib: int) -> int | None:
+    """What is left to the balancer, by which Envoy's heap is bounded; None where it has all."""
+    if tracing is None or tracing.collector.config is None or cdk.Token.is_unresolved(task_memory_mib):
+        return None
+    return task_memory_mib - tracing.collector.memory_limit_mib
 
 
 def add_collector(

@@ -44,7 +44,7 @@ def config(template: Synthesised) -> dict[str, Any]:
 def test_by_default_nothing_is_traced(example: Synthesised) -> None:
     (container,) = example.the("AWS::ECS::TaskDefinition", "Balancer")["ContainerDefinitions"]
     assert not [name for name in example.environment("Balancer") if "TRACING" in name]
-    assert "Cpu" not in container
+    assert not {"Cpu", "Memory"} & container.keys()
 
 
 def test_the_image_understands_what_the_construct_tells_it(stack: cdk.Stack) -> None:
@@ -73,6 +73,8 @@ def test_the_balancer_neither_waits_for_the_side_car_nor_ends_with_it(stack: cdk
     assert "DependsOn" not in balancer
     assert balancer["Cpu"] + collector["Cpu"] == 512
     assert balancer["Cpu"] > 5 * collector["Cpu"]
+    # Or Envoy, which is told of the least limit there is, would take the side-car's part for its own.
+    assert balancer["Memory"] + collector["Memory"] == 1024
 
 
 def test_invariant_12_the_side_car_is_hardened_and_takes_spans_of_its_own_task_alone(stack: cdk.Stack) -> None:
@@ -160,3 +162,11 @@ def test_what_no_balancer_could_be_told_is_refused_before_anything_is_made(
     with refused(BALANCER, prop, allowed, got):
         balancer_in(stack, tracing=tracing)
     assert not resources(stack)
+
+
+def test_a_task_too_small_for_a_side_car_is_refused_and_sends_elsewhere(stack: cdk.Stack) -> None:
+    allowed = "at least 1024 with a side-car that takes traces (or send them to a Collector.at)"
+    with refused(BALANCER, "memory_limit_mib", allowed, "512"):
+        balancer_in(stack, tracing=Tracing(), cpu=256, memory_limit_mib=512)
+    template = traced(stack, Tracing(collector=Collector.at("otel.internal:4317")), cpu=256, memory_limit_mib=512)
+    assert "Memory" not in template.container("Balancer")
