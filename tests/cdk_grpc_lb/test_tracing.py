@@ -164,9 +164,12 @@ def test_what_no_balancer_could_be_told_is_refused_before_anything_is_made(
     assert not resources(stack)
 
 
-def test_a_task_too_small_for_a_side_car_is_refused_and_sends_elsewhere(stack: cdk.Stack) -> None:
+def test_a_task_too_small_for_a_side_car_is_refused(stack: cdk.Stack) -> None:
     allowed = "at least 1024 with a side-car that takes traces (or send them to a Collector.at)"
     with refused(BALANCER, "memory_limit_mib", allowed, "512"):
         balancer_in(stack, tracing=Tracing(), cpu=256, memory_limit_mib=512)
+
+
+def test_a_small_task_sends_its_spans_elsewhere(stack: cdk.Stack) -> None:
     template = traced(stack, Tracing(collector=Collector.at("otel.internal:4317")), cpu=256, memory_limit_mib=512)
     assert "Memory" not in template.container("Balancer")
