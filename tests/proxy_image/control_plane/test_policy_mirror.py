@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from grpc_lb_contract import Document, Mirror, Route, Target, TrafficPolicy
+from grpc_lb_contract import Document, Fault, Mirror, RateLimit, Route, Status, Target, TrafficPolicy
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin
@@ -56,6 +56,22 @@ async def test_a_share_of_the_calls_is_copied_and_answered_by_their_own_targets_
         await eventually(lambda: reads(envoy.stat(ACTIVE), 0))
         assert m.seen["who"] == pytest.approx(100, abs=SIGMAS * sqrt(400 * 3 / 16))
         assert m.metadata[0]["asked"] == "yes"
+
+
+async def test_what_the_mirrored_service_says_about_its_calls_does_not_hold_for_copies(tmp_path: Path) -> None:
+    """Nor are copies copied where it is mirrored in turn."""
+    async with backends("a", "m") as (a, m):
+        rng, shadow = mirroring(a.target, m.target).services
+        policy = TrafficPolicy(
+            mirror=Mirror("rng"), rate_limit=RateLimit(calls_per_second=1), fault=Fault(abort=Status.ABORTED)
+        )
+        document = Document((rng, replace(shadow, policy=policy)))
+        async with balancer(tmp_path, document) as (_, envoy), envoy.channel() as channel:
+            assert await who(channel, 10) == {"a": 10}
+            await eventually(lambda: m.seen["who"] == 10)
+            assert a.seen["who"] == 10
+            added = m.metadata[0].keys() - a.metadata[0].keys()
+            assert added == {"x-envoy-internal", "x-forwarded-for"}
 
 
 async def test_streams_are_copied_too(tmp_path: Path) -> None:
