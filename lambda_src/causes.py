@@ -28,11 +28,12 @@ def cause_of(batch: Batch, before: Document | None, after: Document, *, saw_heal
         return Cause(CauseKind.SCHEDULED, published=now, events=batch.count)
     if not newest:
         return Cause(CauseKind.INVOKED, published=now, events=batch.count)
+    if changed:
+        # The listing is ahead of the events: when a task that is PENDING by the newest began to run, none has told.
+        return Cause(CauseKind.EVENT, None, now, batch.count, tuple(hint.change for hint in told))
     # What changes a document without its tasks, such as a refused label, is of an event about a task that is not in it.
-    others = _oldest_first(hint for hint in newest.values() if hint.task not in changed)
-    # The listing may be ahead of the events: when a task that is PENDING by the newest began to run, none has told.
-    at = others[0].at if others and not changed else None
-    return Cause(CauseKind.EVENT, at, now, batch.count, tuple(hint.change for hint in (*told, *others)))
+    others = _oldest_first(newest.values())
+    return Cause(CauseKind.EVENT, others[0].at, now, batch.count, tuple(hint.change for hint in others))
 
 
 def _explains(hint: Hint, state: TargetState | None) -> bool:

@@ -116,6 +116,18 @@ def test_a_task_that_the_listing_has_before_its_event_was_not_started_by_an_earl
     assert cause(aws).kind is CauseKind.SCHEDULED
 
 
+def test_an_event_of_another_task_is_not_called_the_cause(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a task that runs, of which no event has told yet
+    known = aws.run(1)
+    sync.minute()
+    aws.run(2)
+    # WHEN an event of another task has ECS listed
+    aws.change(known)
+    sync.handle(aws.event(known))
+    # THEN neither that task nor its time is said to have caused the change
+    assert cause(aws) == Cause(CauseKind.EVENT, None, NOW, 1)
+
+
 def test_a_task_that_became_healthy_has_no_event(aws: FakeAws, sync: Sync) -> None:
     # GIVEN a task that starts, with a health check
     aws.define("rng", healthCheck={"command": ["CMD", "true"]})

@@ -97,8 +97,12 @@ def cause(why: Cause | None) -> Iterator[str]:
     if why is None:
         return
     if why.kind is CauseKind.EVENT:
+        if not why.tasks:
+            yield "Found by a refresh that events of other tasks asked for; none of them tells of it."
+            return
+        told = "ECS's event" if why.at is not None else "ECS's event, older than what was found"
         for change in why.tasks:
-            yield f"ECS's event: {_task_change(change)}"
+            yield f"{told}: {_task_change(change)}"
         if why.events > len(why.tasks):
             yield f"and {count(why.events - len(why.tasks), 'more event')} of the same batch"
         return

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from grpc_lb_contract import Cause, CauseKind, Document, LostRoute, Notes, Refusal, TaskChange
 from proxy_image.control_plane import status
 from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.page import words
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.watch.journal import Change, Journal, What, identity
@@ -167,6 +168,15 @@ def test_the_terminal_shows_the_last_change_with_its_cause() -> None:
     assert f"  ECS's event: task task-1 of rng is DEPROVISIONING, told to stop: {WHY}" in lines
     assert "  left: rng 127.0.0.1:1 (task task-1)" in lines
     assert any("2.00 s in all" in line for line in lines)
+
+
+def test_an_event_that_does_not_explain_a_change_is_not_called_its_cause() -> None:
+    pending = TaskChange("task-1", "rng", "PENDING", "RUNNING")
+    assert [*words.cause(Cause(CauseKind.EVENT, events=1, tasks=(pending,)))] == [
+        "ECS's event, older than what was found: task task-1 of rng is PENDING"
+    ]
+    (said,) = words.cause(Cause(CauseKind.EVENT, events=3))
+    assert "none of them tells of it" in said
 
 
 def test_a_target_drains_with_the_reason_of_its_tasks_stop() -> None:
