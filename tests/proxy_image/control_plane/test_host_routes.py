@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from grpc_lb_contract import Condition, Document, Route
+from grpc_lb_contract import Condition, Document, Route, TrafficPolicy, Web
 from proxy_image.control_plane.applier import Applier
 from proxy_image.control_plane.metrics import Metrics
 from proxy_image.control_plane.sources.sink import Origin
@@ -60,6 +61,16 @@ def test_invariant_11_hostile_labels_make_no_product_of_hosts_and_routes(contain
         for route in each.routes[:5]:
             prefixes = {one.match.prefix for one in hosts[route.host].routes}
             assert f"/{route.grpc_service}/" in prefixes
+
+
+def test_invariant_11_nor_do_hostile_labels_about_grpc_web_fill_envoys_memory() -> None:
+    """A route that browsers may take is large: by its CORS, and with the one for preflights beside it."""
+    names = frozenset(f"x-{number}" for number in range(50))
+    web = TrafficPolicy(web=Web(True, frozenset({"*"}), names, names))
+    document = Document(tuple(replace(each, policy=web) for each in hostile(16, 64).services))
+    configuration = route_configuration(document, "calls")
+    assert len(configuration.SerializeToString()) < 10_000_000
+    assert {route.host for each in document.services for route in each.routes} == hosts_of(configuration).keys()
 
 
 def test_who_makes_the_product_large_goes_without_copies_first() -> None:
