@@ -228,4 +228,4 @@ async def test_faults_hold_calls_back(tmp_path: Path) -> None:
     ):
         started = time.monotonic()
         assert await codes(channel, 2) == {OK: 2}
-        assert time.monotonic() - started >= 0.6
+        assert time.monotonic() - started >= 0.59  # Envoy's timers count whole milliseconds
