@@ -168,8 +168,9 @@ def _asking(
     for task in sorted(tasks, key=lambda task: task.id):
         definition = definitions[task.definition]
         for container in definition.containers:
-            registration = readings.read(task, definition, container)
             stage = stage_of(task, container, told_to_stop)
+            # Labels of a task that is over are nobody's trouble any more.
+            registration = None if stage is None else readings.read(task, definition, container)
             if registration is not None and stage is not None:
                 yield Asking(task, definition, container, registration, stage)
 

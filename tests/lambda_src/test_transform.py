@@ -242,3 +242,12 @@ def test_stages_are_told_by_what_ecs_wants_before_what_it_has() -> None:
     assert stage_of(task(), container(), frozenset({task_name(1)})) is Stage.DRAINING
     assert stage_of(task(desired_status="STOPPED", last_status="PENDING"), container(), frozenset()) is None
     assert stage_of(task(last_status="ACTIVATING"), container(), frozenset()) is Stage.STARTING
+
+
+@pytest.mark.parametrize("last_status", ["DEPROVISIONING", "STOPPED"])
+def test_a_refused_label_is_told_until_its_task_is_over(last_status: str) -> None:
+    bad = definition("rng", container(port="9"))
+    running, over = task(), task(last_status=last_status, desired_status="STOPPED")
+    assert [refused.error.label for refused in draft([running], bad).refused] == ["grpc-lb.port"]
+    assert draft([over], bad).refused == ()
+    assert draft([over], bad).document.notes == Document().notes
