@@ -20,8 +20,9 @@ ALL = "*"
 MOST_ROUTES = 20_000
 
 # Envoy takes 14 to 19 KB for a route of a service with gRPC-Web (with its CORS, and the one for preflights beside it),
-# and 2 KB for another: 20,000 of them were 400 MiB, twice that with each change.
+# and 2 KB for another: 20,000 of them were 400 MiB, twice that with each change. Four conditions take 1 to 2 KB.
 WEB_COUNTS_AS = 8
+CONDITIONS_THAT_COUNT = 4
 
 
 # Compared by identity: the copies of a route are the same object, and a host has hundreds of them.
@@ -54,8 +55,9 @@ class Shortened:
     def fix(self) -> str:
         return (
             f"routes of all hosts together must be at most {MOST_ROUTES}, got {self.routes_wanted} (each of a service "
-            f"with grpc-lb.web counts as {WEB_COUNTS_AS}); name fewer gRPC services for host * "
-            "(grpc-lb.grpc-services), or fewer hosts that have gRPC services of their own (grpc-lb.hosts)"
+            f"with grpc-lb.web counts as {WEB_COUNTS_AS}, {CONDITIONS_THAT_COUNT} conditions as one more); name fewer "
+            "gRPC services for host * (grpc-lb.grpc-services), or fewer hosts that have gRPC services of their own "
+            "(grpc-lb.hosts)"
         )
 
 
@@ -67,7 +69,8 @@ class HostRoutes:
         for service in document.services:
             counts_as = WEB_COUNTS_AS if service.policy.web.enabled else 1
             for route in service.routes:
-                own.setdefault(route.host, []).append(Routed(route, service.name, counts_as))
+                conditions = len(route.metadata) // CONDITIONS_THAT_COUNT
+                own.setdefault(route.host, []).append(Routed(route, service.name, counts_as + conditions))
         for routes in own.values():
             routes.sort(key=lambda routed: (routed.route.order, routed.service))
         self._own: Mapping[str, list[Routed]] = own

@@ -73,6 +73,17 @@ def test_invariant_11_nor_do_hostile_labels_about_grpc_web_fill_envoys_memory() 
     assert {route.host for each in document.services for route in each.routes} == hosts_of(configuration).keys()
 
 
+def test_invariant_11_nor_do_many_conditions() -> None:
+    conditions = tuple(Condition(f"k{number}") for number in range(64))
+    document = Document(
+        tuple(
+            replace(each, routes=tuple(replace(route, metadata=conditions) for route in each.routes))
+            for each in hostile(16, 64).services
+        )
+    )
+    assert len(route_configuration(document, "calls").SerializeToString()) < 5_000_000
+
+
 def test_who_makes_the_product_large_goes_without_copies_first() -> None:
     hosts = hosts_of(route_configuration(hostile(16, 64), "calls"))
     # its own, the 8 times 64 for all hosts, and the one that says that there is no route
