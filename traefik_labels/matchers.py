@@ -218,6 +218,9 @@ def _metadata(call: Call, match: Match) -> tuple[Calls, ...]:
 
 def _with_metadata(call: Call, key: str, match: Match, value: str) -> tuple[Calls, ...]:
     negated = match is Match.NOT_EXACT
+    if key.lower() == "host":
+        # Go takes it out of the headers, so that no request fits; to Envoy it is another name of :authority.
+        return EVERY if negated else NONE
     try:
         return (Calls(metadata=frozenset({Condition(key.lower(), match, value)})),)
     except ValueError:

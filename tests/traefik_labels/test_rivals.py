@@ -89,6 +89,14 @@ def test_hostile_labels_take_no_more_time_than_others() -> None:
     assert time.process_time() - started < 5
 
 
+@pytest.mark.parametrize("matcher", ["Header(`Host`, `a.test`)", "HeaderRegexp(`host`, `^a`)"])
+def test_no_request_has_a_header_host(matcher: str) -> None:
+    """As Go has it: https://pkg.go.dev/net/http#Request"""
+    assert read(second(open_rule=matcher)).routes == ()
+    negated = read(second(open_rule="Host(`b.test`) && !Header(`Host`, `a.test`)"))
+    assert [str(route) for route in negated.routes] == ["host b.test and gRPC service *"]
+
+
 def test_so_it_is_with_version_1() -> None:
     labels = {
         "traefik.protocol": "h2c",
