@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from traefik_labels import policies
 from traefik_labels.model import Draft
@@ -25,9 +25,10 @@ class Middlewares:
 
     def let_through(self, router: str, label: str | None) -> bool:
         """Whether calls may come through this router although some of its middlewares have no counterpart."""
-        names = [] if label is None else list(self._names(label, self._draft.written[label]))
-        self._of_router[router] = names
-        return not [name for name in names if not self._lets_through(name, label or "")]
+        names: dict[str, None] = {}
+        ends = label is None or self._gather(names, label, self._draft.written[label])
+        self._of_router[router] = list(names)
+        return not [name for name in names if not self._lets_through(name, label or "")] and ends
 
     def put(self, routers: Sequence[str]) -> None:
         """Put the labels for those middlewares that all of these routers have: a policy is a service's."""
@@ -51,17 +52,19 @@ class Middlewares:
             if name not in everyone:
                 self._draft.not_needed(next(iter(settings.values())), "no router of this container has it")
 
-    def _names(self, label: str, text: str, depth: int = 0) -> Iterator[str]:
-        """Those of a router, with those of its chains."""
-        if depth > _DEEPEST_CHAIN:
-            self._draft.refuse(label, f"must be chains of chains at most {_DEEPEST_CHAIN} deep")
-            return
-        for name in map(_own_name, text.split(",")):
-            if name:
-                yield name
-                chain = self._defined.get(name, {}).get("chain.middlewares")
-                if chain is not None:
-                    yield from self._names(chain, self._draft.written[chain], depth + 1)
+    def _gather(self, names: dict[str, None], label: str, text: str, within: tuple[str, ...] = ()) -> bool:
+        """Add those of a router or a chain, each once; False where a chain has no end, and Traefik refuses it."""
+        if len(within) > _DEEPEST_CHAIN or (within and within[-1] in within[:-1]):
+            self._draft.refuse(label, f"must be chains of chains at most {_DEEPEST_CHAIN} deep, and none hold itself")
+            return False
+        ends = True
+        for name in filter(None, dict.fromkeys(map(_own_name, text.split(",")))):
+            chain = self._defined.get(name, {}).get("chain.middlewares")
+            if name in within or name not in names:
+                names[name] = None
+                if chain is not None and not self._gather(names, chain, self._draft.written[chain], (*within, name)):
+                    ends = False
+        return ends
 
     def _lets_through(self, name: str, label: str) -> bool:
         settings = self._defined.get(name)

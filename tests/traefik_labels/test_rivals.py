@@ -89,6 +89,29 @@ def test_hostile_labels_take_no_more_time_than_others() -> None:
     assert time.process_time() - started < 5
 
 
+@pytest.mark.parametrize("chain", ["c", "c,c,c,c,c,c,c,c,c,c,c,c", "d"])
+def test_a_chain_that_holds_itself_takes_no_time_and_its_router_with_it(chain: str) -> None:
+    """Nor does Traefik take it. Followed to a depth, 12 names in a chain were 12 to the power of that."""
+    chains = {
+        "traefik.http.routers.open.middlewares": "c",
+        "traefik.http.middlewares.c.chain.middlewares": chain,
+        "traefik.http.middlewares.d.chain.middlewares": "c",
+    }
+    started = time.process_time()
+    assert hosts_of(second(open_rule=HOST) | chains) is None
+    assert time.process_time() - started < 1
+
+
+def test_a_middleware_in_two_chains_of_a_router_is_none_that_holds_itself() -> None:
+    chains = {
+        "traefik.http.routers.open.middlewares": "c,d",
+        "traefik.http.middlewares.c.chain.middlewares": "d,e",
+        "traefik.http.middlewares.d.chain.middlewares": "e,e",
+        "traefik.http.middlewares.e.compress": "true",
+    }
+    assert hosts_of(second(open_rule=HOST) | chains) == "a.test"
+
+
 @pytest.mark.parametrize("matcher", ["Header(`Host`, `a.test`)", "HeaderRegexp(`host`, `^a`)"])
 def test_no_request_has_a_header_host(matcher: str) -> None:
     """As Go has it: https://pkg.go.dev/net/http#Request"""
