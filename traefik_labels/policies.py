@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from grpc_lb_contract.kinds import write_time
 from traefik_labels.model import Draft
-from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or, read_expression
+from traefik_labels.parsing import read_expression
+from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or
 
 BALANCING = "grpc-lb.balancing"
 REQUESTS = "grpc-lb.limits.requests"

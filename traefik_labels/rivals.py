@@ -14,8 +14,9 @@ from grpc_lb_contract import Condition, Match
 from traefik_labels.calls import ALL, EVERY, NONE, Calls, TooManyCases
 from traefik_labels.matchers import Rule
 from traefik_labels.model import Draft
+from traefik_labels.parsing import read_expression, read_first_rule
 from traefik_labels.routes import Router
-from traefik_labels.syntax import NotReadable, read_expression, read_first_rule
+from traefik_labels.syntax import NotReadable
 
 MOST_PAIRS = 50_000
 """Of alternatives to compare. Where labels have more, a rival is taken to reach all calls."""

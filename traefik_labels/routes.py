@@ -13,7 +13,8 @@ from grpc_lb_contract.registration import MOST_ROUTES
 from traefik_labels.calls import ALL, Block, Calls, TooManyCases, blocks_of
 from traefik_labels.matchers import Rule
 from traefik_labels.model import Draft
-from traefik_labels.syntax import NotReadable, read_expression, read_first_rule
+from traefik_labels.parsing import read_expression, read_first_rule
+from traefik_labels.syntax import NotReadable
 
 
 @dataclass(frozen=True, slots=True)

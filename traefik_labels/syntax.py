@@ -1,17 +1,11 @@
-"""The texts of Traefik's labels as trees: rules, constraints, what trips a circuit breaker, templates of default rules.
-
-`expressions.lark` is their grammar, and `parser.py`, which Lark's stand-alone generator makes of it, reads them.
-"""
+"""The trees of what Traefik's labels hold: rules, constraints, circuit breakers, templates of default rules."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-LONGEST = 4096
 DEEPEST = 32
 """Levels of `&&` in `||` in `&&`: what is deeper nobody has written by hand."""
 
@@ -132,30 +126,6 @@ Word: TypeAlias = str | Field | Name | Pipeline
 Template: TypeAlias = tuple[str | Pipeline, ...]
 
 
-def read_expression(text: str, such_as: str = "Host(`a.example`) && PathPrefix(`/`)") -> Expression:
-    """A rule of version 2 or 3, a constraint, or a circuit breaker's expression. Raises NotReadable."""
-    expression: Expression = _read(text, "expression", f"an expression such as {such_as}")
-    return expression
-
-
-def read_first_rule(text: str) -> tuple[Call, ...]:
-    """A rule of version 1, such as `Host:a,b;PathPrefix:/x`: all must hold. Raises NotReadable."""
-    calls: tuple[Call, ...] = _read(text, "first_rule", "a rule such as Host:a.example;PathPrefix:/")
-    return calls
-
-
-def read_tags(text: str) -> tuple[Tag, ...]:
-    """Constraints of version 1. Raises NotReadable."""
-    tags: tuple[Tag, ...] = _read(text, "tags", "constraints such as tag==grpc,tag!=test-*")
-    return tags
-
-
-def read_template(text: str) -> Template:
-    """A default rule. Raises NotReadable."""
-    template: Template = _read(text, "template", "a template such as Host(`{{ normalize .Name }}.example.com`)")
-    return template
-
-
 def quoted(text: str) -> str:
     """As an argument: in backticks where it holds none."""
     return json.dumps(text, ensure_ascii=False) if "`" in text else f"`{text}`"
@@ -170,23 +140,3 @@ def _one_deeper(parts: tuple[Expression, ...]) -> int:
     if depth > DEEPEST:
         raise NotReadable(f"an expression of at most {DEEPEST} levels")
     return depth
-
-
-@cache
-def _parser() -> Callable[[str, str], Any]:
-    # A Lambda that reads no such labels is not to load a parser at its cold start.
-    from traefik_labels.builder import build
-
-    return build
-
-
-@lru_cache(maxsize=1024)
-def _read(text: str, start: str, rule: str) -> Any:
-    # A Lambda reads the labels of all running task definitions at each refresh, and they seldom change.
-    if len(text) > LONGEST:
-        raise NotReadable(f"at most {LONGEST} characters")
-    try:
-        return _parser()(text, start)
-    except CannotBeReadAt as error:
-        where = f"character {error.column}" if error.column > 0 else "its end"
-        raise NotReadable(f"{rule}; it cannot be read at {where}") from None

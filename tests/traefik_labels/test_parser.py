@@ -8,17 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from traefik_labels.syntax import (
-    Field,
-    Name,
-    NotReadable,
-    Pipeline,
-    Tag,
-    read_expression,
-    read_first_rule,
-    read_tags,
-    read_template,
-)
+from traefik_labels.parsing import read_expression, read_first_rule, read_tags, read_template
+from traefik_labels.syntax import Field, Name, NotReadable, Pipeline, Tag
 
 MAKER = Path(__file__).parents[2] / "dev/make_traefik_parser.py"
 
