@@ -6,19 +6,17 @@ Run apart from the other tests, by `make browser`; `make screenshots` keeps the 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from local_aws.demo.stage import Stage, until
-from local_aws.layout import Layout
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad
 from tests.browser.chromium import Page
 from tests.browser.looking import HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
+from tests.end_to_end.example import example_up
 from tests.end_to_end.strangers import stranger
 
 KILLED_SHOWN_SECONDS = 3.0
@@ -27,11 +25,8 @@ SERVICE = "/services/random-numbers"
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    layout = Layout(name=f"test-browser-{os.getpid()}")
-    with LocalStack.up(layout, log=tmp_path_factory.mktemp("browser") / "up.log") as up:
+    with example_up("test-browser", log=tmp_path_factory.mktemp("browser") / "up.log") as up:
         yield up
-    shutil.rmtree(layout.run, ignore_errors=True)
-    layout.lock.unlink(missing_ok=True)
 
 
 def load_on(stack: LocalStack) -> SteadyLoad:
