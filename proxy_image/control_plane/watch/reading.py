@@ -1,6 +1,7 @@
 """One look at Envoy's statistics, made of its admin interface's JSON by pure functions.
 
-https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/admin, `/clusters?format=json` and `/stats?format=json`.
+https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/admin, `/clusters?format=json`, `/stats?format=json` and
+`/server_info`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _PER_CLUSTER = (
 )
 STATS_FILTER = (
     f"^(cluster[.][^.]+[.]({_PER_CLUSTER})|http[.]{CALLS_STAT_PREFIX}[.]downstream_(rq_time|rq_total|rq_active|cx_active)"
-    "|server[.](uptime|state)|overload[.]envoy[.](resource_monitors[.]fixed_heap[.]pressure"
+    "|overload[.]envoy[.](resource_monitors[.]fixed_heap[.]pressure"
     f"|overload_actions[.]stop_accepting_requests[.]active)|{ended.STATS_FILTER})$"
 )
 
@@ -130,9 +131,12 @@ class Reading:
         return self.uptime_seconds - before.uptime_seconds < self.at - before.at - _UPTIME_ROUNDED
 
 
-def read(clusters: str, stats: str, at: float) -> Reading:
+def read(clusters: str, stats: str, info: str, at: float) -> Reading:
     """Raises `UnreadableError`."""
     try:
+        # Not the statistics server.uptime and server.state: asked for, they are those of when they were last asked for.
+        server = json.loads(info)
+        uptime = int(float(server["uptime_current_epoch"].removesuffix("s")))
         values, histograms = _stats(json.loads(stats)["stats"])
         calls_ended = ended.ended_calls(values, histograms)
         services: dict[str, ServiceCounts] = {}
@@ -156,8 +160,8 @@ def read(clusters: str, stats: str, at: float) -> Reading:
         in_flight=values.get(f"{calls}rq_active", 0),
         latency=histograms.get(ALL_CALLS, NO_TIMES),
         unrouted=calls_ended.services.get("", NONE_ENDED),
-        uptime_seconds=values.get("server.uptime", 0),
-        draining=values.get("server.state", 0) == 1,  # envoy.admin.v3.ServerInfo.State
+        uptime_seconds=uptime,
+        draining=server.get("state") == "DRAINING",  # envoy.admin.v3.ServerInfo.State
         heap_percent=values.get("overload.envoy.resource_monitors.fixed_heap.pressure", 0),
         refuses_calls=values.get("overload.envoy.overload_actions.stop_accepting_requests.active", 0) > 0,
     )

@@ -31,13 +31,13 @@ MOST_READINGS = round((WINDOW_SECONDS + 2) / LEAST_SECONDS)
 
 
 class EnvoyStatistics(Admin):
-    """The two requests of a reading. Both only read; nothing that a page's visitor sends reaches them."""
+    """The three requests of a reading. All only read; nothing that a page's visitor sends reaches them."""
 
     def reading(self) -> Reading:
         """Raises `AdminError` or `UnreadableError`."""
         clusters = self._ask("GET", "/clusters?format=json")
         stats = self._ask("GET", f"/stats?format=json&histogram_buckets=detailed&filter={quote(STATS_FILTER)}")
-        return read(clusters, stats, time.monotonic())
+        return read(clusters, stats, self._ask("GET", "/server_info"), time.monotonic())
 
 
 class Watcher:

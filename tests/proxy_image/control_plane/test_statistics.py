@@ -25,6 +25,8 @@ from proxy_image.control_plane.watch.window import service_window, window_of
 from tests.proxy_image.control_plane.calls import failure_of, start
 from tests.proxy_image.control_plane.support import STAY, Envoy, backends, balancer, eventually, rng, who
 
+INFO = '{"state": "LIVE", "uptime_current_epoch": "7s"}'
+
 
 def reading(
     at: float,
@@ -92,7 +94,7 @@ def test_a_histogram_that_shrank_began_anew() -> None:
 )
 def test_an_answer_that_is_not_envoys_is_said_to_be_so(text: str) -> None:
     with pytest.raises(UnreadableError, match="as documented"):
-        read(text, '{"stats": []}', 0.0)
+        read(text, '{"stats": []}', INFO, 0.0)
 
 
 def test_clusters_of_one_service_are_taken_together() -> None:
@@ -101,7 +103,7 @@ def test_clusters_of_one_service_are_taken_together() -> None:
         return {"address": where, "stats": [{"name": "rq_total", "value": "3"}]}
 
     clusters = [{"name": "rng", "host_statuses": [host(1)]}, {"name": "rng/canary", "host_statuses": [host(2)]}]
-    service = read(json.dumps({"cluster_statuses": clusters}), '{"stats": []}', 0.0).services["rng"]
+    service = read(json.dumps({"cluster_statuses": clusters}), '{"stats": []}', INFO, 0.0).services["rng"]
     assert {where: counts.calls for where, counts in service.targets.items()} == {"[::1]:1": 3, "[::1]:2": 3}
     assert address("127.0.0.1", 1) == "127.0.0.1:1"
 
@@ -113,7 +115,7 @@ def watcher_of(envoy: Envoy) -> Watcher:
 def test_the_limits_of_a_service_are_not_those_of_the_copies_that_it_gets() -> None:
     limits = {"circuit_breakers": {"thresholds": [{"max_requests": 1000}]}}
     clusters = {"cluster_statuses": [{"name": name, **limits} for name in ("rng", "rng~mirror")]}
-    found = read(json.dumps(clusters), '{"stats": []}', 0.0)
+    found = read(json.dumps(clusters), '{"stats": []}', INFO, 0.0)
     assert [(each.name, each.limit) for each in found.services["rng"].breakers] == [("calls", 1000)]
 
 
@@ -188,6 +190,21 @@ async def test_without_envoy_there_is_no_reading_and_the_reason_is_known(tmp_pat
     watcher = Watcher(EnvoyStatistics(tmp_path / "admin.sock"), Journal())
     assert await watcher.fresh() is None
     assert "admin.sock" in (watcher.problem or "")
+
+
+async def test_an_envoy_stays_the_same_however_unevenly_it_is_read_and_is_seen_to_drain_at_once(tmp_path: Path) -> None:
+    """GIVEN a page that was looked at and closed, so that a reading comes long after two quick ones, THEN no count is
+    taken for that of another Envoy, or all calls since its start would count once more."""
+    async with backends("a") as (a,), balancer(tmp_path, rng(a.target)) as (_plane, envoy):
+        statistics = EnvoyStatistics(envoy.settings.admin_socket)
+        statistics.reading()
+        before = statistics.reading()
+        await asyncio.sleep(5)
+        after = statistics.reading()
+        assert not after.is_of_another_envoy(before)
+        assert not after.draining
+        await envoy.admin("/healthcheck/fail", "POST")
+        assert statistics.reading().draining
 
 
 async def test_what_another_envoy_counted_before_is_compared_with_nothing(tmp_path: Path) -> None:
