@@ -18,10 +18,10 @@ from proxy_image.control_plane.watch.window import WINDOW_SECONDS
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-# A page that hears nothing for 4 s connects anew.
-LONGEST_LOOK_SECONDS = 3.0
+# A page that hears nothing for 8 s connects anew.
+LONGEST_LOOK_SECONDS = 6.0
 # Of a core, at most, for readings while someone looks; to make pages of them takes about as much again.
-READING_SHARE = 0.04
+READING_SHARE = 0.02
 # Nobody looks: often enough that a page shows a share as it opens, and that ejections are in the history.
 IDLE_SECONDS = 15.0
 # However many ask at once.
