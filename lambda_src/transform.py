@@ -169,9 +169,10 @@ def _asking(
         definition = definitions[task.definition]
         for container in definition.containers:
             stage = stage_of(task, container, told_to_stop)
-            # Labels of a task that is over are nobody's trouble any more.
-            registration = None if stage is None else readings.read(task, definition, container)
-            if registration is not None and stage is not None:
+            if stage is None:
+                continue  # labels of a task that is over are nobody's trouble any more
+            registration = readings.read(task, definition, container)
+            if registration is not None:
                 yield Asking(task, definition, container, registration, stage)
 
 

@@ -1,0 +1,20 @@
+"""What modules import."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+
+def imported_at_start(module: Path) -> set[str]:
+    """Packages beyond the standard library that a module imports when it is loaded: stubs, which type checkers alone
+    import, stand inside an `if`.
+    """
+    imported: set[str] = set()
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    return imported - sys.stdlib_module_names
