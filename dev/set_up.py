@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 VENV = BUILD / "venv"
 MINISTACK_VENV = BUILD / "ministack-venv"
+UV_VENV = BUILD / "uv-venv"
+UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
@@ -38,6 +40,7 @@ def main() -> int:
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
+        make_part(UV_VENV, requirements_stamp("uv"), make_uv)
         with ThreadPoolExecutor() as side_by_side:
             parts = [
                 side_by_side.submit(make_part, VENV, requirements_stamp("dev"), make_main_venv),
@@ -92,10 +95,30 @@ def make_ministack_venv() -> None:
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
-    venv.create(folder, with_pip=True)
+    if not UV.exists():
+        venv.create(folder, with_pip=True)
+        pip_install(folder, requirements)
+        return
+    venv.create(folder, with_pip=False)
+    run(
+        *(str(UV), "pip", "install", "--quiet", "--no-deps", "--python", str(folder / "bin" / "python")),
+        *("--require-hashes", "--requirement", str(requirements)),
+    )
+
+
+def make_uv() -> None:
+    """uv installs in seconds what takes pip minutes. Where it has no wheel for this machine, pip does it all."""
+    venv.create(UV_VENV, with_pip=True)
+    try:
+        pip_install(UV_VENV, ROOT / "requirements" / "uv.txt")
+    except SetUpError as error:
+        print(f"uv cannot be installed here, pip is used in its place, which takes minutes: {error}", flush=True)
+
+
+def pip_install(folder: Path, requirements: Path) -> None:
     run(
         str(folder / "bin" / "python"),
-        *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"),
+        *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--no-compile"),
         *("--require-hashes", "--requirement", str(requirements)),
     )
 
