@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from proxy_image.bootstrap import Node
 from proxy_image.control_plane.applier import Applier
+from proxy_image.control_plane.bounds.descriptors import of_this_process
 from proxy_image.control_plane.cloudwatch import Publisher
 from proxy_image.control_plane.following import tell_of_following
 from proxy_image.control_plane.metrics import Metrics
@@ -117,7 +118,8 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
 
 async def _serve_clients(service: AdsService, settings: Settings) -> None:
     async def listen() -> AdsServer:
-        server = AdsServer(service, _host_port(settings.bind_address, settings.xds_port))
+        where = _host_port(settings.bind_address, settings.xds_port)
+        server = AdsServer(service, where, connections=of_this_process().xds)
         await server.start()
         return server
 
