@@ -13,6 +13,7 @@ from lambda_src import log, rules, vanished
 from lambda_src.causes import cause_of
 from lambda_src.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.events import Batch
+from lambda_src.expectation import announcement
 from lambda_src.publish import ParameterStore
 from lambda_src.readings import TraefikRemark
 from lambda_src.run import Run, about, log_remarks
@@ -154,7 +155,8 @@ class Refresher:
         cause = cause_of(
             run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
         )
-        published = self._store.publish(draft.document, run.stored, cause)
+        until = announcement(run.stored.changes_expected_until, expects=draft.expects_changes, now=self._clock.now())
+        published = self._store.publish(draft.document, run.stored, cause, changes_expected_until=until)
         run.published(published, round((time.monotonic() - publishing) * 1000), cause)
         self._versions = rules.newest_versions(self._versions, listing)
         if behind_pause is not None:

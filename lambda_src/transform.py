@@ -24,6 +24,7 @@ from grpc_lb_contract import (
     settle_routes,
 )
 from lambda_src.budget import OverBudget, within_budget
+from lambda_src.expectation import Observed, expects_changes
 from lambda_src.owners_wish import Wish, groups_of, policy_of, routes_of
 from lambda_src.readings import Readings, RefusedLabel, TraefikRemark
 from lambda_src.selection import Selection
@@ -48,7 +49,8 @@ class SkippedTask:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once;
-    `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands.
+    `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands;
+    `expects_changes` says that targets are about to change.
     """
 
     document: Document
@@ -59,6 +61,7 @@ class Draft:
     doubted: tuple[DoubtedHealth, ...] = ()
     carried: tuple[str, ...] = ()
     remarks: tuple[TraefikRemark, ...] = ()
+    expects_changes: bool = False
 
     def count(self, state: TargetState) -> int:
         return sum(target.state is state for service in self.document.services for target in service.targets)
@@ -156,7 +159,12 @@ def transform(
         doubted=doubted,
         carried=tuple(service.name for service in carried),
         remarks=tuple(sorted(readings.remarks)),
+        expects_changes=bool(pending) or expects_changes(map(_observed, asking), now),
     )
+
+
+def _observed(one: Asking) -> Observed:
+    return Observed(one.task, starting=one.stage is Stage.STARTING, stopping=one.stage is Stage.DRAINING)
 
 
 def _asking(
