@@ -14,6 +14,7 @@ from lambda_src.discovery import freshness
 from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
+from lambda_src.expectation import announcement
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh_state import Run, about, log_remarks
 from lambda_src.transform import scaled_to_zero
@@ -156,7 +157,8 @@ class Refresher:
         cause = cause_of(
             run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
         )
-        published = self._store.publish(draft.document, run.stored, cause)
+        until = announcement(run.stored.changes_expected_until, expects=draft.expects_changes, now=self._clock.now())
+        published = self._store.publish(draft.document, run.stored, cause, changes_expected_until=until)
         run.published(published, round((time.monotonic() - publishing) * 1000), cause)
         self._versions = freshness.newest_versions(self._versions, listing)
         if behind_pause is not None:

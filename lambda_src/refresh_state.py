@@ -88,9 +88,11 @@ class Run:
         }
 
     def published(self, published: Published, milliseconds: int, cause: Cause) -> None:
-        if published.writes:
-            facts = {"before": self.stored.generation, "after": published.stored.generation}
-            log.info("published", **facts, cause=cause.fields())
+        before, after = self.stored, published.stored
+        if published.writes and before.generation != after.generation:
+            log.info("published", before=before.generation, after=after.generation, cause=cause.fields())
+        elif published.writes:
+            log.info("changes announced", expected_until=after.changes_expected_until)
         self._sums.update(writes=published.writes, publish_ms=milliseconds)
         self.stored = published.stored
 
@@ -100,7 +102,7 @@ class Run:
             **self._last,
             **self._sums,
             "behind": len(self.late),
-            "changed": self._sums["writes"] > 0,
+            "changed": self._generation_before != self.stored.generation,
             "generation_before": self._generation_before,
             "generation_after": self.stored.generation,
             "total_ms": round((now - self.started) * 1000),

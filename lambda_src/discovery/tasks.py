@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ MAY_HAVE_CALLS = frozenset({RUNNING, "DEACTIVATING", "STOPPING"})
 class Task:
     """`id` is the last part of the ARN, `definition` an ARN, `service` the ECS service's name (None for tasks that none
     runs), `version` None where unknown, `started_at` in seconds since 1970, `healthy` the containers whose health check
-    passes, `unhealthy` those whose health check fails; of any other nothing is known.
+    passes, `unhealthy` those whose health check fails; of any other nothing is known. `created_at` and `stopping_at`
+    are like `started_at`; `started_by` names the deployment of the ECS service.
     """
 
     id: str
@@ -37,6 +39,9 @@ class Task:
     started_at: float | None
     healthy: frozenset[str]
     unhealthy: frozenset[str] = frozenset()
+    created_at: float | None = None
+    stopping_at: float | None = None
+    started_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,6 @@ def task_id(arn: str) -> str:
 
 
 def task_from(described: TaskTypeDef) -> Task:
-    started_at = described.get("startedAt")
     kind, _, name = described.get("group", "").partition(":")
     return Task(
         id=task_id(described["taskArn"]),
@@ -72,9 +76,12 @@ def task_from(described: TaskTypeDef) -> Task:
         desired_status=described.get("desiredStatus", ""),
         zone=described.get("availabilityZone", ""),
         address=next((address for address in _addresses(described) if _is_ipv4(address)), None),
-        started_at=None if started_at is None else started_at.timestamp(),
+        started_at=_seconds(described.get("startedAt")),
         healthy=_containers(described, "HEALTHY"),
         unhealthy=_containers(described, "UNHEALTHY"),
+        created_at=_seconds(described.get("createdAt")),
+        stopping_at=_seconds(described.get("stoppingAt")),
+        started_by=described.get("startedBy", ""),
     )
 
 
@@ -96,6 +103,10 @@ def task_definition_from(described: TaskDefinitionTypeDef) -> TaskDefinition:
             for container in described.get("containerDefinitions", [])
         ),
     )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
 
 
 def _containers(described: TaskTypeDef, health: str) -> frozenset[str]:

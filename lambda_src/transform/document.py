@@ -25,6 +25,7 @@ from grpc_lb_contract import (
 )
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
+from lambda_src.expectation import Observed, expects_changes
 from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.health import DoubtedHealth, Place, standing
 from lambda_src.transform.label_parsing import Readings, RefusedLabel, TraefikRemark
@@ -48,7 +49,8 @@ class SkippedTask:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once;
-    `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands.
+    `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands;
+    `expects_changes` says that targets are about to change.
     """
 
     document: Document
@@ -59,6 +61,7 @@ class Draft:
     doubted: tuple[DoubtedHealth, ...] = ()
     carried: tuple[str, ...] = ()
     remarks: tuple[TraefikRemark, ...] = ()
+    expects_changes: bool = False
 
     def count(self, state: TargetState) -> int:
         return sum(target.state is state for service in self.document.services for target in service.targets)
@@ -156,7 +159,12 @@ def transform(
         doubted=doubted,
         carried=tuple(service.name for service in carried),
         remarks=tuple(sorted(readings.remarks)),
+        expects_changes=bool(pending) or expects_changes(map(_observed, asking), now),
     )
+
+
+def _observed(one: Asking) -> Observed:
+    return Observed(one.task, starting=one.stage is Stage.STARTING, stopping=one.stage is Stage.DRAINING)
 
 
 def _asking(

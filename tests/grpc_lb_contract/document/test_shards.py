@@ -140,6 +140,46 @@ def test_no_text_crashes_the_reader(text: str) -> None:
         assemble(read_index(text), {})
 
 
+@pytest.mark.parametrize("count", [0, 3, 300])
+def test_the_index_says_until_when_changes_are_expected_beside_the_same_generation(count: int) -> None:
+    plain, announced = pack(fleet(count)), pack(fleet(count), changes_expected_until=1_790_000_300.4)
+
+    index = read_index(announced.index)
+
+    assert index.changes_expected_until == 1_790_000_300
+    assert read_index(plain.index).changes_expected_until is None
+    assert index.generation == read_index(plain.index).generation
+    assert announced.shards == plain.shards
+    assert assemble(index, announced.shards) == fleet(count)
+
+
+@pytest.mark.parametrize("count", range(40, 64))
+def test_an_announcement_never_moves_a_document_out_of_its_index(count: int) -> None:
+    plain, announced = pack(fleet(count)), pack(fleet(count), changes_expected_until=1_790_000_300)
+
+    assert announced.shards == plain.shards
+    assert len(announced.index) <= MAX_PARAMETER_BYTES
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"), [(1000.5, True), (1600.0, True), (1000.0, False), (999.0, False), (1601.0, False)]
+)
+def test_changes_are_expected_until_the_moment_that_the_index_names_unless_a_wrong_clock_named_it(
+    until: float, expected: bool
+) -> None:
+    index = read_index(f'{{"format":1,"generation":"0","changes_expected_until":{until}}}\n')
+
+    assert index.expects_changes(now=1000.0) is expected
+
+
+@pytest.mark.parametrize("spoilt", ["true", '"soon"', "[]", "{}", "null", "NaN", "Infinity", "1" + "0" * 400])
+def test_an_announcement_that_cannot_be_read_is_none(spoilt: str) -> None:
+    index = read_index(f'{{"format":1,"generation":"0","changes_expected_until":{spoilt}}}\n')
+
+    assert index.changes_expected_until is None
+    assert not index.expects_changes(now=0.0)
+
+
 def test_parameters_lie_below_the_prefix() -> None:
     assert index_parameter("/grpc-lb/stack/id") == "/grpc-lb/stack/id/index"
     assert shard_parameter("/grpc-lb/stack/id", "0a1b") == "/grpc-lb/stack/id/shards/0a1b"
