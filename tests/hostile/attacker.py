@@ -8,6 +8,8 @@ import os
 import sys
 import time
 
+from tests.hostile.xds_clients import XDS_ATTACKS
+
 # Whatever becomes of the test: no attack lasts longer.
 LONGEST_SECONDS = 60.0
 
@@ -28,14 +30,7 @@ def main() -> int:
     started = time.monotonic()
     sys.stdout.write("attacking\n")
     sys.stdout.flush()
-    if kind.startswith("xds"):
-        from tests.hostile.xds_clients import XDS_ATTACKS
-
-        did = asyncio.run(XDS_ATTACKS[kind](address, lambda: is_over(started)))
-    else:
-        from tests.hostile.floods import ATTACKS
-
-        did = ATTACKS[kind](address, lambda: is_over(started))
+    did = asyncio.run(XDS_ATTACKS[kind](address, lambda: is_over(started)))
     sys.stdout.write(json.dumps(did))
     return 0
 

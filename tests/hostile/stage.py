@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from proxy_image.unix_http import UnixConnection
+from proxy_image.envoy.unix_http import UnixConnection
 from tests.proxy_image.balancer import REAL, Balancer, channel, running_balancer, until
 from tests.proxy_image.control_plane.support import Backend, backends
 

@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import pytest
 
-from proxy_image.control_plane.bounds.xds_requests import MAX_NAMES_PER_TYPE, MAX_UNKNOWN_TYPES
+from proxy_image.control_plane.limits.xds_requests import MAX_NAMES_PER_TYPE, MAX_UNKNOWN_TYPES
 from tests.hostile.stage import MIB, Stage, attack
 from tests.hostile.xds_clients import CDS, EDS, XDS_ATTACKS, ads_channel, open_stream, outcome, request
 

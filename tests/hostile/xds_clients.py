@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]  # no stubs for this one
 
-from proxy_image.control_plane.xds.types import ResourceType
+from proxy_image.control_plane.xds.resource_types import ResourceType
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 CDS, EDS, LDS, RDS = (each.url for each in ResourceType)
@@ -71,7 +71,7 @@ async def outcome(address: Address, *messages: bytes, seconds: float = 20, **opt
             await asyncio.gather(sending, return_exceptions=True)
 
 
-def _streams(messages: Callable[[], Iterator[bytes]], at_once: int) -> Callable[[Address, IsOver], Awaitable[Did]]:
+def _streams(messages: Callable[[], Iterator[bytes]], at_once: int) -> Callable[[Address, IsOver], Coroutine[Any, Any, Did]]:
     """So many streams on a connection each, over and over, which send these messages and read what comes."""
 
     async def attack(address: Address, is_over: IsOver) -> Did:
@@ -211,7 +211,7 @@ async def _silent_connections(address: Address, is_over: IsOver) -> Did:
     return {"opened": opened}
 
 
-XDS_ATTACKS: dict[str, Callable[[Address, IsOver], Awaitable[Did]]] = {
+XDS_ATTACKS: dict[str, Callable[[Address, IsOver], Coroutine[Any, Any, Did]]] = {
     "xds names": _streams(_many_names, 4),
     "xds names in one message": _streams(_large_names, 4),
     "xds unknown types": _streams(_unknown_types, 4),

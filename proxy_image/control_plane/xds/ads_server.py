@@ -11,18 +11,17 @@ from typing import Any
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
-from proxy_image.control_plane.bounds.descriptors import MAX_XDS
-from proxy_image.control_plane.bounds.log_rate import LogRate
-from proxy_image.control_plane.bounds.pace import Turns
-from proxy_image.control_plane.bounds.refusal import Refusal, RefusedError
-from proxy_image.control_plane.bounds.xds_requests import MAX_REQUEST_BYTES
-from proxy_image.control_plane.bounds.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
+from proxy_image.control_plane.limits.descriptors import MAX_XDS
+from proxy_image.control_plane.limits.log_rate import LogRate
+from proxy_image.control_plane.limits.pace import Turns
+from proxy_image.control_plane.limits.refusal import Refusal, RefusedError
+from proxy_image.control_plane.limits.xds_client import GrpcClient
+from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
+from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
 from proxy_image.control_plane.xds import ads_stream
-from proxy_image.control_plane.xds.ads_stream import Stream
+from proxy_image.control_plane.xds.ads_stream import Observer, Stream
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.client import GrpcClient
-from proxy_image.control_plane.xds.observer import Observer
-from proxy_image.control_plane.xds.types import Audience
+from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)
 for _logger in (log, ads_stream.log):
@@ -69,7 +68,7 @@ class AdsService:
         self._turns = Turns()
 
     @property
-    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+    def handler(self) -> grpc.GenericRpcHandler:
         # Requests come as bytes: whose turn it is decides when they are read, not when they arrived.
         method: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
             self.serve, response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString
@@ -92,8 +91,13 @@ class AdsService:
     async def _serve_client(self, context: Any) -> Refusal | None:
         """What the stream is ended with, None where the client ends it."""
         told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+
+        def end(refusal: Refusal) -> None:
+            if not told.done():
+                told.set_result(refusal)
+
         try:
-            ticket = self._streams.enter(context.peer(), lambda refusal: told.done() or told.set_result(refusal))
+            ticket = self._streams.enter(context.peer(), end)
         except RefusedError as error:
             return error.refusal
         client = GrpcClient(self._streams, ticket, self._turns)

@@ -5,21 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
-from proxy_image.control_plane.bounds.xds_requests import MAX_UNKNOWN_TYPES, read_request, shortened
-from proxy_image.control_plane.reminder import Reminder
+from proxy_image.control_plane.limits.xds_client import Client, OwnEnvoy
+from proxy_image.control_plane.limits.xds_requests import MAX_UNKNOWN_TYPES, read_request, shortened
+from proxy_image.control_plane.recurring_log import Reminder
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.client import Client, OwnEnvoy
-from proxy_image.control_plane.xds.observer import Observer
-from proxy_image.control_plane.xds.snapshot import Resources, Snapshot
+from proxy_image.control_plane.xds.resource_types import BY_URL, Audience
+from proxy_image.control_plane.xds.snapshot import Snapshot
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
-from proxy_image.control_plane.xds.types import BY_URL, Audience
 
 log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Who wants to know what happens on the streams. Types and audiences are few; nodes are not for metrics."""
+
+    def stream_opened(self, audience: Audience) -> None: ...
+    def stream_closed(self, audience: Audience, node: str) -> None: ...
+    def response_sent(self, audience: Audience, resource_type: str) -> None: ...
+    def rejected(self, audience: Audience, resource_type: str, node: str, error: str) -> None: ...
+    def accepted(self, audience: Audience, resource_type: str, node: str) -> None: ...
+    def in_use(self, audience: Audience, generation: str) -> None:
+        """A client has taken all of a generation."""
 
 
 class Stream:
@@ -100,13 +111,10 @@ class Stream:
             due = self._subscriptions.due(resources)
         for response in due:
             await self._send(response)
-        if in_use is not snapshot and self._is_in_use(resources):
+        if in_use is not snapshot and self._subscriptions.is_in_use(resources):
             self._observer.in_use(self._audience, snapshot.generation)
             return snapshot
         return in_use
-
-    def _is_in_use(self, resources: Resources) -> bool:
-        return self._subscriptions.is_in_use(resources)
 
     def _receive(self, message: Any) -> None:
         error = message.error_detail.message or f"code {message.error_detail.code}"
