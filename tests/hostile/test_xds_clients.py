@@ -61,7 +61,8 @@ async def test_a_message_that_grows_when_it_is_unpacked_is_refused(on_stage: Sta
     before = on_stage.control_plane_memory
     bomb = request(node="x" * 50_000_000)
     ended, _ = await outcome(on_stage.address("xds"), bomb, compression=grpc.Compression.Gzip)
-    assert ended == "UNIMPLEMENTED"
+    # INTERNAL is grpcio's own, where it still writes when the refusal comes.
+    assert ended in ("UNIMPLEMENTED", "INTERNAL")
     assert on_stage.control_plane_memory - before < 10 * MIB
 
 

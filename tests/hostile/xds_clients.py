@@ -71,7 +71,9 @@ async def outcome(address: Address, *messages: bytes, seconds: float = 20, **opt
             await asyncio.gather(sending, return_exceptions=True)
 
 
-def _streams(messages: Callable[[], Iterator[bytes]], at_once: int) -> Callable[[Address, IsOver], Coroutine[Any, Any, Did]]:
+def _streams(
+    messages: Callable[[], Iterator[bytes]], at_once: int
+) -> Callable[[Address, IsOver], Coroutine[Any, Any, Did]]:
     """So many streams on a connection each, over and over, which send these messages and read what comes."""
 
     async def attack(address: Address, is_over: IsOver) -> Did:

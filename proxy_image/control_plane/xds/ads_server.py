@@ -64,7 +64,7 @@ class AdsService:
     def __init__(self, cache: SnapshotCache, observer: Observer, streams: Streams | None = None) -> None:
         self._cache = cache
         self._observer = observer
-        self._streams = Streams() if streams is None else streams
+        self.streams = Streams() if streams is None else streams
         self._turns = Turns()
 
     @property
@@ -97,10 +97,10 @@ class AdsService:
                 told.set_result(refusal)
 
         try:
-            ticket = self._streams.enter(context.peer(), end)
+            ticket = self.streams.enter(context.peer(), end)
         except RefusedError as error:
             return error.refusal
-        client = GrpcClient(self._streams, ticket, self._turns)
+        client = GrpcClient(self.streams, ticket, self._turns)
         serving = asyncio.ensure_future(Stream(Audience.GRPC, self._cache, self._observer, context, client).serve())
         try:
             await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
@@ -111,7 +111,7 @@ class AdsService:
         except RefusedError as error:
             return error.refusal
         finally:
-            self._streams.leave(ticket)
+            self.streams.leave(ticket)
             told.cancel()
             serving.cancel()
             with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError, RefusedError):
