@@ -10,9 +10,9 @@ from aws_cdk import Annotations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IConstruct, IValidation
 
-from cdk_grpc_lb.misuse import Props
 from cdk_grpc_lb.network.endpoints import missing_endpoints
-from cdk_grpc_lb.subnets import subnets_of
+from cdk_grpc_lb.network.subnets import subnets_of
+from cdk_grpc_lb.validation import Props
 
 
 @dataclass(frozen=True, slots=True)

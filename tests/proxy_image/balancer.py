@@ -18,7 +18,7 @@ from typing import Any
 
 import grpc
 
-from proxy_image.admin import Admin
+from proxy_image.envoy.admin import Admin
 
 UNARY = "/test.Test/Unary"
 STREAM = "/test.Test/Stream"
