@@ -49,7 +49,7 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
     """The security group of the balancer's tasks, from where calls come to the services."""
     cloudwatch_name: str | None
     """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
-    is_imported = False
+    is_imported: bool = False
     """Whether another app, or another stack of this one, has made it."""
     _admission: Admission
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import aws_cdk as cdk
 import jsii
-from aws_cdk import Annotations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IConstruct, IValidation
 
@@ -65,7 +65,7 @@ class _WayOut:
     def validate(self) -> list[str]:
         missing = missing_endpoints(self._construct, self._vpc, self._needs)
         if missing:
-            Annotations.of(self._construct).add_warning_v2(
+            cdk.Annotations.of(self._construct).add_warning_v2(
                 "cdk-grpc-lb:noWayOut",
                 f"{self._where}, and this app has no VPC endpoint for {', '.join(missing)} in {self._vpc.node.path}: "
                 f"tasks cannot pull their image or write their logs. {self._fix}, or acknowledge this warning if the "
