@@ -13,8 +13,8 @@ import grpc
 
 from local_aws.addresses import BRIDGE
 from local_aws.layout import TasksAs
-from local_aws.stand_in.container import Container, Place
-from local_aws.stand_in.podman import Podman, PodmanContainer
+from local_aws.stand_in.ecs.container import Container, Place
+from local_aws.stand_in.ecs.podman import Podman, PodmanContainer
 from local_aws.stand_in.settings import Settings
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc

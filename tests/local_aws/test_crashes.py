@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from local_aws import lock, processes
 from local_aws.cli import main
 from local_aws.layout import Layout
-from local_aws.processes import RUN_MARK
+from local_aws.process import lock, processes
+from local_aws.process.processes import RUN_MARK
 from local_aws.stack import LocalStack
 from local_aws.state import State
 from tests.local_aws.conftest import remove, small_layout

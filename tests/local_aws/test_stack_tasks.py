@@ -12,7 +12,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from local_aws import processes
+from local_aws.process import processes
 from local_aws.stack import LocalStack, TaskInfo
 from tests.local_aws.talk import Talk
 from tests.local_aws.waiting import until

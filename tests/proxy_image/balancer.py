@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from proxy_image.admin import Admin
+from proxy_image.envoy.admin import Admin
 from tests.ports import free_ports
 from tests.waiting import PATIENCE_SECONDS
 

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from tests.rng_service.servers import PATIENCE_SECONDS, environment, run_module, serving
+from tests.rng_service.servers import environment, run_module, serving
 from tests.rng_service.test_load import broken
+from tests.waiting import PATIENCE_SECONDS
 
 CLIENT = "rng_service.client"
 

@@ -13,7 +13,8 @@ from grpc import StatusCode, aio
 from rng_service.load import LoadReport, Plan, SteadyLoad, UnreachableError, run_load
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
-from tests.rng_service.servers import PATIENCE_SECONDS, server_process, serving
+from tests.rng_service.servers import server_process, serving
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Broken(pb2_grpc.RandomNumberServicer):

@@ -12,7 +12,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]  # no stubs for this one
 
-from proxy_image.control_plane.xds.types import ResourceType
+from proxy_image.control_plane.xds.resource_types import ResourceType
 from proxy_image.settings import Settings
 from tests.waiting import PATIENCE_SECONDS
 

@@ -16,13 +16,13 @@ import grpc
 import httpx
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
-from proxy_image.bootstrap import Node, bootstrap, to_json
-from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports
-from proxy_image.control_plane.xds.resources import DEFAULT_TIMES, snapshot
-from proxy_image.envoy_binary import find_envoy
+from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports
+from proxy_image.control_plane.xds.snapshot_maker import DEFAULT_TIMES, snapshot
+from proxy_image.envoy.binary import find_envoy
+from proxy_image.envoy.bootstrap import Node, bootstrap, to_json
 from proxy_image.settings import Settings, from_environment
 from tests.ports import free_ports
 from tests.waiting import PATIENCE_SECONDS

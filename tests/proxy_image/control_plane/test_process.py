@@ -20,9 +20,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy_image import heartbeat
-from proxy_image.heartbeat import Ear
 from proxy_image.settings import Settings, to_environment
+from proxy_image.supervisor import heartbeat
+from proxy_image.supervisor.heartbeat import Ear
 from tests.proxy_image.control_plane.support import Backend, backends, eventually, running_envoy, settings_for, who
 from tests.waiting import PATIENCE_SECONDS
 
