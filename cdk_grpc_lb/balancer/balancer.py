@@ -25,6 +25,7 @@ from cdk_grpc_lb.balancer.image import (
 )
 from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.target_sync import TargetSync
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
 from cdk_grpc_lb.monitoring.call_metrics import Published
@@ -101,6 +102,10 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         failing check, and up to 40 to act on it.
     :param drain_time: How long, after that, connections are sent away (GOAWAY) while their calls finish. By default
         30 seconds.
+    :param poll_interval: How often each task reads the target document while the Lambda announces changes: tasks start
+        or stop, or a deployment runs. By default every half second.
+    :param idle_poll_interval: How often it does otherwise; a stop that nothing announces waits for it, and each read is
+        billed where CloudTrail or GuardDuty count it. By default every 5 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
         side-car. By default, none.
     :param call_statistics: What the page and the metrics tell of calls that ended: ``services`` for their gRPC status
@@ -164,6 +169,8 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         traefik_labels: TraefikLabels | None = None,
         drain_delay: cdk.Duration | None = None,
         drain_time: cdk.Duration | None = None,
+        poll_interval: cdk.Duration | None = None,
+        idle_poll_interval: cdk.Duration | None = None,
         tracing: Tracing | None = None,
         access_log: AccessLog | None = None,
         call_statistics: str | None = None,
@@ -181,6 +188,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             drain_delay if drain_delay is not None else cdk.Duration.seconds(50),
             drain_time if drain_time is not None else cdk.Duration.seconds(30),
         )
+        polling = polling_environment(props, poll_interval, idle_poll_interval)
         vpc = vpc_of(props, cluster)
         front = Front(
             port=port,
@@ -231,6 +239,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
+                **polling,
                 **tracing_environment(tracing),
                 **access_log_environment(access_log),
                 **call_statistics_environment(call_statistics),
