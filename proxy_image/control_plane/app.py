@@ -94,15 +94,17 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
         await file_source.start()
         return file_source.run
     # Only here: boto3 takes half a second to import, and a targets file needs none of it.
+    from proxy_image.control_plane.sources.delays import Intervals
     from proxy_image.control_plane.sources.last_good import LastGood
     from proxy_image.control_plane.sources.merged import Merged
     from proxy_image.control_plane.sources.parameters import ssm_parameters
     from proxy_image.control_plane.sources.ssm import SsmSource
 
     parameters = ssm_parameters()
+    intervals = Intervals(expecting=settings.poll_seconds, idle=settings.idle_poll_seconds)
 
     def source(prefix: str, last_good: LastGood, sink: Sink) -> SsmSource:
-        return SsmSource(parameters, prefix=prefix, poll_seconds=settings.poll_seconds, last_good=last_good, sink=sink)
+        return SsmSource(parameters, prefix=prefix, intervals=intervals, last_good=last_good, sink=sink)
 
     prefixes = settings.parameter_prefixes
     if len(prefixes) == 1:
