@@ -89,5 +89,5 @@ async def test_invariant_14_an_xds_client_delays_no_change_of_others_and_takes_a
     async with ads_channel(on_stage.address("xds")) as on:
         stream = open_stream(on, wait_for_ready=True)
         await stream.write(request(CDS))
-        assert len((await asyncio.wait_for(stream.read(), 30)).resources) == 2
+        assert len((await asyncio.wait_for(stream.read(), 30)).resources) == 3
         stream.cancel()
