@@ -14,12 +14,12 @@ from lambda_src.discovery import freshness
 from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
-from lambda_src.expectation import announcement
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh_state import Run, about, log_remarks
 from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.causes import cause_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, Draft, transform
+from lambda_src.transform.expectation import announcement
 from lambda_src.transform.label_parsing import TraefikRemark
 
 BEHIND_FOR_SECONDS = 5.0

@@ -25,8 +25,8 @@ from grpc_lb_contract import (
 )
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
-from lambda_src.expectation import Observed, expects_changes
 from lambda_src.transform.budget import OverBudget, within_budget
+from lambda_src.transform.expectation import Observed, expects_changes
 from lambda_src.transform.health import DoubtedHealth, Place, standing
 from lambda_src.transform.label_parsing import LabelRejection, Readings, TraefikRemark
 from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from local_aws.aws_front import Front, Mode
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def front() -> AsyncIterator[tuple[Front, tuple[str, int]]]:
 async def ask(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], text: bytes) -> bytes:
     reader, writer = connection
     writer.write(text)
-    return await asyncio.wait_for(reader.readexactly(len(text)), 0.3)
+    return await reader.readexactly(len(text))
 
 
 async def test_everything_passes_and_both_ends_may_close(front: tuple[Front, tuple[str, int]]) -> None:
@@ -54,12 +55,12 @@ async def test_hang_holds_old_and_new_connections_silently_until_it_is_over(
     new = await asyncio.open_connection(*front[1])
     for connection in (old, new):
         with pytest.raises(TimeoutError):
-            await ask(connection, b"during")
+            await asyncio.wait_for(ask(connection, b"during"), 0.3)
         assert not connection[0].at_eof()
     # THEN what was sent comes through afterwards
     await front[0].set_mode(Mode.NONE)
     for reader, writer in (old, new):
-        assert await asyncio.wait_for(reader.readexactly(6), 5) == b"during"
+        assert await asyncio.wait_for(reader.readexactly(6), PATIENCE_SECONDS) == b"during"
         writer.close()
 
 
@@ -70,7 +71,7 @@ async def test_refuse_cuts_old_connections_and_takes_no_new_one_until_it_is_over
     assert await ask(old, b"before") == b"before"
     await front[0].set_mode(Mode.REFUSE)
     with pytest.raises(ConnectionResetError):
-        assert await asyncio.wait_for(old[0].read(), 5) == b""
+        assert await asyncio.wait_for(old[0].read(), PATIENCE_SECONDS) == b""
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*front[1])
     await front[0].set_mode(Mode.NONE)
@@ -86,5 +87,5 @@ async def test_a_hang_may_turn_into_a_refusal(front: tuple[Front, tuple[str, int
     await asyncio.sleep(0)
     await front[0].set_mode(Mode.REFUSE)
     with pytest.raises(ConnectionResetError):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b""
     writer.close()

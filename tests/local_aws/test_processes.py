@@ -33,7 +33,7 @@ def test_a_child_dies_with_the_process_that_started_it() -> None:
     starter.kill()
     starter.wait()
     starter.stdout.close()
-    until("the child is gone", lambda: processes.is_zombie(child), within=5)
+    until("the child is gone", lambda: processes.is_zombie(child))
 
 
 def test_a_command_that_is_not_there_is_told(capfd: object) -> None:

@@ -81,7 +81,7 @@ async def test_calls_go_where_traefiks_rules_send_them(tmp_path: Path) -> None:
             assert await who(rng, 5, metadata=[("x-canary", "yes")]) == {"canary": 5}
             assert await who(below, 5) == {"rest": 5}
             # AND one that no rule takes goes nowhere, nor one to a service that speaks HTTP/1.1
-            other: Any = start(below.unary_unary(STAY), timeout=5)
+            other: Any = start(below.unary_unary(STAY), timeout=60)
             assert await other.code() == grpc.StatusCode.UNIMPLEMENTED
             assert await failure_of(http1) == grpc.StatusCode.UNIMPLEMENTED
             assert old.seen == {}

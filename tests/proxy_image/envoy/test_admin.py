@@ -25,7 +25,8 @@ def test_an_envoy_that_hangs_costs_a_second(silent: Path) -> None:
     started = time.monotonic()
     with pytest.raises(AdminError, match="timed out"):
         Admin(silent).activity()
-    assert time.monotonic() - started < ANSWER_SECONDS + 0.5
+    assert time.monotonic() - started > 0.9 * ANSWER_SECONDS  # that is what ended it
+    assert ANSWER_SECONDS == 1
     assert not Admin(silent).answers()
     with pytest.raises(AdminError):
         Admin(silent).listens()  # it may well be serving

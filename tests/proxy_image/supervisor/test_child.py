@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from proxy_image.supervisor.child import MAX_DELAY_SECONDS, Child, describe_exit, restart_delay
 from tests.proxy_image.balancer import is_alive, until
+from tests.waiting import PATIENCE_SECONDS
 
 
 @given(st.integers(1, 10_000))
@@ -38,12 +39,12 @@ async def test_a_child_that_has_just_died_is_stopped_without_waiting_for_it() ->
     pid = int(await until(lambda: child.pid, "start"))
     await until(lambda: not is_alive(pid), "death")
     # WHEN it is stopped, and its exit collected only then, as by a signal handler whose turn comes later
-    stopping = asyncio.create_task(child.stop(patience=5))
+    stopping = asyncio.create_task(child.stop(patience=3600))
     await asyncio.sleep(0)
     assert reap(pid) == pid, "its exit was left for whoever reaps"
     child.on_exit(3)
     # THEN it is gone at once
-    await asyncio.wait_for(asyncio.gather(stopping, running), 1)
+    await asyncio.wait_for(asyncio.gather(stopping, running), PATIENCE_SECONDS)
 
 
 async def test_a_child_whose_group_is_gone_when_patience_ends_is_no_error() -> None:
@@ -56,4 +57,4 @@ async def test_a_child_whose_group_is_gone_when_patience_ends_is_no_error() -> N
     await asyncio.sleep(0.2)
     assert not stopping.done() or stopping.exception() is None
     child.on_exit(0)
-    await asyncio.wait_for(asyncio.gather(stopping, running), 1)
+    await asyncio.wait_for(asyncio.gather(stopping, running), PATIENCE_SECONDS)

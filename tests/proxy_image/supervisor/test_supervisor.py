@@ -165,7 +165,7 @@ async def test_nothing_is_left_of_a_supervisor_that_is_killed(tmp_path: Path) ->
         assert all(map(is_alive, children))
         # WHEN the supervisor is killed, THEN its children die too
         balancer.process.kill()
-        await until(lambda: not any(map(is_alive, children)), f"end of {children}", seconds=5)
+        await until(lambda: not any(map(is_alive, children)), f"end of {children}")
 
         # AND the next one starts on the same directory and ports
         balancer.process.wait()

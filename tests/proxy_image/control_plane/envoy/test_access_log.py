@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ async def test_a_line_says_who_called_what_where_it_went_and_how_it_ended(tmp_pa
         channel_to(envoy, "rng.test") as channel,
     ):
         secret = (("authorization", "Bearer hunter2"), ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f0-01"))
+        started = time.monotonic()
         await who(channel, 1, metadata=secret)
+        took_ms = 1000 * (time.monotonic() - started)
         (line,) = await logged(envoy, 1)
         assert line.keys() == FIELDS.keys()
         known = {"source", "event", "host", "method", "service", "target", "tries", "grpc_status", "flags", "details"}
@@ -64,7 +67,7 @@ async def test_a_line_says_who_called_what_where_it_went_and_how_it_ended(tmp_pa
             "details": "via_upstream",
         }
         assert line["client"].startswith("127.0.0.1:")
-        assert 0 <= line["first_byte_ms"] <= line["duration_ms"] < 5000
+        assert 0 <= line["first_byte_ms"] <= line["duration_ms"] <= took_ms
         assert (line["request_bytes"], line["response_bytes"]) == (5, 6)  # gRPC's prefix of a message is 5 bytes
         assert line["traceparent"] == secret[1][1]
         assert "hunter2" not in envoy.log.read_text()
@@ -112,7 +115,7 @@ async def test_what_a_caller_chooses_is_escaped_and_cut_short(tmp_path: Path) ->
         envoy.channel() as channel,
     ):
         hostile = '/"},{"event":"forged"}/' + "x" * 5000
-        assert await start(channel.unary_unary(hostile), timeout=5).code() is grpc.StatusCode.UNIMPLEMENTED
+        assert await start(channel.unary_unary(hostile), timeout=60).code() is grpc.StatusCode.UNIMPLEMENTED
         (line,) = await logged(envoy, 1)
         assert line["method"] == hostile[:255]
         assert max(map(len, envoy.log.read_text().splitlines())) < 4096

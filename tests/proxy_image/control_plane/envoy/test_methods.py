@@ -51,7 +51,7 @@ class Callers:
         pairs = tuple((f"x-{key}", value) for key, value in metadata.items())
         async with channel_to(self._envoy, host) as channel:
             call: Any = channel.unary_unary(method)
-            answer: bytes = await call(b"", metadata=pairs, timeout=5)
+            answer: bytes = await call(b"", metadata=pairs, timeout=60)
             return answer.decode()
 
 

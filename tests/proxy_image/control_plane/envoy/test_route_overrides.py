@@ -70,7 +70,7 @@ async def test_a_methods_ceiling_ends_its_calls_and_no_others(tmp_path: Path) ->
             assert await stream.read() == b"a"
             started = time.monotonic()
             assert await call(channel, STAY, 30) is grpc.StatusCode.DEADLINE_EXCEEDED
-            assert 0.25 < time.monotonic() - started < 4
+            assert time.monotonic() - started > 0.25
             # AND a call of another method that is longer under way goes on
             assert not stream.done()
             a.release.set()

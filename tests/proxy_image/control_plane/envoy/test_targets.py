@@ -97,7 +97,7 @@ async def test_an_error_status_of_the_server_ejects_nobody(tmp_path: Path) -> No
         for status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED):
             a.abort = status
             for _ in range(20):
-                call: Any = start(channel.unary_unary(WHO), timeout=5)
+                call: Any = start(channel.unary_unary(WHO), timeout=60)
                 assert await call.code() in (grpc.StatusCode.OK, status)
         assert a.seen["who"] == b.seen["who"] == 30
 
@@ -117,13 +117,13 @@ async def test_a_target_that_cannot_be_reached_fails_no_call_and_is_back_soon(tm
         async def is_back() -> bool:
             return (await who(channel, 10))["b"] == 5
 
-        await eventually(is_back, "calls for b", 12)
+        await eventually(is_back, "calls for b")
 
 
 async def test_when_no_target_can_be_reached_the_call_fails_at_once(tmp_path: Path) -> None:
     async with backends("a") as (a,), balancer(tmp_path, rng(a.target)) as (_, envoy), envoy.channel() as channel:
         await a.server.stop(0)
-        call: Any = start(channel.unary_unary(WHO), timeout=5)
+        call: Any = start(channel.unary_unary(WHO), timeout=60)
         assert await call.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -133,7 +133,7 @@ async def test_invariant_9_a_call_that_a_server_has_seen_is_not_sent_again(tmp_p
         balancer(tmp_path, rng(a.target, b.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
-        calls: list[Any] = [start(channel.unary_unary(STAY), timeout=10) for _ in range(10)]
+        calls: list[Any] = [start(channel.unary_unary(STAY), timeout=60) for _ in range(10)]
         await eventually(lambda: a.seen["stay"] + b.seen["stay"] == 10, "all calls at the servers")
         await a.server.stop(0)  # resets the calls it has
         assert await settled(calls, 5) == {grpc.StatusCode.UNAVAILABLE}

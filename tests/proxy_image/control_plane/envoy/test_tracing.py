@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from grpc_lb_contract import Document
-from tests.proxy_image.balancer import free_ports
+from tests.ports import free_ports
 from tests.proxy_image.control_plane.support import (
     WHO,
     Backend,

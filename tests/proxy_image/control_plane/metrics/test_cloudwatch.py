@@ -40,7 +40,7 @@ async def outcomes(channel: grpc.aio.Channel, calls: int) -> Counter[bool]:
     failed: Counter[bool] = Counter()
     for _ in range(calls):
         try:
-            await call(b"", timeout=5)
+            await call(b"", timeout=60)
         except grpc.RpcError:
             failed[True] += 1
         else:
@@ -189,9 +189,10 @@ def publisher(tmp_path: Path, write: Any, **more: Any) -> Publisher:
 
 async def test_without_envoy_the_balancer_still_tells_how_old_its_targets_are(tmp_path: Path) -> None:
     written: list[str] = []
+    started = time.monotonic()
     await publisher(tmp_path, written.append).tell(at=60.0)
     data = metrics_in("".join(written))
-    assert values(data, "TargetListAge", Balancer="Balancer")[0] < 5
+    assert 0 <= values(data, "TargetListAge", Balancer="Balancer")[0] <= time.monotonic() - started
     assert {datum.name for datum in data} >= {"EnvoyRestarts", "RejectedResources"}
     assert "Calls" not in {datum.name for datum in data}
 

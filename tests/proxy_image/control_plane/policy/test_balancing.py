@@ -27,7 +27,7 @@ def balanced(method: Method, **more: Any) -> TrafficPolicy:
 
 async def who_by_key(channel: grpc.aio.Channel, keys: int) -> dict[int, str]:
     call: Any = channel.unary_unary(WHO)
-    calls = (call(b"", metadata=(("session", str(key)),), timeout=20) for key in range(keys))
+    calls = (call(b"", metadata=(("session", str(key)),), timeout=60) for key in range(keys))
     return {key: answer.decode() for key, answer in enumerate(await asyncio.gather(*calls))}
 
 

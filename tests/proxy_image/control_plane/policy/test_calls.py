@@ -15,6 +15,7 @@ from grpc_lb_contract import Deadline, Fault, RateLimit, Retry, RetryStatus, Sta
 from tests.proxy_image.control_plane.calls import failure_of, reads, settled, start
 from tests.proxy_image.control_plane.policies import codes, ms, treated
 from tests.proxy_image.control_plane.support import STAY, WHO, backends, balancer, eventually
+from tests.waiting import PATIENCE_SECONDS
 
 OK = grpc.StatusCode.OK
 SIGMAS = 5
@@ -93,18 +94,25 @@ async def test_the_budget_bounds_the_tries_under_way(tmp_path: Path) -> None:
 
 
 async def test_the_pause_before_a_second_try_grows_with_the_back_off(tmp_path: Path) -> None:
-    """GIVEN pauses by chance of up to 400 ms WHEN 10 calls are tried again THEN they take 2 s, give or take."""
-    policy = retried(RetryStatus.UNAVAILABLE, max_retries=1, base_backoff=ms(400))
-    async with (
-        backends("a") as (a,),
-        balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
-        envoy.channel() as channel,
-    ):
-        a.abort = grpc.StatusCode.UNAVAILABLE
-        started = time.monotonic()
-        await codes(channel, 10)
-        mean, sigma = 10 * 0.2, sqrt(10 * 0.4**2 / 12)
-        assert mean - 4 * sigma < time.monotonic() - started < mean + SIGMAS * sigma + 1
+    """GIVEN pauses by chance of up to 400 ms, and of up to 1,600 ms, WHEN 10 calls each are tried again side by side
+    THEN they take 2 s and 8 s, give or take."""
+
+    async def seconds_with(base_backoff: int) -> float:
+        policy = retried(RetryStatus.UNAVAILABLE, max_retries=1, base_backoff=ms(base_backoff))
+        async with (
+            backends("a") as (a,),
+            balancer(tmp_path / str(base_backoff), treated(policy, a.target)) as (_, envoy),
+            envoy.channel() as channel,
+        ):
+            a.abort = grpc.StatusCode.UNAVAILABLE
+            started = time.monotonic()
+            await codes(channel, 10)
+            return time.monotonic() - started
+
+    short, long = await asyncio.gather(seconds_with(400), seconds_with(1600))
+    mean, sigma = 10 * 0.2, sqrt(10 * 0.4**2 / 12)
+    assert mean - 4 * sigma < short < long
+    assert 4 * (mean - 4 * sigma) < long
 
 
 async def test_a_try_that_takes_too_long_is_tried_again_on_another_target(tmp_path: Path) -> None:
@@ -116,14 +124,14 @@ async def test_a_try_that_takes_too_long_is_tried_again_on_another_target(tmp_pa
     ):
         b.release.set()
         for _ in range(2):
-            call: Any = start(channel.unary_unary(STAY), timeout=5)
+            call: Any = start(channel.unary_unary(STAY), timeout=PATIENCE_SECONDS)
             assert await call == b"b"
         assert a.seen["stay"] >= 1
         assert b.seen["stay"] == 2
 
 
 async def test_the_ceiling_ends_a_call_whatever_its_own_deadline_is(tmp_path: Path) -> None:
-    policy = TrafficPolicy(deadline=Deadline(max=ms(300)))
+    policy = TrafficPolicy(deadline=Deadline(max=ms(1500)))
     async with (
         backends("a") as (a,),
         balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
@@ -133,17 +141,17 @@ async def test_the_ceiling_ends_a_call_whatever_its_own_deadline_is(tmp_path: Pa
             started = time.monotonic()
             call: Any = start(channel.unary_unary(STAY), timeout=timeout)
             assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-            assert 0.25 < time.monotonic() - started < 3
+            assert time.monotonic() - started > 1.4
         await eventually(lambda: reads(envoy.stat("cluster.rng.upstream_rq_active"), 0))
-        # AND a shorter one of the caller's holds
-        started = time.monotonic()
+        # AND a shorter one of the caller's holds: it ends before a call that began sooner
+        sooner: Any = start(channel.unary_unary(STAY))
         call = start(channel.unary_unary(STAY), timeout=0.05)
         assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        assert time.monotonic() - started < 0.25
+        assert not sooner.done()
 
 
 async def test_the_default_deadline_is_the_servers_where_the_caller_has_none(tmp_path: Path) -> None:
-    policy = TrafficPolicy(deadline=Deadline(default=ms(1500)))
+    policy = TrafficPolicy(deadline=Deadline(default=ms(4000)))
     async with (
         backends("a") as (a,),
         balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
@@ -151,21 +159,21 @@ async def test_the_default_deadline_is_the_servers_where_the_caller_has_none(tmp
     ):
         await codes(channel, 1, timeout=None)
         await codes(channel, 1, timeout=60)
-        assert a.time_left == [pytest.approx(1.5, abs=0.4), pytest.approx(60, abs=2)]
+        assert a.time_left == [pytest.approx(3, abs=1), pytest.approx(50, abs=10)]
         call: Any = start(channel.unary_unary(STAY))
         assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_the_default_deadline_holds_in_the_balancer_too(tmp_path: Path) -> None:
     """GIVEN calls that reach no server in time THEN they end all the same."""
-    policy = TrafficPolicy(deadline=Deadline(default=ms(200)), fault=Fault(delay=ms(5000)))
+    policy = TrafficPolicy(deadline=Deadline(default=ms(200)), fault=Fault(delay=ms(3_600_000)))
     async with (
         backends("a") as (a,),
         balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
         call: Any = start(channel.unary_unary(WHO))
-        assert await asyncio.wait_for(call.code(), 3) == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         assert not a.seen
 
 
@@ -177,15 +185,18 @@ async def test_calls_beyond_the_rate_are_answered_resource_exhausted_and_reach_n
         envoy.channel() as channel,
     ):
         started = time.monotonic()
-        calls: list[Any] = [start(channel.unary_unary(WHO), timeout=10) for _ in range(50)]
+        calls: list[Any] = [start(channel.unary_unary(WHO), timeout=PATIENCE_SECONDS) for _ in range(50)]
         found = [await call.code() for call in calls]
         most = 10 + 5 * (1 + time.monotonic() - started)
         assert 10 <= found.count(OK) <= most
         assert set(found) == {OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert a.seen["who"] == found.count(OK)
         # AND it fills again, 5 a second
+        emptied = time.monotonic()
         await asyncio.sleep(1.2)
-        assert 5 <= (await codes(channel, 20))[OK] <= 12
+        started = time.monotonic()
+        refilled = min(10, 5 * (1 + started - emptied))
+        assert 5 <= (await codes(channel, 20))[OK] <= refilled + 5 * (1 + time.monotonic() - started)
 
 
 async def test_faults_abort_a_share_of_the_calls_with_the_status_that_was_asked_for(tmp_path: Path) -> None:
@@ -202,22 +213,28 @@ async def test_faults_abort_a_share_of_the_calls_with_the_status_that_was_asked_
 
 
 async def test_faults_hold_back_a_share_of_the_calls(tmp_path: Path) -> None:
-    policy = TrafficPolicy(fault=Fault(delay=ms(1500), delay_percent=25.0))
+    policy = TrafficPolicy(fault=Fault(delay=ms(5000), delay_percent=25.0))
     async with (
         backends("a") as (a,),
         balancer(tmp_path, treated(policy, a.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
         await codes(channel, 1)
+        delayed = "http.calls.fault.delays_injected"
+        before = await envoy.stat(delayed)
 
-        async def seconds() -> float:
-            started = time.monotonic()
-            assert await codes(channel, 1) == {OK: 1}
-            return time.monotonic() - started
+        # All at once, so that those held back hold back no other: they are over while those wait.
+        calls = [asyncio.create_task(codes(channel, 1)) for _ in range(200)]
 
-        # All at once, so that those held back hold back no other.
-        held_back = [took >= 1.5 for took in await asyncio.gather(*(seconds() for _ in range(200)))]
-        assert held_back.count(True) == pytest.approx(50, abs=SIGMAS * sqrt(200 * 3 / 16))
+        async def the_others_are_over() -> bool:
+            return sum(call.done() for call in calls) == 200 - (await envoy.stat(delayed) - before)
+
+        await eventually(the_others_are_over)
+        held_back = [call for call in calls if not call.done()]
+        assert len(held_back) == pytest.approx(50, abs=SIGMAS * sqrt(200 * 3 / 16))
+        assert await envoy.stat("http.calls.fault.active_faults") == len(held_back)
+        assert await asyncio.gather(*calls) == [{OK: 1}] * 200
+        assert await envoy.stat(delayed) - before == len(held_back)
         assert a.seen["who"] == 201
 
 

@@ -37,7 +37,7 @@ async def test_a_call_goes_to_the_service_whose_conditions_it_fits_best(tmp_path
 
             async def taken(**metadata: str) -> str:
                 pairs = tuple((f"x-{key}", value) for key, value in metadata.items())
-                answer: bytes = await call(b"", metadata=pairs, timeout=5)
+                answer: bytes = await call(b"", metadata=pairs, timeout=60)
                 return answer.decode()
 
             assert await taken() == "own"
@@ -57,5 +57,5 @@ async def test_presence_is_enough_where_no_value_is_asked_for(tmp_path: Path) ->
         )
         async with balancer(tmp_path, document) as (_, envoy), envoy.channel() as channel:
             call: Any = channel.unary_unary(WHO)
-            assert await call(b"", timeout=5) == b"all"
-            assert await call(b"", metadata=(("x-debug", "anything"),), timeout=5) == b"debug"
+            assert await call(b"", timeout=60) == b"all"
+            assert await call(b"", metadata=(("x-debug", "anything"),), timeout=60) == b"debug"

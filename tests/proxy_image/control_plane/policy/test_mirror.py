@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from math import sqrt
@@ -19,7 +18,7 @@ from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy import clusters, mirror
 from proxy_image.control_plane.xds.envoy.listeners import Ports
-from tests.proxy_image.balancer import free_ports
+from tests.ports import free_ports
 from tests.proxy_image.control_plane.calls import reads, start
 from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import (
@@ -34,6 +33,7 @@ from tests.proxy_image.control_plane.support import (
     target,
     who,
 )
+from tests.waiting import PATIENCE_SECONDS
 
 SIGMAS = 5
 """One run in 1.7 million is further off by chance (two-sided, normal approximation of the binomial)."""
@@ -109,17 +109,17 @@ async def test_a_mirror_that_never_answers_delays_no_call_and_its_copies_are_bou
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror, "MAX_COPIES", 3)
-    monkeypatch.setattr(clusters, "MAX_COPY_SECONDS", 2.0)
+    monkeypatch.setattr(clusters, "MAX_COPY_SECONDS", 5.0)
     async with (
         backends("a", "m") as (a, m),
         balancer(tmp_path, mirroring(a.target, m.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
         a.release.set()
-        started = time.monotonic()
-        calls: list[Any] = [start(channel.unary_unary(STAY), timeout=5) for _ in range(10)]
+        calls: list[Any] = [start(channel.unary_unary(STAY), timeout=PATIENCE_SECONDS) for _ in range(10)]
         assert [await call for call in calls] == [b"a"] * 10
-        assert time.monotonic() - started < 2
+        # THEN all have been answered while the copies are still under way
+        assert await envoy.stat("cluster.shadow~mirror.upstream_rq_max_duration_reached") == 0
         await eventually(lambda: m.seen["stay"] == 3)
         await eventually(lambda: reads(envoy.stat(ACTIVE), 0), "the end of the copies")
         assert await envoy.stat("cluster.shadow~mirror.upstream_rq_max_duration_reached") == 3
@@ -152,7 +152,7 @@ async def test_an_upload_that_its_mirror_does_not_read_goes_on_when_the_copy_end
                 yield bytes(1_000_000)
 
         take: Any = channel.stream_unary("/test.Up/Take")
-        assert await take(megabytes(), timeout=10) == b"150000000"
+        assert await take(megabytes(), timeout=60) == b"150000000"
         assert await envoy.stat("cluster.shadow~mirror.upstream_flow_control_backed_up_total") > 0
 
 

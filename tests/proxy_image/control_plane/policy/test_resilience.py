@@ -44,9 +44,9 @@ async def test_calls_beyond_the_limit_are_answered_unavailable_at_once_and_reach
         envoy.channel() as channel,
     ):
         method: Any = channel.unary_unary(STAY)
-        calls: list[Any] = [start(method, timeout=20) for _ in range(5)]
+        calls: list[Any] = [start(method, timeout=60) for _ in range(5)]
         await eventually(lambda: a.seen["stay"] + b.seen["stay"] == 5)
-        calls += [start(method, timeout=20) for _ in range(4)]
+        calls += [start(method, timeout=60) for _ in range(4)]
         assert await settled(calls, 4) == {grpc.StatusCode.UNAVAILABLE}
         assert a.seen["stay"] + b.seen["stay"] == 5
         a.release.set()
@@ -75,7 +75,7 @@ async def test_calls_that_wait_for_a_connection_are_limited_too(tmp_path: Path) 
     with that_answers_nobody() as port:
         async with balancer(tmp_path, treated(policy, target(port))) as (_, envoy), envoy.channel() as channel:
             method: Any = channel.unary_unary(STAY)
-            calls: list[Any] = [start(method, timeout=20) for _ in range(6)]
+            calls: list[Any] = [start(method, timeout=60) for _ in range(6)]
             assert await settled(calls, 4) == {grpc.StatusCode.UNAVAILABLE}
             assert await envoy.stat("cluster.rng.upstream_rq_pending_overflow") == 4
             assert await settled(calls, 6) == {grpc.StatusCode.UNAVAILABLE}
@@ -110,7 +110,7 @@ async def test_calls_beyond_what_the_connections_allow_wait_and_are_answered(
 
         # One after the other: how many calls a new connection takes is known by the first answer on it.
         for _ in range(12):
-            calls.append(start(channel.unary_unary(STAY), timeout=20))
+            calls.append(start(channel.unary_unary(STAY), timeout=60))
             await eventually(settles, f"call {len(calls)}")
         assert a.seen["stay"] + b.seen["stay"] == 2 * connections
         assert await envoy.stat("cluster.rng.upstream_cx_active") == connections
@@ -158,9 +158,8 @@ async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes
 async def test_which_statuses_count(tmp_path: Path, status: grpc.StatusCode, unavailable: bool, error: bool) -> None:
     """Both ways to eject, in one balancer: the same target behind each."""
     for setting, counts in (("consecutive_gateway_failures", unavailable), ("consecutive_errors", error)):
-        policy = TrafficPolicy(
-            outlier_detection=OutlierDetection(**{setting: 2}, base_ejection_time=timedelta(minutes=1))
-        )  # type: ignore[arg-type]
+        outlier = OutlierDetection(**{setting: 2}, base_ejection_time=timedelta(minutes=1))  # type: ignore[arg-type]
+        policy = TrafficPolicy(outlier_detection=outlier)
         folder = tmp_path / setting
         folder.mkdir()
         async with (

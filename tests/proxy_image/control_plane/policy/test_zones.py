@@ -37,7 +37,7 @@ async def test_calls_stay_in_the_zone_and_leave_it_when_it_is_lost(tmp_path: Pat
             async def are_back() -> bool:
                 return await who(channel, 20) == {"a": 10, "b": 10}
 
-            await eventually(are_back, "calls in the zone", 15)
+            await eventually(are_back, "calls in the zone")
 
             # AND a zone whose tasks are all told to stop sends its calls elsewhere
             leaving = [target(each.port, zone="z1", draining=True) for each in (a, b)]

@@ -100,12 +100,12 @@ async def test_the_time_from_ecss_event_to_envoy_is_measured_and_shown(
             await eventually(lambda: here.change.envoy_at is not None)
             assert here.samples("grpc_lb_event_to_envoy_seconds")["_count"] == 0
             # WHEN an event of two seconds ago takes a target away
-            await here.publish(rng(b.target), stopped(a.target.task, time.time() - 2))
+            await here.publish(rng(b.target), stopped(a.target.task, (event := time.time() - 2)))
             await eventually(lambda: here.change.envoy_at is not None)
             # THEN the metric has the time from the event to Envoy's answer
             seconds = here.samples("grpc_lb_event_to_envoy_seconds")
             assert seconds["_count"] == 1
-            assert 2 <= seconds["_sum"] < 10
+            assert 2 <= seconds["_sum"] <= time.time() - event
             # AND the timeline names the cause, the reason and the time
             (change, _first) = (await here.client.get("/api/timeline")).json()
             assert change["cause"]["tasks"][0]["reason"] == WHY

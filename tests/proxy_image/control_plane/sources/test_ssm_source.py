@@ -119,7 +119,7 @@ async def test_a_torn_document_is_read_again_soon(world: World) -> None:
     async with running(world.source):
         await eventually(lambda: Trouble.TORN in world.sink.troubles)
         world.parameters.publish(large())
-        await eventually(lambda: world.sink.document == large(), seconds=1)
+        await eventually(lambda: world.sink.document == large())
 
 
 async def test_of_a_torn_document_only_what_is_missing_is_read_again(world: World) -> None:

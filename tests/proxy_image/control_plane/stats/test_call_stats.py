@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -65,6 +66,7 @@ async def test_calls_are_counted_by_service_and_status_wherever_they_ended(tmp_p
             channel_to(envoy, "empty.test") as empty,
             channel_to(envoy, "nobody.test") as nobody,
         ):
+            started = time.monotonic()
             await who(known, 20)
             a.abort = grpc.StatusCode.NOT_FOUND
             await codes(known, 3)
@@ -85,7 +87,7 @@ async def test_calls_are_counted_by_service_and_status_wherever_they_ended(tmp_p
             p50, _, p99 = percentiles(reading.services["rng"].ended.latency)
             assert p50 is not None
             assert p99 is not None
-            assert 0 < p50 <= p99 < 5000
+            assert 0 < p50 <= p99 <= 1.1 * 1000 * (time.monotonic() - started)
             assert sum(reading.services["rng"].ended.latency.buckets.values()) == 24
             assert reading.services["rng"].methods == {}
 
@@ -185,7 +187,7 @@ async def test_methods_are_counted_each_where_that_is_asked_for(tmp_path: Path) 
         envoy.channel() as channel,
     ):
         await who(channel, 12)
-        assert await start(channel.unary_unary("/a.b.C.status.7/x"), timeout=5).code() is grpc.StatusCode.UNIMPLEMENTED
+        assert await start(channel.unary_unary("/a.b.C.status.7/x"), timeout=60).code() is grpc.StatusCode.UNIMPLEMENTED
         await reading_of(envoy)  # Envoy gathers times when it is asked, and has them when it is asked again
         methods = (await reading_of(envoy)).services["rng"].methods
         assert {name: dict(ended.statuses) for name, ended in methods.items()} == {
@@ -204,7 +206,7 @@ async def test_a_client_that_makes_up_methods_fills_a_table_of_fixed_size_and_no
         await who(channel, 5)
         made_up = MAX_OF_METHODS + 300
         for first in range(0, made_up, 100):
-            calls = [start(channel.unary_unary(f"/x.X/M{number}"), timeout=20) for number in range(first, first + 100)]
+            calls = [start(channel.unary_unary(f"/x.X/M{number}"), timeout=60) for number in range(first, first + 100)]
             await asyncio.gather(*(call.code() for call in calls))
         await who(channel, 5)
         rng_service = (await reading_of(envoy)).services["rng"]

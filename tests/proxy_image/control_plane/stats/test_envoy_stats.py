@@ -240,7 +240,7 @@ async def test_readings_come_once_a_second_while_someone_looks_and_seldom_otherw
             await asyncio.sleep(1.5)
             assert watcher.ticks == 1
             with watcher.looking():
-                await eventually(lambda: watcher.ticks >= 3, seconds=4)
+                await eventually(lambda: watcher.ticks >= 3)
         finally:
             running.cancel()
 
@@ -259,7 +259,7 @@ async def test_readings_that_cost_much_come_less_often_so_that_pages_never_take_
     running = asyncio.create_task(watcher.run())
     try:
         with watcher.looking():
-            await eventually(lambda: watcher.ticks >= 2, seconds=20)
+            await eventually(lambda: watcher.ticks >= 2)
         first, second = [each.at for each in watcher.readings][:2]
         assert second - first >= 2.5
     finally:

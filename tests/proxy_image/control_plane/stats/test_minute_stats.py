@@ -29,7 +29,7 @@ async def failed_calls(channel: grpc.aio.Channel, calls: int) -> int:
     failed = 0
     for _ in range(calls):
         try:
-            await call(b"", timeout=5)
+            await call(b"", timeout=60)
         except grpc.RpcError:
             failed += 1
     return failed

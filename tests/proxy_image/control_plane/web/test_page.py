@@ -50,6 +50,7 @@ from proxy_image.envoy.bootstrap import Node
 from tests.proxy_image.control_plane.policies import weighed
 from tests.proxy_image.control_plane.support import backends, eventually, rng, running_envoy, service, target, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
+from tests.waiting import PATIENCE_SECONDS
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\n\x00</td>"
 OWN = Node("balancer-1", "main", "z-a")
@@ -213,7 +214,7 @@ async def test_the_page_shows_an_even_share_live_and_the_api_says_the_same(tmp_p
                 frames = stream.aiter_lines()
                 await who(channel, 100)
                 halves = 'class="fill serving" width="50.0"'
-                main = await asyncio.wait_for(_frame_with(frames, halves), 10)
+                main = await asyncio.wait_for(_frame_with(frames, halves), PATIENCE_SECONDS)
                 assert main.count(halves) == 2
 
                 async def shares() -> bool:
@@ -222,7 +223,7 @@ async def test_the_page_shows_an_even_share_live_and_the_api_says_the_same(tmp_p
 
                 await eventually(shares)
                 targets_file(tmp_path, b)
-                await asyncio.wait_for(_frame_with(frames, "− left"), 10)
+                await asyncio.wait_for(_frame_with(frames, "− left"), PATIENCE_SECONDS)
                 changes = (await client.get("/api/timeline")).json()
                 assert changes[0]["left"] == [f"rng 127.0.0.1:{a.port}"]
 

@@ -13,7 +13,7 @@ from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image import __main__ as command_line
 from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.web import terminal
-from tests.proxy_image.balancer import free_ports
+from tests.ports import free_ports
 from tests.proxy_image.control_plane.support import backends, eventually, running_envoy, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
 

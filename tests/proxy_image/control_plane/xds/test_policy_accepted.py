@@ -78,7 +78,7 @@ async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_10_
                     and await envoy.text("http.calls.rds.calls.version_text") == resources.version(ResourceType.ROUTES)
                 )
 
-            await eventually(is_answered, "clusters and routes in Envoy", 60)
+            await eventually(is_answered, "clusters and routes in Envoy")
             assert not any(rejections(plane).values()), f"{rejections(plane)}, {envoy.log.read_text()[-3000:]}"
         assert seen["services"] > 0.8 * SETS
         assert seen["routes"] > 3 * seen["services"]

@@ -27,6 +27,7 @@ from tests.proxy_image.control_plane.support import (
     settings_for,
     target,
 )
+from tests.waiting import PATIENCE_SECONDS
 
 
 class GrpcClient:
@@ -37,7 +38,7 @@ class GrpcClient:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{count}\n".encode())
-        answers: dict[str, int] = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))
+        answers: dict[str, int] = json.loads(await asyncio.wait_for(self._process.stdout.readline(), PATIENCE_SECONDS))
         return answers
 
 
