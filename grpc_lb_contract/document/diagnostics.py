@@ -127,11 +127,15 @@ class DiagnosticsBuilder:
     def takes(self, record: Mapping[str, Any]) -> bool:
         """Whether the record is a note, readable or not."""
         match record:
-            case {"rejected": [str(family), int(revision), str(label), str(value), str(problem), *_]}:
+            case {"rejected": [str(family), int(revision), str(label), str(value), str(problem), *_]} if _is_count(
+                revision
+            ):
                 self._rejected.append(RejectedLabel(family, revision, label, value, problem))
             case {"shadowed": [str(route), str(holder), str(loser), *_]}:
                 self._shadowed.append(ShadowedRoute(route, holder, loser))
-            case {"more": [int(rejected_labels), int(shadowed), *_]}:
+            case {"more": [int(rejected_labels), int(shadowed), *_]} if _is_count(rejected_labels) and _is_count(
+                shadowed
+            ):
                 self._more = (max(0, rejected_labels), max(0, shadowed))
             case {"rejected": _} | {"shadowed": _} | {"more": _}:
                 pass
@@ -141,6 +145,10 @@ class DiagnosticsBuilder:
 
     def built(self) -> Diagnostics:
         return Diagnostics(tuple(self._rejected), tuple(self._shadowed), *self._more)
+
+
+def _is_count(value: int) -> bool:
+    return not isinstance(value, bool)
 
 
 def cut(text: str, max_bytes: int) -> str:
