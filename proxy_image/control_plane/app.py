@@ -138,9 +138,9 @@ async def _serve_web(reconciler: Reconciler, metrics: Metrics, watcher: Watcher,
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
-    app = web_app(reconciler, metrics, watcher, own)
+    app = web_app(applier, metrics, watcher, own, settings.web_hosts)
     with listening:
-        await serve(app, listening)
+        await serve(app, listening, connections=of_this_process().web)
 
 
 async def _until_listening(what: str, port: int, variable: str, listen: Callable[[], Awaitable[_T]]) -> _T:

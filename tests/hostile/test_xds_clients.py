@@ -66,11 +66,6 @@ async def test_a_message_that_grows_when_it_is_unpacked_is_refused(on_stage: Sta
     assert on_stage.control_plane_memory - before < 10 * MIB
 
 
-async def test_a_stream_without_a_request_is_ended(on_stage: Stage) -> None:
-    ended, message = await outcome(on_stage.address("xds"), seconds=60)
-    assert (ended, "first request" in message) == ("DEADLINE_EXCEEDED", True), message
-
-
 @pytest.mark.parametrize("kind", XDS_ATTACKS)
 async def test_invariant_14_an_xds_client_delays_no_change_of_others_and_takes_a_bounded_share(
     on_stage: Stage, kind: str
