@@ -138,7 +138,7 @@ async def _serve_web(reconciler: Reconciler, metrics: Metrics, watcher: Watcher,
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
-    app = web_app(applier, metrics, watcher, own, settings.web_hosts)
+    app = web_app(reconciler, metrics, watcher, own, settings.web_hosts)
     with listening:
         await serve(app, listening, connections=of_this_process().web)
 

@@ -86,9 +86,11 @@ class _Safe:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node, hosts: Sequence[str] = ()) -> Starlette:
+def web_app(
+    reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, hosts: Sequence[str] = ()
+) -> Starlette:
     """hosts: names that requests may be for beside this balancer's own (`limits.web_hosts.is_allowed`)."""
-    metrics.registry.register(EnvoyCollector(applier, watcher))
+    metrics.registry.register(EnvoyCollector(reconciler, watcher))
 
     def now() -> Report:
         return current_report(reconciler, metrics, watcher, own)
