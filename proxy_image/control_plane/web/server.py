@@ -38,7 +38,7 @@ from proxy_image.control_plane.limits.web_connections import Connections, protoc
 from proxy_image.control_plane.limits.web_hosts import Hosts
 from proxy_image.control_plane.metrics.exposition import EnvoyCollector
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, report
 from proxy_image.control_plane.stats.watcher import Watcher
@@ -86,12 +86,14 @@ class _Safe:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node, hosts: Sequence[str] = ()) -> Starlette:
+def web_app(
+    reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, hosts: Sequence[str] = ()
+) -> Starlette:
     """hosts: names that requests may be for beside this balancer's own (`limits.web_hosts.is_allowed`)."""
-    metrics.registry.register(EnvoyCollector(applier, watcher))
+    metrics.registry.register(EnvoyCollector(reconciler, watcher))
 
     def now() -> Report:
-        return current_report(applier, metrics, watcher, own)
+        return current_report(reconciler, metrics, watcher, own)
 
     # A report of a large fleet takes the control plane's thread for a while: Envoy has its turn between two.
     turns = Turns()
@@ -117,7 +119,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node, hos
     async def follow(request: Request) -> Response:
         path = request.query_params.get("page", "/")
         name = path.removeprefix(views.SERVICE)
-        found = applier.document is not None and applier.document.service(name) is not None
+        found = reconciler.document is not None and reconciler.document.service(name) is not None
         if path not in views.PATHS and not (path.startswith(views.SERVICE) and found):
             return PlainTextResponse("no such page\n", 404)
         compressed = "gzip" in request.headers.get("accept-encoding", "")
@@ -143,7 +145,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node, hos
         return endpoint
 
     async def healthz(_request: Request) -> Response:
-        return JSONResponse(facts(applier, metrics))
+        return JSONResponse(facts(reconciler, metrics))
 
     async def prometheus(_request: Request) -> Response:
         await watcher.fresh()
@@ -167,25 +169,25 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node, hos
     )
 
 
-def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
+def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
     now = time.time()
     standing = Standing(
-        generation=applier.generation,
-        origin=applier.origin,
-        confirmed_seconds_ago=_age(metrics),
-        trouble=applier.problem,
+        generation=reconciler.generation,
+        origin=reconciler.origin,
+        target_list_age_seconds=_age(metrics),
+        trouble=reconciler.problem,
         envoy_connected=metrics.streams[Audience.ENVOY] > 0,
         envoy_unreadable=watcher.problem,
         heap_percent=watcher.readings[-1].heap_percent if watcher.readings else 0,
         refuses_calls=bool(watcher.readings) and watcher.readings[-1].refuses_calls,
         rejections=tuple(metrics.journal.rejections.values()),
-        shortened=None if applier.shortened is None else applier.shortened.fix,
-        left_out=tuple(sorted(applier.left_out)),
+        shortened=None if reconciler.shortened is None else reconciler.shortened.fix,
+        left_out=tuple(sorted(reconciler.left_out)),
         envoy_restarted_seconds_ago=tuple(now - at for at in metrics.journal.envoy_restarts),
     )
     return report(
-        applier.document,
-        applier.newcomers,
+        reconciler.document,
+        reconciler.newcomers,
         tuple(watcher.readings),
         metrics.journal,
         standing,
@@ -196,19 +198,21 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: No
     )
 
 
-def facts(applier: Applier, metrics: Metrics) -> dict[str, object]:
+def facts(reconciler: Reconciler, metrics: Metrics) -> dict[str, object]:
     """What /healthz says: that the control plane runs, and how things stand."""
-    services = () if applier.document is None else applier.document.services
+    services = () if reconciler.document is None else reconciler.document.services
     return {
-        "generation": applier.generation,
-        "origin": applier.origin,
-        "confirmed_seconds_ago": _age(metrics),
+        "generation": reconciler.generation,
+        "origin": reconciler.origin,
+        "target_list_age_seconds": _age(metrics),
         "services": len(services),
         "targets": sum(len(service.targets) for service in services),
-        "targets_not_admitted": applier.waiting,
+        "targets_not_admitted": reconciler.waiting,
         "envoy_connected": metrics.streams[Audience.ENVOY] > 0,
         "grpc_clients": metrics.streams[Audience.GRPC],
-        "problem": None if applier.problem is None else {"reason": applier.problem[0], "message": applier.problem[1]},
+        "problem": None
+        if reconciler.problem is None
+        else {"reason": reconciler.problem[0], "message": reconciler.problem[1]},
     }
 
 
