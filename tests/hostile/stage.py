@@ -96,18 +96,23 @@ class Stage:
         temporary.write_text(json.dumps({"services": entries}))
         started = time.perf_counter()
         temporary.rename(file)
-        while f"::{changed}::" not in await asyncio.to_thread(self._clusters):
+        while f"::{changed}::" not in await self.envoy_says("/clusters"):
             assert time.perf_counter() - started < MAX_CHANGE_SECONDS, self.balancer.log.read_text()[-3000:]
             await asyncio.sleep(0.02)
         return time.perf_counter() - started
 
-    def _clusters(self) -> str:
-        connection = UnixConnection(self.balancer.admin.path, 20)
-        try:
-            connection.request("GET", "/clusters")
-            return connection.getresponse().read().decode()
-        finally:
-            connection.close()
+    async def envoy_says(self, path: str) -> str:
+        """What Envoy's admin answers."""
+
+        def ask() -> str:
+            connection = UnixConnection(self.balancer.admin.path, 20)
+            try:
+                connection.request("GET", path)
+                return connection.getresponse().read().decode()
+            finally:
+                connection.close()
+
+        return await asyncio.to_thread(ask)
 
 
 @asynccontextmanager
@@ -118,7 +123,11 @@ async def stage(state_dir: Path) -> AsyncIterator[Stage]:
         running_balancer(
             state_dir,
             f"127.0.0.1:{backend.port}",
-            {"GRPC_LB_POLL_SECONDS": "0.05", "GRPC_LB_ENVOY_CONCURRENCY": "2"},
+            {
+                "GRPC_LB_POLL_SECONDS": "0.05",
+                "GRPC_LB_IDLE_POLL_SECONDS": "0.05",
+                "GRPC_LB_ENVOY_CONCURRENCY": "2",
+            },
             module=REAL,
         ) as balancer,
     ):
