@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -175,6 +176,8 @@ def patch_cloudformation() -> None:
     handlers["AWS::ECS::Service"]["create"] = _with_grace_period(handlers["AWS::ECS::Service"]["create"])
     handlers["AWS::EC2::VPC"]["create"] = resources.with_cidr_block(handlers["AWS::EC2::VPC"]["create"])
     provisioners._normalize_container_defs = resources.container_definitions
+    # Where their functions answer: ministack says localhost, and listens on an address of its own.
+    custom_resource._HOST = os.environ["BIND_HOST"]
     custom_resource.invoke_custom_resource = _in_python_alone(custom_resource.invoke_custom_resource)
 
 
