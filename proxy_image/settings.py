@@ -31,7 +31,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 PREFIX = "GRPC_LB_"
 
 # ECS kills a task at most 120 s after SIGTERM on Fargate, later on EC2; beyond an hour it is a typing error.
-LONGEST_DRAIN_SECONDS = 3600.0
+MAX_DRAIN_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "GRPC_LB_DRAIN_DELAY_SECONDS",
         "drain_delay_seconds",
-        _seconds(0, LONGEST_DRAIN_SECONDS),
+        _seconds(0, MAX_DRAIN_SECONDS),
         "5",
         "after SIGTERM, time to fail readiness while still serving as ever",
         "--drain-delay-seconds",
@@ -256,7 +256,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "GRPC_LB_DRAIN_SECONDS",
         "drain_seconds",
-        _seconds(0, LONGEST_DRAIN_SECONDS),
+        _seconds(0, MAX_DRAIN_SECONDS),
         "30",
         "then, longest time to send clients away (GOAWAY) and let their calls finish",
         "--drain-seconds",

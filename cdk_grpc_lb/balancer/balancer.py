@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_route53 as route53
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
-_MOST_TARGETS = 1000
+_MAX_TARGETS = 1000
 # A balancer is not ready before it has a document, and the first may take until the one-minute rule writes it.
 _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
@@ -203,7 +203,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         super().__init__(scope, id)
         self._props = props = Props(type(self).__name__, id)
         count = desired_count if desired_count is not None else 2
-        props.whole_number("desired_count", count, 1, _MOST_TARGETS)
+        props.whole_number("desired_count", count, 1, _MAX_TARGETS)
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,

@@ -10,25 +10,25 @@ from itertools import groupby
 from operator import attrgetter
 
 from grpc_lb_contract import (
+    Diagnostics,
     Document,
     Group,
     LabelError,
-    LostRoute,
-    Notes,
-    Refusal,
     Registration,
+    RejectedLabel,
     RouteConflict,
     Service,
+    ShadowedRoute,
     Target,
     TargetState,
-    settle_routes,
+    resolve_conflicts,
 )
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
 from lambda_src.expectation import Observed, expects_changes
 from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.health import DoubtedHealth, Place, standing
-from lambda_src.transform.label_parsing import Readings, RefusedLabel, TraefikRemark
+from lambda_src.transform.label_parsing import LabelRejection, Readings, TraefikRemark
 from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
 
@@ -54,7 +54,7 @@ class Draft:
     """
 
     document: Document
-    refused: tuple[RefusedLabel, ...] = ()
+    refused: tuple[LabelRejection, ...] = ()
     conflicts: tuple[RouteConflict, ...] = ()
     skipped: tuple[SkippedTask, ...] = ()
     pending: tuple[str, ...] = ()
@@ -148,7 +148,7 @@ def transform(
     present = with_groups(_services(members), _backing(asking))
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
-    services, conflicts = settle_routes(affordable, previous)
+    services, conflicts = resolve_conflicts(affordable, previous)
     refused = tuple(sorted(readings.refused | set(_refusals(asking, over_budget, readings))))
     return Draft(
         document=Document(services, _notes(refused, conflicts)),
@@ -184,11 +184,11 @@ def _asking(
                 yield Asking(task, definition, container, registration, stage)
 
 
-def _notes(refused: Iterable[RefusedLabel], conflicts: Iterable[RouteConflict]) -> Notes:
+def _notes(refused: Iterable[LabelRejection], conflicts: Iterable[RouteConflict]) -> Diagnostics:
     errors = ((label.error, label.revision) for label in refused)
-    return Notes.of(
-        (Refusal(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
-        (LostRoute(str(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
+    return Diagnostics.of(
+        (RejectedLabel(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
+        (ShadowedRoute(str(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
     )
 
 
@@ -202,7 +202,7 @@ def _backing(asking: Iterable[Asking]) -> Mapping[str, Set[str]]:
 
 def _refusals(
     asking: Iterable[Asking], over_budget: Iterable[OverBudget], readings: Readings
-) -> Iterator[RefusedLabel]:
+) -> Iterator[LabelRejection]:
     over = {one.service: one for one in over_budget}
     for one in asking:
         registration = one.registration
@@ -210,7 +210,7 @@ def _refusals(
             refusal = over[registration.service]
             error = LabelError(
                 family=one.definition.family,
-                label=registration.longest_list,
+                label=registration.max_list,
                 value=f"{refusal.asked} for the service {refusal.service}",
                 problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
             )

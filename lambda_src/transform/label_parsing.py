@@ -13,7 +13,7 @@ from traefik_labels import Outcome, Remark, Translation, in_their_words, transla
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class RefusedLabel:
+class LabelRejection:
     revision: int
     error: LabelError
 
@@ -39,7 +39,7 @@ class Readings:
 
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
-        self.refused: set[RefusedLabel] = set()
+        self.refused: set[LabelRejection] = set()
         self.remarks: set[TraefikRemark] = set()
         self._read: dict[tuple[str, str, str], _Read] = {}
 
@@ -64,10 +64,10 @@ class Readings:
 
     def refused_label(
         self, task: Task, definition: TaskDefinition, container: Container, error: LabelError
-    ) -> RefusedLabel:
+    ) -> LabelRejection:
         """In the words of whoever wrote the label, of a container that was read."""
         read = self._read[task.definition, container.name, task.service or definition.family]
-        return RefusedLabel(definition.revision, in_their_words(error, container.labels, read.translation))
+        return LabelRejection(definition.revision, in_their_words(error, container.labels, read.translation))
 
     def _translation(self, task: Task, definition: TaskDefinition, container: Container) -> Translation:
         if self._selection.traefik is None:

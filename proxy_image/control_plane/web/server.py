@@ -33,7 +33,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy_image.control_plane.metrics.exposition import EnvoyCollector
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, report
 from proxy_image.control_plane.stats.watcher import Watcher
@@ -45,7 +45,7 @@ from proxy_image.envoy.bootstrap import Node
 log = logging.getLogger(__name__)
 
 # Pages and scrapers are few; anyone else is told to come again, and the control plane's memory is its own.
-MOST_CONNECTIONS = 200
+MAX_CONNECTIONS = 200
 COME_AGAIN_SECONDS = "5"
 
 _ASSETS = Path(__file__).parent / "page" / "assets"
@@ -81,11 +81,11 @@ class _Safe:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Starlette:
-    metrics.registry.register(EnvoyCollector(applier, watcher))
+def web_app(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node) -> Starlette:
+    metrics.registry.register(EnvoyCollector(reconciler, watcher))
 
     def now() -> Report:
-        return current_report(applier, metrics, watcher, own)
+        return current_report(reconciler, metrics, watcher, own)
 
     of_tick: dict[int, Report] = {}
 
@@ -108,7 +108,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> 
     async def follow(request: Request) -> Response:
         path = request.query_params.get("page", "/")
         name = path.removeprefix(views.SERVICE)
-        found = applier.document is not None and applier.document.service(name) is not None
+        found = reconciler.document is not None and reconciler.document.service(name) is not None
         if path not in views.PATHS and not (path.startswith(views.SERVICE) and found):
             return PlainTextResponse("no such page\n", 404)
         compressed = "gzip" in request.headers.get("accept-encoding", "")
@@ -132,7 +132,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> 
         return endpoint
 
     async def healthz(_request: Request) -> Response:
-        return JSONResponse(facts(applier, metrics))
+        return JSONResponse(facts(reconciler, metrics))
 
     async def prometheus(_request: Request) -> Response:
         await watcher.fresh()
@@ -154,25 +154,25 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> 
     )
 
 
-def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
+def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
     now = time.time()
     standing = Standing(
-        generation=applier.generation,
-        origin=applier.origin,
-        confirmed_seconds_ago=_age(metrics),
-        trouble=applier.problem,
+        generation=reconciler.generation,
+        origin=reconciler.origin,
+        target_list_age_seconds=_age(metrics),
+        trouble=reconciler.problem,
         envoy_connected=metrics.streams[Audience.ENVOY] > 0,
         envoy_unreadable=watcher.problem,
         heap_percent=watcher.readings[-1].heap_percent if watcher.readings else 0,
         refuses_calls=bool(watcher.readings) and watcher.readings[-1].refuses_calls,
         rejections=tuple(metrics.journal.rejections.values()),
-        shortened=None if applier.shortened is None else applier.shortened.fix,
-        left_out=tuple(sorted(applier.left_out)),
+        shortened=None if reconciler.shortened is None else reconciler.shortened.fix,
+        left_out=tuple(sorted(reconciler.left_out)),
         envoy_restarted_seconds_ago=tuple(now - at for at in metrics.journal.envoy_restarts),
     )
     return report(
-        applier.document,
-        applier.newcomers,
+        reconciler.document,
+        reconciler.newcomers,
         tuple(watcher.readings),
         metrics.journal,
         standing,
@@ -183,19 +183,21 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: No
     )
 
 
-def facts(applier: Applier, metrics: Metrics) -> dict[str, object]:
+def facts(reconciler: Reconciler, metrics: Metrics) -> dict[str, object]:
     """What /healthz says: that the control plane runs, and how things stand."""
-    services = () if applier.document is None else applier.document.services
+    services = () if reconciler.document is None else reconciler.document.services
     return {
-        "generation": applier.generation,
-        "origin": applier.origin,
-        "confirmed_seconds_ago": _age(metrics),
+        "generation": reconciler.generation,
+        "origin": reconciler.origin,
+        "target_list_age_seconds": _age(metrics),
         "services": len(services),
         "targets": sum(len(service.targets) for service in services),
-        "targets_not_admitted": applier.waiting,
+        "targets_not_admitted": reconciler.waiting,
         "envoy_connected": metrics.streams[Audience.ENVOY] > 0,
         "grpc_clients": metrics.streams[Audience.GRPC],
-        "problem": None if applier.problem is None else {"reason": applier.problem[0], "message": applier.problem[1]},
+        "problem": None
+        if reconciler.problem is None
+        else {"reason": reconciler.problem[0], "message": reconciler.problem[1]},
     }
 
 
@@ -231,7 +233,7 @@ async def serve(app: Starlette, listening: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=1,
         lifespan="off",
     )

@@ -70,9 +70,9 @@ def test_a_policy_is_one_record_of_what_is_not_at_its_default() -> None:
 
 @pytest.mark.parametrize("newer", [{"mirror": "to-mars"}, {"balancing": "peak-ewma"}, {"retry.on": 5}])
 def test_a_setting_of_a_newer_writer_leaves_the_default_and_the_other_settings(newer: dict[str, object]) -> None:
-    text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.attempts": "1", **newer}}) + "\n", 1)
+    text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.max-retries": "1", **newer}}) + "\n", 1)
 
-    assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(attempts=1))
+    assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(max_retries=1))
 
 
 OWN = Route(
@@ -81,11 +81,11 @@ OWN = Route(
     (Condition("x-canary"),),
     "Get",
     5,
-    Overrides(Deadline(default=timedelta(seconds=2)), Retry(attempts=0)),
+    Overrides(Deadline(default=timedelta(seconds=2)), Retry(max_retries=0)),
 )
 ROUTE_FOR = (
     '{"route_for":{"host":"rng.internal","grpc_service":"rng.v1.RandomNumber","method":"Get","metadata":["x-canary"],'
-    '"priority":5,"settings":{"retry.attempts":"0","deadline.default":"2s"}}}\n'
+    '"priority":5,"settings":{"retry.max-retries":"0","deadline.default":"2s"}}}\n'
 )
 
 

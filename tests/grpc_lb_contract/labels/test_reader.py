@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from grpc_lb_contract import LabelReading, Registration, Route, read_labels
 from grpc_lb_contract.labels.names import LABELS
-from grpc_lb_contract.labels.reader import MOST_ERRORS
+from grpc_lb_contract.labels.reader import MAX_ERRORS
 from tests.growth import assert_grows_in_proportion
 from tests.grpc_lb_contract.strategies import registrations
 
@@ -117,7 +117,7 @@ def test_more_routes_than_a_document_can_bear_are_refused_with_the_label_that_ha
 @pytest.mark.parametrize(
     "made",
     [
-        lambda errors: {f"grpc-lb.retry.attempts{number}": "" for number in range(errors)},
+        lambda errors: {f"grpc-lb.retry.max-retries{number}": "" for number in range(errors)},
         lambda errors: {f"grpc-lb.routes.r{number}.host": "" for number in range(errors)},
         lambda errors: {"grpc-lb.hosts": "A b," * (errors - 1) + "A b"},
     ],
@@ -129,7 +129,7 @@ def test_errors_that_fill_a_task_definition_are_counted_beyond_the_first_hundred
     reading = read({"grpc-lb.enable": "true", "grpc-lb.weight": "heavy", **labels})
 
     assert_grows_in_proportion(lambda errors: read({"grpc-lb.enable": "true", **made(errors)}), 2_500)
-    assert len(reading.errors) == MOST_ERRORS
+    assert len(reading.errors) == MAX_ERRORS
     assert "(and 2,401 more errors of this container), got " in messages(reading)[-1]
     assert any(error.label == "grpc-lb.weight" for error in reading.errors) or "grpc-lb.hosts" in labels
 
