@@ -106,7 +106,7 @@ def put_method(draft: Draft, label: str, text: str) -> None:
 
 
 def put_breaker(draft: Draft, label: str, text: str) -> None:
-    """A circuit breaker cuts a whole service off. OutlierDetection leaves single targets alone, which is what it is for."""
+    """A circuit breaker cuts a whole service off. Outlier detection ejects single targets instead."""
     try:
         conditions = list(_conditions(read_expression(text, "NetworkErrorRatio() > 0.5")))
     except NotReadable as error:

@@ -44,7 +44,10 @@ def _in_vain(policy: TrafficPolicy) -> Iterator[str]:
         and retry.budget_percent == 0
         and retry.budget_min_concurrency == 0
     ):
-        yield "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout (or give budget_min_concurrency), got 0"
+        yield (
+            "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout "
+            "(or give budget_min_concurrency), got 0"
+        )
     ejection = policy.outlier_detection
     by_answers = ejection.consecutive_gateway_failures is not None or ejection.consecutive_errors is not None
     if ejection.max_ejection_percent == 0 and (by_answers or ejection.success_rate):

@@ -87,9 +87,9 @@ class Diagnostics:
     @classmethod
     def of(cls, rejected_labels: Iterable[RejectedLabel], shadowed: Iterable[ShadowedRoute]) -> Diagnostics:
         """As many as a document may hold, and how many more there are."""
-        some_refusals, more_rejected = _bounded(rejected_labels)
-        some_lost, more_shadowed = _bounded(shadowed)
-        return cls(some_refusals, some_lost, more_rejected, more_shadowed)
+        some_rejected, more_rejected = _bounded(rejected_labels)
+        some_shadowed, more_shadowed = _bounded(shadowed)
+        return cls(some_rejected, some_shadowed, more_rejected, more_shadowed)
 
     def __add__(self, other: Diagnostics) -> Diagnostics:
         joined = Diagnostics.of((*self.rejected_labels, *other.rejected_labels), (*self.shadowed, *other.shadowed))
@@ -110,8 +110,8 @@ class Diagnostics:
 
 
 def diagnostic_records(notes: Diagnostics) -> Iterator[dict[str, object]]:
-    yield from (refusal.record() for refusal in notes.rejected_labels)
-    yield from (shadowed.record() for shadowed in notes.shadowed)
+    yield from (label.record() for label in notes.rejected_labels)
+    yield from (route.record() for route in notes.shadowed)
     if notes.more_rejected or notes.more_shadowed:
         yield {"more": [notes.more_rejected, notes.more_shadowed]}
 
@@ -120,18 +120,22 @@ class DiagnosticsBuilder:
     """Takes the notes out of a document's records."""
 
     def __init__(self) -> None:
-        self._refusals: list[RejectedLabel] = []
-        self._lost: list[ShadowedRoute] = []
+        self._rejected: list[RejectedLabel] = []
+        self._shadowed: list[ShadowedRoute] = []
         self._more = (0, 0)
 
     def takes(self, record: Mapping[str, Any]) -> bool:
         """Whether the record is a note, readable or not."""
         match record:
-            case {"rejected": [str(family), int(revision), str(label), str(value), str(problem), *_]}:
-                self._refusals.append(RejectedLabel(family, revision, label, value, problem))
+            case {"rejected": [str(family), int(revision), str(label), str(value), str(problem), *_]} if _is_count(
+                revision
+            ):
+                self._rejected.append(RejectedLabel(family, revision, label, value, problem))
             case {"shadowed": [str(route), str(holder), str(loser), *_]}:
-                self._lost.append(ShadowedRoute(route, holder, loser))
-            case {"more": [int(rejected_labels), int(shadowed), *_]}:
+                self._shadowed.append(ShadowedRoute(route, holder, loser))
+            case {"more": [int(rejected_labels), int(shadowed), *_]} if _is_count(rejected_labels) and _is_count(
+                shadowed
+            ):
                 self._more = (max(0, rejected_labels), max(0, shadowed))
             case {"rejected": _} | {"shadowed": _} | {"more": _}:
                 pass
@@ -140,7 +144,11 @@ class DiagnosticsBuilder:
         return True
 
     def built(self) -> Diagnostics:
-        return Diagnostics(tuple(self._refusals), tuple(self._lost), *self._more)
+        return Diagnostics(tuple(self._rejected), tuple(self._shadowed), *self._more)
+
+
+def _is_count(value: int) -> bool:
+    return not isinstance(value, bool)
 
 
 def cut(text: str, max_bytes: int) -> str:

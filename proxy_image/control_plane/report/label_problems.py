@@ -13,9 +13,9 @@ MAX_SAID = 5
 
 def label_problems(notes: Diagnostics) -> Iterator[Problem]:
     for family, grouped in groupby(notes.rejected_labels, key=lambda refusal: refusal.family):
-        yield _refused(family, tuple(grouped))
+        yield _rejected(family, tuple(grouped))
     for loser, shadowed in groupby(sorted(notes.shadowed, key=lambda each: each.loser), key=lambda each: each.loser):
-        yield _lost(loser, tuple(shadowed))
+        yield _shadowed(loser, tuple(shadowed))
     if notes.more_rejected or notes.more_shadowed:
         yield Problem(
             Severity.WARNING,
@@ -25,7 +25,7 @@ def label_problems(notes: Diagnostics) -> Iterator[Problem]:
         )
 
 
-def _refused(family: str, rejected_labels: tuple[RejectedLabel, ...]) -> Problem:
+def _rejected(family: str, rejected_labels: tuple[RejectedLabel, ...]) -> Problem:
     said = (
         f"{each.label} of revision {each.revision} {each.problem}, got {each.value!r}"
         for each in rejected_labels[:MAX_SAID]
@@ -39,7 +39,7 @@ def _refused(family: str, rejected_labels: tuple[RejectedLabel, ...]) -> Problem
     )
 
 
-def _lost(loser: str, shadowed: tuple[ShadowedRoute, ...]) -> Problem:
+def _shadowed(loser: str, shadowed: tuple[ShadowedRoute, ...]) -> Problem:
     said = (f"{each.route}, which {each.holder} holds" for each in shadowed[:MAX_SAID])
     return Problem(
         Severity.WARNING,

@@ -76,7 +76,7 @@ def _limits(limits: Limits) -> Iterator[str]:
             yield f"at most {most:,} {what}"
 
 
-def _ejection(ejection: OutlierDetection) -> Iterator[str]:
+def _outlier_detection(ejection: OutlierDetection) -> Iterator[str]:
     reasons = [f"{ejection.consecutive_connect_failures:,} failures to reach it"]
     if ejection.consecutive_gateway_failures is not None:
         reasons.append(f"{ejection.consecutive_gateway_failures:,} answers UNAVAILABLE or DEADLINE_EXCEEDED")
@@ -113,7 +113,7 @@ def _retry(retry: Retry) -> Iterator[str]:
     if retry.base_backoff != fresh.base_backoff:
         yield f"pauses of up to {span(retry.base_backoff)} between tries"
     if (retry.budget_percent, retry.budget_min_concurrency) != (fresh.budget_percent, fresh.budget_min_concurrency):
-        yield f"tries again may be {retry.budget_percent:g} % of the calls under way, or {retry.budget_min_concurrency:,}"
+        yield f"retries may be {retry.budget_percent:g} % of the calls in flight, or {retry.budget_min_concurrency:,}"
 
 
 def _deadline(deadline: Deadline) -> Iterator[str]:
@@ -155,7 +155,7 @@ def _web(web: Web) -> Iterator[str]:
 _WORDS: Mapping[str, Callable[..., Iterator[str]]] = {
     "balancing": _balancing,
     "limits": _limits,
-    "ejection": _ejection,
+    "outlier_detection": _outlier_detection,
     "health_check": _health_check,
     "retry": _retry,
     "deadline": _deadline,

@@ -18,7 +18,7 @@ import dataclasses
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy_image.control_plane.limits.descriptors import MAX_WEB
+from proxy_image.control_plane.limits.log_rate import LogRate
+from proxy_image.control_plane.limits.pace import Turns
+from proxy_image.control_plane.limits.web_connections import Connections, protocol_of
+from proxy_image.control_plane.limits.web_hosts import Hosts
 from proxy_image.control_plane.metrics.exposition import EnvoyCollector
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
@@ -43,9 +48,9 @@ from proxy_image.control_plane.xds.resource_types import Audience
 from proxy_image.envoy.bootstrap import Node
 
 log = logging.getLogger(__name__)
+# What clients get wrong is uvicorn's to tell, and not for each request.
+logging.getLogger("uvicorn.error").addFilter(LogRate())
 
-# Pages and scrapers are few; anyone else is told to come again, and the control plane's memory is its own.
-MAX_CONNECTIONS = 200
 COME_AGAIN_SECONDS = "5"
 
 _ASSETS = Path(__file__).parent / "page" / "assets"
@@ -81,12 +86,17 @@ class _Safe:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def web_app(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node) -> Starlette:
+def web_app(
+    reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, hosts: Sequence[str] = ()
+) -> Starlette:
+    """hosts: names that requests may be for beside this balancer's own (`limits.web_hosts.is_allowed`)."""
     metrics.registry.register(EnvoyCollector(reconciler, watcher))
 
     def now() -> Report:
         return current_report(reconciler, metrics, watcher, own)
 
+    # A report of a large fleet takes the control plane's thread for a while: Envoy has its turn between two.
+    turns = Turns()
     of_tick: dict[int, Report] = {}
 
     def render(path: str) -> dict[str, str] | None:
@@ -99,7 +109,8 @@ def web_app(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Nod
 
     async def page(request: Request) -> Response:
         await watcher.recent()
-        current = now()
+        async with turns.one():
+            current = now()
         main = views.main_of(request.url.path, current)
         if main is None:
             return PlainTextResponse("no such page; see /\n", 404)
@@ -121,13 +132,15 @@ def web_app(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Nod
 
     async def service(request: Request) -> Response:
         await watcher.recent()
-        found = now().service(request.path_params["name"])
+        async with turns.one():
+            found = now().service(request.path_params["name"])
         return JSONResponse({"error": "no such service"}, 404) if found is None else _json(found)
 
     def data(choose: Callable[[Report], Any]) -> Endpoint:
         async def endpoint(_request: Request) -> Response:
             await watcher.recent()
-            return _json(choose(now()))
+            async with turns.one():
+                return _json(choose(now()))
 
         return endpoint
 
@@ -136,7 +149,9 @@ def web_app(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Nod
 
     async def prometheus(_request: Request) -> Response:
         await watcher.fresh()
-        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        async with turns.one():
+            text = generate_latest(metrics.registry)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return Starlette(
         routes=[
@@ -150,7 +165,7 @@ def web_app(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Nod
             Route("/healthz", healthz),
             Route("/metrics", prometheus),
         ],
-        middleware=[Middleware(_Safe)],
+        middleware=[Middleware(_Safe), Middleware(Hosts, hosts)],
     )
 
 
@@ -226,14 +241,15 @@ class _Server(uvicorn.Server):
         yield  # signals are the control plane's own
 
 
-async def serve(app: Starlette, listening: socket.socket) -> None:
-    """Serve until cancelled."""
+async def serve(app: Starlette, listening: socket.socket, *, connections: int = MAX_WEB) -> None:
+    """Serve until cancelled. connections: how many clients may have at once."""
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        http=protocol_of(Connections(connections)),
+        ws="none",
         timeout_graceful_shutdown=1,
         lifespan="off",
     )

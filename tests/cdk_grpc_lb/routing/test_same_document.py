@@ -121,7 +121,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]]]] = {
                 "policy": TrafficPolicy(
                     limits=Limits(requests=100),
                     outlier_detection=OutlierDetection(
-                        consecutive_gateway_failures=5, time=timedelta(milliseconds=1500)
+                        consecutive_gateway_failures=5, base_ejection_time=timedelta(milliseconds=1500)
                     ),
                     health_check=HealthCheck(enabled=True, interval=timedelta(seconds=2)),
                 )

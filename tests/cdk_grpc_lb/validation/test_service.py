@@ -210,7 +210,8 @@ LABELS: list[tuple[dict[str, Any], str]] = [
                 retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), budget_percent=0, budget_min_concurrency=0)
             )
         },
-        "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout (or give budget_min_concurrency), got 0 "
+        "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout "
+        "(or give budget_min_concurrency), got 0 "
         "(prop policy",
     ),
     (

@@ -108,7 +108,7 @@ def test_texts_may_be_written_in_several_ways() -> None:
         ({"fault.delay-percent": "3"}, "delay-percent must stand beside fault.delay"),
         ({"fault.abort-percent": "3"}, "abort-percent must stand beside fault.abort"),
         ({"health-check.interval": "9s"}, "interval must stand beside health-check true"),
-        ({"outlier.success-rate-min-calls": "9"}, "success-rate-calls must stand beside outlier.success-rate true"),
+        ({"outlier.success-rate-min-calls": "9"}, "success-rate-min-calls must stand beside outlier.success-rate true"),
         ({"mirror.service": "Other"}, "service must be the name of a service: 1 to 63 of a-z, 0-9 and -"),
         ({"mirror.percent": "5"}, "percent must stand beside mirror.service"),
         ({"tls.server-name": "a.test"}, "server-name must stand beside tls true"),
@@ -150,8 +150,8 @@ def test_a_setting_that_stood_on_a_refused_one_is_refused_too() -> None:
 def test_an_unknown_label_is_told_which_there_are_about_the_same() -> None:
     _, (error,) = read({"grpc-lb.deadline.maximum": "5s"})
     assert error == (
-        "max must be one of the labels grpc-lb.deadline.max, grpc-lb.deadline.default "
-        "(grpc-lb.deadline.default?), got '5s' (label grpc-lb.deadline.max of task family fam)"
+        "maximum must be one of the labels grpc-lb.deadline.max, grpc-lb.deadline.default "
+        "(grpc-lb.deadline.max?), got '5s' (label grpc-lb.deadline.maximum of task family fam)"
     )
 
 
@@ -168,7 +168,7 @@ def test_a_bad_weight_is_refused_alone(text: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: Retry(max_retries=True), "max-retries must be a whole number 0..10, got True"),
+        (lambda: Retry(max_retries=True), "max_retries must be a whole number 0..10, got True"),
         (lambda: Retry(per_try_timeout=timedelta(microseconds=1)), "per_try_timeout must be a time 10ms..1h"),
         (lambda: Retry(base_backoff=5), "base_backoff must be a time"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: Balancing(method="random"), "method must be one of"),  # type: ignore[arg-type]  # wrong on purpose

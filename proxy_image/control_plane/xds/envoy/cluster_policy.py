@@ -18,7 +18,7 @@ Cluster = cluster_pb2.Cluster
 # protects a service is the owner's to choose; ours is beyond what one balancer can hold.
 UNREACHED = 1_000_000
 
-# OutlierDetection grows with each one in a row, up to this many times the first, so that a target that is back serves soon.
+# Ejections in a row last longer, up to this many times the first, so that a target that is back serves soon.
 MAX_EJECTION_TIMES = 10
 
 # With fewer targets, one that fails every call is never 1.9 standard deviations below the mean.

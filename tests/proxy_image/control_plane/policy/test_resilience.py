@@ -120,7 +120,9 @@ async def test_calls_beyond_what_the_connections_allow_wait_and_are_answered(
 
 
 async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes_back(tmp_path: Path) -> None:
-    policy = TrafficPolicy(outlier_detection=OutlierDetection(consecutive_gateway_failures=3, time=ms(2000)))
+    policy = TrafficPolicy(
+        outlier_detection=OutlierDetection(consecutive_gateway_failures=3, base_ejection_time=ms(2000))
+    )
     async with (
         backends("a", "b") as (a, b),
         balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
@@ -156,7 +158,8 @@ async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes
 async def test_which_statuses_count(tmp_path: Path, status: grpc.StatusCode, unavailable: bool, error: bool) -> None:
     """Both ways to eject, in one balancer: the same target behind each."""
     for setting, counts in (("consecutive_gateway_failures", unavailable), ("consecutive_errors", error)):
-        policy = TrafficPolicy(outlier_detection=OutlierDetection(**{setting: 2}, time=timedelta(minutes=1)))  # type: ignore[arg-type]
+        outlier = OutlierDetection(**{setting: 2}, base_ejection_time=timedelta(minutes=1))  # type: ignore[arg-type]
+        policy = TrafficPolicy(outlier_detection=outlier)
         folder = tmp_path / setting
         folder.mkdir()
         async with (
@@ -176,7 +179,7 @@ async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None
     for most, ejected in ((25, 1), (100, 4)):
         policy = TrafficPolicy(
             outlier_detection=OutlierDetection(
-                consecutive_gateway_failures=1, max_ejection_percent=most, time=timedelta(minutes=1)
+                consecutive_gateway_failures=1, max_ejection_percent=most, base_ejection_time=timedelta(minutes=1)
             )
         )
         folder = tmp_path / str(most)
@@ -203,7 +206,7 @@ async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None
 async def test_a_target_that_fails_much_more_often_than_the_others_is_ejected_on_request(tmp_path: Path) -> None:
     """GIVEN five targets of which one fails half of its calls THEN it is ejected, which none in a row would do."""
     policy = TrafficPolicy(
-        outlier_detection=OutlierDetection(success_rate=True, success_rate_min_calls=5, time=ms(500))
+        outlier_detection=OutlierDetection(success_rate=True, success_rate_min_calls=5, base_ejection_time=ms(500))
     )
     async with (
         backends("a", "b", "c", "d", "e") as servers,
