@@ -220,7 +220,12 @@ _TRACING_RUNTIME = {
 _NEVER = 2**31 - 1
 _RUNTIME = {
     "name": "calls",
-    "static_layer": {"overload": {"premature_reset_total_stream_count": _NEVER}},
+    "static_layer": {
+        "overload": {"premature_reset_total_stream_count": _NEVER},
+        # nghttp2, Envoy's own choice, ends a whole connection where one call has 64 KiB of metadata or many calls are
+        # cancelled. As a guard, because the field for it logs a warning for each cluster.
+        "envoy": {"reloadable_features": {"http2_use_oghttp2": True}},
+    },
 }
 
 
