@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 
-LONGEST_FACT = 400
+MAX_FACT = 400
 
 _logger = logging.getLogger("grpc_lb.sync")
 
@@ -50,6 +50,6 @@ def error(message: str, **facts: object) -> None:
 
 
 def _cut(value: object) -> object:
-    if isinstance(value, str) and len(value) > LONGEST_FACT:
-        return f"{value[:LONGEST_FACT]}… ({len(value)} characters)"
+    if isinstance(value, str) and len(value) > MAX_FACT:
+        return f"{value[:MAX_FACT]}… ({len(value)} characters)"
     return value

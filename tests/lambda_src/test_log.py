@@ -9,7 +9,7 @@ from lambda_src import log
 
 
 def line(**facts: object) -> dict[str, object]:
-    record = logging.LogRecord("grpc_lb.sync", logging.WARNING, __file__, 1, "label refused", None, None)
+    record = logging.LogRecord("grpc_lb.sync", logging.WARNING, __file__, 1, "label rejected", None, None)
     record.facts = facts
     text = log.JsonFormatter().format(record)
     assert "\n" not in text
@@ -19,7 +19,7 @@ def line(**facts: object) -> dict[str, object]:
 
 def test_a_line_is_one_json_object_with_its_facts() -> None:
     found = line(family="rng", value='a\n"b"')
-    assert found.items() >= {"level": "warning", "message": "label refused", "value": 'a\n"b"'}.items()
+    assert found.items() >= {"level": "warning", "message": "label rejected", "value": 'a\n"b"'}.items()
     assert str(found["at"]).endswith("Z")
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,15 +15,19 @@ from grpc_lb_contract import (
     Balancing,
     Condition,
     Deadline,
+    Diagnostics,
     Document,
     DocumentError,
     Group,
+    Match,
     Method,
     Overrides,
+    RejectedLabel,
     Retry,
     RetryStatus,
     Route,
     Service,
+    ShadowedRoute,
     Target,
     TargetState,
     TrafficPolicy,
@@ -70,9 +76,9 @@ def test_a_policy_is_one_record_of_what_is_not_at_its_default() -> None:
 
 @pytest.mark.parametrize("newer", [{"mirror": "to-mars"}, {"balancing": "peak-ewma"}, {"retry.on": 5}])
 def test_a_setting_of_a_newer_writer_leaves_the_default_and_the_other_settings(newer: dict[str, object]) -> None:
-    text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.attempts": "1", **newer}}) + "\n", 1)
+    text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.max-retries": "1", **newer}}) + "\n", 1)
 
-    assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(attempts=1))
+    assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(max_retries=1))
 
 
 OWN = Route(
@@ -81,11 +87,11 @@ OWN = Route(
     (Condition("x-canary"),),
     "Get",
     5,
-    Overrides(Deadline(default=timedelta(seconds=2)), Retry(attempts=0)),
+    Overrides(Deadline(default=timedelta(seconds=2)), Retry(max_retries=0)),
 )
 ROUTE_FOR = (
     '{"route_for":{"host":"rng.internal","grpc_service":"rng.v1.RandomNumber","method":"Get","metadata":["x-canary"],'
-    '"priority":5,"settings":{"retry.attempts":"0","deadline.default":"2s"}}}\n'
+    '"priority":5,"settings":{"retry.max-retries":"0","deadline.default":"2s"}}}\n'
 )
 
 
@@ -166,6 +172,68 @@ def test_two_services_of_one_name_are_refused() -> None:
 def test_what_is_no_document_is_refused_and_never_crashes(text: str) -> None:
     with pytest.raises(DocumentError):
         decode_document(text)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of each value in a record that holds no other."""
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*path, key))
+    else:
+        yield path
+
+
+def with_leaf(text: str, line: int, path: tuple[Any, ...], leaf: object) -> str:
+    lines = text.splitlines()
+    record = json.loads(lines[line])
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = leaf
+    lines[line] = json.dumps(record)
+    return "\n".join(lines) + "\n"
+
+
+EVERY_KIND = encode_document(
+    Document(
+        (
+            Service(
+                "rng",
+                (
+                    Route("*", "rng.v1.RandomNumber", (Condition("x-canary", Match.EXACT, "yes"),)),
+                    Route("*", "rng.v1.RandomNumber", method="Get", priority=5),
+                    Route("rng.internal"),
+                ),
+                (Group("rng-blue", 5), Group("rng-green", 95)),
+                (
+                    Target("10.0.1.23", 50051, "us-east-1a", TargetState.SERVING, "rng-blue", "0123456789abcdef"),
+                    Target("10.0.1.24", 50051, "us-east-1a", TargetState.DRAINING, "rng-green", "fedcba9876543210"),
+                ),
+                TrafficPolicy(deadline=Deadline(max=timedelta(seconds=9))),
+            ),
+        ),
+        Diagnostics(
+            (RejectedLabel("rng", 3, "grpc-lb.port", "0", "must be"),), (ShadowedRoute("host *", "rng", "copy"),), 2, 1
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize("leaf", [True, False, None, 1.5, -1, 10**30, [], {}, ["a"], {"a": True}, "\ud800"])
+def test_a_value_of_another_type_anywhere_is_refused_as_a_document_or_ignored(leaf: object) -> None:
+    # GIVEN a document with every kind of record, WHEN any one value in it is of another type
+    tried = 0
+    for line, record in enumerate(EVERY_KIND.splitlines()):
+        for path in leaves(json.loads(record)):
+            tried += 1
+            try:
+                document = decode_document(with_leaf(EVERY_KIND, line, path, leaf))
+            except DocumentError:
+                continue
+            # THEN where it is no error, what was read is a whole document: written, it reads as the same
+            assert decode_document(encode_document(document)) == document, (record, path)
+            assert "true" not in encode_document(document)
+    assert tried > 30
 
 
 @given(

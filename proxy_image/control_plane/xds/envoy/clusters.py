@@ -19,7 +19,7 @@ from proxy_image.control_plane.xds.envoy.cluster_policy import (
     set_balancing,
 )
 from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_targets
-from proxy_image.control_plane.xds.envoy.mirror import LONGEST_COPY_SECONDS, copies_of
+from proxy_image.control_plane.xds.envoy.mirror import MAX_COPY_SECONDS, copies_of
 from proxy_image.control_plane.xds.envoy.tls import transport_socket
 from proxy_image.control_plane.xds.messages import duration, packed, uint32
 
@@ -52,7 +52,7 @@ def cluster_of_copies(
     service: Service, system_cas: Path | None = None, metadata: MetadataLimits = DEFAULT_METADATA
 ) -> Any:
     """The cluster by which a service gets copies of another one's calls."""
-    return _cluster(copies_of(service.name), service, system_cas, metadata, duration(LONGEST_COPY_SECONDS))
+    return _cluster(copies_of(service.name), service, system_cas, metadata, duration(MAX_COPY_SECONDS))
 
 
 def cluster(service: Service, system_cas: Path | None = None, metadata: MetadataLimits = DEFAULT_METADATA) -> Any:
@@ -60,7 +60,7 @@ def cluster(service: Service, system_cas: Path | None = None, metadata: Metadata
 
 
 def _cluster(
-    name: str, service: Service, system_cas: Path | None, metadata: MetadataLimits, longest_call: Any = None
+    name: str, service: Service, system_cas: Path | None, metadata: MetadataLimits, max_call_time: Any = None
 ) -> Any:
     policy = service.policy
     message = cluster_pb2.Cluster(
@@ -75,7 +75,7 @@ def _cluster(
             update_merge_window=duration(0),
         ),
         circuit_breakers=circuit_breakers(policy.limits, policy.retry),
-        outlier_detection=outlier_detection(policy.ejection),
+        outlier_detection=outlier_detection(policy.outlier_detection),
         health_checks=health_checks(policy.health_check),
         # A target that is gone from the document is gone, whatever its health check says.
         ignore_health_on_host_removal=policy.health_check.enabled,
@@ -98,7 +98,7 @@ def _cluster(
                 common_http_protocol_options=protocol_pb2.HttpProtocolOptions(
                     max_headers_count=uint32(metadata.entries),
                     max_response_headers_kb=uint32(metadata.kib),
-                    max_stream_duration=longest_call,
+                    max_stream_duration=max_call_time,
                 ),
                 explicit_http_config=http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
                     http2_protocol_options=to_targets(metadata)

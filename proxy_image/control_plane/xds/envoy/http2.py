@@ -1,6 +1,6 @@
 """HTTP/2 towards callers and targets: windows, metadata and streams, so that what one call does ends with that call.
 
-docs/limits.md has each default beside ours, and why.
+docs/transparency.md has each default beside ours, and why.
 """
 
 from __future__ import annotations
