@@ -29,11 +29,6 @@ async def test_invariant_14_an_attacker_fails_and_slows_no_other_call(on_stage: 
         await asyncio.sleep(0.3)
         more, most = await on_stage.honest_calls(CALLS), max(most, on_stage.envoy_memory)
     after = await on_stage.honest_calls(CALLS)
-    print(
-        f"{kind:25} p50 ms {before.p50 * 1e3:.2f} {during.p50 * 1e3:.2f} {more.p50 * 1e3:.2f} {after.p50 * 1e3:.2f} MiB {memory // MIB} {most // MIB} {on_stage.envoy_memory // MIB}",
-        did,
-        [*during.failures, *more.failures, *after.failures][:3],
-    )
     assert any(did.values()), "the attack did nothing"
     # THEN no honest call has failed, on a connection that was there before
     assert [*during.failures, *more.failures, *after.failures] == []
