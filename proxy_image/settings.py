@@ -33,6 +33,9 @@ PREFIX = "GRPC_LB_"
 # ECS kills a task at most 120 s after SIGTERM on Fargate, later on EC2; beyond an hour it is a typing error.
 LONGEST_DRAIN_SECONDS = 3600.0
 
+# A list that is not confirmed for 30 s is reported as stale.
+MAX_POLL_SECONDS = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -48,6 +51,7 @@ class Settings:
     state_dir: Path
     run_dir: Path
     poll_seconds: float
+    idle_poll_seconds: float
     drain_delay_seconds: float
     drain_seconds: float
     envoy_concurrency: int | None
@@ -238,10 +242,19 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "GRPC_LB_POLL_SECONDS",
         "poll_seconds",
-        _seconds(0.05, 300),
-        "1",
-        "time between two looks at the target document",
+        _seconds(0.05, MAX_POLL_SECONDS),
+        "0.5",
+        "time between two reads of the targets while changes of them are expected, or of the targets file",
         "--poll-seconds",
+        "SECONDS",
+    ),
+    Variable(
+        "GRPC_LB_IDLE_POLL_SECONDS",
+        "idle_poll_seconds",
+        _seconds(0.05, MAX_POLL_SECONDS),
+        "5",
+        "time between two reads of the target document while no change is expected, no less than the other one",
+        "--idle-poll-seconds",
         "SECONDS",
     ),
     Variable(
@@ -364,6 +377,7 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 SOURCES = VARIABLES[0], VARIABLES[1]
+POLL, IDLE_POLL = (variable for variable in VARIABLES if variable.field in ("poll_seconds", "idle_poll_seconds"))
 
 
 def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -379,6 +393,8 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
             values[variable.field] = variable.read(text)
         except ValueError as allowed:
             problems.append(f"{variable.title} {allowed}, got {text!r}")
+    if not env.get(IDLE_POLL.name, "").strip() and values[POLL.field] is not None:
+        values[IDLE_POLL.field] = max(values[IDLE_POLL.field], values[POLL.field])
     problems += _conflicts(values, env)
     if problems:
         raise SettingsError(tuple(problems))
@@ -398,6 +414,9 @@ def _conflicts(values: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     given = given_sources(env)
     if not given:
         problems.append(f"{prefix.title} is missing: set it to an SSM path, or set {targets.title} to a targets file")
+    fast, slow = values[POLL.field], values[IDLE_POLL.field]
+    if fast is not None and slow is not None and slow < fast:
+        problems.append(f"{IDLE_POLL.title} must be at least {POLL.title}, got {slow:g} and {fast:g}: change either")
     if len(given) == 2:
         problems.append(f"{prefix.title} and {targets.title} are both set: unset one, a balancer has one source")
     seen: dict[int, Variable] = {}

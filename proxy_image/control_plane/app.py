@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
+from proxy_image.control_plane.limits.descriptors import of_this_process
 from proxy_image.control_plane.metrics.cloudwatch import Publisher
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Applier
@@ -93,15 +94,17 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
         await file_source.start()
         return file_source.run
     # Only here: boto3 takes half a second to import, and a targets file needs none of it.
+    from proxy_image.control_plane.sources.delays import Intervals
     from proxy_image.control_plane.sources.last_good import LastGood
     from proxy_image.control_plane.sources.merged import Merged
     from proxy_image.control_plane.sources.parameters import ssm_parameters
     from proxy_image.control_plane.sources.ssm import SsmSource
 
     parameters = ssm_parameters()
+    intervals = Intervals(expecting=settings.poll_seconds, idle=settings.idle_poll_seconds)
 
     def source(prefix: str, last_good: LastGood, sink: Sink) -> SsmSource:
-        return SsmSource(parameters, prefix=prefix, poll_seconds=settings.poll_seconds, last_good=last_good, sink=sink)
+        return SsmSource(parameters, prefix=prefix, intervals=intervals, last_good=last_good, sink=sink)
 
     prefixes = settings.parameter_prefixes
     if len(prefixes) == 1:
@@ -117,7 +120,8 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
 
 async def _serve_clients(service: AdsService, settings: Settings) -> None:
     async def listen() -> AdsServer:
-        server = AdsServer(service, _host_port(settings.bind_address, settings.xds_port))
+        where = _host_port(settings.bind_address, settings.xds_port)
+        server = AdsServer(service, where, connections=of_this_process().xds)
         await server.start()
         return server
 

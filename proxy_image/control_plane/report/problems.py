@@ -55,7 +55,7 @@ _DO = {
     Trouble.UNREACHABLE: "calls go on with the targets known. Check the task's way to SSM: route, NAT gateway or VPC "
     "endpoint, security group.",
     Trouble.THROTTLED: "calls go on; readings come slower by themselves. Raise SSM's throughput in this account, or "
-    "GRPC_LB_POLL_SECONDS of the balancers.",
+    "GRPC_LB_POLL_SECONDS and GRPC_LB_IDLE_POLL_SECONDS of the balancers.",
     Trouble.DENIED: "allow ssm:GetParameter and ssm:GetParameters on the parameter prefix to the balancer's task role.",
     Trouble.MISSING: "look at the Lambda's log and its dead-letter queue: it writes the document. Check that "
     "GRPC_LB_PARAMETER_PREFIX is the Lambda's.",

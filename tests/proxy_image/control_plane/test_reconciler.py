@@ -10,6 +10,7 @@ import pytest
 from grpc_lb_contract import Document
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
@@ -60,7 +61,9 @@ async def test_a_document_of_which_no_snapshot_can_be_made_stays_a_trouble_until
     monkeypatch.setattr(SnapshotMaker, "make", make_no_two)
     parameters, metrics = FakeParameters(), Metrics()
     applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
-    source = SsmSource(parameters, prefix=PREFIX, poll_seconds=1, last_good=LastGood(tmp_path, PREFIX), sink=applier)
+    source = SsmSource(
+        parameters, prefix=PREFIX, intervals=Intervals(1, 1), last_good=LastGood(tmp_path, PREFIX), sink=applier
+    )
     # GIVEN a document in use WHEN the next one makes an inconsistent snapshot
     parameters.publish(rng(target(1)))
     await source.read()

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from grpc_lb_contract import Cause, CauseKind, Document, LostRoute, Notes, Refusal, TaskChange
 from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.stats.history import Change, Journal, What, identity
@@ -79,7 +80,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         applier = Applier(plane.cache, plane.ports, plane.metrics)
         parameters = FakeParameters()
         source = SsmSource(
-            parameters, prefix=PREFIX, poll_seconds=1, last_good=LastGood(tmp_path, PREFIX), sink=applier
+            parameters, prefix=PREFIX, intervals=Intervals(1, 1), last_good=LastGood(tmp_path, PREFIX), sink=applier
         )
         watcher = Watcher(EnvoyStatistics(settings.admin_socket), plane.metrics.journal)
         transport = httpx.ASGITransport(web_app(applier, plane.metrics, watcher, NODE))

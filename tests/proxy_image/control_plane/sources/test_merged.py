@@ -28,6 +28,7 @@ from grpc_lb_contract import (
     pack,
 )
 from proxy_image.control_plane.app import source_of
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import FILE_NAME, LastGood
 from proxy_image.control_plane.sources.merged import Merged, merge
 from proxy_image.control_plane.sources.sink import Origin, Trouble
@@ -138,7 +139,7 @@ class World:
             SsmSource(
                 parameters,
                 prefix=PREFIX,
-                poll_seconds=0.02,
+                intervals=Intervals(0.02, 0.02),
                 last_good=LastGood(self.state_dir / part.name[1:], PREFIX),
                 sink=part,
             )

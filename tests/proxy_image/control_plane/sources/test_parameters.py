@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from grpc_lb_contract import index_parameter, pack, shard_parameter
 from proxy_image.control_plane.sources import parameters
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.parameters import ReadFailedError, ssm_parameters
 from proxy_image.control_plane.sources.sink import Trouble, WrongSettingError
@@ -48,7 +49,7 @@ async def test_a_document_of_many_shards_comes_through_ssm(moto: None, tmp_path:
     source = SsmSource(
         ssm_parameters(),
         prefix=PREFIX,
-        poll_seconds=1,
+        intervals=Intervals(1, 1),
         last_good=LastGood(tmp_path, PREFIX),  # type: ignore[arg-type]  # pytest's own path
         sink=sink,
     )
@@ -124,6 +125,13 @@ async def test_what_ssm_answers_is_told_apart_and_asked_once(
             await ssm_parameters().get("/x")
         assert failed.value.trouble is trouble
         assert len(requests) == 1, "the poll is the retry"
+
+
+def test_the_region_may_come_from_the_variable_that_every_sdk_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN AWS_REGION alone, which boto3 does not read, THEN it is the region of the parameters."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert ssm_parameters()._client.meta.region_name == "eu-central-1"
 
 
 def test_a_missing_region_is_said_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

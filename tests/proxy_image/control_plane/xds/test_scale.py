@@ -15,6 +15,7 @@ from grpc_lb_contract import Balancing, Document, Method, Service, TargetState, 
 from lambda_src.publish import ParameterStore
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.parameters import SsmParameters
 from proxy_image.control_plane.sources.ssm import SsmSource
@@ -83,7 +84,7 @@ class World:
         source = SsmSource(
             SsmParameters(self.aws.client("ssm")),
             prefix=PREFIX,
-            poll_seconds=1.0,
+            intervals=Intervals(1, 1),
             last_good=LastGood(self.settings.state_dir, PREFIX),
             sink=self.applier,
         )
