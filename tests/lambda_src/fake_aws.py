@@ -15,7 +15,7 @@ from botocore.compat import HTTPHeaders
 
 from lambda_src.handler import PATIENCE
 from lambda_src.refresh import Clock
-from local_aws.behaviour.edge import Refusal
+from local_aws.behaviour.edge import Rejection
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 class Permit(Protocol):
-    def __call__(self, operation: str, parameters: Json, /) -> Refusal | None: ...
+    def __call__(self, operation: str, parameters: Json, /) -> Rejection | None: ...
 
 
 def task_arn(task: str) -> str:
@@ -145,9 +145,9 @@ class FakeAws:
 
     def answer(self, operation: str, parameters: Json) -> Answer:
         self.requests.append((operation, parameters))
-        refusal = self.permit(operation, parameters)
-        if refusal is not None:
-            return 400, refusal.body
+        rejection = self.permit(operation, parameters)
+        if rejection is not None:
+            return 400, rejection.body
         spoilt = self.spoil(operation, parameters)
         answered: Answer = spoilt if spoilt is not None else getattr(self, f"_{operation}")(parameters)
         return answered

@@ -156,10 +156,10 @@ async def test_every_call_of_the_balancer_is_allowed_and_one_that_is_not_is_noti
 async def test_the_balancer_may_not_write_and_the_lambda_may_not_touch_another_balancers_parameters(
     deployed: Deployed,
 ) -> None:
-    assert deployed.role(BALANCER).refusal("ssm", "PutParameter", {"Name": f"{deployed.prefix}/index"}) is not None
+    assert deployed.role(BALANCER).rejection("ssm", "PutParameter", {"Name": f"{deployed.prefix}/index"}) is not None
     for operation in ("PutParameter", "GetParameter"):
         others = {"Name": f"{deployed.prefix}-other/index"}
-        refusal = deployed.role(LAMBDA).refusal("ssm", operation, others)
-        assert refusal is not None
-        assert refusal.code == "AccessDeniedException"
-        assert f"ssm:{operation}" in refusal.message
+        rejection = deployed.role(LAMBDA).rejection("ssm", operation, others)
+        assert rejection is not None
+        assert rejection.code == "AccessDeniedException"
+        assert f"ssm:{operation}" in rejection.message
