@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_route53 as route53
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
-_MOST_TARGETS = 1000
+_MAX_TARGETS = 1000
 # A balancer is not ready before it has a document, and the first may take until the one-minute rule writes it.
 _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
@@ -136,6 +136,8 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
     :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
+    :param removal_policy: Whether the target document in SSM is deleted with the stack (``DESTROY``) or stays
+        (``RETAIN``). By default it is deleted.
     :param log_retention: How long logs are kept. By default, one month.
     """
 
@@ -200,12 +202,13 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         cloudwatch_namespace: str = NAMESPACE,
         log_level: str | None = None,
         envoy_concurrency: int | None = None,
+        removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
         self._props = props = Props(type(self).__name__, id)
         count = desired_count if desired_count is not None else 2
-        props.whole_number("desired_count", count, 1, _MOST_TARGETS)
+        props.whole_number("desired_count", count, 1, _MAX_TARGETS)
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
@@ -245,6 +248,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         self._exposed_by_default = exposed_by_default
         self._traefik_labels = traefik_labels
         self._log_retention = log_retention
+        self._removal_policy = removal_policy
         prefix = own_prefix(self)
         self.cloudwatch_name = name_of(prefix) if cloudwatch_metrics else None
         self._published = Published(props, self.cloudwatch_name, cloudwatch_namespace)
@@ -481,6 +485,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             cloudwatch_name=self.cloudwatch_name,
             cloudwatch_namespace=self._published.namespace,
             log_retention=self._log_retention,
+            removal_policy=self._removal_policy,
         )
 
     def _allow_reading(self, parameter_prefix: str) -> None:

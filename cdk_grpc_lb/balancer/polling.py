@@ -7,7 +7,7 @@ import aws_cdk as cdk
 from cdk_grpc_lb.validation import Props
 
 # What the image takes, and what it does by default (proxy_image/settings.py).
-_SHORTEST_MILLISECONDS, _LONGEST_SECONDS = 50, 20
+_MIN_MILLISECONDS, _MAX_SECONDS = 50, 20
 IMAGES_INTERVAL_MILLISECONDS, IMAGES_IDLE_MILLISECONDS = 500, 5000
 
 
@@ -22,8 +22,8 @@ def polling_environment(
         if value is not None and not value.is_unresolved()
     }
     for prop, milliseconds in known.items():
-        if not _SHORTEST_MILLISECONDS <= milliseconds <= _LONGEST_SECONDS * 1000:
-            allowed = f"{_SHORTEST_MILLISECONDS} milliseconds to {_LONGEST_SECONDS} seconds"
+        if not _MIN_MILLISECONDS <= milliseconds <= _MAX_SECONDS * 1000:
+            allowed = f"{_MIN_MILLISECONDS} milliseconds to {_MAX_SECONDS} seconds"
             raise props.error(prop, allowed, f"{milliseconds:g} milliseconds")
     shortest = known.get("poll_interval", IMAGES_INTERVAL_MILLISECONDS)
     if interval is None or not interval.is_unresolved():

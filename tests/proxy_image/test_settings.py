@@ -31,6 +31,13 @@ def test_a_balancer_of_several_clusters_has_a_prefix_for_each() -> None:
     assert from_environment(to_environment(settings)) == settings
 
 
+def test_names_of_the_web_page_are_given_with_commas() -> None:
+    settings = from_environment({**MINIMAL, "GRPC_LB_WEB_HOSTS": "lb.example.com, *.corp.example.com"})
+    assert settings.web_hosts == ("lb.example.com", "*.corp.example.com")
+    assert from_environment(to_environment(settings)) == settings
+    assert from_environment(MINIMAL).web_hosts == ()
+
+
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
     assert from_environment({**MINIMAL, "GRPC_LB_PORT": "", "GRPC_LB_TARGETS_FILE": " "}) == from_environment(MINIMAL)
 
@@ -59,6 +66,8 @@ def test_two_sources_are_refused() -> None:
         ("GRPC_LB_PORT", "http", "must be a whole number 1..65535"),
         ("GRPC_LB_READY_PORT", "65536", "must be a whole number 1..65535"),
         ("GRPC_LB_WEB_PORT", "-1", "must be a whole number 1..65535"),
+        ("GRPC_LB_WEB_HOSTS", "http://lb.example.com", "must be host names with commas, such as lb.example.com"),
+        ("GRPC_LB_WEB_HOSTS", "lb.*.example.com", "must be host names with commas"),
         ("GRPC_LB_XDS_PORT", "18000.0", "must be a whole number 1..65535"),
         ("GRPC_LB_POLL_SECONDS", "0", "must be seconds, 0.05..20"),
         ("GRPC_LB_POLL_SECONDS", "nan", "must be seconds, 0.05..20"),

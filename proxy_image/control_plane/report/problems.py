@@ -38,7 +38,7 @@ class Standing:
 
     generation: str | None
     origin: Origin
-    confirmed_seconds_ago: float | None
+    target_list_age_seconds: float | None
     trouble: tuple[Trouble, str] | None
     envoy_connected: bool
     envoy_unreadable: str | None
@@ -121,7 +121,7 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             "It could not read the document when it started and uses the last good one.",
             "see to the trouble with the document; the targets are taken from there as soon as it is readable.",
         )
-    age = standing.confirmed_seconds_ago
+    age = standing.target_list_age_seconds
     if age is not None and age > STALE_SECONDS:
         yield Problem(
             Severity.WARNING,

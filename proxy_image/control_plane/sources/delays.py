@@ -11,8 +11,8 @@ JITTER = 0.1
 
 # SSM's reads are counted for the whole account, so a throttled reader leaves room for the others. One that cannot reach
 # SSM harms nobody by asking, and wants to know soon that SSM is back.
-LONGEST_SECONDS = {Trouble.THROTTLED: 10.0, Trouble.TORN: 10.0}
-LONGEST_SECONDS_OTHERWISE = 3.0
+MAX_SECONDS = {Trouble.THROTTLED: 10.0, Trouble.TORN: 10.0}
+MAX_SECONDS_OTHERWISE = 3.0
 
 # A torn document is one that is being written: the rest comes soon. One that stays torn is read ever less often.
 TORN_SECONDS = 0.1
@@ -50,5 +50,5 @@ def delay(poll_seconds: float, trouble: Trouble | None, count: int, random: floa
         if count <= TORN_QUICKLY:
             return TORN_SECONDS * spread
         count -= TORN_QUICKLY
-    longest = max(poll_seconds, LONGEST_SECONDS.get(trouble, LONGEST_SECONDS_OTHERWISE))
+    longest = max(poll_seconds, MAX_SECONDS.get(trouble, MAX_SECONDS_OTHERWISE))
     return float(min(longest, poll_seconds * 2 ** min(count, 16)) * (0.5 + random / 2))

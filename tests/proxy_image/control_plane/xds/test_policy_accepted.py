@@ -21,7 +21,7 @@ from grpc_lb_contract import (
     decode_document,
     encode_document,
     read_labels,
-    settle_routes,
+    resolve_conflicts,
 )
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
@@ -58,9 +58,9 @@ def documents(count: int) -> Iterator[Document]:
         if registration is not None:
             services.append(served(len(services), registration))
         if len(services) == SERVICES_AT_ONCE:
-            yield Document(settle_routes(services, None)[0])
+            yield Document(resolve_conflicts(services, None)[0])
             services = []
-    yield Document(settle_routes(services, None)[0])
+    yield Document(resolve_conflicts(services, None)[0])
 
 
 @pytest.mark.parametrize("count", [SETS, pytest.param(MANY_SETS, marks=pytest.mark.long)])
