@@ -25,9 +25,12 @@ MINISTACK_VENV = BUILD / "ministack-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
+AXE = BUILD / "axe"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
+# What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
+AXE_CORE = "axe-core@4.10.3"
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -48,7 +51,8 @@ def main() -> int:
             ]
             for part in parts:
                 part.result()
-        make_part(NODE, CDK_CLI, make_cdk_cli)
+        make_part(NODE, CDK_CLI, lambda: npm_install(NODE, CDK_CLI))
+        make_part(AXE, AXE_CORE, lambda: npm_install(AXE, AXE_CORE))
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -123,18 +127,18 @@ def pip_install(folder: Path, requirements: Path) -> None:
     )
 
 
-def make_cdk_cli() -> None:
+def npm_install(folder: Path, package: str) -> None:
     run(
         str(VENV / "bin" / "npm"),
         *(
             "install",
             "--prefix",
-            str(NODE),
+            str(folder),
             "--no-package-lock",
             "--no-audit",
             "--no-fund",
             "--loglevel=error",
-            CDK_CLI,
+            package,
         ),
     )
 
