@@ -50,7 +50,7 @@ def targets_file(tmp_path: Path, *ports: int) -> Path:
     addresses = [f"127.0.0.1:{port}" for port in ports]
     services = [
         {"name": "rng", "targets": addresses},
-        {"name": "idle", "targets": [], "routes": [{"host": "idle.test"}]},
+        {"name": "idle", "targets": [], "hosts": ["idle.test"]},
     ]
     path.write_text(json.dumps({"services": services}))
     return path
