@@ -38,7 +38,7 @@ class SetUpError(Exception):
 
 
 def main(optional: Sequence[str] = ()) -> int:
-    """`optional` names environments that few targets need: publish is requirements/publish.txt in build/publish-venv."""
+    """`optional` names environments that few targets need, such as publish."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
