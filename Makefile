@@ -26,7 +26,7 @@ lint: setup  ## ruff
 types: setup ## mypy --strict
 	@$(BIN)/mypy . && for app in examples/*/; do (cd $$app && echo $$app && MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy \
 		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
-docs: setup  ## write docs/api.md from the docstrings
+docs: setup  ## write docs/api.md from the docstrings, and the table of docs/labels.md from the contract
 	@$(BIN)/python dev/make_api.py
 wheel: setup ## build the sdist and the wheel into dist/
 	@$(BIN)/python -m hatchling build

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from grpc_lb_contract.cloudwatch import BALANCER, REFRESH_FAILURES, Directive, metrics_line
-from lambda_src import log
+from lambda_src import log, removal
 from lambda_src.discovery.definitions import AT_ONCE
 from lambda_src.discovery.ecs_listing import EcsCluster
 from lambda_src.discovery.events import read_batch
@@ -86,6 +86,9 @@ def warm() -> Handler:
 
 
 def handler(event: Any, context: Context) -> None:
+    if removal.is_request(event):
+        removal.answer(event)
+        return
     warm()(event, context)
 
 

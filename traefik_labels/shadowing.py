@@ -18,7 +18,7 @@ from traefik_labels.parsing import read_expression, read_first_rule
 from traefik_labels.routes import Router
 from traefik_labels.syntax import NotReadable
 
-MOST_PAIRS = 50_000
+MAX_PAIRS = 50_000
 """Of alternatives to compare. Where labels have more, a rival is taken to reach all calls."""
 
 
@@ -26,7 +26,7 @@ def without_calls_of(rivals: Sequence[Router], routers: Sequence[Router], draft:
     """The routers, less the alternatives of their rules that a rival comes before. `first` is for version 1."""
     reaches = [(rival, _reach(rival.rule, first=first)) for rival in rivals]
     pairs = sum(len(router.calls) for router in routers) * sum(len(reach) for _, reach in reaches)
-    if pairs > MOST_PAIRS:
+    if pairs > MAX_PAIRS:
         reaches = [(rival, EVERY) for rival, _ in reaches]
 
     def kept(router: Router) -> Router:

@@ -15,7 +15,7 @@ from traefik_labels import Outcome, Remark, Translation, in_their_words, transla
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class RefusedLabel:
+class LabelRejection:
     revision: int
     error: LabelError
 
@@ -45,7 +45,7 @@ class Participant:
 class _Read:
     reading: LabelReading
     translation: Translation
-    refused: frozenset[RefusedLabel] = frozenset()
+    refused: frozenset[LabelRejection] = frozenset()
     remarks: frozenset[TraefikRemark] = frozenset()
 
 
@@ -54,7 +54,7 @@ class _Together:
     """The containers of one definition."""
 
     participants: tuple[Participant, ...]
-    refused: frozenset[RefusedLabel]
+    refused: frozenset[LabelRejection]
     remarks: frozenset[TraefikRemark]
 
 
@@ -80,7 +80,7 @@ class Readings:
         self._selection = selection
         self._cache = LabelCache() if cache is None else cache
         self._asked: set[tuple[str, str]] = set()
-        self.refused: set[RefusedLabel] = set()
+        self.refused: set[LabelRejection] = set()
         self.remarks: set[TraefikRemark] = set()
 
     def participants(self, task: Task, definition: TaskDefinition) -> tuple[Participant, ...]:
@@ -104,7 +104,7 @@ class Readings:
 
     def refused_label(
         self, task: Task, definition: TaskDefinition, container: Container, error: LabelError
-    ) -> RefusedLabel:
+    ) -> LabelRejection:
         """In the words of whoever wrote the label, of a container that was read."""
         return _in_their_words(definition, container, self._read(task, definition, container).translation, error)
 
@@ -174,8 +174,8 @@ def _in_task(definition: TaskDefinition, one: Participant) -> LabelError:
 
 def _in_their_words(
     definition: TaskDefinition, container: Container, translation: Translation, error: LabelError
-) -> RefusedLabel:
-    return RefusedLabel(definition.revision, in_their_words(error, container.labels, translation))
+) -> LabelRejection:
+    return LabelRejection(definition.revision, in_their_words(error, container.labels, translation))
 
 
 def _remarks(definition: TaskDefinition, container: Container, translation: Translation) -> Iterator[TraefikRemark]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from grpc_lb_contract import (
     Balancing,
     Deadline,
-    Ejection,
     Fault,
     HealthCheck,
     Limits,
     Method,
     Mirror,
+    OutlierDetection,
     RateLimit,
     Retry,
     Route,
@@ -22,7 +23,8 @@ from grpc_lb_contract import (
     TrafficPolicy,
     Web,
 )
-from grpc_lb_contract.policy.traffic_policy import TABLE
+from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting
+from grpc_lb_contract.policy.value_types import ConflictError, PolicySection
 
 DEFAULT = (
     "Nothing was chosen: each target in turn; calls are tried again only where no server can have seen them; the "
@@ -31,23 +33,37 @@ DEFAULT = (
 
 
 def policy_words(policy: TrafficPolicy) -> tuple[str, ...]:
-    """One phrase for each choice; none where all is at its default."""
-    return tuple(phrase for part in _parts(policy) for phrase in part)
+    """What its owner chose, in phrases; none where all is at its default. Each choice changes a phrase or adds one."""
+    return tuple(phrase for section in _chosen(policy) for phrase in section)
 
 
-def _parts(policy: TrafficPolicy) -> Iterator[Iterator[str]]:
-    set_in_part: dict[str, dict[str, str]] = {}
+def _chosen(policy: TrafficPolicy) -> Iterator[Iterator[str]]:
+    chosen: dict[str, list[PolicySetting]] = {}
     for row in TABLE:
-        value = getattr(getattr(policy, row.part), row.name)
-        if value != row.default:
-            set_in_part.setdefault(row.part, {})[row.setting.label] = row.setting.kind.write(value)
-    for part, settings in set_in_part.items():
-        words = _WORDS.get(part)
-        yield _plain(settings) if words is None else words(getattr(policy, part))
+        if getattr(getattr(policy, row.part), row.name) != row.default:
+            chosen.setdefault(row.part, []).append(row)
+    for name, rows in chosen.items():
+        section = getattr(policy, name)
+        words = _WORDS.get(name)
+        if words is None:
+            yield _plain(section, rows)
+        else:
+            yield words(section)
+            yield _plain(section, [row for row in rows if not _tells(words, section, row)])
 
 
-def _plain(settings: Mapping[str, str]) -> Iterator[str]:
-    yield ", ".join(f"{label} {text}" for label, text in settings.items())
+def _tells(words: Callable[..., Iterator[str]], section: PolicySection, row: PolicySetting) -> bool:
+    """Whether the section's words depend on a setting. One that only the contract knows is told by its label."""
+    try:
+        without = replace(section, **{row.name: row.default})  # type: ignore[type-var]  # every section is a dataclass
+    except ConflictError:
+        return True  # other settings stand on it, so that words about those are words about it
+    return without == type(section)() or list(words(section)) != list(words(without))
+
+
+def _plain(section: PolicySection, rows: Sequence[PolicySetting]) -> Iterator[str]:
+    if rows:
+        yield ", ".join(f"{row.setting.label} {row.setting.kind.write(getattr(section, row.name))}" for row in rows)
 
 
 def _balancing(balancing: Balancing) -> Iterator[str]:
@@ -76,45 +92,49 @@ def _limits(limits: Limits) -> Iterator[str]:
             yield f"at most {most:,} {what}"
 
 
-def _ejection(ejection: Ejection) -> Iterator[str]:
-    reasons = [f"{ejection.failures_to_reach:,} failures to reach it"]
-    if ejection.unavailable_answers is not None:
-        reasons.append(f"{ejection.unavailable_answers:,} answers UNAVAILABLE or DEADLINE_EXCEEDED")
-    if ejection.error_answers is not None:
-        reasons.append(f"{ejection.error_answers:,} answers that tell of an error")
-    said = f"a target is left alone for {span(ejection.time)} or more after {' or '.join(reasons)} in a row"
+def _outlier_detection(ejection: OutlierDetection) -> Iterator[str]:
+    reasons = [f"{ejection.consecutive_connect_failures:,} failures to reach it"]
+    if ejection.consecutive_gateway_failures is not None:
+        reasons.append(f"{ejection.consecutive_gateway_failures:,} answers UNAVAILABLE or DEADLINE_EXCEEDED")
+    if ejection.consecutive_errors is not None:
+        reasons.append(f"{ejection.consecutive_errors:,} answers that tell of an error")
+    said = (
+        f"a target is left alone for {span(ejection.base_ejection_time)} or more after {' or '.join(reasons)} in a row"
+    )
     if ejection.success_rate:
-        said += f", or where it answers far worse than the others (of {ejection.success_rate_calls:,} calls or more)"
-    yield f"{said}; at most {ejection.most_percent} % at once"
+        said += (
+            f", or where it answers far worse than the others (of {ejection.success_rate_min_calls:,} calls or more)"
+        )
+    yield f"{said}; at most {ejection.max_ejection_percent} % at once"
 
 
 def _health_check(check: HealthCheck) -> Iterator[str]:
     of = "" if check.service is None else f" of {check.service}"
     yield (
         f"each target is asked for the health{of} every {span(check.interval)}, has {span(check.timeout)} to answer, "
-        f"gets no call after {_times(check.unhealthy_after, 'failure')} and calls again after "
-        f"{_times(check.healthy_after, 'pass', 'passes')}"
+        f"gets no call after {_times(check.unhealthy_threshold, 'failure')} and calls again after "
+        f"{_times(check.healthy_threshold, 'pass', 'passes')}"
     )
 
 
 def _retry(retry: Retry) -> Iterator[str]:
-    if not retry.attempts:
+    if not retry.max_retries:
         yield "never tried again"
         return
     also = f" {', '.join(sorted(retry.on))} and" if retry.on else ""
-    yield f"tries again{also} what no server has seen, up to {_times(retry.attempts, 'time')}"
-    if retry.try_time is not None:
-        yield f"a try may take {span(retry.try_time)}, then comes the next"
+    yield f"tries again{also} what no server has seen, up to {_times(retry.max_retries, 'time')}"
+    if retry.per_try_timeout is not None:
+        yield f"a try may take {span(retry.per_try_timeout)}, then comes the next"
     fresh = Retry()
-    if retry.back_off != fresh.back_off:
-        yield f"pauses of up to {span(retry.back_off)} between tries"
-    if (retry.budget_percent, retry.budget_least) != (fresh.budget_percent, fresh.budget_least):
-        yield f"tries again may be {retry.budget_percent:g} % of the calls under way, or {retry.budget_least:,}"
+    if retry.base_backoff != fresh.base_backoff:
+        yield f"pauses of up to {span(retry.base_backoff)} between tries"
+    if (retry.budget_percent, retry.budget_min_concurrency) != (fresh.budget_percent, fresh.budget_min_concurrency):
+        yield f"retries may be {retry.budget_percent:g} % of the calls in flight, or {retry.budget_min_concurrency:,}"
 
 
 def _deadline(deadline: Deadline) -> Iterator[str]:
-    if deadline.ceiling is not None:
-        yield f"deadlines: the caller's, at most {span(deadline.ceiling)}"
+    if deadline.max is not None:
+        yield f"deadlines: the caller's, at most {span(deadline.max)}"
     if deadline.default is not None:
         yield f"{span(deadline.default)} for calls without a deadline"
 
@@ -151,7 +171,7 @@ def _web(web: Web) -> Iterator[str]:
 _WORDS: Mapping[str, Callable[..., Iterator[str]]] = {
     "balancing": _balancing,
     "limits": _limits,
-    "ejection": _ejection,
+    "outlier_detection": _outlier_detection,
     "health_check": _health_check,
     "retry": _retry,
     "deadline": _deadline,

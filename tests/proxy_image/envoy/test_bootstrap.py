@@ -13,7 +13,7 @@ from proxy_image.envoy.bootstrap import (
     Node,
     arguments,
     bootstrap,
-    most_heap,
+    max_heap_bytes,
     move_seconds,
     to_json,
 )
@@ -38,7 +38,7 @@ def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path, more
 def test_tracing_adds_its_collector_and_nothing_to_a_balancer_without(tmp_path: Path) -> None:
     without = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)
     assert [cluster["name"] for cluster in without["static_resources"]["clusters"]] == [CONTROL_PLANE_CLUSTER]
-    assert "layered_runtime" not in without
+    assert [layer["name"] for layer in without["layered_runtime"]["layers"]] == ["calls"]
     for collector, kind in (("10.0.0.1:4317", "STATIC"), ("[::1]:4317", "STATIC"), ("collector.test:1", "STRICT_DNS")):
         settings = _settings(tmp_path, GRPC_LB_TRACING_PERCENT="1", GRPC_LB_TRACING_COLLECTOR=collector)
         _, cluster = bootstrap(settings, NODE, descriptors=20_000)["static_resources"]["clusters"]
@@ -65,7 +65,7 @@ def test_client_connections_leave_descriptors_for_those_to_targets(tmp_path: Pat
 
 @pytest.mark.parametrize(("task_mib", "heap_mib"), [(256, 128), (512, 256), (1024, 768), (4096, 3840)])
 def test_envoys_heap_leaves_memory_for_the_rest_of_the_task(task_mib: int, heap_mib: int) -> None:
-    assert most_heap(task_mib * 2**20) == heap_mib * 2**20
+    assert max_heap_bytes(task_mib * 2**20) == heap_mib * 2**20
 
 
 def test_invariant_8_no_call_is_cut_for_memory(tmp_path: Path) -> None:

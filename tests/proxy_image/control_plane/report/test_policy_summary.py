@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 
 from grpc_lb_contract import Condition, Deadline, Match, Overrides, Retry, Route, TrafficPolicy
+from grpc_lb_contract.policy.traffic_policy import TABLE
+from grpc_lb_contract.policy.value_types import ConflictError
 from proxy_image.control_plane.report.policy_summary import policy_words, route_words, span
 from tests.grpc_lb_contract.strategies import policies
 
@@ -24,12 +28,12 @@ from tests.grpc_lb_contract.strategies import policies
         ({"balancing.slow-start": "30s"}, ("new targets come to their full share within 30 s",)),
         ({"limits.requests": "2000"}, ("at most 2,000 calls at once",)),
         (
-            {"retry.on": "UNAVAILABLE", "retry.attempts": "1"},
+            {"retry.on": "UNAVAILABLE", "retry.max-retries": "1"},
             ("tries again UNAVAILABLE and what no server has seen, up to 1 time",),
         ),
-        ({"retry.attempts": "0"}, ("never tried again",)),
+        ({"retry.max-retries": "0"}, ("never tried again",)),
         (
-            {"deadline.ceiling": "5s", "deadline.default": "250ms"},
+            {"deadline.max": "5s", "deadline.default": "250ms"},
             ("deadlines: the caller's, at most 5 s", "250 ms for calls without a deadline"),
         ),
         (
@@ -41,7 +45,7 @@ from tests.grpc_lb_contract.strategies import policies
             ("on purpose 5 % of the calls are answered UNAVAILABLE",),
         ),
         (
-            {"ejection.error-answers": "5", "ejection.time": "1m"},
+            {"outlier.consecutive-errors": "5", "outlier.base-ejection-time": "1m"},
             (
                 "a target is left alone for 1 min or more after 2 failures to reach it or 5 answers that tell of an "
                 "error in a row; at most 50 % at once",
@@ -68,6 +72,33 @@ def test_every_policy_has_words_where_it_differs_from_the_default(policy: Traffi
     assert all(phrase and "None" not in phrase for phrase in words)
 
 
+@given(policies)
+def test_every_setting_of_the_contract_is_told(policy: TrafficPolicy) -> None:
+    """GIVEN any policy WHEN one of its choices goes back to the default THEN the page says something else."""
+    for row in TABLE:
+        section = getattr(policy, row.part)
+        if getattr(section, row.name) == row.default:
+            continue
+        with suppress(ConflictError):
+            without = replace(policy, **{row.part: replace(section, **{row.name: row.default})})
+            assert policy_words(policy) != policy_words(without), row.label
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"web": "true", "web.allow-origins": "*", "web.allow-headers": "x-tenant"},
+        {"web": "true", "web.allow-origins": "*", "web.expose-headers": "x-tenant"},
+        {"web": "true", "web.allow-origins": "*", "web.max-age": "10m"},
+    ],
+)
+def test_a_setting_without_words_of_its_own_is_told_by_its_label(settings: dict[str, str]) -> None:
+    policy, rejected = TrafficPolicy.from_settings(settings)
+    assert not rejected
+    *_, (label, text) = settings.items()
+    assert f"{label} {text}" in policy_words(policy)
+
+
 @pytest.mark.parametrize(
     ("time", "said"),
     [
@@ -91,8 +122,8 @@ def test_times_are_said_in_their_largest_whole_unit(time: timedelta, said: str) 
             "a.test / a.B if k!=v and l",
         ),
         (
-            Route(priority=5, overrides=Overrides(Deadline(timedelta(seconds=2)), Retry(attempts=0))),
-            "any host / any gRPC service (priority 5, retry.attempts 0, deadline.ceiling 2s)",
+            Route(priority=5, overrides=Overrides(Deadline(timedelta(seconds=2)), Retry(max_retries=0))),
+            "any host / any gRPC service (priority 5, retry.max-retries 0, deadline.max 2s)",
         ),
     ],
 )
