@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import aws_cdk as cdk
 import jsii
@@ -52,6 +52,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     cloudwatch_name: str | None
     """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
     _admission: Admission
+    _service_class: ClassVar[type[GrpcBalancedService]]
+    """Set by the module of services, which makes balancers: the two cannot import each other."""
 
     @property
     def address(self) -> str:
@@ -106,9 +108,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         :param id: The construct's id, of which the service's name is made.
         :param props: Those of :class:`GrpcBalancedService` but ``vpc`` and ``balancer``.
         """
-        from cdk_grpc_lb.service.balanced_service import GrpcBalancedService  # which in turn makes balancers
-
-        return GrpcBalancedService(self, id, balancer=self, **props)
+        return self._service_class(self, id, balancer=self, **props)
 
     @takes(CallProps, {})
     def register(
