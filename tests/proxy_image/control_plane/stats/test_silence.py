@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_a_target_that_answers_again_is_well() -> None:
 @pytest.mark.parametrize(
     ("side", "counts"), [(Side.CALLERS, {"paused": 7, "resumed": 2}), (Side.SERVER, {"backed_up": 7, "drained": 2})]
 )
-def test_a_service_of_which_nothing_comes_through_says_who_does_not_read(side: Side, counts: dict[str, int]) -> None:
+def test_a_service_of_which_nothing_comes_through_says_who_does_not_read(side: Side, counts: dict[str, Any]) -> None:
     stands = replace(service(a=(40, 20, 20)), **counts)
     assert watched(*[stands] * 5).now.stalled == {"rng": Stalled(side, WALL, 5, 20)}
 
