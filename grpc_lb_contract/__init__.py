@@ -15,6 +15,7 @@ from grpc_lb_contract.document.shards import (
     Index,
     Packed,
     assemble,
+    check_source,
     generation_of,
     index_parameter,
     pack,
@@ -25,9 +26,11 @@ from grpc_lb_contract.document.shards import (
 from grpc_lb_contract.errors import (
     DocumentError,
     DocumentTooLarge,
+    ForeignIndex,
     LabelError,
     MissingShard,
     MixedGenerations,
+    OldIndex,
     UnknownFormat,
 )
 from grpc_lb_contract.labels.reader import LabelReading, read_labels
@@ -53,6 +56,7 @@ __all__ = [
     "DocumentError",
     "DocumentTooLarge",
     "Fault",
+    "ForeignIndex",
     "Group",
     "HealthCheck",
     "Index",
@@ -64,6 +68,7 @@ __all__ = [
     "Mirror",
     "MissingShard",
     "MixedGenerations",
+    "OldIndex",
     "OutlierDetection",
     "Overrides",
     "Packed",
@@ -87,6 +92,7 @@ __all__ = [
     "UnknownFormat",
     "Web",
     "assemble",
+    "check_source",
     "decode_document",
     "encode_document",
     "generation_of",
