@@ -9,7 +9,6 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from grpc_lb_contract import Condition, Document, Match, Retry, Route, Service
 from proxy_image.control_plane.xds.envoy.grpc_web import matches_grpc, matches_preflights, preflight_filters, refused
-from proxy_image.control_plane.xds.envoy.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.envoy.mirror import mirror_policies
 from proxy_image.control_plane.xds.envoy.route_policy import (
     added_headers,
@@ -19,6 +18,7 @@ from proxy_image.control_plane.xds.envoy.route_policy import (
     own_retry_policy,
     retry_policy,
 )
+from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.messages import boolean, duration
 
 RouteMatch = route_components_pb2.RouteMatch
@@ -31,7 +31,8 @@ NO_ROUTE = (
 )
 
 
-def route_configuration(document: Document, name: str) -> Any:
+def route_configuration(document: Document, name: str, host_routes: HostRoutes | None = None) -> Any:
+    """`host_routes` are those of the document, for a caller that has worked them out already."""
     made = _Made(document)
     return route_pb2.RouteConfiguration(
         name=name,
@@ -42,7 +43,7 @@ def route_configuration(document: Document, name: str) -> Any:
                 routes=[*made.of(tuple(routes)), _no_route()],
                 retry_policy=retry_policy(Retry()),
             )
-            for host, routes in HostRoutes(document)
+            for host, routes in (HostRoutes(document) if host_routes is None else host_routes)
         ],
         # Clients that use no resolver send "host:port" as :authority.
         ignore_port_in_host_matching=True,
