@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 VENV = BUILD / "venv"
 MINISTACK_VENV = BUILD / "ministack-venv"
+TRAEFIK_VENV = BUILD / "traefik-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
@@ -36,11 +37,14 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message says what is missing and what to do."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
+        if "traefik" in arguments:  # what few tests need is no part of the usual set-up
+            make_part(TRAEFIK_VENV, requirements_stamp("traefik"), make_traefik_venv)
+            return 0
         with ThreadPoolExecutor() as side_by_side:
             parts = [
                 side_by_side.submit(make_part, VENV, requirements_stamp("dev"), make_main_venv),
@@ -92,6 +96,10 @@ def make_main_venv() -> None:
 
 def make_ministack_venv() -> None:
     make_venv(MINISTACK_VENV, ROOT / "requirements" / "ministack.txt")
+
+
+def make_traefik_venv() -> None:
+    make_venv(TRAEFIK_VENV, ROOT / "requirements" / "traefik.txt")
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
@@ -170,4 +178,4 @@ def progress(what: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

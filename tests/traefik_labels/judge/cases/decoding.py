@@ -1,0 +1,83 @@
+"""Labels that Traefik cannot decode: it leaves the whole container out."""
+
+from __future__ import annotations
+
+from tests.traefik_labels.judge.sets import LabelSet
+from tests.traefik_labels.judge.words import A, AUTH, R, box, one, other, two
+
+_ODD: tuple[dict[str, str], ...] = (
+    {"routers.r~.priority": ""},
+    {"routers.r~.priority": "high"},
+    {"routers.r~.priority": "1.5"},
+    {"routers.r~.priority": "1_000"},
+    {"routers.r~.priority": " 5"},
+    {"routers.r~.priority": "99999999999999999999"},
+    {"routers.r~.tls.foo": "x"},
+    {"routers.r~.invented": "x"},
+    {"routers.r~.middleware": "auth~", **AUTH},
+    {"routers.r~.": "x"},
+    {"routers..rule": A},
+    {"routers.r~.rule.more": "x"},
+    {"routers.r@x~.rule": A},
+    {"routers.r~.[0]": "x"},
+    {"routers.r~.parentrefs": "x"},
+    {"routers.r~.observability.metrics": "maybe"},
+    {"routers": "x"},
+    {"services.s~.loadbalancer": "x"},
+    {"services.s~.loadbalancer.sticky.cookie.secure": "maybe"},
+    {"services.s~.loadbalancer.invented": "x"},
+    {"services.s~.loadbalancer.healthcheck": "true"},
+    {"services.s~.invented": "x"},
+    {"services.t~.loadbalancer.server.port": "50051"},
+    {"services.s~": "x"},
+    {"services.t~": "x"},
+    {"middlewares.m~.invented.option": "x"},
+    {"middlewares.m~.retry.attempts": "x"},
+    {"middlewares.m~.retry": "x"},
+    {"middlewares.m~.basicauth.removeheader": "maybe"},
+    {"middlewares.m~.headers.customrequestheaders": "x"},
+    {"middlewares.m~.headers.customrequestheaders.a.b": "x"},
+    {"middlewares.m~.ratelimit.period": "soon"},
+    {"middlewares.m~.plugin": "x"},
+    {"middlewares.m~": "x"},
+    {"traefik.http": "x"},
+    {"traefik.http.invented.x": "y"},
+    {"traefik.httpx": "y"},
+    {"traefik.tcp.routers.t~.rule": ""},
+    {"traefik.tcp.routers.t~.rule": "HostSNI(`t.~`)", "traefik.tcp.routers.t~.entrypoints": "admin"},
+    {"traefik.tcp.services.t~.loadbalancer.server.port": "x"},
+    {"traefik.tcp.invented": "x"},
+    {"traefik.udp.routers.u~.entrypoints": "u"},
+    {"traefik.udp.routers.u~.rule": "x"},
+    {"traefik.tls.options.o~.minversion": "x"},
+    {"traefik.tls.stores.default.defaultgeneratedcert.resolver": "x"},
+    {"traefik.tls.stores.default.invented": "x"},
+    {"traefik.tls.stores.other.invented": "x"},
+    {"traefik.enable": "true"},
+    {"traefik.enable": "false"},
+    {"traefik.enable": "yes"},
+    {"traefik.enable": ""},
+    {"traefik.enable": "T"},
+    {"traefik.enable": " true"},
+    {"traefik.Enable": "false"},
+    {"Traefik.enable": "false"},
+    {"Traefik.http.routers.q~.rule": A},
+    {"traefik.enabled": "true"},
+    {"traefik.enable.x": "true"},
+    {"traefik.ecs.x": "true"},
+    {"traefik.docker.network": "x"},
+    {"traefik.port": "50051"},
+    {"traefik.protocol": "h2c"},
+    {"traefik.HTTP.Routers.r~.RULE": "Host(`b.~`)"},
+    {"traefik": "x"},
+    {"traefik.": "x"},
+    {"unrelated": "x"},
+)
+
+SETS: list[LabelSet] = [
+    *(one(f"beside {label}", A, label) for label in _ODD),
+    *(
+        two(f"beside {label}, before another", box(f"{A} && {R}", label), other(A))
+        for label in _ODD[:12]
+    ),
+]
