@@ -27,7 +27,7 @@ types: setup ## mypy --strict
 	@$(BIN)/mypy . && for app in examples/*/; do (cd $$app && echo $$app && MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy \
 		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
 docs: setup  ## write docs/api.md from the docstrings
-	@$(BIN)/python docs/make_api.py
+	@$(BIN)/python dev/make_api.py
 wheel: setup ## build the sdist and the wheel into dist/
 	@$(BIN)/python -m hatchling build
 wheel-ends: setup  ## try the wheel with the lowest and the newest aws-cdk-lib that it allows

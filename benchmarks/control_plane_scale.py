@@ -47,9 +47,9 @@ from grpc_lb_contract import (
     pack,
     read_index,
 )
-from proxy_image.control_plane.xds.listeners import Ports
-from proxy_image.control_plane.xds.resources import SnapshotMaker
+from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.snapshot import Snapshot
+from proxy_image.control_plane.xds.snapshot_maker import SnapshotMaker
 
 PORTS = Ports("127.0.0.1", 1, 2)
 POLICY = TrafficPolicy(

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from grpc_lb_contract import Packed, index_parameter, shard_parameter  # noqa: E402 - as this folder is no package
-from proxy_image.unix_http import UnixConnection  # noqa: E402
+from proxy_image.envoy.unix_http import UnixConnection  # noqa: E402
 
 PREFIX = "/grpc-lb/benchmark"
 PATIENCE_SECONDS = 60.0

@@ -32,14 +32,14 @@ sys.path.insert(0, str(ROOT))
 import grpc  # noqa: E402 - whoever runs a file has its folder alone on the path
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState  # noqa: E402
-from proxy_image.bootstrap import Node, arguments, bootstrap, to_json  # noqa: E402
-from proxy_image.control_plane.metrics import Metrics  # noqa: E402
-from proxy_image.control_plane.watch.watcher import EnvoyStatistics  # noqa: E402
+from proxy_image.control_plane.metrics.metrics import Metrics  # noqa: E402
+from proxy_image.control_plane.stats.watcher import EnvoyStatistics  # noqa: E402
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService  # noqa: E402
 from proxy_image.control_plane.xds.cache import SnapshotCache  # noqa: E402
-from proxy_image.control_plane.xds.listeners import Ports  # noqa: E402
-from proxy_image.control_plane.xds.resources import snapshot  # noqa: E402
-from proxy_image.envoy_binary import find_envoy  # noqa: E402
+from proxy_image.control_plane.xds.envoy.listeners import Ports  # noqa: E402
+from proxy_image.control_plane.xds.snapshot_maker import snapshot  # noqa: E402
+from proxy_image.envoy.binary import find_envoy  # noqa: E402
+from proxy_image.envoy.bootstrap import Node, arguments, bootstrap, to_json  # noqa: E402
 from proxy_image.settings import Settings, from_environment  # noqa: E402
 
 CONNECTIONS, STREAMS = 8, 16

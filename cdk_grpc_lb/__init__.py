@@ -1,14 +1,14 @@
 """AWS CDK constructs that balance every gRPC call, not every connection, between Amazon ECS tasks."""
 
-from cdk_grpc_lb.access_log import AccessLog
-from cdk_grpc_lb.alarms import GrpcAlarms
-from cdk_grpc_lb.balanced_service import GrpcBalancedService
-from cdk_grpc_lb.balancer import GrpcBalancer
-from cdk_grpc_lb.balancer_base import GrpcBalancerBase
-from cdk_grpc_lb.call_metrics import BalancerMetrics, CallMetrics, ServiceCallMetrics
-from cdk_grpc_lb.dashboard import GrpcDashboard
-from cdk_grpc_lb.target_sync import TargetSync
-from cdk_grpc_lb.tracing import Collector, Tracing
+from cdk_grpc_lb.balancer.balancer import GrpcBalancer
+from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.balancer.target_sync import TargetSync
+from cdk_grpc_lb.monitoring.access_log import AccessLog
+from cdk_grpc_lb.monitoring.alarms import GrpcAlarms
+from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, CallMetrics, ServiceCallMetrics
+from cdk_grpc_lb.monitoring.dashboard import GrpcDashboard
+from cdk_grpc_lb.monitoring.tracing import Collector, Tracing
+from cdk_grpc_lb.service.balanced_service import GrpcBalancedService
 from grpc_lb_contract import (
     Balancing,
     Condition,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import aws_ec2 as ec2
 
-from cdk_grpc_lb.misuse import Props
+from cdk_grpc_lb.validation import Props
 
 
 def subnets_of(props: Props, prop: str, vpc: ec2.IVpc, selection: ec2.SubnetSelection | None) -> ec2.SelectedSubnets:

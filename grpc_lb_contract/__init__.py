@@ -3,31 +3,14 @@
 Standard library only, because it is copied whole into the Lambda's asset and into the balancer's image.
 """
 
-from grpc_lb_contract.cause import Cause, CauseKind, TaskChange
-from grpc_lb_contract.decoder import DocumentDecoder
-from grpc_lb_contract.errors import (
-    DocumentError,
-    DocumentTooLarge,
-    LabelError,
-    MissingShard,
-    MixedGenerations,
-    UnknownFormat,
-)
-from grpc_lb_contract.labels import LabelReading, read_labels
-from grpc_lb_contract.metadata import Condition, Match
-from grpc_lb_contract.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
-from grpc_lb_contract.names import service_name_from
-from grpc_lb_contract.notes import LostRoute, Notes, Refusal
-from grpc_lb_contract.overrides import Overrides
-from grpc_lb_contract.policy import TrafficPolicy
-from grpc_lb_contract.policy_calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
-from grpc_lb_contract.policy_protocol import Mirror, Tls, TlsVerify, Web
-from grpc_lb_contract.policy_targets import Balancing, Ejection, HealthCheck, Limits, Method
-from grpc_lb_contract.records import decode_document, encode_document
-from grpc_lb_contract.reference import label_reference
-from grpc_lb_contract.registration import Registration, RouteRule
-from grpc_lb_contract.routes import RouteConflict, settle_routes
-from grpc_lb_contract.shards import (
+from grpc_lb_contract.conditions import Condition, Match
+from grpc_lb_contract.document.cause import Cause, CauseKind, TaskChange
+from grpc_lb_contract.document.decoder import DocumentDecoder
+from grpc_lb_contract.document.diagnostics import LostRoute, Notes, Refusal
+from grpc_lb_contract.document.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.document.records import decode_document, encode_document
+from grpc_lb_contract.document.resolve_conflicts import RouteConflict, settle_routes
+from grpc_lb_contract.document.shards import (
     MAX_PARAMETER_BYTES,
     Index,
     Packed,
@@ -39,6 +22,22 @@ from grpc_lb_contract.shards import (
     shard_parameter,
     share_of_limit,
 )
+from grpc_lb_contract.errors import (
+    DocumentError,
+    DocumentTooLarge,
+    LabelError,
+    MissingShard,
+    MixedGenerations,
+    UnknownFormat,
+)
+from grpc_lb_contract.labels.reader import LabelReading, read_labels
+from grpc_lb_contract.labels.registration import Registration, RouteRule
+from grpc_lb_contract.names import service_name_from
+from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
+from grpc_lb_contract.policy.overrides import Overrides
+from grpc_lb_contract.policy.protocol import Mirror, Tls, TlsVerify, Web
+from grpc_lb_contract.policy.targets import Balancing, Ejection, HealthCheck, Limits, Method
+from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
 __all__ = [
     "MAX_PARAMETER_BYTES",
@@ -92,7 +91,6 @@ __all__ = [
     "encode_document",
     "generation_of",
     "index_parameter",
-    "label_reference",
     "pack",
     "read_index",
     "read_labels",

@@ -12,8 +12,8 @@ from botocore.config import Config
 
 from grpc_lb_contract.cloudwatch import BALANCER, REFRESH_FAILURES, Directive, metrics_line
 from lambda_src import log
-from lambda_src.ecs_listing import EcsCluster
-from lambda_src.events import read_batch
+from lambda_src.discovery.ecs_listing import EcsCluster
+from lambda_src.discovery.events import read_batch
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh import Refresher
 from lambda_src.settings import Settings

@@ -36,12 +36,16 @@ PARAMETERS_PER_CALL = 10
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is published. `document` is None where there is none, or where it is `unreadable`."""
+    """What is published. `document` is None where there is none, or where it is `unreadable`. `cause` and
+    `changes_expected_until` are the index's.
+    """
 
     document: Document | None = None
     generation: str | None = None
     shards: tuple[str, ...] = ()
     unreadable: bool = False
+    cause: Cause | None = None
+    changes_expected_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +86,24 @@ class ParameterStore:
         self._last = (text, stored)
         return stored
 
-    def publish(self, document: Document, stored: Stored, cause: Cause | None = None) -> Published:
-        """Write the document, where it is not what is `stored`, whatever the cause. Raises `DocumentTooLarge`, or
-        botocore's error, and then readers still have what was there.
+    def publish(
+        self,
+        document: Document,
+        stored: Stored,
+        cause: Cause | None = None,
+        *,
+        changes_expected_until: float | None = None,
+    ) -> Published:
+        """Write the document, where it is not what is `stored`, whatever the cause; of the same document the index
+        alone, where other changes are expected. Raises `DocumentTooLarge`, or botocore's error, and then readers still
+        have what was there.
         """
+        until = changes_expected_until
         if stored.document is not None and stored.generation == generation_of(document):
-            return Published(stored, writes=0)
-        document, packed = _packed(document, cause)
+            return self._announce(stored.document, stored, until)
+        document, packed = _packed(document, cause, until)
         if stored.document == document:
-            return Published(stored, writes=0)
+            return self._announce(document, stored, until)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
         for name in new:
@@ -100,12 +113,23 @@ class ParameterStore:
                 self._written.add(name)
         self._put(self._index_name, packed.index)
         self._written.clear()
-        published = Stored(document, generation_of(document), tuple(packed.shards))
+        published = Stored(
+            document, generation_of(document), tuple(packed.shards), cause=cause, changes_expected_until=until
+        )
         self._last, self._shards = (packed.index, published), packed.shards
         if packed.shards:
             # Readers that got the index before this one are reading the shards that it names.
             self._delete_all_but(frozenset(packed.shards) | frozenset(stored.shards))
         return Published(published, writes=len(new) + 1)
+
+    def _announce(self, document: Document, stored: Stored, until: float | None) -> Published:
+        if stored.changes_expected_until == until:
+            return Published(stored, writes=0)
+        packed = pack(document, stored.cause, changes_expected_until=until)
+        self._put(self._index_name, packed.index)
+        announced = replace(stored, changes_expected_until=until)
+        self._last = packed.index, announced
+        return Published(announced, writes=1)
 
     def _index_text(self) -> str | None:
         try:
@@ -118,7 +142,13 @@ class ParameterStore:
         try:
             index = read_index(text)
             self._shards = self._read_shards(index.shards, {} if anew else self._shards)
-            return Stored(assemble(index, self._shards), index.generation, index.shards)
+            return Stored(
+                assemble(index, self._shards),
+                index.generation,
+                index.shards,
+                cause=index.cause,
+                changes_expected_until=index.changes_expected_until,
+            )
         except UnknownFormat as error:
             raise UnknownFormat(f"{error} (parameter {self._index_name}; nothing was written)") from error
         except DocumentError as error:
@@ -151,15 +181,15 @@ class ParameterStore:
             log.warning("old shards not deleted", problem=str(error))
 
 
-def _packed(document: Document, cause: Cause | None) -> tuple[Document, Packed]:
+def _packed(document: Document, cause: Cause | None, until: float | None) -> tuple[Document, Packed]:
     try:
-        return document, pack(document, cause)
+        return document, pack(document, cause, changes_expected_until=until)
     except DocumentTooLarge:
         if document.notes == Notes():
             raise
         # What labels asked for in vain must not cost a target its place.
         without_notes = replace(document, notes=Notes())
-        return without_notes, pack(without_notes, cause)
+        return without_notes, pack(without_notes, cause, changes_expected_until=until)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

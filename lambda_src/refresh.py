@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from grpc_lb_contract.cloudwatch import Values
-from lambda_src import log, rules, vanished
-from lambda_src.causes import cause_of
-from lambda_src.ecs_listing import EcsCluster, Listing, ListingFailed
-from lambda_src.events import Batch
+from lambda_src import log
+from lambda_src.discovery import freshness
+from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
+from lambda_src.discovery.events import Batch
+from lambda_src.discovery.selection import Selection
+from lambda_src.expectation import announcement
 from lambda_src.publish import ParameterStore
-from lambda_src.readings import TraefikRemark
-from lambda_src.run import Run, about, log_remarks
-from lambda_src.selection import Selection
-from lambda_src.transform import EVERYTHING_LABELLED, Draft, transform
+from lambda_src.refresh_state import Run, about, log_remarks
+from lambda_src.transform import scaled_to_zero
+from lambda_src.transform.causes import cause_of
+from lambda_src.transform.document import EVERYTHING_LABELLED, Draft, transform
+from lambda_src.transform.label_parsing import TraefikRemark
 
 BEHIND_FOR_SECONDS = 5.0
 BEHIND_FIRST_PAUSE = 0.1
-BEHIND_CALLS_PER_SECOND = 2 * rules.CALLS_PER_SECOND
+BEHIND_CALLS_PER_SECOND = 2 * freshness.CALLS_PER_SECOND
 """All that ECS sustains, because it is for BEHIND_FOR_SECONDS at most."""
 
 CONFIRM_PAUSE = 0.5
@@ -71,7 +74,7 @@ class Refresher:
         self._selection = selection
         self._store = store
         self._clock = clock or Clock()
-        self._settled: rules.Settled | None = None
+        self._settled: freshness.Settled | None = None
         self._versions: dict[str, int | None] = {}
         self._remarked: frozenset[TraefikRemark] = frozenset()
         self._calls = 0
@@ -96,9 +99,9 @@ class Refresher:
         self.failures, self.metrics = 0, {}
         now = self._clock.now()
         settled, self._settled = self._settled, None
-        nothing_new = rules.tells_nothing_new(batch, settled, now)
+        nothing_new = freshness.tells_nothing_new(batch, settled, now)
         if settled is not None and nothing_new:
-            just_listed = now - settled.at < rules.pause(HEALTH_PAUSE, self._calls)
+            just_listed = now - settled.at < freshness.pause(HEALTH_PAUSE, self._calls)
             if just_listed or not settled.pending:
                 self._settled = settled
                 log.info("nothing new", **about(batch, now))
@@ -109,7 +112,7 @@ class Refresher:
                 self._refresh(batch, seconds_left, waits=not nothing_new)
             except PASSING_FAILURES as error:
                 self.failures += 1
-                pause = rules.pause(backoff, self._calls)
+                pause = freshness.pause(backoff, self._calls)
                 if seconds_left() < RETRY_REST_SECONDS + pause:
                     raise
                 log.warning("refresh failed, trying again", error=type(error).__name__, problem=str(error))
@@ -130,15 +133,15 @@ class Refresher:
                 f"ECS must describe tasks as their events do within {BEHIND_FOR_SECONDS:g} s, got older versions of "
                 f"{', '.join(sorted({hint.task for hint in run.late}))}"
             )
-        self._settled = rules.Settled(run.listed_at, self._versions, run.pending)
+        self._settled = freshness.Settled(run.listed_at, self._versions, run.pending)
 
     def _step(self, run: Run) -> float | None:
         """List once, publish what is to be believed, and say how long to wait before listing again, if at all."""
         run.listed_at = self._clock.now()
-        listing = self._cluster.read(run.batch.tasks | rules.tasks_of(run.stored.document))
+        listing = self._cluster.read(run.batch.tasks | freshness.tasks_of(run.stored.document))
         self._calls = listing.calls
         run.listed(listing)
-        run.late = rules.behind(listing, run.batch.hints, self._versions, self._clock.now())
+        run.late = freshness.behind(listing, run.batch.hints, self._versions, self._clock.now())
         behind_pause = self._behind_pause(run, listing) if run.late else None
         # A stop is known from its event alone and must not wait; anything else is for the listing to say.
         if behind_pause is not None and not all(hint.is_stop for hint in run.late):
@@ -146,7 +149,7 @@ class Refresher:
         draft = self._draft(run, listing)
         run.drafted(draft)
         self._remarked = log_remarks(draft.remarks, self._remarked)
-        emptied = rules.emptied(run.stored.document, run.stored.unreadable, draft.document)
+        emptied = freshness.emptied(run.stored.document, run.stored.unreadable, draft.document)
         if not emptied <= run.suspected:
             return self._doubt(run, emptied, listing)
         run.suspected = frozenset()
@@ -154,18 +157,19 @@ class Refresher:
         cause = cause_of(
             run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
         )
-        published = self._store.publish(draft.document, run.stored, cause)
+        until = announcement(run.stored.changes_expected_until, expects=draft.expects_changes, now=self._clock.now())
+        published = self._store.publish(draft.document, run.stored, cause, changes_expected_until=until)
         run.published(published, round((time.monotonic() - publishing) * 1000), cause)
-        self._versions = rules.newest_versions(self._versions, listing)
+        self._versions = freshness.newest_versions(self._versions, listing)
         if behind_pause is not None:
             return behind_pause
-        health_pause = rules.pause(HEALTH_PAUSE, self._calls)
+        health_pause = freshness.pause(HEALTH_PAUSE, self._calls)
         run.saw_health = run.waits and run.pending and self._has_time(run, health_pause, HEALTH_FOR_SECONDS)
         return health_pause if run.saw_health else None
 
     def _draft(self, run: Run, listing: Listing) -> Draft:
         previous, tasks = run.stored.document, listing.tasks.values()
-        told_to_stop = rules.told_to_stop(listing, run.batch.hints, previous)
+        told_to_stop = freshness.told_to_stop(listing, run.batch.hints, previous)
 
         def draft(active: frozenset[str]) -> Draft:
             return transform(
@@ -179,7 +183,7 @@ class Refresher:
             )
 
         without_vanished = draft(frozenset())
-        asked = vanished.ecs_services_to_ask_for(
+        asked = scaled_to_zero.ecs_services_to_ask_for(
             previous, without_vanished.document, tasks, told_to_stop, self._selection
         )
         if not asked:
@@ -190,7 +194,7 @@ class Refresher:
         return draft(active)
 
     def _behind_pause(self, run: Run, listing: Listing) -> float | None:
-        pause = rules.pause(run.behind_pause, listing.calls, BEHIND_CALLS_PER_SECOND)
+        pause = freshness.pause(run.behind_pause, listing.calls, BEHIND_CALLS_PER_SECOND)
         run.behind_pause = min(2 * run.behind_pause, 2.0)
         return pause if self._has_time(run, pause, BEHIND_FOR_SECONDS) else None
 
@@ -208,4 +212,4 @@ class Refresher:
                 f"not, the last about {', '.join(sorted(emptied))}; the last good document stays"
             )
         log.info("no target left, listing again", services=sorted(emptied))
-        return rules.pause(CONFIRM_PAUSE, listing.calls, BEHIND_CALLS_PER_SECOND)
+        return freshness.pause(CONFIRM_PAUSE, listing.calls, BEHIND_CALLS_PER_SECOND)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from grpc_lb_contract import cloudwatch
-from lambda_src.selection import Selection
+from lambda_src.discovery.selection import Selection
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import from_json
 

@@ -9,9 +9,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from local_aws import lock, processes
 from local_aws.layout import Layout
-from local_aws.processes import RUN_MARK
+from local_aws.process import lock, processes
+from local_aws.process.processes import RUN_MARK
 
 STOP_SECONDS = 15.0
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from local_aws import control
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
-from local_aws.processes import dies_with_us
+from local_aws.process.processes import dies_with_us
 from local_aws.state import State
 
 UP_SECONDS = 300.0

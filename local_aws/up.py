@@ -13,16 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from local_aws import control, lock, processes
+from local_aws import control
 from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range, claim_bridge, claim_range
-from local_aws.aws_process import AwsProcess
-from local_aws.cdk_cli import CdkCli
+from local_aws.aws_front import Front, Mode
 from local_aws.containers import assets
+from local_aws.deploy.cdk_cli import CdkCli
 from local_aws.errors import LocalAwsError
-from local_aws.front import Front, Mode
 from local_aws.layout import Layout, TasksAs
 from local_aws.preflight import check_ports
-from local_aws.processes import RUN_MARK
+from local_aws.process import lock, processes
+from local_aws.process.aws_process import AwsProcess
+from local_aws.process.processes import RUN_MARK
 from local_aws.progress import say, step
 from local_aws.state import State, make_state
 
@@ -107,7 +108,7 @@ class Run:
         runtime = Path(tempfile.mkdtemp(prefix="grpc-lb-"))
         (layout.run / "runtime").write_text(str(runtime))
         self._guard = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))),
+            *(sys.executable, "-I", "-S", str(Path(__file__).parent / "process/guard.py")),
             *(self._mark, str(runtime), str(layout.state)),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from proxy_image import logs
-from proxy_image.bootstrap import most_heap
+from proxy_image.envoy.bootstrap import most_heap
 from proxy_image.machine import (
     cgroup_cpus,
     cgroup_memory,
@@ -22,9 +22,9 @@ from proxy_image.machine import (
     usable_cpus,
     workers,
 )
-from proxy_image.preflight import PreflightError, check_ports, remove_run_dir, take_state_directory
 from proxy_image.settings import VARIABLES, Settings, SettingsError, from_environment, unknown_variables
-from proxy_image.supervisor import CONTROL_PLANE, WRONG_SETTING, Supervisor
+from proxy_image.supervisor.preflight import PreflightError, check_ports, remove_run_dir, take_state_directory
+from proxy_image.supervisor.supervisor import CONTROL_PLANE, WRONG_SETTING, Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ def main(argv: Sequence[str] | None = None, control_plane: Sequence[str] = CONTR
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "status":
         # Only here: a balancer that starts needs none of it.
-        from proxy_image.control_plane import status
+        from proxy_image.control_plane.web import terminal
 
-        return status.main(argv[1:])
+        return terminal.main(argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # until there is something to drain; the first process has no default action
     flags = vars(_parser().parse_args(argv))

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from proxy_image.admin import Admin
+from proxy_image.envoy.admin import Admin
 from proxy_image.settings import SOURCES, SettingsError, from_environment, given_sources
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy_image.bootstrap import Node
+from proxy_image.envoy.bootstrap import Node
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html
 _METADATA = "ECS_CONTAINER_METADATA_URI_V4"

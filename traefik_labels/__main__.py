@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grpc_lb_contract import LabelError, LabelReading, read_labels
-from grpc_lb_contract.label_names import PORT
+from grpc_lb_contract.labels.names import PORT
 from traefik_labels.default_rule import DEFAULT_RULE
 from traefik_labels.model import Container, Outcome, Translation
 from traefik_labels.reading import NoLabels, containers_from_json, labels_from_words

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from traefik_labels import policies
 from traefik_labels.model import Draft
-from traefik_labels.without import MIDDLEWARES, remark, without
+from traefik_labels.unsupported import MIDDLEWARES, remark, without
 
 Settings = Mapping[str, str]
 """The names of labels, by what they set: `retry.attempts`."""

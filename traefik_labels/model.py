@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from grpc_lb_contract.label_names import ENABLE as ENABLED
-from grpc_lb_contract.label_names import PORT, SERVICE
+from grpc_lb_contract.labels.names import ENABLE as ENABLED
+from grpc_lb_contract.labels.names import PORT, SERVICE
 
 PREFIX = "traefik."
 ENABLE = "traefik.enable"

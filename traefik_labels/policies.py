@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from grpc_lb_contract.kinds import write_time
+from grpc_lb_contract.policy.value_types import write_time
 from traefik_labels.model import Draft
 from traefik_labels.parsing import read_expression
 from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from traefik_labels.model import PREFIX
-from traefik_labels.without import FIRST, MIDDLEWARES, OTHERS, ROUTERS, SERVICES, Without
+from traefik_labels.unsupported import FIRST, MIDDLEWARES, OTHERS, ROUTERS, SERVICES, Without
 
 _TABLES: Sequence[tuple[str, str, Sequence[Without]]] = (
     ("Version 1", PREFIX, FIRST),

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract import service_name_from
-from grpc_lb_contract.kinds import LONGEST_LIST
-from grpc_lb_contract.label_names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY, route_label
-from grpc_lb_contract.metadata import write_conditions
-from grpc_lb_contract.registration import MOST_ROUTES
+from grpc_lb_contract.conditions import write_conditions
+from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY, route_label
+from grpc_lb_contract.labels.registration import MOST_ROUTES
+from grpc_lb_contract.policy.value_types import LONGEST_LIST
 from traefik_labels.calls import ALL, Block, Calls, TooManyCases, blocks_of
 from traefik_labels.matchers import Rule
 from traefik_labels.model import Draft

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from grpc_lb_contract import LabelError
-from grpc_lb_contract.label_names import ENABLE
-from grpc_lb_contract.policy import PREFIX as OURS
+from grpc_lb_contract.labels.names import ENABLE
+from grpc_lb_contract.policy.traffic_policy import PREFIX as OURS
 from traefik_labels.constraints import constraint
-from traefik_labels.first import is_first, translate_first
 from traefik_labels.model import ENABLE as TRAEFIK_ENABLE
 from traefik_labels.model import PREFIX, Container, Draft, Translation
 from traefik_labels.policies import is_true
-from traefik_labels.second import is_second, translate_second
 from traefik_labels.settings import TraefikLabels
+from traefik_labels.v1 import is_first, translate_first
+from traefik_labels.v2 import is_second, translate_second
 
 
 def translate(container: Container, settings: TraefikLabels) -> Translation:

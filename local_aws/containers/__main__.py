@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any
 
-from local_aws import lock
 from local_aws.containers import images, machine, podman
 from local_aws.containers.namespaces import in_own
 from local_aws.containers.places import BUILT, CACHE, FIGURES, LOCK, RUN
 from local_aws.errors import LocalAwsError
 from local_aws.layout import ROOT, Layout
-from local_aws.processes import dies_with_us
+from local_aws.process import lock
+from local_aws.process.processes import dies_with_us
 from local_aws.progress import say
 
 CANNOT = 3

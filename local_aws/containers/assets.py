@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_aws.errors import LocalAwsError
-from local_aws.stand_in.podman import REPOSITORY
+from local_aws.stand_in.ecs.podman import REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)

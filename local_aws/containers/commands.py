@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local_aws.errors import LocalAwsError
-from local_aws.processes import dies_with_us
+from local_aws.process.processes import dies_with_us
 
 TAIL_LINES = 15
 

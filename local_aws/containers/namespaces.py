@@ -15,7 +15,7 @@ from pathlib import Path
 
 from local_aws.addresses import BALANCER_HOSTS, BRIDGE, FRONT_HOST, GATEWAY_HOST, METADATA_HOST
 from local_aws.errors import LocalAwsError
-from local_aws.stand_in.task_network import BRIDGE_NAME, NAMESPACES, PREFIX_LENGTH
+from local_aws.stand_in.ecs.task_network import BRIDGE_NAME, NAMESPACES, PREFIX_LENGTH
 
 
 def in_own(command: Sequence[str], *, network: bool) -> list[str]:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from local_aws.containers.places import CONFIGURATION, STORAGE
-from local_aws.stand_in.podman import ulimits
+from local_aws.stand_in.ecs.podman import ulimits
 
 CONTAINERS = CONFIGURATION / "containers.conf"
 TO_BUILD = CONFIGURATION / "storage-to-build.conf"

@@ -36,14 +36,15 @@ def serve(settings: Settings) -> None:
     from ministack.app import main as serve_ministack
     from ministack.services import eventbridge
 
-    from local_aws.stand_in import metadata, patches
-    from local_aws.stand_in.ecs_thread import EcsThread
-    from local_aws.stand_in.events import TaskEvents
-    from local_aws.stand_in.load_balancers import LoadBalancers
+    from local_aws.stand_in import patches
+    from local_aws.stand_in.ecs import metadata
+    from local_aws.stand_in.ecs.ecs_thread import EcsThread
+    from local_aws.stand_in.ecs.events import TaskEvents
+    from local_aws.stand_in.ecs.services import Services
+    from local_aws.stand_in.ecs.tasks import Tasks
+    from local_aws.stand_in.load_balancing.load_balancers import LoadBalancers
+    from local_aws.stand_in.load_balancing.target_groups import ServiceTargets
     from local_aws.stand_in.ministack_stores import EcsStores, Elbv2Stores
-    from local_aws.stand_in.services import Services
-    from local_aws.stand_in.target_groups import ServiceTargets
-    from local_aws.stand_in.tasks import Tasks
 
     thread = EcsThread()
     elbv2 = Elbv2Stores()

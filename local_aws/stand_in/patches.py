@@ -13,11 +13,11 @@ from ministack.services.cloudformation import provisioners
 
 from local_aws.errors import LocalAwsError
 from local_aws.stand_in import resources
-from local_aws.stand_in.ecs_thread import EcsThread
-from local_aws.stand_in.envoy_config import TargetAddress
-from local_aws.stand_in.load_balancers import LoadBalancers
-from local_aws.stand_in.services import Services
-from local_aws.stand_in.tasks import Tasks
+from local_aws.stand_in.ecs.ecs_thread import EcsThread
+from local_aws.stand_in.ecs.services import Services
+from local_aws.stand_in.ecs.tasks import Tasks
+from local_aws.stand_in.load_balancing.envoy_config import TargetAddress
+from local_aws.stand_in.load_balancing.load_balancers import LoadBalancers
 
 log = logging.getLogger("local_aws")
 

@@ -12,22 +12,22 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
-from proxy_image.bootstrap import Node
-from proxy_image.control_plane.applier import Applier
-from proxy_image.control_plane.cloudwatch import Publisher
-from proxy_image.control_plane.following import tell_of_following
-from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.metrics.cloudwatch import Publisher
+from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.reconciler import Applier
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
-from proxy_image.control_plane.watch.watcher import EnvoyStatistics, Watcher
-from proxy_image.control_plane.web import serve, web_app
+from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
+from proxy_image.control_plane.status_log import tell_of_following
+from proxy_image.control_plane.web.server import serve, web_app
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.listeners import Ports
-from proxy_image.control_plane.xds.tls import find_system_cas
-from proxy_image.heartbeat import beat
+from proxy_image.control_plane.xds.envoy.listeners import Ports
+from proxy_image.control_plane.xds.envoy.tls import find_system_cas
+from proxy_image.envoy.bootstrap import Node
 from proxy_image.machine import read_task
 from proxy_image.settings import Settings
+from proxy_image.supervisor.heartbeat import beat
 
 log = logging.getLogger(__name__)
 

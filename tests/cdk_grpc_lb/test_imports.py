@@ -17,7 +17,7 @@ import json, sys
 {statement}
 print(json.dumps(sorted(name for name in sys.modules if name.startswith("aws_cdk."))))
 """
-SOURCES = sorted((ROOT / "cdk_grpc_lb").glob("*.py"))
+SOURCES = sorted((ROOT / "cdk_grpc_lb").rglob("*.py"))
 
 
 def used() -> set[str]:

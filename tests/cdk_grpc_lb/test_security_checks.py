@@ -1,6 +1,6 @@
 """cdk-nag's AwsSolutions pack finds nothing in any way of use but what is acknowledged, each with its reason.
 
-What lies in the nature of the constructs they acknowledge themselves (`cdk_grpc_lb/acknowledgements.py`); here is
+What lies in the nature of the constructs they acknowledge themselves (`cdk_grpc_lb/nag.py`); here is
 what is for their users to decide.
 """
 

@@ -8,7 +8,7 @@ import pytest
 from cfnlint.api import lint_file  # type: ignore[import-untyped]  # it ships no types
 
 from cdk_grpc_lb import GrpcBalancedService
-from cdk_grpc_lb.service_props import AddedServiceProps
+from cdk_grpc_lb.service.props import AddedServiceProps
 from lambda_src.settings import Settings
 from proxy_image.settings import from_environment
 from tests.cdk_grpc_lb.template import Synthesised, as_text

@@ -13,11 +13,12 @@ import grpc
 
 from local_aws.addresses import BRIDGE
 from local_aws.layout import TasksAs
-from local_aws.stand_in.container import Container, Place
-from local_aws.stand_in.podman import Podman, PodmanContainer
+from local_aws.stand_in.ecs.container import Container, Place
+from local_aws.stand_in.ecs.podman import Podman, PodmanContainer
 from local_aws.stand_in.settings import Settings
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
+from tests.waiting import PATIENCE_SECONDS
 
 _hosts = itertools.count(200)
 
@@ -57,7 +58,7 @@ async def task(folder: Path, definition: Mapping[str, Any]) -> AsyncIterator[tup
         await runtime.leave(task_id, place.address)
 
 
-async def until(what: str, found: Callable[[], bool], *, within: float = 15) -> None:
+async def until(what: str, found: Callable[[], bool], *, within: float = PATIENCE_SECONDS) -> None:
     deadline = asyncio.get_running_loop().time() + within
     while not found():
         assert asyncio.get_running_loop().time() < deadline, f"within {within:g} s it must be so that {what}"

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from local_aws.stand_in.container import Container
+from local_aws.stand_in.ecs.container import Container
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
 from tests.containers.conftest import podman

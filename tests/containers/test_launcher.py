@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from local_aws.errors import LocalAwsError
-from local_aws.stand_in import task_network
-from local_aws.stand_in.container import Place
-from local_aws.stand_in.podman import volume_name
+from local_aws.stand_in.ecs import task_network
+from local_aws.stand_in.ecs.container import Place
+from local_aws.stand_in.ecs.podman import volume_name
 from tests.containers.conftest import podman
 from tests.containers.running import exec_in, task, until
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from local_aws.containers import podman
-from local_aws.stand_in import podman as launcher
-from local_aws.stand_in import task_network
-from local_aws.stand_in.container import Place
+from local_aws.stand_in.ecs import podman as launcher
+from local_aws.stand_in.ecs import task_network
+from local_aws.stand_in.ecs.container import Place
 from tests.containers.running import settings
 
 PLACE = Place("0123456789abcdef", "10.88.0.20", "http://10.88.0.3:51678/v4/0/app", Path("/r"), Path("/l"))

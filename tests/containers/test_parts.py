@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from local_aws import lock
 from local_aws.containers import machine, namespaces, wheels
 from local_aws.containers.__main__ import main
 from local_aws.containers.assets import image_assets
@@ -21,6 +20,7 @@ from local_aws.containers.places import LOCK
 from local_aws.containers.scene import Confined, claim
 from local_aws.errors import LocalAwsError
 from local_aws.layout import ROOT
+from local_aws.process import lock
 from local_aws.stack import TaskInfo
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import griffe
 import pytest
 
-from tests.docs.pages import DOCS, code, section, tables
+from tests.docs.pages import ROOT, code, section, tables
 
-MAKE_API: dict[str, Any] = runpy.run_path(str(DOCS / "make_api.py"))
+MAKE_API: dict[str, Any] = runpy.run_path(str(ROOT / "dev/make_api.py"))
 
 
 @pytest.fixture(scope="module")

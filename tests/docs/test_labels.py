@@ -6,9 +6,10 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
-from grpc_lb_contract import Deadline, Overrides, Registration, Retry, Route, label_reference, read_labels
-from grpc_lb_contract.label_names import ENABLE, LABELS, METHODS, SERVICE
-from grpc_lb_contract.registration import MOST_ROUTES
+from dev.label_reference import label_reference
+from grpc_lb_contract import Deadline, Overrides, Registration, Retry, Route, read_labels
+from grpc_lb_contract.labels.names import ENABLE, LABELS, METHODS, SERVICE
+from grpc_lb_contract.labels.registration import MOST_ROUTES
 from tests.docs.pages import DOCS, code, section, tables
 
 PAGE = (DOCS / "labels.md").read_text()

@@ -17,21 +17,21 @@ from botocore import xform_name
 from botocore.session import Session
 
 from grpc_lb_contract import Cause, Document, cloudwatch
-from proxy_image.control_plane.applier import Applier
-from proxy_image.control_plane.exposition import families
-from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.metrics.exposition import families
+from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.report.problems import Problem
+from proxy_image.control_plane.report.report import Report
+from proxy_image.control_plane.report.service_report import FormerTarget, MethodReport, ServiceReport, TargetReport
 from proxy_image.control_plane.sources.sink import Origin, Trouble
-from proxy_image.control_plane.watch.groups import GroupReport
-from proxy_image.control_plane.watch.journal import Change
-from proxy_image.control_plane.watch.problems import Problem
-from proxy_image.control_plane.watch.reading import Reading
-from proxy_image.control_plane.watch.report import Report
-from proxy_image.control_plane.watch.service_report import FormerTarget, MethodReport, ServiceReport, TargetReport
-from proxy_image.control_plane.web import facts
-from proxy_image.control_plane.xds.access_log import FIELDS
+from proxy_image.control_plane.stats.envoy_stats import Reading
+from proxy_image.control_plane.stats.group_shares import GroupReport
+from proxy_image.control_plane.stats.history import Change
+from proxy_image.control_plane.web.server import facts
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.listeners import Ports
-from proxy_image.control_plane.xds.routes import NO_ROUTE
+from proxy_image.control_plane.xds.envoy.access_log import FIELDS
+from proxy_image.control_plane.xds.envoy.listeners import Ports
+from proxy_image.control_plane.xds.envoy.routes import NO_ROUTE
 from tests.docs.log_calls import log_lines
 from tests.docs.pages import DOCS, ROOT, code, commands, section, tables
 

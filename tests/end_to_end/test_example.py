@@ -43,7 +43,7 @@ def assert_held(claims: list[Claim]) -> None:
 def health(stack: LocalStack) -> list[dict[str, Any]]:
     facts = []
     for web in stack.addresses.web:
-        with urllib.request.urlopen(f"{web}/healthz", timeout=5) as response:  # noqa: S310 - an http address of ours
+        with urllib.request.urlopen(f"{web}/healthz", timeout=60) as response:  # noqa: S310 - an http address of ours
             facts.append(json.load(response))
     return facts
 

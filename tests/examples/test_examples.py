@@ -158,10 +158,10 @@ def test_the_service_of_the_whole_stack_serves_on_after_sigterm(tmp_path: Path, 
         assert process.stdout.readline() == "serving\n"
         with grpc.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
             hello: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/greetings.v1.Greeter/Hello")
-            assert hello(b"you", timeout=10).startswith(b"hello, you, from ")
+            assert hello(b"you", timeout=60).startswith(b"hello, you, from ")
             process.send_signal(signal.SIGTERM)
-            assert hello(b"you", timeout=10).startswith(b"hello, you, from ")
-        printed, _ = process.communicate(timeout=20)
+            assert hello(b"you", timeout=60).startswith(b"hello, you, from ")
+        printed, _ = process.communicate(timeout=60)
         assert (printed, process.returncode) == ("stopped\n", 0)
     finally:
         process.kill()

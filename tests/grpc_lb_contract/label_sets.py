@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from random import Random
 
-from grpc_lb_contract.kinds import Kind
-from grpc_lb_contract.label_names import (
+from grpc_lb_contract.labels.names import (
     ENABLE,
     GRPC_SERVICES,
     HOSTS,
@@ -21,8 +20,9 @@ from grpc_lb_contract.label_names import (
     WEIGHT,
     route_label,
 )
-from grpc_lb_contract.policy import PREFIX, TABLE
-from grpc_lb_contract.registration import PRIORITY_KIND, WEIGHT_KIND
+from grpc_lb_contract.labels.registration import PRIORITY_KIND, WEIGHT_KIND
+from grpc_lb_contract.policy.traffic_policy import PREFIX, TABLE
+from grpc_lb_contract.policy.value_types import Kind
 
 SETS = 10_000
 SEED = 4

@@ -23,10 +23,10 @@ from grpc_lb_contract import (
     TargetState,
     TrafficPolicy,
 )
-from grpc_lb_contract.label_names import ROUTE_NAME
+from grpc_lb_contract.labels.names import ROUTE_NAME
 from grpc_lb_contract.names import SERVICE_NAME
-from grpc_lb_contract.overrides import OVERRIDES
-from grpc_lb_contract.policy import TABLE
+from grpc_lb_contract.policy.overrides import OVERRIDES
+from grpc_lb_contract.policy.traffic_policy import TABLE
 
 _LABEL = st.text(ascii_lowercase + digits + "_", min_size=1, max_size=63)
 hosts = st.just("*") | st.builds(

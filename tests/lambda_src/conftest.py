@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from grpc_lb_contract import Document, TargetState, assemble, index_parameter, read_index, shard_parameter
-from lambda_src.ecs_listing import EcsCluster
+from lambda_src.discovery.ecs_listing import EcsCluster
 from lambda_src.handler import Handler
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh import Refresher

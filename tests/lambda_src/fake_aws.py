@@ -133,11 +133,14 @@ class FakeAws:
 
     def _answer(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
         operation = _text(request.headers["X-Amz-Target"]).partition(".")[2]
-        parameters = json.loads(_text(request.body))
+        status, body = self.answer(operation, json.loads(_text(request.body)))
+        return AWSResponse(request.url, status, HTTPHeaders(), _Raw(json.dumps(body).encode()))
+
+    def answer(self, operation: str, parameters: Json) -> Answer:
         self.requests.append((operation, parameters))
         spoilt = self.spoil(operation, parameters)
-        status, body = spoilt if spoilt is not None else getattr(self, f"_{operation}")(parameters)
-        return AWSResponse(request.url, status, HTTPHeaders(), _Raw(json.dumps(body).encode()))
+        answered: Answer = spoilt if spoilt is not None else getattr(self, f"_{operation}")(parameters)
+        return answered
 
     def _ListTasks(self, parameters: Json) -> Answer:  # noqa: N802 - AWS's name
         running = [

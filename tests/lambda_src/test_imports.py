@@ -7,7 +7,7 @@ import pytest
 import lambda_src
 from tests.imports import imported_at_start
 
-MODULES = sorted(Path(lambda_src.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(lambda_src.__file__).parent.rglob("*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from grpc_lb_contract import UnknownFormat, index_parameter
-from lambda_src.ecs_listing import ListingFailed
+from lambda_src.discovery.ecs_listing import ListingFailed
 from lambda_src.refresh import EmptyNotConfirmed, EventsAheadOfListing
 from tests.lambda_src.conftest import Context, Lines, Sync
 from tests.lambda_src.fake_aws import PREFIX, Answer, FakeAws, Json, failure, task_arn, task_name

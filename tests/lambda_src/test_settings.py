@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lambda_src.selection import Selection
+from lambda_src.discovery.selection import Selection
 from lambda_src.settings import Settings
 
 GOOD = {

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 import pytest
 
 from grpc_lb_contract import Document, Route, assemble, index_parameter, read_index
+from lambda_src.discovery.selection import Selection
+from lambda_src.discovery.tasks import Container, TaskDefinition
 from lambda_src.handler import handler, warm
-from lambda_src.readings import Readings
-from lambda_src.selection import Selection
 from lambda_src.settings import TRAEFIK_LABELS
-from lambda_src.tasks import Container, TaskDefinition
+from lambda_src.transform.label_parsing import Readings
 from tests.lambda_src.conftest import Lines
 from tests.lambda_src.fake_aws import PREFIX
 from tests.lambda_src.test_on_moto import Cluster, Context, cluster, minute
-from tests.lambda_src.test_transform import task
+from tests.lambda_src.transform.test_document import task
 from traefik_labels import TraefikLabels
 
 __all__ = ["cluster"]

@@ -10,7 +10,7 @@ class Talk:
     """A connection to a task, direct or through the load balancer."""
 
     def __init__(self, host: str, port: int = 50200) -> None:
-        self._connection = socket.create_connection((host, port), timeout=5)
+        self._connection = socket.create_connection((host, port), timeout=60)
         self._lines = self._connection.makefile("rw", encoding="utf-8", newline="\n")
         self.task_id = self._lines.readline().strip()
 

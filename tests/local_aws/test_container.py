@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from local_aws.deploy.images import Image
 from local_aws.errors import LocalAwsError
-from local_aws.images import Image
-from local_aws.stand_in.container import Place, command_of, environment_of, health_check_of
+from local_aws.stand_in.ecs.container import Place, command_of, environment_of, health_check_of
 from local_aws.stand_in.settings import Settings
 
 IMAGE = Image(Path("/context"), ("python", "-m", "it"), ("--port", "1"), {"A": "image", "B": "image"})

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from local_aws import lock, processes
 from local_aws.cli import main
 from local_aws.layout import Layout
-from local_aws.processes import RUN_MARK
+from local_aws.process import lock, processes
+from local_aws.process.processes import RUN_MARK
 from local_aws.stack import LocalStack
 from local_aws.state import State
 from tests.local_aws.conftest import remove, small_layout
@@ -41,7 +41,7 @@ class Run:
         return ["--app", str(self.layout.app_folder), "--name", self.layout.name]
 
     def stack(self) -> LocalStack:
-        until("it is up", lambda: self.layout.state.exists() or self.process.poll() is not None, within=120)
+        until("it is up", lambda: self.layout.state.exists() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text()
         return LocalStack.attach(self.layout)
 
@@ -52,7 +52,7 @@ class Run:
             pids = [self.process.pid, *processes.descendants(self.process.pid)]
             return [pid for pid in pids if words in command_line(pid)]
 
-        return until(f"a process of {words} is there", found, within=60)[0]
+        return until(f"a process of {words} is there", found)[0]
 
     def ended(self, within: float = 20) -> int:
         return self.process.wait(timeout=within)
@@ -104,9 +104,9 @@ def test_a_killed_up_leaves_nothing_running_or_listening(run: Run) -> None:
     # WHEN `up` is killed
     os.kill(run.process.pid, signal.SIGKILL)
     # THEN all of it is gone within seconds
-    until("nothing is left", lambda: nothing_is_left(run, runtime), within=10)
+    until("nothing is left", lambda: nothing_is_left(run, runtime))
     assert all(processes.is_zombie(pid) for pid in pids)
-    until("nothing listens", lambda: not listening(number), within=5)
+    until("nothing listens", lambda: not listening(number))
 
 
 def test_after_a_crash_of_up_and_its_guard_down_stops_the_rest(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +120,7 @@ def test_after_a_crash_of_up_and_its_guard_down_stops_the_rest(run: Run, capsys:
         cwd=run.layout.root,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert second.returncode == 1
     assert second.stderr == f"error: it is up already (process {run.process.pid}); stop it: make down\n"

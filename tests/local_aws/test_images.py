@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.docker_stub import IMAGES_VARIABLE
+from local_aws.deploy.docker_stub import IMAGES_VARIABLE
+from local_aws.deploy.images import Image, ImageStore, read_dockerfile
 from local_aws.errors import LocalAwsError
-from local_aws.images import Image, ImageStore, read_dockerfile
 from local_aws.layout import ROOT
 
 
@@ -52,7 +52,7 @@ def test_an_entrypoint_resets_the_command_before_it() -> None:
 
 def docker(images: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "local_aws.docker_stub", *words],
+        [sys.executable, "-m", "local_aws.deploy.docker_stub", *words],
         cwd=images.parent,
         env=os.environ | {IMAGES_VARIABLE: str(images), "PYTHONPATH": str(ROOT)},
         input="password",

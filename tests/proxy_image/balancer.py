@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,9 @@ from typing import Any
 
 import grpc
 
-from proxy_image.admin import Admin
+from proxy_image.envoy.admin import Admin
+from tests.ports import free_ports
+from tests.waiting import PATIENCE_SECONDS
 
 UNARY = "/test.Test/Unary"
 STREAM = "/test.Test/Stream"
@@ -28,28 +29,13 @@ STATIC = "tests.proxy_image.run_balancer"
 REAL = "proxy_image"
 
 
-async def until(condition: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
     """Waits for a condition with a deadline and returns its (true) value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not in {seconds:g} s: {what}"
         await asyncio.sleep(0.05)
     return value
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; outgoing connections may take one later, so they are below that range."""
-    found: list[int] = []
-    port = 20000 + os.getpid() * 7 % 10000
-    while len(found) < count:
-        port += 1
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-    return found
 
 
 @dataclass
@@ -78,7 +64,7 @@ class Balancer:
                 continue
         return [line for line in lines if name in (None, line["event"])]
 
-    async def event(self, name: str, count: int = 1, seconds: float = 15.0) -> dict[str, Any]:
+    async def event(self, name: str, count: int = 1, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The count-th event of that name, once it is there."""
         await until(lambda: len(self.events(name)) >= count, f"{count} x {name!r} in\n{self.log.read_text()}", seconds)
         return self.events(name)[count - 1]
@@ -97,7 +83,7 @@ class Balancer:
     async def ready(self) -> None:
         await until(lambda: self.readiness() == 200, f"readiness, log:\n{self.log.read_text()}")
 
-    async def exited(self, seconds: float = 15.0) -> int:
+    async def exited(self, seconds: float = PATIENCE_SECONDS) -> int:
         await until(lambda: self.process.poll() is not None, f"exit, log:\n{self.log.read_text()}", seconds)
         return int(self.process.returncode)
 
@@ -190,7 +176,7 @@ def channel(*addresses: str) -> grpc.aio.Channel:
 
 async def call(on: grpc.aio.Channel) -> None:
     method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = on.unary_unary(UNARY)
-    assert await method(b"hello", timeout=5) == b"hello"
+    assert await method(b"hello", timeout=PATIENCE_SECONDS) == b"hello"
 
 
 async def count_ticks(on: grpc.aio.Channel, ticks: int) -> int:

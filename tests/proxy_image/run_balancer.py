@@ -7,8 +7,8 @@ import ctypes
 import os
 import sys
 
-from proxy_image import heartbeat
 from proxy_image.__main__ import main
+from proxy_image.supervisor import heartbeat
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 

@@ -5,7 +5,7 @@ import sys
 
 from proxy_image.__main__ import main
 from proxy_image.control_plane import __main__ as control_plane
-from proxy_image.control_plane import cloudwatch
+from proxy_image.control_plane.metrics import cloudwatch
 
 CONTROL_PLANE = "--control-plane"
 

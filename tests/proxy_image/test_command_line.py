@@ -10,7 +10,7 @@ import pytest
 
 from proxy_image.__main__ import _overlay
 from proxy_image.settings import VARIABLES
-from tests.proxy_image.balancer import free_ports
+from tests.ports import free_ports
 
 
 def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -21,7 +21,7 @@ def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
 
 

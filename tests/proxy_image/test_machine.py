@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_image.bootstrap import Node
+from proxy_image.envoy.bootstrap import Node
 from proxy_image.machine import (
     Task,
     cgroup_cpus,

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.proxy_image.balancer import REAL, call, channel, running_balancer, running_server
-from tests.proxy_image.control_plane.test_tracing import Collector
+from tests.proxy_image.control_plane.envoy.test_tracing import Collector
 
 CALLS = 2000
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from rng_service.server import Server
 from rng_service.settings import Settings
+from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_SECONDS = 20
 
 
 @asynccontextmanager
@@ -71,12 +71,12 @@ class ServerProcess:
             assert lines or not self.process.stderr.at_eof(), f"no line with {text!r} in {self.lines}"
             return lines
 
-        async with asyncio.timeout(DEADLINE_SECONDS), self.more:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.more:
             await self.more.wait_for(found)
             return found()[0]
 
     async def exit_code(self) -> int:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.process.wait()
 
 
@@ -107,7 +107,7 @@ async def run_module(module: str, *arguments: str, **settings: str) -> tuple[int
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from tests.rng_service.servers import DEADLINE_SECONDS, environment, run_module, serving
+from tests.rng_service.servers import environment, run_module, serving
 from tests.rng_service.test_load import broken
+from tests.waiting import PATIENCE_SECONDS
 
 CLIENT = "rng_service.client"
 
@@ -70,7 +71,7 @@ async def test_given_a_load_of_more_than_two_seconds_when_it_is_interrupted_then
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 assert client.stderr is not None
                 progress = (await client.stderr.readline()).decode()
                 client.send_signal(signal.SIGINT)

@@ -13,7 +13,8 @@ from grpc import StatusCode, aio
 from rng_service.load import LoadReport, Plan, SteadyLoad, UnreachableError, run_load
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
-from tests.rng_service.servers import DEADLINE_SECONDS, server_process, serving
+from tests.rng_service.servers import server_process, serving
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Broken(pb2_grpc.RandomNumberServicer):
@@ -66,7 +67,7 @@ async def test_given_a_server_when_100_calls_are_made_then_each_is_reported_with
     assert report.tasks == {"task-a": 100}
     assert report.failures == ()
     assert all(before <= call.started <= call.answered <= time.time() + 0.01 for call in report.calls)
-    assert 0 < report.latency(50) <= report.latency(99) < 5
+    assert 0 < report.latency(50) <= report.latency(99) <= report.seconds
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -82,25 +83,29 @@ async def test_given_channels_when_calls_are_made_then_each_channel_is_a_connect
 
 async def test_given_a_rate_when_calls_are_made_then_they_keep_to_it() -> None:
     async with serving("task-a") as address:
-        report = await run_load(address, Plan(calls=41, rate=200))
-    starts = [call.started for call in report.calls]
-    assert len(starts) == 41
-    assert 0.19 < max(starts) - min(starts) < 2
+        # GIVEN, side by side, a tenth of the rate, which takes 2 s at the least
+        quick, slow = await asyncio.gather(*(run_load(address, Plan(calls=41, rate=rate)) for rate in (200, 20)))
+    spans = [max(starts) - min(starts) for starts in ([call.started for call in each.calls] for each in (quick, slow))]
+    assert [len(each.calls) for each in (quick, slow)] == [41, 41]
+    assert 0.19 < spans[0] < spans[1]
+    assert spans[1] > 1.9
 
 
 @pytest.mark.parametrize("rate", [None, 100.0])
 async def test_given_a_duration_when_calls_are_made_then_they_end_after_it(rate: float | None) -> None:
     async with serving("task-a") as address:
-        report = await run_load(address, Plan(calls=None, rate=rate, duration=0.3))
-    assert 0.3 <= report.seconds < 2
+        plans = [Plan(calls=None, rate=rate, duration=seconds) for seconds in (0.3, 2)]
+        report, longer = await asyncio.gather(*(run_load(address, plan) for plan in plans))
+    assert 0.3 <= report.seconds < longer.seconds
+    assert longer.seconds >= 2
     assert len(report.calls) >= 3
 
 
 async def test_given_streams_when_they_are_made_then_all_are_open_at_once() -> None:
     async with serving("task-a") as address:
-        report = await run_load(address, Plan(streams=50, channels=2, duration=0.5))
+        report = await run_load(address, Plan(streams=50, channels=2, duration=1))
     assert report.tasks == {"task-a": 50}
-    assert report.seconds < 50 * 0.4 / 4
+    assert max(call.started for call in report.calls) < min(call.answered for call in report.calls)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +130,8 @@ async def test_given_no_server_when_a_load_begins_then_it_says_at_once_why_there
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        begin = time.monotonic()
         with pytest.raises(UnreachableError, match=rf"^{address} must be .* got UNAVAILABLE .*Connection refused"):
-            await run_load(address)
-        assert time.monotonic() - begin < 3
+            await run_load(address, Plan(connect_timeout=3600))
 
 
 async def test_given_a_server_that_says_nothing_when_a_load_begins_then_it_gives_up_after_its_time() -> None:
@@ -195,6 +198,6 @@ async def test_given_an_authority_when_a_call_is_made_then_it_is_on_the_wire() -
 
 
 async def until(load: SteadyLoad, holds: Callable[[LoadReport], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds(load.report()):  # noqa: ASYNC110 - a load has no event for what a test waits for
             await asyncio.sleep(0.02)

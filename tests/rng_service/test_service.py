@@ -68,7 +68,7 @@ async def test_given_min_above_max_when_a_number_is_asked_for_then_the_error_nam
 async def test_given_a_call_when_it_ends_then_the_trailing_metadata_names_the_task(
     stub: pb2_grpc.RandomNumberStub,
 ) -> None:
-    call = stub.Generate(pb2.GenerateRequest(min=1, max=6), timeout=5)
+    call = stub.Generate(pb2.GenerateRequest(min=1, max=6), timeout=60)
     await call
     assert (await call.trailing_metadata()).get("served-by") == "task-a"
 
@@ -77,7 +77,7 @@ async def test_given_a_stream_when_it_ends_then_it_had_its_count_its_pace_and_th
     stub: pb2_grpc.RandomNumberStub,
 ) -> None:
     begin = asyncio.get_running_loop().time()
-    call = stub.Stream(pb2.StreamRequest(min=1, max=6, count=4, interval=timedelta(milliseconds=50)), timeout=5)
+    call = stub.Stream(pb2.StreamRequest(min=1, max=6, count=4, interval=timedelta(milliseconds=50)), timeout=60)
     numbers = [answer.number async for answer in call]
     assert len(numbers) == 4
     assert set(numbers) <= set(range(1, 7))
@@ -114,7 +114,7 @@ async def test_given_a_stream_request_out_of_bounds_when_it_is_called_then_the_e
     stub: pb2_grpc.RandomNumberStub, request_: pb2.StreamRequest, details: str
 ) -> None:
     with pytest.raises(aio.AioRpcError) as caught:
-        [answer async for answer in stub.Stream(request_, timeout=5)]
+        [answer async for answer in stub.Stream(request_, timeout=60)]
     assert caught.value.code() is StatusCode.INVALID_ARGUMENT
     assert caught.value.details() == details
     assert caught.value.trailing_metadata().get("served-by") == "task-a"
@@ -127,7 +127,7 @@ async def test_given_a_call_when_it_ends_then_the_log_has_one_line_for_it(
     number = await generate(stub, 1, 100)
     with pytest.raises(aio.AioRpcError):
         await generate(stub, 9, 3)
-    [answer async for answer in stub.Stream(pb2.StreamRequest(min=1, max=2, count=3), timeout=5)]
+    [answer async for answer in stub.Stream(pb2.StreamRequest(min=1, max=2, count=3), timeout=60)]
     lines = [re.sub(r"^127\.0\.0\.1:\d+ ", "PEER ", line) for line in caplog.messages]
     assert lines == [
         f"PEER Generate min=1 max=100 number={number} OK",
@@ -142,7 +142,7 @@ async def test_given_a_stream_when_its_caller_ends_it_then_the_log_says_how(
 ) -> None:
     caplog.set_level(logging.INFO, "rng_service")
     request = pb2.StreamRequest(min=1, max=2, count=1000, interval=timedelta(milliseconds=10))
-    call = stub.Stream(request, timeout=5 if ended == "CANCELLED" else 0.1)
+    call = stub.Stream(request, timeout=60 if ended == "CANCELLED" else 0.1)
     await call.read()
     if ended == "CANCELLED":
         call.cancel()
@@ -159,7 +159,7 @@ async def test_given_a_server_when_its_health_is_asked_then_it_serves(channel: a
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
-    answer = await check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+    answer = await check(health_pb2.HealthCheckRequest(service=service), timeout=60)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -175,7 +175,7 @@ async def test_given_a_server_when_reflection_is_asked_then_it_lists_and_describ
         reflection_pb2.ServerReflectionRequest(list_services=""),
         reflection_pb2.ServerReflectionRequest(file_containing_symbol="rng.v1.RandomNumber"),
     )
-    services, file = [answer async for answer in reflect(iter(questions), timeout=5)]
+    services, file = [answer async for answer in reflect(iter(questions), timeout=60)]
     assert {service.name for service in services.list_services_response.service} == {
         "rng.v1.RandomNumber",
         "grpc.health.v1.Health",

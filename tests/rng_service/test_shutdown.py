@@ -27,7 +27,7 @@ async def server_and_channel(**settings: str) -> AsyncIterator[tuple[ServerProce
 
 async def generate(channel: aio.Channel) -> int:
     stub = pb2_grpc.RandomNumberStub(channel)
-    return (await stub.Generate(pb2.GenerateRequest(min=7, max=7), timeout=5)).number
+    return (await stub.Generate(pb2.GenerateRequest(min=7, max=7), timeout=60)).number
 
 
 def stream(channel: aio.Channel, count: int) -> aio.UnaryStreamCall[pb2.StreamRequest, pb2.StreamResponse]:
@@ -41,7 +41,7 @@ async def health(channel: aio.Channel) -> int:
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
-    return (await check(health_pb2.HealthCheckRequest(service="rng.v1.RandomNumber"), timeout=5)).status
+    return (await check(health_pb2.HealthCheckRequest(service="rng.v1.RandomNumber"), timeout=60)).status
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])

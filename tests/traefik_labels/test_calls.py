@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 
 from grpc_lb_contract import Document
-from lambda_src.selection import Selection
-from lambda_src.tasks import Container, TaskDefinition
-from lambda_src.transform import transform
+from lambda_src.discovery.selection import Selection
+from lambda_src.discovery.tasks import Container, TaskDefinition
+from lambda_src.transform.document import transform
 from tests.lambda_src.fake_aws import NOW
-from tests.lambda_src.test_transform import task
+from tests.lambda_src.transform.test_document import task
 from tests.proxy_image.control_plane.calls import channel_to, failure_of, start
 from tests.proxy_image.control_plane.support import STAY, Backend, backends, balancer, eventually, who
 from traefik_labels import TraefikLabels
@@ -81,7 +81,7 @@ async def test_calls_go_where_traefiks_rules_send_them(tmp_path: Path) -> None:
             assert await who(rng, 5, metadata=[("x-canary", "yes")]) == {"canary": 5}
             assert await who(below, 5) == {"rest": 5}
             # AND one that no rule takes goes nowhere, nor one to a service that speaks HTTP/1.1
-            other: Any = start(below.unary_unary(STAY), timeout=5)
+            other: Any = start(below.unary_unary(STAY), timeout=60)
             assert await other.code() == grpc.StatusCode.UNIMPLEMENTED
             assert await failure_of(http1) == grpc.StatusCode.UNIMPLEMENTED
             assert old.seen == {}

@@ -7,7 +7,7 @@ import pytest
 import traefik_labels
 from tests.imports import imported_at_start
 
-MODULES = sorted(Path(traefik_labels.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(traefik_labels.__file__).parent.rglob("*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

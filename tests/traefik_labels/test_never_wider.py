@@ -63,7 +63,7 @@ def test_a_rule_that_is_written_is_read_as_it_was(rule: Expression) -> None:
 
 
 def takes(route: Route, sample: Sample) -> bool:
-    """What a route says: grpc_lb_contract.model.Route."""
+    """What a route says: grpc_lb_contract.document.model.Route."""
     host = route.host in ("*", sample.host) or (route.host[:1] == "*" and sample.host.endswith(route.host[1:]))
     called = route.grpc_service in ("*", sample.grpc_service) and route.method in ("*", sample.method)
     return (

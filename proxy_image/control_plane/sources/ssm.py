@@ -19,7 +19,7 @@ from grpc_lb_contract import (
     read_index,
     shard_parameter,
 )
-from grpc_lb_contract.shards import content_hash
+from grpc_lb_contract.document.shards import content_hash
 from proxy_image.control_plane.sources.delays import delay
 from proxy_image.control_plane.sources.last_good import LastGood, Texts
 from proxy_image.control_plane.sources.parameters import Parameters, ReadFailedError

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
-from proxy_image.control_plane.reminder import Reminder
+from proxy_image.control_plane.recurring_log import Reminder
 from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.resource_types import BY_URL, Audience
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
-from proxy_image.control_plane.xds.types import BY_URL, Audience
 
 log = logging.getLogger(__name__)
 

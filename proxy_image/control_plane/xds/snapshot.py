@@ -16,7 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf import any_pb2
 
 from proxy_image.control_plane.xds.messages import content_version, packed
-from proxy_image.control_plane.xds.types import Audience, ResourceType
+from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 
 class InconsistentSnapshotError(ValueError):

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from proxy_image.control_plane.xds.resource_types import BY_URL, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, version_of
-from proxy_image.control_plane.xds.types import BY_URL, ResourceType
 
 WILDCARD = "*"
 

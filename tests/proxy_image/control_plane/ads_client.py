@@ -12,8 +12,9 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.rpc import status_pb2  # type: ignore[import-untyped]  # no stubs for this one
 
-from proxy_image.control_plane.xds.types import ResourceType
+from proxy_image.control_plane.xds.resource_types import ResourceType
 from proxy_image.settings import Settings
+from tests.waiting import PATIENCE_SECONDS
 
 
 class AdsClient:
@@ -44,7 +45,7 @@ class AdsClient:
         await self.ask(response.type_url, *names, nonce=response.nonce, version=response.version_info)
 
     async def answer(self, kind: ResourceType | None = None) -> Any:
-        response = await asyncio.wait_for(self._call.read(), 5)
+        response = await asyncio.wait_for(self._call.read(), PATIENCE_SECONDS)
         assert kind is None or response.type_url == kind.url, response.type_url
         return response
 

@@ -22,7 +22,7 @@ def main(target: str, method: str, cas: str | None = None) -> None:
             answers: Counter[str] = Counter()
             for _ in range(int(line)):
                 try:
-                    answers[call(b"", timeout=10, wait_for_ready=True).decode()] += 1
+                    answers[call(b"", timeout=60, wait_for_ready=True).decode()] += 1
                 except grpc.RpcError as error:
                     answers[f"{error.code()} {error.details()}"] += 1
             print(json.dumps(answers), flush=True)

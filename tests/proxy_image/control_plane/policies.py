@@ -32,6 +32,6 @@ async def codes(channel: grpc.aio.Channel, calls: int, **options: Any) -> Counte
     """Calls one after the other; how often which status came back."""
     found: Counter[grpc.StatusCode] = Counter()
     for _ in range(calls):
-        call: Any = start(channel.unary_unary(WHO), **{"timeout": 5, **options})
+        call: Any = start(channel.unary_unary(WHO), **{"timeout": 60, **options})
         found[await call.code()] += 1
     return found

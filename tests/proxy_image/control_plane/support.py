@@ -16,15 +16,16 @@ import grpc
 import httpx
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
-from proxy_image.bootstrap import Node, bootstrap, to_json
-from proxy_image.control_plane.metrics import Metrics
+from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.listeners import ConnectionTimes, Ports
-from proxy_image.control_plane.xds.resources import DEFAULT_TIMES, snapshot
-from proxy_image.envoy_binary import find_envoy
+from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports
+from proxy_image.control_plane.xds.snapshot_maker import DEFAULT_TIMES, snapshot
+from proxy_image.envoy.binary import find_envoy
+from proxy_image.envoy.bootstrap import Node, bootstrap, to_json
 from proxy_image.settings import Settings, from_environment
-from tests.proxy_image.balancer import free_ports
+from tests.ports import free_ports
+from tests.waiting import PATIENCE_SECONDS
 
 GRPC_SERVICE = "test.Test"
 WHO = f"/{GRPC_SERVICE}/Who"
@@ -36,7 +37,7 @@ STAY = f"/{GRPC_SERVICE}/Stay"
 NODE = Node("test", "test", "")
 
 
-async def eventually(read: Callable[[], Any], what: str = "", seconds: float = 10.0) -> Any:
+async def eventually(read: Callable[[], Any], what: str = "", seconds: float = PATIENCE_SECONDS) -> Any:
     """The first true value of `read`, which may fail in between."""
     deadline = time.monotonic() + seconds
     while True:
@@ -311,7 +312,7 @@ async def who(channel: grpc.aio.Channel, calls: int = 1, method: str = WHO, **op
     answers: Counter[str] = Counter()
     call: Any = channel.unary_unary(method)
     for _ in range(calls):
-        answers[(await call(b"", **{"timeout": 5, **options})).decode()] += 1
+        answers[(await call(b"", **{"timeout": PATIENCE_SECONDS, **options})).decode()] += 1
     return answers
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy_image import heartbeat
-from proxy_image.heartbeat import Ear
 from proxy_image.settings import Settings, to_environment
+from proxy_image.supervisor import heartbeat
+from proxy_image.supervisor.heartbeat import Ear
 from tests.proxy_image.control_plane.support import Backend, backends, eventually, running_envoy, settings_for, who
+from tests.waiting import PATIENCE_SECONDS
 
 
 def targets_file(tmp_path: Path, *servers: Backend) -> Path:
@@ -90,7 +92,7 @@ async def run_to_end(env: dict[str, str]) -> tuple[int, str]:
         env={**kept, **env},
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
     assert process.returncode is not None
     return process.returncode, errors.decode()
 
@@ -98,6 +100,7 @@ async def run_to_end(env: dict[str, str]) -> tuple[int, str]:
 async def test_a_targets_file_is_served_and_followed(tmp_path: Path) -> None:
     async with backends("a", "b") as (a, b):
         settings = file_settings(tmp_path, targets_file(tmp_path, a))
+        started = time.monotonic()
         async with running(settings) as control, running_envoy(settings) as envoy, envoy.channel() as channel:
             await eventually(settings.ads_socket.exists)
             await envoy.ready()
@@ -108,7 +111,7 @@ async def test_a_targets_file_is_served_and_followed(tmp_path: Path) -> None:
             health = await control.health()
             assert health["envoy_connected"] is True
             assert (health["origin"], health["services"], health["targets"]) == ("file", 1, 2)
-            assert health["confirmed_seconds_ago"] < 2
+            assert 0 <= health["confirmed_seconds_ago"] < time.monotonic() - started
             assert health["problem"] is None
             (tmp_path / "targets.json").write_text("{")
 
@@ -140,7 +143,7 @@ async def test_sigterm_ends_it_cleanly_and_soon(tmp_path: Path) -> None:
             await envoy.ready()
             await eventually(control.health)
             control.process.terminate()
-            assert await asyncio.wait_for(control.process.wait(), 5) == 0
+            assert await asyncio.wait_for(control.process.wait(), PATIENCE_SECONDS) == 0
             assert "control plane stops" in control.events()
 
 
@@ -163,6 +166,7 @@ async def test_it_gives_signs_of_life_to_its_supervisor(tmp_path: Path) -> None:
 async def test_metrics_are_readable_by_prometheus(tmp_path: Path) -> None:
     async with backends("a") as (a,):
         settings = file_settings(tmp_path, targets_file(tmp_path, a))
+        started = time.monotonic()
         async with running(settings) as control:
             await eventually(control.health)
             answer = await control.get("/metrics")
@@ -171,7 +175,7 @@ async def test_metrics_are_readable_by_prometheus(tmp_path: Path) -> None:
             (serving,) = [one for one in families["grpc_lb_targets"].samples if one.labels["state"] == "serving"]
             assert (serving.labels["service"], serving.value) == ("rng", 1)
             assert families["grpc_lb_documents_applied"].samples[0].value == 1
-            assert families["grpc_lb_document_age_seconds"].samples[0].value < 5
+            assert 0 <= families["grpc_lb_document_age_seconds"].samples[0].value < time.monotonic() - started
             assert (await control.get("/nothing")).status_code == 404
 
 
@@ -188,7 +192,7 @@ async def test_taken_ports_cost_their_own_servers_only_and_are_taken_when_free(t
                 await eventually(lambda: control.events().count("port not available") == 2)
                 xds.close()
                 async with grpc.aio.insecure_channel(f"127.0.0.1:{settings.xds_port}") as clients:
-                    await asyncio.wait_for(clients.channel_ready(), 10)
+                    await asyncio.wait_for(clients.channel_ready(), PATIENCE_SECONDS)
                 assert control.events().count("port not available") == 2
 
 

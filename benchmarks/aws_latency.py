@@ -1,0 +1,219 @@
+"""How long a refresh takes under AWS's latencies and quotas, cold and warm, by the number of tasks.
+
+    python benchmarks/aws_latency.py [--tasks 100 500 1000 5000] [--megabytes 512]
+
+The Lambda's real handler runs in a process of its own with the CPU that its memory buys on Lambda, and is killed at its
+timeout; ECS and SSM are a fake behind real HTTP, with a latency of 50 ms and a tail, and AWS's default quotas. Up to
+1,000 services have the tasks, each with a task definition of its own. Times are this machine's: its CPU is not
+Lambda's, and on a busy one they grow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from grpc_lb_contract import Document, DocumentError, assemble, index_parameter, read_index, shard_parameter
+from local_aws.behaviour.edge import Edge
+from local_aws.behaviour.function import Function, Invocation
+from local_aws.behaviour.http_server import serving
+from local_aws.behaviour.profile import DOCUMENTED, Profile
+from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json
+
+# As the constructs set them (cdk_grpc_lb/target_sync.py).
+MEGABYTES, TIMEOUT_SECONDS, VISIBILITY_SECONDS = 512, 60.0, 180.0
+MOST_SERVICES = 1000
+MOST_INVOCATIONS = 10
+WARM_TIMES = 5
+MINUTE = {"detail-type": "Scheduled Event", "source": "aws.events"}
+
+
+@dataclass
+class Watched:
+    """A fake AWS that notes when which targets are published. `skipped` seconds were not waited for."""
+
+    aws: FakeAws = field(default_factory=FakeAws)
+    skipped: float = 0.0
+    published: list[tuple[float, int]] = field(default_factory=list)
+
+    def now(self) -> float:
+        return time.monotonic() + self.skipped
+
+    def answer(self, operation: str, parameters: Json) -> Answer:
+        answer = self.aws.answer(operation, parameters)
+        if operation == "PutParameter" and parameters["Name"] == index_parameter(PREFIX):
+            self.published.append((self.now(), sum(len(service.targets) for service in self._document().services)))
+        return answer
+
+    def _document(self) -> Document:
+        try:
+            index = read_index(self.aws.parameters[index_parameter(PREFIX)])
+            return assemble(index, {name: self.aws.parameters[shard_parameter(PREFIX, name)] for name in index.shards})
+        except (DocumentError, KeyError):
+            return Document()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Seconds, from the first invocation on; None where it never came. `first` is the first document, with
+    `first_targets` in it, `whole` the one with every task.
+    """
+
+    tasks: int
+    services: int
+    init: float
+    first: float | None
+    first_targets: int
+    whole: float | None
+    invocations: tuple[Invocation, ...]
+    calls: int
+    throttled: int
+    warm: tuple[Invocation, ...]
+
+    def row(self) -> list[str]:
+        killed = sum(one.killed for one in self.invocations)
+        failed = sum(one.error is not None for one in self.invocations) - killed
+        return [
+            f"{self.tasks:,}",
+            f"{self.services:,}",
+            f"{self.init:.1f}",
+            "never" if self.first is None else f"{self.first:.1f} ({self.first_targets:,})",
+            "never" if self.whole is None else f"{self.whole:.1f}",
+            f"{len(self.invocations)} ({killed} killed, {failed} failed)",
+            f"{self.calls:,} ({self.throttled:,})",
+            f"{sum(one.cpu_seconds for one in self.invocations):.2f}",
+            f"{statistics.median(one.seconds for one in self.warm):.2f}" if self.warm else "-",
+            f"{statistics.median(one.cpu_seconds for one in self.warm):.3f}" if self.warm else "-",
+        ]
+
+
+COLUMNS = [
+    "tasks",
+    "services",
+    "init s",
+    "first document s (targets)",
+    "whole s",
+    "invocations",
+    "calls (throttled)",
+    "CPU s",
+    "warm s",
+    "warm CPU s",
+]
+
+
+def measure(
+    tasks: int,
+    *,
+    megabytes: int = MEGABYTES,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    profile: Profile = DOCUMENTED,
+    seed: int = 1,
+    most_invocations: int = MOST_INVOCATIONS,
+    warm_times: int = WARM_TIMES,
+) -> Figures:
+    """A first refresh of a cluster from nothing, then warm refreshes for one stopped task each."""
+    services = min(tasks, MOST_SERVICES)
+    watched, edge = Watched(), Edge(profile, seed)
+    aws = watched.aws
+    for number in range(services):
+        aws.define(f"s{number}", labels={"grpc-lb.enable": "true", "grpc-lb.hosts": f"s{number}.internal"})
+        aws.services[f"s{number}"] = "ACTIVE"
+    ids = [aws.run(n + 1, family=f"s{n % services}", service=f"s{n % services}") for n in range(tasks)]
+    with serving(watched.answer, edge, watched.now) as endpoint, tempfile.TemporaryDirectory() as folder:
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "GRPC_LB_CLUSTER": CLUSTER,
+            "GRPC_LB_PARAMETER_PREFIX": PREFIX,
+        }
+        log = Path(folder) / "function.log"
+        function = Function(
+            "lambda_src.handler.handler", environment, megabytes=megabytes, timeout_seconds=timeout_seconds, log=log
+        )
+        try:
+            cold = _until_whole(function, watched, tasks, most_invocations)
+            calls, throttled = sum(edge.quotas.asked.values()), sum(edge.quotas.throttled.values())
+            started, published = cold.started, list(watched.published)
+            is_whole = bool(published) and published[-1][1] == tasks
+            warm = _warm(function, aws, ids[:warm_times], watched) if is_whole else ()
+        finally:
+            function.stop()
+    return Figures(
+        tasks,
+        services,
+        init=cold.invocations[0].init_seconds,
+        first=published[0][0] - started if published else None,
+        first_targets=published[0][1] if published else 0,
+        whole=published[-1][0] - started if is_whole else None,
+        invocations=tuple(cold.invocations),
+        calls=calls,
+        throttled=throttled,
+        warm=warm,
+    )
+
+
+@dataclass
+class _Cold:
+    started: float
+    invocations: list[Invocation] = field(default_factory=list)
+
+
+def _until_whole(function: Function, watched: Watched, tasks: int, most_invocations: int) -> _Cold:
+    cold = _Cold(watched.now())
+    while len(cold.invocations) < most_invocations:
+        invocation = function.invoke(_batch(MINUTE))
+        if not cold.invocations:
+            cold.started += invocation.init_seconds
+        cold.invocations.append(invocation)
+        if watched.published and watched.published[-1][1] == tasks:
+            break
+        # The queue gives a batch back after its time, and the buckets are full again by then.
+        watched.skipped += VISIBILITY_SECONDS if invocation.error is not None else 60.0
+    return cold
+
+
+def _warm(function: Function, aws: FakeAws, ids: Sequence[str], watched: Watched) -> tuple[Invocation, ...]:
+    invocations = []
+    for task in ids:
+        watched.skipped += 30.0
+        aws.stop(task)
+        invocations.append(function.invoke(_batch(aws.event(task))))
+    return tuple(invocations)
+
+
+def _batch(event: Any) -> Json:
+    return {"Records": [{"messageId": "1", "receiptHandle": "1", "body": json.dumps(event)}]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, nargs="+", default=[100, 500, 1000, 5000], help="default: %(default)s")
+    parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="the function's memory; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="of latencies; default: %(default)s")
+    options = parser.parse_args()
+    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
+    for tasks in options.tasks:
+        figures = measure(tasks, megabytes=options.megabytes, seed=options.seed)
+        print("| " + " | ".join(figures.row()) + " |", flush=True)
+        for number, one in enumerate(figures.invocations, start=1):
+            if one.error is not None:
+                print(f"{tasks:,} tasks, invocation {number}: {one.error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,430 @@
+"""The balancer: Envoy and its control plane on Fargate, behind a Network Load Balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase, ImportedBalancer
+from cdk_grpc_lb.balancer.draining import Drain
+from cdk_grpc_lb.balancer.image import (
+    CALLS_PORT,
+    PARAMETER_PREFIX,
+    READY_PORT,
+    XDS_PORT,
+    balancer_container,
+    balancer_task,
+)
+from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
+from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.target_sync import TargetSync
+from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
+from cdk_grpc_lb.monitoring.call_metrics import Published
+from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
+from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
+from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
+from cdk_grpc_lb.monitoring.tracing import (
+    Tracing,
+    add_collector,
+    balancer_cpu,
+    balancer_memory,
+    check_tracing,
+    tracing_environment,
+)
+from cdk_grpc_lb.nag import acknowledge, wildcard_in
+from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.routing.service_registry import Admission, check_admission
+from cdk_grpc_lb.service.deployment import ROLL_BACK
+from cdk_grpc_lb.service.scaling import auto_scale
+from cdk_grpc_lb.subnets import subnets_of
+from cdk_grpc_lb.validation import Props, surely_other, vpc_of
+from grpc_lb_contract.cloudwatch import NAMESPACE
+from grpc_lb_contract.labels.names import ENABLE
+from traefik_labels import TraefikLabels
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_certificatemanager as acm
+    from aws_cdk import aws_route53 as route53
+
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
+_MOST_TARGETS = 1000
+# A balancer is not ready before it has a document, and the first may take until the one-minute rule writes it.
+_HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
+
+
+class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
+    """Balances each gRPC call between the tasks of the services that register with it.
+
+    Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
+    docker labels of the cluster's tasks: those of ``add_service`` and ``register``, and those that others write by
+    hand. Raises ValueError at synth for props that contradict each other or that no deployment could take.
+
+    :param cluster: The cluster in which the balancer runs, and whose services it balances. ``add_cluster`` adds more.
+    :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
+        ``auto_scale_task_count`` is called.
+    :param cpu: The CPU units of each task. By default 512.
+    :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a side-car that takes traces. By
+        default 1024.
+    :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
+    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC.
+    :param port: The port on which callers reach the balancer with HTTP/2. By default 50051, and 443 with a certificate.
+    :param internet_facing: Whether the load balancer has public addresses. By default it has not.
+    :param open_listener: Whether every address may call: of the VPC, or of the world where the load balancer is
+        internet-facing. By default the VPC may, and the world may not: allow callers with ``allow_from``.
+    :param certificate: The certificate with which the load balancer ends TLS (ALPN h2). By default, none: HTTP/2
+        without TLS.
+    :param ssl_policy: Which versions and ciphers of TLS are taken. By default 1.2 and 1.3 with forward secrecy.
+    :param domain_name: A name for the balancer, within ``domain_zone``. By default, it has that of its load balancer.
+    :param domain_zone: The hosted zone in which a record of that name is made. By default, none.
+    :param load_balancer_subnets: The subnets of the load balancer. By default the private ones of the VPC, the public
+        ones where it is internet-facing.
+    :param cross_zone_enabled: Whether callers of one zone reach balancers of others, so that two tasks share the load
+        of three zones; AWS charges for traffic between zones. By default they do.
+    :param exposed_by_default: Whether containers of the cluster take part that no label asks for. By default only those
+        that are added, registered or labelled ``grpc-lb.enable=true``.
+    :param only_services: The logical names of the services that this balancer takes, with ``*`` and ``?`` as wildcards:
+        for a cluster that several teams' balancers share. By default, all.
+    :param only_label: A docker label that a container must have, ``team=orders``, or ``team`` for any value. Services
+        that are added or registered get it. By default, none.
+    :param traefik_labels: Reads Traefik's docker labels too, as a Traefik with these options does: task definitions
+        that Traefik balances today need no change. By default, only labels of this library.
+    :param drain_delay: How long a task that is told to stop fails its readiness check while it serves on, until the
+        load balancer sends it no new connection. By default 50 seconds: a Network Load Balancer needs 10 to see the
+        failing check, and up to 40 to act on it.
+    :param drain_time: How long, after that, connections are sent away (GOAWAY) while their calls finish. By default
+        30 seconds.
+    :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
+        side-car. By default, none.
+    :param call_statistics: What the page and the metrics tell of calls that ended: ``services`` for their gRPC status
+        and latency by service, ``methods`` for the same by method too, which costs about 6 percent more CPU, ``off``
+        for neither. By default ``services``.
+    :param access_log: Which calls have a line in the log: ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or
+        ``AccessLog.all()``. By default, none.
+    :param cloudwatch_metrics: Whether the tasks and the Lambda publish metrics of calls, targets and freshness in
+        CloudWatch, as lines of their logs. CloudWatch bills 7 metrics for each service and 18 for the balancer. By
+        default they do.
+    :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
+    :param log_retention: How long logs are kept. By default, one month.
+    """
+
+    load_balancer: elbv2.NetworkLoadBalancer
+    """What callers connect to."""
+    listener: elbv2.NetworkListener
+    """The load balancer's listener for calls."""
+    xds_listener: elbv2.NetworkListener | None
+    """The load balancer's listener for gRPC clients without a proxy; None before ``allow_xds_from``."""
+    target_group: elbv2.NetworkTargetGroup
+    """The balancer's tasks, as the load balancer sees them."""
+    task_definition: ecs.FargateTaskDefinition
+    """What each task is made of."""
+    container: ecs.ContainerDefinition
+    """The container with Envoy and the control plane."""
+    trace_collector: ecs.ContainerDefinition | None
+    """The side-car that takes the spans; None without ``tracing``, or where the collector is elsewhere."""
+    log_group: logs.LogGroup
+    """Where the tasks log."""
+    parameter_prefix: str
+    """Where in SSM Parameter Store the target document of ``cluster`` is."""
+    target_sync: TargetSync
+    """What keeps the target document of ``cluster``."""
+    target_syncs: list[TargetSync]
+    """What keeps the target documents: one for each of ``clusters``."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - the name that every construct gives it
+        *,
+        cluster: ecs.ICluster,
+        desired_count: int | None = None,
+        cpu: int = 512,
+        memory_limit_mib: int = 1024,
+        cpu_architecture: ecs.CpuArchitecture | None = None,
+        task_subnets: ec2.SubnetSelection | None = None,
+        port: int | None = None,
+        internet_facing: bool = False,
+        open_listener: bool | None = None,
+        certificate: acm.ICertificate | None = None,
+        ssl_policy: elbv2.SslPolicy | None = None,
+        domain_name: str | None = None,
+        domain_zone: route53.IHostedZone | None = None,
+        load_balancer_subnets: ec2.SubnetSelection | None = None,
+        cross_zone_enabled: bool = True,
+        exposed_by_default: bool = False,
+        only_services: Sequence[str] | None = None,
+        only_label: str | None = None,
+        traefik_labels: TraefikLabels | None = None,
+        drain_delay: cdk.Duration | None = None,
+        drain_time: cdk.Duration | None = None,
+        tracing: Tracing | None = None,
+        access_log: AccessLog | None = None,
+        call_statistics: str | None = None,
+        cloudwatch_metrics: bool = True,
+        cloudwatch_namespace: str = NAMESPACE,
+        log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+    ) -> None:
+        super().__init__(scope, id)
+        self._props = props = Props(type(self).__name__, id)
+        count = desired_count if desired_count is not None else 2
+        props.whole_number("desired_count", count, 1, _MOST_TARGETS)
+        props.fargate_size(cpu, memory_limit_mib)
+        drain = Drain.checked(
+            props,
+            drain_delay if drain_delay is not None else cdk.Duration.seconds(50),
+            drain_time if drain_time is not None else cdk.Duration.seconds(30),
+        )
+        vpc = vpc_of(props, cluster)
+        front = Front(
+            port=port,
+            internet_facing=internet_facing,
+            open_listener=open_listener,
+            certificate=certificate,
+            ssl_policy=ssl_policy,
+            domain_name=domain_name,
+            domain_zone=domain_zone,
+            subnets=load_balancer_subnets,
+            cross_zone_enabled=cross_zone_enabled,
+        )
+        front.check(props, vpc)
+        subnets = subnets_of(props, "task_subnets", vpc, task_subnets)
+        check_admission(props, only_services, only_label)
+        if tracing is not None:
+            check_tracing(props, tracing, memory_limit_mib)
+        if access_log is not None:
+            check_access_log(props, access_log)
+        check_call_statistics(props, call_statistics)
+
+        self._count_is_given = desired_count is not None
+        self._admission = Admission(only_services, only_label)
+        self._admission.watch(self, knows_all=True)
+        self._exposed_by_default = exposed_by_default
+        self._traefik_labels = traefik_labels
+        self._log_retention = log_retention
+        prefix = own_prefix(self)
+        self.cloudwatch_name = name_of(prefix) if cloudwatch_metrics else None
+        self._published = Published(props, self.cloudwatch_name, cloudwatch_namespace)
+        self._published.check()
+        self.cluster = cluster
+        self.clusters = [cluster]
+        self.port = front.resolved_port
+        self.parameter_prefix = prefix
+        self.target_sync = self._sync("TargetSync", cluster, self.parameter_prefix)
+        self.target_syncs = [self.target_sync]
+
+        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.task_definition = balancer_task(
+            self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
+        )
+        self._allow_reading(self.parameter_prefix)
+        self.container = balancer_container(
+            self,
+            props,
+            self.task_definition,
+            environment={
+                PARAMETER_PREFIX: self.parameter_prefix,
+                **drain.environment,
+                **tracing_environment(tracing),
+                **access_log_environment(access_log),
+                **call_statistics_environment(call_statistics),
+                **self._published.environment,
+                # One worker thread for each whole CPU: what the task sees of the machine below is more than it may use.
+                **({} if cdk.Token.is_unresolved(cpu) else {"GRPC_LB_ENVOY_CONCURRENCY": str(max(1, cpu // 1024))}),
+            },
+            stop_timeout=drain.stop_timeout,
+            log_group=self.log_group,
+            cpu=balancer_cpu(tracing, cpu),
+            memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
+        )
+        self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
+        if exposed_by_default:
+            self.container.add_docker_label(ENABLE, "false")
+        self.service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=cluster,
+            task_definition=self.task_definition,
+            desired_count=count,
+            vpc_subnets=task_subnets,
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            circuit_breaker=ROLL_BACK,
+            health_check_grace_period=_HEALTH_CHECK_GRACE,
+        )
+        start_after(self.service, subnets.internet_connectivity_established)
+        # Without a document no task gets ready, and without the sync there is no document.
+        start_after(self.service, self.target_sync)
+        self.task_security_group = self.service.connections.security_groups[0]
+
+        self.load_balancer_security_group = ec2.SecurityGroup(
+            self,
+            "LoadBalancerSecurityGroup",
+            vpc=vpc,
+            description="Callers of the gRPC balancer",
+            allow_all_outbound=False,
+        )
+        self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
+        self.listener = front.listen(self.load_balancer)
+        self.target_group = add_tasks(self.listener, self.service, CALLS_PORT)
+        self._let_in(CALLS_PORT, "calls from the load balancer")
+        self._let_in(READY_PORT, "its health checks")
+        self.host = front.name(self, self.load_balancer)
+        self.xds_listener = None
+        callers = front.callers(vpc)
+        if callers is not None:
+            self.allow_from(callers, front.description)
+        if not internet_facing:
+            acknowledge(self.load_balancer_security_group, "EC23", "it is open to the VPC at most")
+        if certificate is None:
+            acknowledge(self.load_balancer, "ELB2", "a Network Load Balancer logs calls of TLS listeners only")
+        if internet_facing and certificate is None:
+            cdk.Annotations.of(self).add_warning_v2(
+                "cdk-grpc-lb:internetFacingWithoutTls",
+                "calls cross the internet in plain text: give certificate, or leave out internet_facing",
+            )
+
+    @classmethod
+    def from_attributes(
+        cls,
+        scope: Construct,
+        id: str,  # noqa: A002 - the name that every construct gives it
+        *,
+        host: str,
+        cluster: ecs.ICluster,
+        load_balancer_security_group: ec2.ISecurityGroup,
+        task_security_group: ec2.ISecurityGroup,
+        port: int = CALLS_PORT,
+        only_services: Sequence[str] | None = None,
+        only_label: str | None = None,
+        cloudwatch_name: str | None = None,
+        cloudwatch_namespace: str = NAMESPACE,
+    ) -> GrpcBalancerBase:
+        """A balancer of another app, to register services with and to call.
+
+        :param host: Its ``host``.
+        :param cluster: The cluster of the services that are registered here, one of those that it balances.
+        :param load_balancer_security_group: Its ``load_balancer_security_group``; callers are allowed there.
+        :param task_security_group: Its ``task_security_group``; services let it in.
+        :param port: Its ``port``. By default 50051.
+        :param only_services: Its ``only_services``. By default, all.
+        :param only_label: Its ``only_label``. By default, none.
+        :param cloudwatch_name: Its ``cloudwatch_name``, for metrics of calls. By default there are none.
+        :param cloudwatch_namespace: Its ``cloudwatch_namespace``. By default ``GrpcLb``.
+        """
+        props = Props(cls.__name__, id)
+        if not cdk.Token.is_unresolved(host) and (not host or ":" in host):
+            raise props.error("host", "a name or address without a port (see port)", repr(host))
+        props.whole_number("port", port, 1, 65_535)
+        check_admission(props, only_services, only_label)
+        published = Published(props, cloudwatch_name, cloudwatch_namespace, imported=True)
+        published.check()
+        return ImportedBalancer(
+            scope,
+            id,
+            host=host,
+            port=port,
+            cluster=cluster,
+            load_balancer_security_group=load_balancer_security_group,
+            task_security_group=task_security_group,
+            admission=Admission(only_services, only_label),
+            published=published,
+        )
+
+    def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
+        """Balance the services of another cluster too, whose tasks the balancer can reach.
+
+        It has a target document of its own, so that trouble with one cluster leaves the targets of the others alone.
+        Services of the same name in several clusters share its calls.
+
+        :param id: The id of the :class:`TargetSync` that is made.
+        :param cluster: The cluster.
+        """
+        if self.node.try_find_child("Alarms") is not None:
+            raise self._props.error("add_cluster", "called before add_alarms", "a call after it")
+        if not all(surely_other(cluster, known) for known in self.clusters):
+            raise self._props.error("cluster", "another one than those it has", cluster.node.path)
+        sync = self._sync(id, cluster, own_prefix(self, id))
+        self.clusters.append(cluster)
+        self.target_syncs.append(sync)
+        self._allow_reading(sync.parameter_prefix)
+        self.container.add_environment(PARAMETER_PREFIX, ",".join(sync.parameter_prefix for sync in self.target_syncs))
+        start_after(self.service, sync)
+        return sync
+
+    def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
+        """Let gRPC clients fetch their targets (``xds:///NAME``) and call them without a proxy between.
+
+        The first call makes a listener for it, on port 18000 of the load balancer. The services must let such clients
+        in themselves: ``service.connections.allow_default_port_from(client)``.
+
+        :param other: The clients: a service, a function, a security group or an ``ec2.Peer``.
+        :param description: What the security group's rule says about it. By default, a general sentence.
+        """
+        if self.xds_listener is None:
+            self.xds_listener = self.load_balancer.add_listener(
+                "XdsListener", port=XDS_PORT, protocol=elbv2.Protocol.TCP
+            )
+            add_tasks(self.xds_listener, self.service, XDS_PORT)
+            self._let_in(XDS_PORT, "xDS from the load balancer")
+        self._let_call(other, XDS_PORT, description if description is not None else "xDS of the gRPC balancer")
+
+    @property
+    def xds_address(self) -> str:
+        """Where gRPC clients that ``allow_xds_from`` lets in find the balancer's xDS server, without TLS."""
+        return f"{self.host}:{XDS_PORT}"
+
+    def auto_scale_task_count(
+        self, *, max_capacity: int, min_capacity: int = 2, cpu_percent: int | None = 50
+    ) -> ecs.ScalableTaskCount:
+        """Let the number of balancer tasks follow their load. What is returned takes more policies, such as schedules.
+
+        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back.
+
+        :param max_capacity: The most tasks.
+        :param min_capacity: The fewest tasks. By default 2, so that one may fail or be replaced.
+        :param cpu_percent: How much of their CPU the tasks should use on average. By default 50 percent; None for no
+            scaling on CPU.
+        """
+        return auto_scale(
+            self._props,
+            self.service,
+            count_is_given=self._count_is_given,
+            fewest=1,
+            min_capacity=min_capacity,
+            max_capacity=max_capacity,
+            cpu_percent=cpu_percent,
+        )
+
+    def _sync(self, id: str, cluster: ecs.ICluster, parameter_prefix: str) -> TargetSync:  # noqa: A002 - as above
+        return TargetSync(
+            self,
+            id,
+            cluster=cluster,
+            parameter_prefix=parameter_prefix,
+            exposed_by_default=self._exposed_by_default,
+            only_services=self._admission.only_services,
+            only_label=self._admission.only_label,
+            traefik_labels=self._traefik_labels,
+            cloudwatch_name=self.cloudwatch_name,
+            cloudwatch_namespace=self._published.namespace,
+            log_retention=self._log_retention,
+        )
+
+    def _allow_reading(self, parameter_prefix: str) -> None:
+        parameters = parameters_under(self, parameter_prefix)
+        self.task_definition.add_to_task_role_policy(
+            iam.PolicyStatement(actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters])
+        )
+        acknowledge(
+            self.task_definition, wildcard_in(self, parameters), "a document takes as many parameters as it needs"
+        )
+
+    def _let_in(self, port: int, what: str) -> None:
+        self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)

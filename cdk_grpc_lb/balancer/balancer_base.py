@@ -1,0 +1,220 @@
+"""What services and callers see of a balancer, whether it is made in this app or imported from another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from constructs import Construct, IConstruct
+
+from cdk_grpc_lb.balancer.ingress import let_in
+from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, Published
+from cdk_grpc_lb.routing.labels import CallProps, Wish, wish_of
+from cdk_grpc_lb.routing.service_registry import Admission
+from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container
+from cdk_grpc_lb.validation import Props, surely_other
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from cdk_grpc_lb.service.balanced_service import GrpcBalancedService
+    from cdk_grpc_lb.service.props import AddedServiceProps
+    from grpc_lb_contract import Condition, RouteRule, TrafficPolicy
+
+
+@jsii.implements(ec2.IConnectable)
+class GrpcBalancerBase(BalancerMetrics, Construct):
+    """A balancer that services register with and callers call.
+
+    Made with :class:`GrpcBalancer`, or imported with :meth:`GrpcBalancer.from_attributes`.
+    """
+
+    cluster: ecs.ICluster
+    """The cluster in which the balancer runs."""
+    clusters: list[ecs.ICluster]
+    """The clusters whose services it balances."""
+    host: str
+    """The name under which callers reach the balancer."""
+    port: int
+    """The port on which callers reach the balancer."""
+    load_balancer_security_group: ec2.ISecurityGroup
+    """The security group of the load balancer: who may call."""
+    task_security_group: ec2.ISecurityGroup
+    """The security group of the balancer's tasks, from where calls come to the services."""
+    cloudwatch_name: str | None
+    """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
+    _admission: Admission
+
+    @property
+    def address(self) -> str:
+        """Where callers reach every service of this balancer: ``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """Who may call: the security group of the load balancer, with the balancer's port as the default port."""
+        return ec2.Connections(
+            security_groups=[self.load_balancer_security_group], default_port=ec2.Port.tcp(self.port)
+        )
+
+    def allow_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
+        """Let others call: ``allow_from(client_service)``, or ``allow_from(ec2.Peer.ipv4("10.1.0.0/16"))``.
+
+        :param other: Who may call: a service, a function, a security group or an ``ec2.Peer``.
+        :param description: What the security group's rule says about it. By default, a general sentence.
+        """
+        self._let_call(other, self.port, description if description is not None else "calls to the gRPC balancer")
+
+    def add_service(self, id: str, **props: Unpack[AddedServiceProps]) -> GrpcBalancedService:  # noqa: A002 - as above
+        """Make a service behind this balancer, as a child of it.
+
+        A service of another stack is made there: ``GrpcBalancedService(stack, "Orders", balancer=balancer, ...)``.
+
+        :param id: The construct's id, of which the service's name is made.
+        :param props: Those of :class:`GrpcBalancedService` but ``vpc`` and ``balancer``.
+        """
+        from cdk_grpc_lb.service.balanced_service import GrpcBalancedService  # which in turn makes balancers
+
+        return GrpcBalancedService(self, id, balancer=self, **props)
+
+    def register(
+        self,
+        service: ecs.BaseService,
+        *,
+        service_name: str,
+        port: int | None = None,
+        container_name: str | None = None,
+        hosts: Sequence[str] | None = None,
+        grpc_services: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None,
+        metadata: Sequence[Condition] | None = None,
+        priority: int | None = None,
+        routes: Sequence[RouteRule] | None = None,
+        weight: int | None = None,
+        policy: TrafficPolicy | None = None,
+    ) -> None:
+        """Balance a service that exists already, made by hand or by another construct.
+
+        Its container gets labels, which makes a new revision of its task definition and a rolling deployment, and its
+        security group lets the balancer in. Nothing is replaced. Raises ValueError at synth for a service that cannot
+        be balanced.
+
+        :param service: A Fargate or EC2 service in one of the balancer's clusters, in the network mode ``awsvpc``.
+        :param service_name: The logical name under which the balancer and its clients know the service: up to 63 of
+            a-z, 0-9 and -. Services with the same name share its calls.
+        :param port: The container port on which the service takes gRPC calls. By default the only port
+            that its containers map.
+        :param container_name: The container that takes the calls. By default the only one that maps the port.
+        :param hosts: The ``:authority`` values whose calls come to this service: host names without port, ``*.domain``,
+            or ``*``. By default, all.
+        :param grpc_services: The full names of the gRPC services whose calls come here, such as
+            ``rng.v1.RandomNumber``. By default, all.
+        :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: beside
+            ``grpc_services`` where that is given, else these alone. By default, none.
+        :param metadata: Conditions on the request metadata of the calls that come here, all of which must hold, such
+            as ``[Condition("x-tenant", Match.PREFIX, "acme-")]``. By default, none.
+        :param priority: Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000,
+            before conditions and methods count. By default 0.
+        :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
+            some of them. By default, none.
+        :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of
+            the same ``service_name``, among which those without weigh 100: a canary that weighs 5 gets about 5 percent.
+            By default, where none of them has a weight, each task takes the same.
+        :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
+            services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
+            for all. By default what ``TrafficPolicy()`` says.
+        """
+        if not isinstance(service, ecs.BaseService):
+            raise Props(type(self).__name__, self.node.id).error(
+                "service",
+                "one made in this app, because its container gets labels (in the app that makes it, "
+                "import the balancer with GrpcBalancer.from_attributes)",
+                repr(service),
+            )
+        props = Props("the registered service", service.node.path)
+        self._refuse_strangers(props, service, service.cluster)
+        serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
+        calls = CallProps(
+            hosts=hosts,
+            grpc_services=grpc_services,
+            methods=methods,
+            metadata=metadata,
+            priority=priority,
+            routes=routes,
+            weight=weight,
+            policy=policy,
+        )
+        wish = wish_of(props, calls, service_name=service_name, port=serving.port)
+        refuse_other_labels(props, serving.container, self._labels_for(serving, wish))
+        self._admission.admit(props, wish, service, name_is_given=True)
+        self._connect(service, serving, wish)
+
+    def _connect(self, service: ecs.BaseService, serving: Serving, wish: Wish) -> None:
+        """Put the labels onto the container, and let the balancer's tasks call it."""
+        for label, value in self._labels_for(serving, wish).items():
+            serving.container.add_docker_label(label, value)
+        for group in service.connections.security_groups:
+            let_in(
+                group,
+                self.task_security_group,
+                serving.port,
+                "calls from the balancer",
+                # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
+                in_callers_stack=_same_stack(service, service.cluster) and not _same_stack(service, self),
+            )
+
+    def _labels_for(self, serving: Serving, wish: Wish) -> Mapping[str, str]:
+        return self._admission.labels_for(wish, labels_of(serving.container))
+
+    def _let_call(self, other: ec2.IConnectable, port: int, description: str) -> None:
+        # The caller's stack may have services of this balancer too, and so refer to this stack.
+        in_callers_stack = not all(_same_stack(group, self) for group in other.connections.security_groups)
+        let_in(self.load_balancer_security_group, other, port, description, in_callers_stack=in_callers_stack)
+
+    def _refuse_strangers(self, props: Props, service: IConstruct, cluster: ecs.ICluster | None) -> None:
+        """Raise ValueError for a region or cluster that is known at synth to be none of the balancer's."""
+        region, own_region = cdk.Stack.of(service).region, cdk.Stack.of(self).region
+        if region != own_region and not cdk.Token.is_unresolved(region) and not cdk.Token.is_unresolved(own_region):
+            raise props.error("balancer", f"one of the service's region, {region}", f"{self.node.path} of {own_region}")
+        if cluster is not None and all(surely_other(cluster, own) for own in self.clusters):
+            own = ", ".join(own.node.path for own in self.clusters)
+            raise props.error(
+                "cluster", f"one of the balancer's, {own} (see GrpcBalancer.add_cluster)", cluster.node.path
+            )
+
+
+def _same_stack(one: IConstruct, other: IConstruct) -> bool:
+    return cdk.Stack.of(one).node.path == cdk.Stack.of(other).node.path
+
+
+class ImportedBalancer(GrpcBalancerBase):
+    """A balancer of another stack or app."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - the name that every construct gives it
+        *,
+        host: str,
+        port: int,
+        cluster: ecs.ICluster,
+        load_balancer_security_group: ec2.ISecurityGroup,
+        task_security_group: ec2.ISecurityGroup,
+        admission: Admission,
+        published: Published,
+    ) -> None:
+        super().__init__(scope, id)
+        self.cluster = cluster
+        self.clusters = [cluster]
+        self.host = host
+        self.port = port
+        self.load_balancer_security_group = load_balancer_security_group
+        self.task_security_group = task_security_group
+        self.cloudwatch_name = published.balancer
+        self._admission = admission
+        self._published = published
+        self._admission.watch(self, knows_all=False)

@@ -1,0 +1,104 @@
+"""The balancer's task: its image, and what the image is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk_grpc_lb.log_driver import calm_log_driver
+from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
+from cdk_grpc_lb.staging import stage
+from cdk_grpc_lb.validation import Props
+
+# What the image listens on; `proxy_image/settings.py` has the same numbers as defaults.
+CALLS_PORT = 50051
+READY_PORT = 8081
+WEB_PORT = 8080
+XDS_PORT = 18000
+
+CONTAINER = "Balancer"
+PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
+_STATE_DIR = "/var/lib/grpc-lb"
+_USER = "10001:10001"
+_PLATFORMS = {"X86_64": ecr_assets.Platform.LINUX_AMD64, "ARM64": ecr_assets.Platform.LINUX_ARM64}
+
+
+def balancer_task(
+    balancer: Construct, *, cpu: int, memory_limit_mib: int, architecture: ecs.CpuArchitecture | None
+) -> ecs.FargateTaskDefinition:
+    definition = ecs.FargateTaskDefinition(
+        balancer,
+        "TaskDefinition",
+        cpu=cpu,
+        memory_limit_mib=memory_limit_mib,
+        runtime_platform=ecs.RuntimePlatform(
+            cpu_architecture=architecture if architecture is not None else ecs.CpuArchitecture.X86_64,
+            operating_system_family=ecs.OperatingSystemFamily.LINUX,
+        ),
+        volumes=[ecs.Volume(name="state")],
+    )
+    acknowledge(definition, "ECS2", "the balancer's settings are no secrets")
+    acknowledge(definition, ANY_RESOURCE, "the token to pull images with belongs to no repository")
+    return definition
+
+
+def balancer_container(
+    balancer: Construct,
+    props: Props,
+    definition: ecs.FargateTaskDefinition,
+    *,
+    environment: Mapping[str, str],
+    stop_timeout: cdk.Duration,
+    log_group: logs.ILogGroup,
+    cpu: int | None = None,
+    memory_limit_mib: int | None = None,
+) -> ecs.ContainerDefinition:
+    """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
+    linux = ecs.LinuxParameters(balancer, "LinuxParameters")
+    linux.drop_capabilities(ecs.Capability.ALL)
+    container = definition.add_container(
+        CONTAINER,
+        image=ecs.ContainerImage.from_asset(
+            stage(balancer, "proxy_image", "grpc_lb_contract"),
+            file="proxy_image/Dockerfile",
+            platform=_platform_of(props, definition),
+        ),
+        environment=dict(environment),
+        cpu=cpu,
+        memory_limit_mib=memory_limit_mib,
+        logging=calm_log_driver(log_group, "balancer"),
+        user=_USER,
+        readonly_root_filesystem=True,
+        linux_parameters=linux,
+        stop_timeout=stop_timeout,
+        # It asks the image's first process and Envoy, never the control plane (invariant 6).
+        health_check=ecs.HealthCheck(
+            command=["CMD", "python", "-m", "proxy_image.health"],
+            interval=cdk.Duration.seconds(10),
+            timeout=cdk.Duration.seconds(5),
+            retries=3,
+            start_period=cdk.Duration.seconds(30),
+        ),
+        port_mappings=[ecs.PortMapping(container_port=port) for port in (CALLS_PORT, READY_PORT, WEB_PORT, XDS_PORT)],
+        # A caller's connection and the one to its target are a descriptor each. 65,535 is Fargate's own limit,
+        # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
+        ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],
+    )
+    container.add_mount_points(ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False))
+    return container
+
+
+def _platform_of(props: Props, definition: ecs.FargateTaskDefinition) -> ecr_assets.Platform:
+    resource = definition.node.find_child("Resource")
+    assert isinstance(resource, ecs.CfnTaskDefinition)  # noqa: S101 - what the CDK calls its child
+    platform = resource.runtime_platform
+    assert isinstance(platform, ecs.CfnTaskDefinition.RuntimePlatformProperty)  # noqa: S101 - given above
+    architecture = platform.cpu_architecture
+    if architecture not in _PLATFORMS:
+        raise props.error("cpu_architecture", " or ".join(_PLATFORMS), architecture)
+    return _PLATFORMS[architecture]

@@ -1,0 +1,206 @@
+"""From an ECS task's state change to the target document in SSM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from cdk_grpc_lb.balancer.parameters import parameters_under
+from cdk_grpc_lb.monitoring.call_metrics import Published
+from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge, wildcard_in
+from cdk_grpc_lb.routing.service_registry import check_admission
+from cdk_grpc_lb.staging import stage
+from cdk_grpc_lb.validation import Props
+from grpc_lb_contract.cloudwatch import NAMESPACE
+from traefik_labels import TraefikLabels
+from traefik_labels.settings import to_json
+
+# All events of a cluster are one message group, so that one refresh runs at a time (invariant 3).
+_MESSAGE_GROUP = "targets"
+_REFRESH_TIMEOUT = cdk.Duration.seconds(60)
+# Three times a refresh, so that a batch whose invocation was throttled at first is not handed out twice; not the six
+# times that AWS advises: until it ends, a batch whose function was killed holds up every later hint of the group.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+_VISIBILITY_TIMEOUT = cdk.Duration.seconds(180)
+# Each attempt retries for most of a minute by itself: a dead letter means minutes of failures.
+_ATTEMPTS = 5
+# The most that a FIFO queue hands to a function at once; a burst of events becomes one refresh.
+_BATCH_SIZE = 10
+
+
+class TargetSync(Construct):
+    """Keeps the target document of a cluster: the ECS services that take part, and the addresses of their tasks.
+
+    A change of a task reaches the document in about a second; a refresh every minute makes up for lost events.
+    Its parts are attributes: ``queue``, ``dead_letter_queue``, ``function``, ``role``, ``log_group``, ``task_rule``,
+    ``minute_rule``. Raises ValueError at synth for a prefix that no parameter can have.
+
+    :param cluster: The cluster whose tasks are listed.
+    :param parameter_prefix: The path in SSM Parameter Store under which the document is written, such as
+        ``/grpc-lb/my-stack/my-balancer``; without a slash at the end.
+    :param exposed_by_default: Whether containers take part that no label asks for. By default they do not.
+    :param only_services: The logical names of the services that are listed, with ``*`` and ``?`` as wildcards. By
+        default, all.
+    :param only_label: A docker label that a container must have, ``team=orders``, or ``team`` for any value. By
+        default, none.
+    :param traefik_labels: Reads Traefik's docker labels too, as a Traefik with these options does. By default, only
+        labels of this library.
+    :param cloudwatch_name: The value of the dimension ``Balancer`` of the metrics that the function publishes. By
+        default, it publishes none.
+    :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
+    :param log_retention: How long the function's logs are kept. By default, one month.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - the name that every construct gives it
+        *,
+        cluster: ecs.ICluster,
+        parameter_prefix: str,
+        exposed_by_default: bool = False,
+        only_services: Sequence[str] | None = None,
+        only_label: str | None = None,
+        traefik_labels: TraefikLabels | None = None,
+        cloudwatch_name: str | None = None,
+        cloudwatch_namespace: str = NAMESPACE,
+        log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+    ) -> None:
+        super().__init__(scope, id)
+        props = Props(type(self).__name__, id)
+        check_admission(props, only_services, only_label)
+        published = Published(props, cloudwatch_name, cloudwatch_namespace)
+        published.check()
+        if not cdk.Token.is_unresolved(parameter_prefix) and (
+            not parameter_prefix.startswith("/") or parameter_prefix.endswith("/")
+        ):
+            raise props.error(
+                "parameter_prefix", "a path that starts with / and does not end with one", repr(parameter_prefix)
+            )
+        self.cluster = cluster
+        self.parameter_prefix = parameter_prefix
+
+        self.dead_letter_queue = sqs.Queue(
+            self,
+            "DeadLetters",
+            fifo=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=cdk.Duration.days(14),
+        )
+        # An event is deduplicated by its whole content, of which its id is a part: no two events are taken for one.
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            fifo=True,
+            content_based_deduplication=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            visibility_timeout=_VISIBILITY_TIMEOUT,
+            # Events are hints: after an hour of refreshes that all failed, an old one tells nothing a new one does not.
+            retention_period=cdk.Duration.hours(1),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letter_queue, max_receive_count=_ATTEMPTS),
+        )
+
+        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        self._allow_listing()
+        self._allow_publishing()
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description="Lists the tasks of an ECS cluster and writes the target document of its gRPC balancer",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            code=lambda_.Code.from_asset(stage(self, "lambda_src", "grpc_lb_contract", "traefik_labels")),
+            handler="lambda_src.handler.handler",
+            environment={
+                "GRPC_LB_CLUSTER": cluster.cluster_arn,
+                "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
+                **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
+                **({"GRPC_LB_ONLY_SERVICES": ",".join(only_services)} if only_services is not None else {}),
+                **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
+                **({"GRPC_LB_TRAEFIK_LABELS": to_json(traefik_labels)} if traefik_labels is not None else {}),
+                **published.environment,
+            },
+            memory_size=512,
+            timeout=_REFRESH_TIMEOUT,
+            role=self.role,
+            log_group=self.log_group,
+        )
+        # One refresh answers a whole batch, so a batch succeeds or fails as one.
+        self.function.add_event_source(event_sources.SqsEventSource(self.queue, batch_size=_BATCH_SIZE))
+
+        to_queue = targets.SqsQueue(self.queue, message_group_id=_MESSAGE_GROUP)
+        self.task_rule = events.Rule(
+            self,
+            "TaskStateChanges",
+            description="A task of the cluster started, stopped, or was told to stop",
+            event_pattern=events.EventPattern(
+                source=["aws.ecs"],
+                detail_type=["ECS Task State Change"],
+                detail={"clusterArn": [cluster.cluster_arn]},
+            ),
+            targets=[to_queue],
+        )
+        # ECS sends no event when only the health of a task changes, and delivers the others at least once, if at all.
+        self.minute_rule = events.Rule(
+            self,
+            "EveryMinute",
+            description="Looks at the cluster again, for what no event told",
+            schedule=events.Schedule.rate(cdk.Duration.minutes(1)),
+            targets=[to_queue],
+        )
+
+    def _allow_listing(self) -> None:
+        in_this_cluster = {"ArnEquals": {"ecs:cluster": self.cluster.cluster_arn}}
+        tasks = cdk.Stack.of(self).format_arn(
+            service="ecs", resource="task", resource_name=f"{self.cluster.cluster_name}/*"
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=["ecs:DescribeTasks"], resources=[tasks], conditions=in_this_cluster)
+        )
+        services = cdk.Stack.of(self).format_arn(
+            service="ecs", resource="service", resource_name=f"{self.cluster.cluster_name}/*"
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=["ecs:DescribeServices"], resources=[services], conditions=in_this_cluster)
+        )
+        # ListTasks of a whole cluster is authorised against `*`; the condition is what holds it to one cluster.
+        # https://github.com/cdklabs/construct-hub/pull/1207
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=["ecs:ListTasks"], resources=["*"], conditions=in_this_cluster)
+        )
+        # DescribeTaskDefinition knows neither resources nor the cluster:
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
+        self.role.add_to_policy(iam.PolicyStatement(actions=["ecs:DescribeTaskDefinition"], resources=["*"]))
+        acknowledge(self.role, ANY_RESOURCE, "ListTasks and DescribeTaskDefinition are authorised for nothing narrower")
+        acknowledge(self.role, wildcard_in(self, tasks), "tasks are listed before they are described, of one cluster")
+        acknowledge(self.role, wildcard_in(self, services), "which services there are is known only when it runs")
+
+    def _allow_publishing(self) -> None:
+        parameters = parameters_under(self, self.parameter_prefix)
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "ssm:GetParameter",
+                    "ssm:GetParameters",
+                    "ssm:GetParametersByPath",
+                    "ssm:PutParameter",
+                    "ssm:DeleteParameters",
+                ],
+                resources=[parameters],
+            )
+        )
+        acknowledge(self.role, wildcard_in(self, parameters), "a document takes as many parameters as it needs")

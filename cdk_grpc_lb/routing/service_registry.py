@@ -1,0 +1,96 @@
+"""Which services a balancer takes, and which calls they have: what can be known of it at synth."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aws_cdk as cdk
+from constructs import Construct, IConstruct
+
+from cdk_grpc_lb.routing.groups import Group, Validation
+from cdk_grpc_lb.routing.labels import Wish
+from cdk_grpc_lb.validation import Props
+from grpc_lb_contract.document.model import RouteMatch
+from grpc_lb_contract.policy.traffic_policy import PREFIX
+
+_PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a balancer takes, and what its services have asked for so far."""
+
+    only_services: Sequence[str] | None
+    only_label: str | None
+    _holders: dict[RouteMatch, str] = field(default_factory=dict)
+    _names_of_ids: dict[str, str] = field(default_factory=dict)
+    _groups: dict[str, Group] = field(default_factory=dict)
+
+    def watch(self, balancer: Construct, *, knows_all: bool) -> None:
+        """Look at all services together at synth. `knows_all` says that other apps hardly add to them."""
+        balancer.node.add_validation(Validation(self._groups, knows_all=knows_all))
+
+    def admit(self, props: Props, wish: Wish, service: IConstruct, *, name_is_given: bool) -> None:
+        """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls."""
+        name = wish.service_name
+        if cdk.Token.is_unresolved(name):
+            return
+        named_after = None if name_is_given else service.node.path
+        allowed = self.only_services
+        if allowed is not None and not any(_may_fit(name, pattern) for pattern in allowed):
+            raise props.error(
+                "service_name", f"one that the balancer's only_services takes, {', '.join(allowed)}", repr(name)
+            )
+        if named_after is not None and self._names_of_ids.get(name, named_after) != named_after:
+            raise props.error(
+                "service_name",
+                f"given where {self._names_of_ids[name]} has the same name by its id (the same to share its calls)",
+                repr(name),
+            )
+        for route in wish.routes:
+            if self._holders.get(route.match, name) != name:
+                raise props.error(
+                    "hosts",
+                    f"hosts of its own, or grpc_services or metadata, where another service has the calls to {route}",
+                    f"those of service {self._holders[route.match]} for service {name}",
+                )
+        self._holders.update((route.match, name) for route in wish.routes)
+        if named_after is not None:
+            self._names_of_ids[name] = named_after
+        self._groups[service.node.path] = Group(service, wish)
+
+    def labels_for(self, wish: Wish, said: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels that a container needs, which says some already, to be taken in and to get its calls."""
+        if self.only_label is None:
+            return wish.labels
+        name, has_value, value = self.only_label.partition("=")
+        return {**wish.labels, name: value if has_value else said.get(name, "")}
+
+
+def _may_fit(name: str, pattern: str) -> bool:
+    return cdk.Token.is_unresolved(pattern) or fnmatch.fnmatchcase(name, pattern)
+
+
+def check_admission(props: Props, only_services: Sequence[str] | None, only_label: str | None) -> None:
+    """Raise ValueError for patterns that no name fits, and a label that no container can have."""
+    if only_services is not None:
+        if isinstance(only_services, str) or not only_services:
+            raise props.error(
+                "only_services",
+                "a list of names, with * and ? as wildcards (leave it out for all)",
+                repr(only_services),
+            )
+        for pattern in only_services:
+            if not cdk.Token.is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
+                raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
+    if only_label is not None:
+        name, _, _ = only_label.partition("=")
+        if not name or name.startswith(PREFIX) or cdk.Token.is_unresolved(name):
+            raise props.error(
+                "only_label",
+                f"a label of your own whose name is known at synth, such as team=orders (not {PREFIX}...)",
+                repr(only_label),
+            )

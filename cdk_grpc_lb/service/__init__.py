@@ -1,0 +1,1 @@
+"""The balanced service: its task, its containers, its deployment and scaling."""

@@ -1,0 +1,317 @@
+"""A gRPC service on Fargate whose calls are balanced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk_grpc_lb.balancer.balancer import GrpcBalancer
+from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
+from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
+from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.routing.labels import CallProps, wish_of
+from cdk_grpc_lb.service.containers import refuse_other_labels
+from cdk_grpc_lb.service.defaults import logical_name, make_cluster
+from cdk_grpc_lb.service.deployment import MOST_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
+from cdk_grpc_lb.service.scaling import Calls, auto_scale
+from cdk_grpc_lb.service.task import OwnTask, given_task
+from cdk_grpc_lb.subnets import subnets_of
+from cdk_grpc_lb.validation import Props, vpc_of
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_cloudwatch as cloudwatch
+
+    from grpc_lb_contract import Condition, RouteRule, TrafficPolicy
+
+
+@jsii.implements(ec2.IConnectable, iam.IGrantable)
+class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
+    """A Fargate service of which every task gets its fair share of the calls, on however few connections they come.
+
+    Makes what is not given: the VPC, the cluster and the balancer. The balancer's list of targets follows the tasks as
+    they start, stop, scale and fail. Raises ValueError at synth for props that contradict each other or that no
+    deployment could take.
+
+    :param image: The image of the service's container. Either this or ``task_definition``.
+    :param port: The container port on which the service takes gRPC calls. Needed with ``image``; with
+        ``task_definition``, by default the only port that its containers map.
+    :param task_definition: The whole task, for what ``image`` is too little for: several containers, volumes, roles of
+        your own. It must be one for Fargate. Its container that maps the port gets the balancer's labels.
+    :param container_name: The container of ``task_definition`` that takes the calls. By default the only one that maps
+        the port.
+    :param vpc: The VPC for the cluster that is made. By default, one with two zones is made, unless ``cluster`` or
+        ``balancer`` is given.
+    :param cluster: The cluster in which the service runs. By default the balancer's; without a balancer, one is made.
+    :param balancer: A balancer to share with other services. By default, one is made for this service.
+    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC.
+    :param security_groups: The security groups of the tasks. By default, one is made.
+    :param assign_public_ip: Whether tasks get public addresses, as they need them in public subnets to pull their
+        image. By default they do not.
+    :param service_name: The logical name under which the balancer and its clients know the service: up to 63 of a-z,
+        0-9 and -. By default it is made of the id: ``RandomNumbers`` becomes ``random-numbers``. Services with the same
+        name share its calls.
+    :param hosts: The ``:authority`` values whose calls come to this service: host names without port, ``*.domain``,
+        or ``*``. By default, all.
+    :param grpc_services: The full names of the gRPC services whose calls come here, such as ``rng.v1.RandomNumber``. By
+        default, all.
+    :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: beside
+        ``grpc_services`` where that is given, else these alone. By default, none.
+    :param metadata: Conditions on the request metadata of the calls that come here, all of which must hold, such as
+        ``[Condition("x-tenant", Match.PREFIX, "acme-")]``. By default, none.
+    :param priority: Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000,
+        before conditions and methods count. By default 0.
+    :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
+        some of them. By default, none.
+    :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of the
+        same ``service_name``, among which those without weigh 100: a canary that weighs 5 gets about 5 percent. By
+        default, where none of them has a weight, each task takes the same.
+    :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
+        services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
+        for all. By default what ``TrafficPolicy()`` says.
+    :param cpu: The CPU units of each task. By default 256.
+    :param memory_limit_mib: The memory of each task in MiB. By default 512.
+    :param runtime_platform: The operating system and CPU of the tasks, such as Linux on ARM64; the image must be for
+        the same. By default, Linux on x86_64.
+    :param environment: Environment variables of the container. By default, none.
+    :param secrets: Environment variables whose values come from Secrets Manager or Parameter Store. By default, none.
+    :param health_check: The container's health check; a task gets no call before it passes. By default, none: a task
+        gets calls as soon as it runs.
+    :param grpc_health_probe: The absolute path of ``grpc_health_probe``
+        (https://github.com/grpc-ecosystem/grpc-health-probe) in the image. ECS then asks the server's gRPC health
+        service with it, in the place of ``health_check``. ECS runs health checks inside the container, so that without
+        such a program in the image there is none to be had. By default, none.
+    :param drain_time: How long the calls of a task that is told to stop may take to finish, up to 105 seconds. New
+        calls stop coming first, for which 15 seconds are added: together that is the container's stop timeout, after
+        which ECS kills it. By default 45 seconds.
+    :param log_driver: How the container logs. By default to CloudWatch Logs, and lines are dropped rather than calls
+        delayed when that is slow.
+    :param log_retention: How long those logs are kept. By default, one month.
+    :param desired_count: How many tasks run. By default 2, until ``auto_scale_task_count`` is called.
+    :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``. The providers are
+        enabled in a cluster of this app; an imported one must have them. By default, ``FARGATE`` alone.
+    :param min_healthy_percent: How many of the tasks a deployment keeps running. By default 100 percent.
+    :param max_healthy_percent: How many tasks may run during a deployment. By default 200 percent.
+    :param circuit_breaker: Whether a deployment whose tasks fail is given up. By default it is, and the last good one
+        is rolled back to.
+    :param deployment_alarms: Alarms that fail a deployment. By default, none.
+    :param enable_execute_command: Whether ``aws ecs execute-command`` may open a shell in the tasks. By default not.
+    """
+
+    task_definition: ecs.TaskDefinition
+    """What each task is made of."""
+    container: ecs.ContainerDefinition
+    """The container that takes the calls."""
+    log_group: logs.LogGroup | None
+    """Where the container logs; None where a log driver or a task definition is given."""
+    cluster: ecs.ICluster
+    """The cluster in which the service runs."""
+    balancer: GrpcBalancerBase
+    """The balancer that its calls come through."""
+    port: int
+    """The container port for gRPC calls."""
+    service_name: str
+    """The logical name under which the balancer and its clients know the service."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,  # noqa: A002 - the name that every construct gives it
+        *,
+        image: ecs.ContainerImage | None = None,
+        port: int | None = None,
+        task_definition: ecs.TaskDefinition | None = None,
+        container_name: str | None = None,
+        vpc: ec2.IVpc | None = None,
+        cluster: ecs.ICluster | None = None,
+        balancer: GrpcBalancerBase | None = None,
+        task_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        assign_public_ip: bool = False,
+        service_name: str | None = None,
+        hosts: Sequence[str] | None = None,
+        grpc_services: Sequence[str] | None = None,
+        methods: Sequence[str] | None = None,
+        metadata: Sequence[Condition] | None = None,
+        priority: int | None = None,
+        routes: Sequence[RouteRule] | None = None,
+        weight: int | None = None,
+        policy: TrafficPolicy | None = None,
+        cpu: int | None = None,
+        memory_limit_mib: int | None = None,
+        runtime_platform: ecs.RuntimePlatform | None = None,
+        environment: Mapping[str, str] | None = None,
+        secrets: Mapping[str, ecs.Secret] | None = None,
+        health_check: ecs.HealthCheck | None = None,
+        grpc_health_probe: str | None = None,
+        drain_time: cdk.Duration | None = None,
+        log_driver: ecs.LogDriver | None = None,
+        log_retention: logs.RetentionDays | None = None,
+        desired_count: int | None = None,
+        capacity_provider_strategies: Sequence[ecs.CapacityProviderStrategy] | None = None,
+        min_healthy_percent: int = 100,
+        max_healthy_percent: int = 200,
+        circuit_breaker: ecs.DeploymentCircuitBreaker | None = None,
+        deployment_alarms: ecs.DeploymentAlarmConfig | None = None,
+        enable_execute_command: bool = False,
+    ) -> None:
+        super().__init__(scope, id)
+        self._props = props = Props(type(self).__name__, id)
+        _refuse_contradictions(props, vpc, cluster, balancer)
+        if balancer is not None:
+            balancer._refuse_strangers(props, self, cluster)
+        if cluster is not None:
+            vpc_of(props, cluster)
+        if security_groups is not None and not security_groups:
+            raise props.error("security_groups", "a list that names at least one (leave it out for one of its own)", [])
+        own_task = OwnTask(
+            image=image,
+            port=port,
+            cpu=cpu,
+            memory_limit_mib=memory_limit_mib,
+            runtime_platform=runtime_platform,
+            environment=environment,
+            secrets=secrets,
+            health_check=health_check,
+            grpc_health_probe=grpc_health_probe,
+            drain_time=drain_time,
+            log_driver=log_driver,
+            log_retention=log_retention,
+        )
+        given = None
+        if task_definition is not None:
+            given = given_task(props, task_definition, beside=own_task, container_name=container_name)
+            port = given.serving.port
+        else:
+            own_task.check(props, container_name)
+        assert port is not None  # noqa: S101 - checked by either
+        name = service_name if service_name is not None else logical_name(id)
+        calls = CallProps(
+            hosts=hosts,
+            grpc_services=grpc_services,
+            methods=methods,
+            metadata=metadata,
+            priority=priority,
+            routes=routes,
+            weight=weight,
+            policy=policy,
+        )
+        wish = wish_of(props, calls, service_name=name, port=port)
+        count = desired_count if desired_count is not None else 2
+        props.whole_number("desired_count", count, 0, MOST_TASKS)
+        check_percents(props, count, min_healthy_percent, max_healthy_percent)
+        check_capacity(props, capacity_provider_strategies)
+        check_alarms(props, deployment_alarms)
+        if given is not None:
+            labels = balancer._labels_for(given.serving, wish) if balancer is not None else wish.labels
+            refuse_other_labels(props, given.serving.container, labels)
+        if balancer is not None:
+            balancer._admission.admit(props, wish, self, name_is_given=service_name is not None)
+
+        if cluster is None:
+            cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
+        if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
+            cluster.enable_fargate_capacity_providers()
+        subnets = subnets_of(props, "task_subnets", cluster.vpc, task_subnets)
+        self.cluster = cluster
+        self.port = port
+        self.service_name = wish.service_name
+
+        task = given if given is not None else own_task.make(self)
+        self.log_group = task.log_group
+        self.task_definition = task.definition
+        self.container = task.serving.container
+        self.service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=cluster,
+            task_definition=self.task_definition,
+            desired_count=count,
+            vpc_subnets=task_subnets,
+            security_groups=security_groups,
+            assign_public_ip=assign_public_ip,
+            capacity_provider_strategies=capacity_provider_strategies,
+            min_healthy_percent=min_healthy_percent,
+            max_healthy_percent=max_healthy_percent,
+            circuit_breaker=circuit_breaker if circuit_breaker is not None else ROLL_BACK,
+            deployment_alarms=deployment_alarms,
+            enable_execute_command=enable_execute_command,
+        )
+        start_after(self.service, subnets.internet_connectivity_established)
+        self._count_is_given = desired_count is not None
+
+        if balancer is None:
+            balancer = GrpcBalancer(self, "Balancer", cluster=cluster)
+            balancer._admission.admit(props, wish, self, name_is_given=service_name is not None)
+        self.balancer = balancer
+        self._connections = ec2.Connections(
+            security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
+        )
+        self.balancer._connect(self.service, task.serving, wish)
+        self._published = self.balancer._published
+        self._published_service = self.service_name
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """The security group of the tasks, with the gRPC port as the default port.
+
+        Callers need not be allowed here but at the balancer: ``balancer.allow_from``.
+        """
+        return self._connections
+
+    @property
+    def grant_principal(self) -> iam.IPrincipal:
+        """The role of the tasks: ``bucket.grant_read(service)``."""
+        return self.task_definition.task_role
+
+    def auto_scale_task_count(
+        self,
+        *,
+        max_capacity: int,
+        min_capacity: int = 1,
+        cpu_percent: int | None = 60,
+        calls_metric: cloudwatch.IMetric | None = None,
+        calls_per_target: float | None = None,
+    ) -> ecs.ScalableTaskCount:
+        """Let the number of tasks follow the load. What is returned takes more policies, such as schedules.
+
+        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back.
+
+        :param max_capacity: The most tasks.
+        :param min_capacity: The fewest tasks. By default 1.
+        :param cpu_percent: How much of their CPU tasks should use on average. By default 60 percent; None for no
+            scaling on CPU.
+        :param calls_metric: A metric of the calls that each task gets on average, of your own. By default that of the
+            balancer, ``metric_calls_per_target``.
+        :param calls_per_target: How many calls each task should get in a minute, or in the unit of ``calls_metric``.
+            By default, calls do not scale.
+        """
+        return auto_scale(
+            self._props,
+            self.service,
+            count_is_given=self._count_is_given,
+            fewest=0,
+            min_capacity=min_capacity,
+            max_capacity=max_capacity,
+            cpu_percent=cpu_percent,
+            calls=Calls(calls_metric, calls_per_target, self.metric_calls_per_target),
+        )
+
+
+def _refuse_contradictions(
+    props: Props, vpc: ec2.IVpc | None, cluster: ecs.ICluster | None, balancer: GrpcBalancerBase | None
+) -> None:
+    if balancer is not None and not isinstance(balancer, GrpcBalancerBase):
+        raise props.error("balancer", "a GrpcBalancer, or one of GrpcBalancer.from_attributes", repr(balancer))
+    if vpc is not None and cluster is not None:
+        raise props.conflict("vpc", "cluster", "a cluster has its VPC; leave vpc out")
+    if vpc is not None and balancer is not None:
+        raise props.conflict("vpc", "balancer", "a service runs in the VPC of its balancer; leave vpc out")

@@ -1,0 +1,71 @@
+"""The page that tells every label of traffic: made from the table that labels are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from grpc_lb_contract.conditions import CONDITIONS_RULE
+from grpc_lb_contract.document.model import WEIGHT_BESIDE_WEIGHED
+from grpc_lb_contract.labels.names import (
+    GRPC_SERVICES,
+    HOSTS,
+    METADATA,
+    METHODS,
+    PRIORITY,
+    ROUTE_NAME_RULE,
+    WEIGHT,
+    route_label,
+)
+from grpc_lb_contract.labels.registration import PRIORITY_KIND, WEIGHT_KIND
+from grpc_lb_contract.names import METHOD_RULE
+from grpc_lb_contract.policy.overrides import OVERRIDES
+from grpc_lb_contract.policy.traffic_policy import TABLE
+
+
+def label_reference() -> str:
+    """Labels beyond the first ones (name, port, hosts, gRPC services), as a table in Markdown."""
+    lines = ["| label | holds | by default | meaning |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in _cells()]
+    return "\n".join(lines) + "\n"
+
+
+def _cells() -> Iterator[tuple[str, str, str, str]]:
+    yield (
+        f"`{METHODS}`",
+        f"separated by commas, each {METHOD_RULE}",
+        "unset",
+        f"Single methods whose calls the service takes, beside those of `{GRPC_SERVICES}`; where that is left out, "
+        "these alone.",
+    )
+    yield (
+        f"`{METADATA}`",
+        CONDITIONS_RULE,
+        "unset",
+        "Conditions on the request metadata of the calls that the service takes: all must hold. Of routes of one host "
+        "and one priority, the one with the most conditions takes a call.",
+    )
+    yield (
+        f"`{PRIORITY}`",
+        PRIORITY_KIND.rule,
+        "`0`",
+        "Of routes of one host that fit a call, the one with the highest priority takes it.",
+    )
+    yield (
+        f"`{WEIGHT}`",
+        WEIGHT_KIND.rule,
+        "unset",
+        "The part of the service's calls that this ECS service takes, compared with the others. Where none "
+        f"of them has a weight each task takes the same; beside one that has, those without weigh "
+        f"{WEIGHT_BESIDE_WEIGHED}.",
+    )
+    for row in TABLE:
+        kind = row.setting.kind
+        default = f"`{kind.write(row.default)}`" if kind.allows(row.default) else "unset"
+        yield f"`{row.label}`", kind.rule, default, row.setting.meaning
+    for label in (HOSTS, GRPC_SERVICES, METHODS, METADATA, PRIORITY, *(row.label for row in OVERRIDES)):
+        yield (
+            f"`{route_label('NAME', label)}`",
+            f"as `{label}`",
+            "as the service has it",
+            f"For the calls of the route NAME, {ROUTE_NAME_RULE}.",
+        )

@@ -1,0 +1,157 @@
+"""The document as text: one JSON record a line, so that it can be read in the SSM console and cut between records.
+
+    {"service":"rng"}                                             a service; the records up to the next one are its own
+    {"policy":{"balancing":"least-request"}}                      settings that are not at their default, as in labels
+    {"route":["*","rng.v1.RandomNumber"]}                         host, gRPC service
+    {"route_if":["*","*",["x-canary=yes"]]}                       host, gRPC service, conditions on metadata
+    {"route_for":{"grpc_service":"rng.v1.RandomNumber","method":"Get","priority":5,"settings":{"deadline.default":"2s"}}}
+                                                                  what the two above cannot say; settings as in labels
+    {"group":["rng-blue",1]}                                      ECS service or task family, weight
+    ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",0]         target: ip, port, zone, task, place of its group
+    ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
+
+After the services come the notes on what labels asked for in vain (`grpc_lb_contract.document.diagnostics`).
+
+Records of an unknown kind, unknown fields of known ones and further elements of a list are ignored, so that an older
+reader goes on with a newer writer of the same major version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from grpc_lb_contract.conditions import read_conditions
+from grpc_lb_contract.document.diagnostics import NotesBuilder, note_records
+from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.errors import DocumentError
+from grpc_lb_contract.names import ALL
+from grpc_lb_contract.policy.overrides import Overrides
+from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
+
+
+def encode_document(document: Document) -> str:
+    """The one text of a document: every record ends with a newline; an empty document is the empty text."""
+    services = "".join(record for service in document.services for record in _service_records(service))
+    return services + "".join(map(_record, note_records(document.notes)))
+
+
+def _service_records(service: Service) -> Iterator[str]:
+    yield _record({"service": service.name})
+    settings = service.policy.to_settings()
+    if settings:
+        yield _record({"policy": settings})
+    for route in service.routes:
+        yield _record(_route_fields(route))
+    for group in service.groups:
+        yield _record({"group": [group.name, group.weight]})
+    place = {group.name: index for index, group in enumerate(service.groups)}
+    for target in service.targets:
+        fields: list[object] = [target.ip, target.port, target.zone, target.task, place[target.group]]
+        if target.state is not TargetState.SERVING:
+            fields.append({"state": target.state.value})
+        yield _record(fields)
+
+
+def _route_fields(route: Route) -> dict[str, object]:
+    conditions = [str(condition) for condition in route.metadata]
+    # Each under a name of its own: an older reader must not take all calls for those that fit.
+    if route != Route(route.host, route.grpc_service, route.metadata) or any(one.is_negated for one in route.metadata):
+        fields = {
+            "host": route.host,
+            "grpc_service": route.grpc_service,
+            "method": route.method,
+            "metadata": conditions,
+            "priority": route.priority,
+            "settings": route.overrides.to_settings(),
+        }
+        return {"route_for": {name: value for name, value in fields.items() if value not in (ALL, [], 0, {})}}
+    if conditions:
+        return {"route_if": [route.host, route.grpc_service, conditions]}
+    return {"route": [route.host, route.grpc_service]}
+
+
+def _record(value: object) -> str:
+    return json.dumps(value, separators=(",", ":")) + "\n"
+
+
+def decode_document(text: str) -> Document:
+    """The document that a text holds. Raises `DocumentError`, naming the line, where it holds none."""
+    services: list[_ServiceBuilder] = []
+    notes = NotesBuilder()
+    for number, line in enumerate(text.split("\n")[:-1], start=1):
+        try:
+            _add_record(services, notes, json.loads(line))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise DocumentError(
+                f"line {number} of the document must be a record, got {line[:120]!r}: {error}"
+            ) from None
+    if not text.endswith("\n") and text:
+        raise DocumentError(f"the document must end with a newline, got {text[-40:]!r}: its end is missing")
+    try:
+        return Document(tuple(service.built() for service in services), notes.built())
+    except ValueError as error:
+        raise DocumentError(str(error)) from None
+
+
+class _ServiceBuilder:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.routes: list[Route] = []
+        self.groups: list[Group] = []
+        self.targets: list[Target] = []
+        self.policy = TrafficPolicy()
+
+    def built(self) -> Service:
+        return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets), self.policy)
+
+
+def _add_record(services: list[_ServiceBuilder], notes: NotesBuilder, record: Any) -> None:
+    if isinstance(record, dict) and "service" in record:
+        services.append(_ServiceBuilder(record["service"]))
+        return
+    if not isinstance(record, dict | list):
+        raise TypeError("a record is an object or a list")
+    if isinstance(record, dict) and notes.takes(record):
+        return
+    if not services:
+        raise ValueError("a service must come first")
+    service = services[-1]
+    if isinstance(record, list):
+        service.targets.append(_target(record, service.groups))
+    elif "policy" in record:
+        # A setting that this reader cannot obey is a newer writer's: its default stays.
+        service.policy, _ = TrafficPolicy.from_settings(dict(record["policy"]))
+    elif "route" in record:
+        host, grpc_service = record["route"][:2]
+        service.routes.append(Route(host, grpc_service))
+    elif "route_if" in record:
+        host, grpc_service, conditions = record["route_if"][:3]
+        service.routes += _route({"host": host, "grpc_service": grpc_service, "metadata": conditions})
+    elif "route_for" in record:
+        service.routes += _route(record["route_for"])
+    elif "group" in record:
+        name, weight = record["group"][:2]
+        service.groups.append(Group(name, weight))
+
+
+def _route(fields: dict[str, Any]) -> list[Route]:
+    # Conditions that this reader does not know are a newer writer's: the route is not for it.
+    metadata = read_conditions(",".join(fields["metadata"])) if "metadata" in fields else ()
+    if metadata is None:
+        return []
+    overrides, _ = Overrides.from_settings(dict(fields.get("settings", {})))
+    host, grpc_service, method = (fields.get(name, ALL) for name in ("host", "grpc_service", "method"))
+    return [Route(host, grpc_service, metadata, method, fields.get("priority", 0), overrides)]
+
+
+def _target(record: list[Any], groups: list[Group]) -> Target:
+    ip, port, zone, task, group = record[:5]
+    extras = record[5] if len(record) > 5 else {}
+    if not isinstance(extras, dict):
+        raise TypeError(f"the last element of a target must be an object, got {extras!r}")
+    if not isinstance(group, int) or group < 0:
+        raise ValueError(f"the place of a target's group must be 0 or more, got {group!r}")
+    state = TargetState(extras.get("state", TargetState.SERVING.value))
+    return Target(ip, port, zone, state, groups[group].name, task)

@@ -1,0 +1,1 @@
+"""Traffic policies: their settings, and what each may hold."""

@@ -1,0 +1,161 @@
+"""Policy about calls: second tries, time limits, rates, faults."""
+
+# ruff: noqa: RUF009 - `setting` makes a dataclass field, as `field` does
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from grpc_lb_contract.policy.value_types import (
+    DAY,
+    HOUR,
+    MILLISECOND,
+    MOST,
+    PERCENT,
+    SECOND,
+    Part,
+    choice,
+    setting,
+    some_of,
+    time_within,
+    whole,
+)
+
+
+class RetryStatus(StrEnum):
+    """The gRPC statuses on which Envoy can retry.
+
+    https://www.envoyproxy.io/docs/envoy/v1.39.0/configuration/http/http_filters/router_filter#x-envoy-retry-grpc-on
+    """
+
+    CANCELLED = "CANCELLED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    INTERNAL = "INTERNAL"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class Status(StrEnum):
+    """Every gRPC status but OK, in the order of its number.
+
+    https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+    """
+
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    ABORTED = "ABORTED"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
+    INTERNAL = "INTERNAL"
+    UNAVAILABLE = "UNAVAILABLE"
+    DATA_LOSS = "DATA_LOSS"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+
+    @property
+    def code(self) -> int:
+        return list(Status).index(self) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Retry(Part):
+    """Second tries, on another target. Unset, only of calls that no server can have seen."""
+
+    on: frozenset[RetryStatus] = setting(
+        frozenset(),
+        "retry.on",
+        some_of(RetryStatus),
+        "Statuses that are tried again although a server saw the call: list them where calls may be made twice. Only "
+        "answers without a message are tried again.",
+    )
+    attempts: int = setting(3, "retry.attempts", whole(0, 10), "Most tries after the first.")
+    try_time: timedelta | None = setting(
+        None,
+        "retry.try-time",
+        time_within(10 * MILLISECOND, HOUR),
+        "How long one try may take; then the call is tried again, and so is one whose connection broke, although a "
+        "server may have seen it. Unset, a try may take as long as the call.",
+    )
+    back_off: timedelta = setting(
+        10 * MILLISECOND,
+        "retry.back-off",
+        time_within(MILLISECOND, 60 * SECOND),
+        "Longest pause before the second try, by chance; the next ones' double, up to 10 times this.",
+    )
+    budget_percent: float = setting(
+        100.0,
+        "retry.budget-percent",
+        PERCENT,
+        "Most tries again under way at once, in percent of the calls under way; what is beyond fails as it did.",
+    )
+    budget_least: int = setting(
+        100, "retry.budget-least", whole(0, MOST), "Tries again that the budget allows however few calls."
+    )
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        set_in_vain = [name for name, value in (("on", self.on), ("try_time", self.try_time)) if value]
+        return [(name, "must stand beside retry.attempts of 1 or more") for name in set_in_vain if not self.attempts]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline(Part):
+    """Time limits of calls. Unset, the caller's own deadline holds, however long it is, and none is added."""
+
+    ceiling: timedelta | None = setting(
+        None, "deadline.ceiling", time_within(MILLISECOND, DAY), "Longest that any call may take, streams too."
+    )
+    default: timedelta | None = setting(
+        None, "deadline.default", time_within(MILLISECOND, DAY), "The deadline of calls that come without one."
+    )
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        if self.ceiling is not None and self.default is not None and self.default > self.ceiling:
+            return [("default", "must be at most the ceiling")]
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit(Part):
+    """Calls beyond the rate are answered with RESOURCE_EXHAUSTED and reach no target. Unset, there is no limit."""
+
+    calls_per_second: int | None = setting(
+        None, "rate-limit.calls-per-second", whole(1, MOST), "Calls a second, of each route of the service."
+    )
+    burst: int | None = setting(
+        None, "rate-limit.burst", whole(1, MOST), "Calls at once after a pause. Unset, as many as in a second."
+    )
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        if self.calls_per_second is None and self.burst is not None:
+            return [("burst", "must stand beside rate-limit.calls-per-second")]
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Part):
+    """Faults on purpose, for game days. Unset, there are none."""
+
+    delay: timedelta | None = setting(
+        None, "fault.delay", time_within(MILLISECOND, HOUR), "How long calls are held back before they reach a target."
+    )
+    delay_percent: float = setting(100.0, "fault.delay-percent", PERCENT, "Share of the calls that are held back.")
+    abort: Status | None = setting(
+        None, "fault.abort", choice(Status), "The status that calls are answered with, without reaching a target."
+    )
+    abort_percent: float = setting(100.0, "fault.abort-percent", PERCENT, "Share of the calls that are answered so.")
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        found = []
+        if self.delay is None and self.delay_percent != 100.0:
+            found.append(("delay_percent", "must stand beside fault.delay"))
+        if self.abort is None and self.abort_percent != 100.0:
+            found.append(("abort_percent", "must stand beside fault.abort"))
+        return found

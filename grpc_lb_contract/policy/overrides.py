@@ -1,0 +1,95 @@
+"""What one route says about its calls otherwise than its service does."""
+
+# ruff: noqa: RUF009 - the parts are immutable: one default serves all
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import total_ordering
+from typing import Any
+
+from grpc_lb_contract.policy.calls import Deadline, Retry
+from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting, Refusal, TrafficPolicy, read_part
+from grpc_lb_contract.policy.value_types import ConflictError, Part, settings_of
+
+_PARTS = ("deadline", "retry")
+# The budget is Envoy's circuit breaker of the whole cluster: a route cannot have one of its own.
+# https://www.envoyproxy.io/docs/envoy/v1.39.0/api-v3/config/cluster/v3/circuit_breaker.proto
+_OF_THE_WHOLE_SERVICE = ("budget_percent", "budget_least")
+
+OVERRIDES: tuple[PolicySetting, ...] = tuple(
+    row for row in TABLE if row.part in _PARTS and row.name not in _OF_THE_WHOLE_SERVICE
+)
+"""The settings that a route may have of its own."""
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Settings of a route that take the place of its service's: those that are not at their default.
+
+    What is at its default is as the service has it. Raises ValueError for a budget of retries, which is the service's.
+    """
+
+    deadline: Deadline = Deadline()
+    retry: Retry = Retry()
+
+    def __post_init__(self) -> None:
+        for name in _OF_THE_WHOLE_SERVICE:
+            value = getattr(self.retry, name)
+            if value != getattr(Retry(), name):
+                raise ValueError(f"{name} must be that of the whole service and not of a route, got {value!r}")
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Overrides):
+            return NotImplemented
+        return sorted(self.to_settings().items()) < sorted(other.to_settings().items())
+
+    def to_settings(self) -> dict[str, str]:
+        """As `TrafficPolicy.to_settings`."""
+        values = {row: getattr(getattr(self, row.part), row.name) for row in OVERRIDES}
+        return {
+            row.setting.label: row.setting.kind.write(value) for row, value in values.items() if value != row.default
+        }
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> tuple[Overrides, tuple[Refusal, ...]]:
+        """As `TrafficPolicy.from_settings`."""
+        refusals: list[Refusal] = []
+        known = {row.setting.label: settings[row.setting.label] for row in OVERRIDES if row.setting.label in settings}
+        parts: dict[str, Any] = {part: read_part(part, known, refusals) for part in _PARTS}
+        return cls(**parts), tuple(refusals)
+
+    def over(self, policy: TrafficPolicy) -> tuple[TrafficPolicy, tuple[Refusal, ...]]:
+        """The policy of a route whose service has `policy`. Never raises.
+
+        What the service says beside which these settings could not stand does not hold for the route (no second tries:
+        no statuses either); those that cannot stand beside what the service says are left out, each with a refusal.
+        """
+        if self == Overrides():
+            return policy, ()
+        refusals: list[Refusal] = []
+        parts: dict[str, Any] = {
+            part: _merged(part, getattr(self, part), getattr(policy, part), refusals) for part in _PARTS
+        }
+        return replace(policy, **parts), tuple(refusals)
+
+
+def _merged(name: str, own: Part, inherited: Part, refusals: list[Refusal]) -> Part:
+    of_route, of_service = _set_in(own), _set_in(inherited)
+    while True:
+        try:
+            return type(own)(**of_service | of_route)
+        except ConflictError as conflict:
+            if conflict.name not in of_route:
+                del of_service[conflict.name]
+                continue
+            row = next(row for row in OVERRIDES if (row.part, row.name) == (name, conflict.name))
+            refusals.append(Refusal(row.label, conflict.problem))
+            del of_route[conflict.name]
+
+
+def _set_in(part: Part) -> dict[str, Any]:
+    values = {name: (getattr(part, name), default) for name, _, default in settings_of(type(part))}
+    return {name: value for name, (value, default) in values.items() if value != default}

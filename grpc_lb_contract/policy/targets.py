@@ -1,0 +1,219 @@
+"""Policy about targets: which one takes a call, how much each bears, when one is left alone."""
+
+# ruff: noqa: RUF009 - `setting` makes a dataclass field, as `field` does
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from grpc_lb_contract.policy.value_types import (
+    FLAG,
+    GRPC_SERVICE,
+    HOUR,
+    METADATA_KEY,
+    MILLISECOND,
+    MOST,
+    SECOND,
+    Part,
+    choice,
+    decimal,
+    setting,
+    time_within,
+    whole,
+)
+
+
+class Method(StrEnum):
+    """How the target of a call is chosen."""
+
+    ROUND_ROBIN = "round-robin"
+    LEAST_REQUEST = "least-request"
+    RANDOM = "random"
+    RING_HASH = "ring-hash"
+    MAGLEV = "maglev"
+
+
+HASHING = (Method.RING_HASH, Method.MAGLEV)
+WEIGHING = (Method.ROUND_ROBIN, Method.LEAST_REQUEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Balancing(Part):
+    """Which target takes a call: each in turn, unless said otherwise."""
+
+    method: Method = setting(
+        Method.ROUND_ROBIN,
+        "balancing",
+        choice(Method),
+        "How the target of each call is chosen. least-request takes the less busy of two; ring-hash and maglev send "
+        "calls with the same metadata to the same target. When a target joins, maglev moves its fair share of the keys "
+        "(1 in 3 where it is the third) and nearly no other; ring-hash moves up to twice as many (4 in 9 there).",
+    )
+    metadata_key: str | None = setting(
+        None,
+        "balancing.metadata-key",
+        METADATA_KEY,
+        "The request metadata that ring-hash and maglev go by. A call without it goes to a target by chance.",
+    )
+    active_request_bias: float = setting(
+        1.0,
+        "balancing.active-request-bias",
+        decimal(0, 10),
+        "How much calls under way count against a target with least-request where targets have different weights, "
+        "as in their slow start: 0 not at all, above 1 more than in proportion.",
+    )
+    slow_start: timedelta | None = setting(
+        None,
+        "balancing.slow-start",
+        time_within(SECOND, HOUR),
+        "How long a new target's share of the calls grows from a tenth to its full share. Unset, it gets its full "
+        "share at once.",
+    )
+
+    prefer_zone: bool = setting(
+        False,
+        "balancing.prefer-zone",
+        FLAG,
+        "Whether a balancer keeps calls in its own availability zone while that has its share of the targets, "
+        "and sends others elsewhere as these fail or drain. Weights of groups come before it.",
+    )
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        found = []
+        if self.method in HASHING and self.metadata_key is None:
+            found.append(("method", "must stand beside a metadata-key where it is ring-hash or maglev"))
+        if self.method not in HASHING and self.metadata_key is not None:
+            found.append(("metadata_key", "must stand beside balancing ring-hash or maglev"))
+        if self.method is not Method.LEAST_REQUEST and self.active_request_bias != 1.0:
+            found.append(("active_request_bias", "must stand beside balancing least-request"))
+        if self.method not in WEIGHING and self.slow_start is not None:
+            found.append(("slow_start", "must stand beside balancing round-robin or least-request"))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Limits(Part):
+    """Circuit breakers: what is beyond a limit is answered at once with UNAVAILABLE and reaches no target.
+
+    Unset, none is met by accident (Envoy's own is 1,024).
+    """
+
+    requests: int | None = setting(
+        None,
+        "limits.requests",
+        whole(1, MOST),
+        "Most calls under way at once, streams too. What is beyond is answered UNAVAILABLE at once.",
+    )
+    pending: int | None = setting(
+        None,
+        "limits.pending",
+        whole(1, MOST),
+        "Most calls that wait at once for a connection to a target. What is beyond is answered UNAVAILABLE at once.",
+    )
+    connections: int | None = setting(
+        None,
+        "limits.connections",
+        whole(1, MOST),
+        "Most connections to all targets at once. Each of a balancer's threads has one to each target that it calls, "
+        "beyond the limit too, and more where a target bounds the calls of one connection. Calls beyond these wait.",
+    )
+    connections_per_target: int | None = setting(
+        None,
+        "limits.connections-per-target",
+        whole(1, MOST),
+        "Most connections to one target at once. As above, each thread has one, and calls beyond wait.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ejection(Part):
+    """Targets that fail are left alone for a while: 1 s, then 2 s, up to 10 times the first.
+
+    Unset, only for failures to reach them, never for what they answer: a client that calls a method which is not there
+    would eject healthy tasks.
+    """
+
+    failures_to_reach: int = setting(
+        2, "ejection.failures-to-reach", whole(1, 1000), "Failures in a row to connect to a target that eject it."
+    )
+    unavailable_answers: int | None = setting(
+        None,
+        "ejection.unavailable-answers",
+        whole(1, 1000),
+        "Answers UNAVAILABLE or DEADLINE_EXCEEDED in a row that eject a target. Unset, none do. Only answers without a "
+        "message count: a stream that fails later does not.",
+    )
+    error_answers: int | None = setting(
+        None,
+        "ejection.error-answers",
+        whole(1, 1000),
+        "Answers UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE or DATA_LOSS in a row that eject a "
+        "target, whoever is to blame. Unset, none do.",
+    )
+    success_rate: bool = setting(
+        False,
+        "ejection.success-rate",
+        FLAG,
+        "Whether a target is ejected whose share of good answers in an interval is more than 1.9 standard deviations "
+        "below the mean; with 3 targets or more.",
+    )
+    success_rate_calls: int = setting(
+        100,
+        "ejection.success-rate-calls",
+        whole(1, MOST),
+        "Calls that a target must have had in the interval to count for the success rate.",
+    )
+    time: timedelta = setting(
+        SECOND,
+        "ejection.time",
+        time_within(100 * MILLISECOND, HOUR),
+        "How long the first ejection lasts; the interval of the success rate is as long.",
+    )
+    most_percent: int = setting(
+        50, "ejection.most-percent", whole(0, 100), "Most targets ejected at once, in percent: the others go on."
+    )
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        if not self.success_rate and self.success_rate_calls != 100:
+            return [("success_rate_calls", "must stand beside ejection.success-rate true")]
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck(Part):
+    """Active checks by the gRPC health protocol, from each balancer to each target.
+
+    Unset, ECS's own health decides. A server without `grpc.health.v1.Health` is never healthy.
+    """
+
+    enabled: bool = setting(
+        False, "health-check", FLAG, "Whether targets are asked for their health, and get calls only while SERVING."
+    )
+    service: str | None = setting(
+        None, "health-check.service", GRPC_SERVICE, "The service whose health is asked for. Unset, the whole server's."
+    )
+    interval: timedelta = setting(
+        5 * SECOND,
+        "health-check.interval",
+        time_within(100 * MILLISECOND, HOUR),
+        "Time between two checks of one target.",
+    )
+    timeout: timedelta = setting(
+        SECOND, "health-check.timeout", time_within(10 * MILLISECOND, HOUR), "How long an answer may take."
+    )
+    unhealthy_after: int = setting(
+        2, "health-check.unhealthy-after", whole(1, 100), "Failed checks in a row after which a target gets no call."
+    )
+    healthy_after: int = setting(
+        1, "health-check.healthy-after", whole(1, 100), "Passed checks in a row after which it gets calls again."
+    )
+
+    def conflicts(self) -> list[tuple[str, str]]:
+        alone = HealthCheck.__dataclass_fields__
+        return [
+            (name, "must stand beside health-check true")
+            for name in ("service", "interval", "timeout", "unhealthy_after", "healthy_after")
+            if not self.enabled and getattr(self, name) != alone[name].default
+        ]

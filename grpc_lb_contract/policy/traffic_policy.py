@@ -1,0 +1,121 @@
+"""How calls to a service are treated: what its owner may say, and what happens where the owner says nothing.
+
+Each field of a part is one setting, with the same text in a docker label and in the document. Limits and rates hold for
+each balancer by itself: two balancers let through twice as much.
+"""
+
+# ruff: noqa: RUF009 - the parts are immutable: one default serves all
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry
+from grpc_lb_contract.policy.protocol import Mirror, Tls, Web
+from grpc_lb_contract.policy.targets import Balancing, Ejection, HealthCheck, Limits
+from grpc_lb_contract.policy.value_types import ConflictError, Part, Setting, settings_of
+
+PREFIX = "grpc-lb."
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A setting that cannot be obeyed: its label, and what must be."""
+
+    label: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficPolicy:
+    """All that a service's owner may say about its calls. `TrafficPolicy()` is what happens where nothing is said.
+
+    Raises `ValueError` for a part of another kind, as each part does for a value that is not allowed.
+    """
+
+    balancing: Balancing = Balancing()
+    limits: Limits = Limits()
+    ejection: Ejection = Ejection()
+    health_check: HealthCheck = HealthCheck()
+    retry: Retry = Retry()
+    deadline: Deadline = Deadline()
+    rate_limit: RateLimit = RateLimit()
+    fault: Fault = Fault()
+    mirror: Mirror = Mirror()
+    tls: Tls = Tls()
+    web: Web = Web()
+
+    def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {part!r}")  # noqa: TRY004 - as every other
+
+    def to_labels(self) -> dict[str, str]:
+        """The labels that `from_labels` reads as this policy: those that differ from the defaults."""
+        return {PREFIX + name: text for name, text in self.to_settings().items()}
+
+    @classmethod
+    def from_labels(cls, labels: Mapping[str, str]) -> tuple[TrafficPolicy, tuple[Refusal, ...]]:
+        """Never raises: where a label cannot be obeyed its default stays, and a refusal tells what must be."""
+        return cls.from_settings({name.removeprefix(PREFIX): labels[name] for name in POLICY_LABELS if name in labels})
+
+    def to_settings(self) -> dict[str, str]:
+        """Labels without their prefix, as the document has them."""
+        texts = {}
+        for row in TABLE:
+            value = getattr(getattr(self, row.part), row.name)
+            if value != row.default:
+                texts[row.setting.label] = row.setting.kind.write(value)
+        return texts
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> tuple[TrafficPolicy, tuple[Refusal, ...]]:
+        """As `from_labels`. Settings that are not known are passed over."""
+        refusals: list[Refusal] = []
+        parts = {part: read_part(part, settings, refusals) for part in _PARTS}
+        return cls(**parts), tuple(refusals)  # type: ignore[arg-type]  # each part under its own name
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySetting:
+    """One row of the table by which settings are read, written and documented."""
+
+    part: str
+    name: str
+    setting: Setting
+    default: Any
+
+    @property
+    def label(self) -> str:
+        return PREFIX + self.setting.label
+
+
+_PARTS: dict[str, type[Part]] = {each.name: cast(type[Part], type(each.default)) for each in fields(TrafficPolicy)}
+TABLE = tuple(
+    PolicySetting(part, name, setting, default)
+    for part, kind in _PARTS.items()
+    for name, setting, default in settings_of(kind)
+)
+POLICY_LABELS = tuple(row.label for row in TABLE)
+
+
+def read_part(part: str, texts: Mapping[str, object], refusals: list[Refusal]) -> Part:
+    """One part of a policy, of settings by their labels without the prefix; adds a refusal for each bad one."""
+    rows = {row.name: row for row in TABLE if row.part == part and row.setting.label in texts}
+    values = {}
+    for name, row in rows.items():
+        text = texts[row.setting.label]
+        value = row.setting.kind.read(text.strip()) if isinstance(text, str) else None
+        if value is None:
+            refusals.append(Refusal(row.label, f"must be {row.setting.kind.rule}"))
+        else:
+            values[name] = value
+    while True:
+        try:
+            return _PARTS[part](**values)
+        except ConflictError as conflict:
+            refusals.append(Refusal(rows[conflict.name].label, conflict.problem))
+            del values[conflict.name]

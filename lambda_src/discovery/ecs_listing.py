@@ -1,0 +1,140 @@
+"""Fetch: every task of one cluster, whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambda_src import log
+from lambda_src.discovery.tasks import Task, TaskDefinition, task_definition_from, task_from, task_id
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+
+# The most that ListTasks returns and DescribeTasks takes at once:
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html and API_DescribeTasks.html
+TASKS_PER_CALL = 100
+DESCRIBES_AT_ONCE = 4
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+SERVICES_PER_CALL = 10
+
+# ECS refuses a whole DescribeTasks for one id that is none: 32 hex digits, or 36 characters in old accounts.
+_TASK_ID = re.compile(r"[0-9a-f-]{32,36}")
+
+
+class ListingFailed(RuntimeError):  # noqa: N818 - the name says what is the matter
+    """ECS did not say all that was asked, so that what it said must not be taken for the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The cluster at one moment: tasks by id, and the definitions (by ARN) of all of them.
+
+    `listed` counts the tasks whose desired status is RUNNING; `tasks` holds those asked for by name too. `missing` are
+    those among them that ECS does not know (any more). `calls` counts the requests made.
+    """
+
+    tasks: Mapping[str, Task]
+    definitions: Mapping[str, TaskDefinition]
+    missing: frozenset[str]
+    listed: int
+    calls: int
+    list_ms: int
+    describe_ms: int
+
+
+class EcsCluster:
+    """Reads listings of a cluster. Task definitions never change, so each is read once while it is in use."""
+
+    def __init__(self, ecs: ECSClient, cluster: str) -> None:
+        self._ecs = ecs
+        self._cluster = cluster
+        self._definitions: dict[str, TaskDefinition] = {}
+
+    def read(self, also: Iterable[str] = ()) -> Listing:
+        """List and describe all tasks that are to run, and those with the ids `also`, which the list may leave out
+        because they stop, or because it is not up to date.
+
+        Raises `ListingFailed` or botocore's error where any page fails: a part of the tasks is no listing.
+        """
+        started = time.monotonic()
+        listed, pages = self._list()
+        ids = sorted(listed | {one for one in also if _TASK_ID.fullmatch(one)})
+        chunks = [ids[start : start + TASKS_PER_CALL] for start in range(0, len(ids), TASKS_PER_CALL)]
+        at_describe = time.monotonic()
+        tasks, missing = self._describe(chunks)
+        unknown = sorted({task.definition for task in tasks.values()} - self._definitions.keys())
+        self._definitions |= {arn: self._describe_definition(arn) for arn in unknown}
+        self._definitions = {task.definition: self._definitions[task.definition] for task in tasks.values()}
+        return Listing(
+            tasks=tasks,
+            definitions=self._definitions,
+            missing=missing,
+            listed=len(listed),
+            calls=pages + len(chunks) + len(unknown),
+            list_ms=_milliseconds(started, at_describe),
+            describe_ms=_milliseconds(at_describe, time.monotonic()),
+        )
+
+    def still_there(self, services: Set[str]) -> tuple[frozenset[str], int]:
+        """Those of these ECS services that are not known to be gone, and the number of requests made.
+
+        Does not raise where ECS fails: what it does not say is in doubt, and this doubt must hold up no target.
+        """
+        names = sorted(services)
+        gone: set[str] = set()
+        chunks = [names[start : start + SERVICES_PER_CALL] for start in range(0, len(names), SERVICES_PER_CALL)]
+        for chunk in chunks:
+            try:
+                answer = self._ecs.describe_services(cluster=self._cluster, services=chunk)
+            except (BotoCoreError, ClientError) as error:
+                log.warning("ecs services not described", services=chunk, problem=str(error))
+                break
+            gone |= {one["serviceName"] for one in answer["services"] if one["status"] != "ACTIVE"}
+            gone |= {task_id(one["arn"]) for one in answer["failures"] if one.get("reason") == "MISSING"}
+        return frozenset(services - gone), len(chunks)
+
+    def _list(self) -> tuple[set[str], int]:
+        pages = self._ecs.get_paginator("list_tasks").paginate(
+            cluster=self._cluster, desiredStatus="RUNNING", PaginationConfig={"PageSize": TASKS_PER_CALL}
+        )
+        listed: set[str] = set()
+        count = 0
+        for page in pages:
+            listed.update(task_id(arn) for arn in page["taskArns"])
+            count += 1
+        return listed, count
+
+    def _describe(self, chunks: Sequence[Sequence[str]]) -> tuple[dict[str, Task], frozenset[str]]:
+        tasks: dict[str, Task] = {}
+        missing: set[str] = set()
+        with ThreadPoolExecutor(DESCRIBES_AT_ONCE) as pool:
+            for found, gone in pool.map(self._describe_chunk, chunks):
+                tasks |= found
+                missing |= gone
+        return tasks, frozenset(missing)
+
+    def _describe_chunk(self, ids: Sequence[str]) -> tuple[dict[str, Task], set[str]]:
+        answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=ids)
+        found = {task.id: task for task in map(task_from, answer["tasks"])}
+        failures = {task_id(failure.get("arn", "")): failure.get("reason") for failure in answer["failures"]}
+        others = {one: reason for one, reason in failures.items() if reason != "MISSING"}
+        if others:
+            raise ListingFailed(f"describe tasks must fail for no task but those that are MISSING, got {others}")
+        silent = set(ids) - found.keys() - failures.keys()
+        if silent:
+            raise ListingFailed(f"describe tasks must answer for each task, got nothing about {sorted(silent)}")
+        return found, set(failures)
+
+    def _describe_definition(self, arn: str) -> TaskDefinition:
+        return task_definition_from(self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"])
+
+
+def _milliseconds(start: float, end: float) -> int:
+    return round((end - start) * 1000)

@@ -1,0 +1,141 @@
+"""One refresh on its way: what it knows, and what its log lines tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TypeVar
+
+from grpc_lb_contract import Cause, TargetState, share_of_limit
+from grpc_lb_contract.cloudwatch import DOCUMENT_TARGETS, DOCUMENT_USED, REFUSED_LABELS, REFUSED_ROUTES, Values
+from lambda_src import log
+from lambda_src.discovery.ecs_listing import Listing
+from lambda_src.discovery.events import Batch, Hint
+from lambda_src.publish import Published, Stored
+from lambda_src.transform.document import Draft
+from lambda_src.transform.label_parsing import TraefikRemark
+from traefik_labels import Outcome
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Run:
+    """`stored` is what is published by now, `late` the hints that know more than the last listing, `suspected` the
+    services that had no target left in it and still have to be confirmed. `waits` says that it lists again while tasks
+    are `pending`, `saw_health` that the listing is such a one.
+    """
+
+    batch: Batch
+    seconds_left: Callable[[], float]
+    started: float
+    stored: Stored
+    behind_pause: float
+    waits: bool = True
+    suspected: frozenset[str] = frozenset()
+    doubts: int = 0
+    late: tuple[Hint, ...] = ()
+    listed_at: float = 0.0
+    pending: bool = False
+    saw_health: bool = False
+    _generation_before: str | None = None
+    _sums: Counter[str] = field(default_factory=Counter)
+    _last: dict[str, int] = field(default_factory=dict)
+    _said: set[object] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._generation_before = self.stored.generation
+
+    def listed(self, listing: Listing) -> None:
+        self._sums.update(listings=1, ecs_calls=listing.calls, list_ms=listing.list_ms, describe_ms=listing.describe_ms)
+        self._last |= {"tasks_listed": listing.listed, "tasks_described": len(listing.tasks)}
+
+    def asked(self, calls: int) -> None:
+        self._sums.update(ecs_calls=calls)
+
+    def drafted(self, draft: Draft) -> None:
+        """Log each refused label and route, skipped task and doubted service once, however often a refresh lists."""
+        for label in self._news(draft.refused):
+            error = label.error
+            log.warning(
+                "label refused",
+                family=error.family,
+                revision=label.revision,
+                label=error.label,
+                value=error.value,
+                problem=error.problem,
+            )
+        for conflict in self._news(draft.conflicts):
+            log.warning("route refused", holder=conflict.holder, loser=conflict.loser, problem=str(conflict))
+        for skipped in self._news(draft.skipped):
+            log.warning("task skipped", task=skipped.task, problem=skipped.problem)
+        for doubted in draft.doubted:
+            if any(self._news([("health doubted", doubted.service)])):
+                log.warning("health doubted", service=doubted.service, count=doubted.count)
+        if self.stored.document is None and draft.document.services and any(self._news(["route owners unknown"])):
+            log.warning("route owners unknown", unreadable=self.stored.unreadable, contested=len(draft.conflicts))
+        self.pending = bool(draft.pending)
+        self._last |= {
+            "services": len(draft.document.services),
+            "services_without_tasks": len(draft.carried),
+            "serving": draft.count(TargetState.SERVING),
+            "draining": draft.count(TargetState.DRAINING),
+            "pending": len(draft.pending),
+            "labels_refused": len(draft.refused),
+            "routes_refused": len(draft.conflicts),
+            "tasks_skipped": len(draft.skipped),
+        }
+
+    def published(self, published: Published, milliseconds: int, cause: Cause) -> None:
+        before, after = self.stored, published.stored
+        if published.writes and before.generation != after.generation:
+            log.info("published", before=before.generation, after=after.generation, cause=cause.fields())
+        elif published.writes:
+            log.info("changes announced", expected_until=after.changes_expected_until)
+        self._sums.update(writes=published.writes, publish_ms=milliseconds)
+        self.stored = published.stored
+
+    def facts(self, now: float) -> dict[str, object]:
+        return {
+            **about(self.batch, self.started),
+            **self._last,
+            **self._sums,
+            "behind": len(self.late),
+            "changed": self._generation_before != self.stored.generation,
+            "generation_before": self._generation_before,
+            "generation_after": self.stored.generation,
+            "total_ms": round((now - self.started) * 1000),
+        }
+
+    def metrics(self) -> Values:
+        return {
+            REFUSED_LABELS: self._last["labels_refused"],
+            REFUSED_ROUTES: self._last["routes_refused"],
+            DOCUMENT_TARGETS: self._last["serving"] + self._last["draining"],
+            DOCUMENT_USED: 100 * share_of_limit(self.stored.shards),
+        }
+
+    def _news(self, found: Iterable[T]) -> Iterator[T]:
+        for one in found:
+            if one not in self._said:
+                self._said.add(one)
+                yield one
+
+
+def log_remarks(remarks: Iterable[TraefikRemark], before: frozenset[TraefikRemark]) -> frozenset[TraefikRemark]:
+    """Log those that were not there `before`: each revision of a task definition once, in a process."""
+    for one in remarks:
+        if one not in before:
+            facts = {"family": one.family, "revision": one.revision, "container": one.container, **asdict(one.remark)}
+            if one.remark.outcome is Outcome.NOT_NEEDED:
+                log.info("traefik label", **facts)
+            else:
+                log.warning("traefik label", **facts)
+    return frozenset(remarks)
+
+
+def about(batch: Batch, now: float) -> dict[str, object]:
+    """The facts about the events that asked for a refresh."""
+    age = None if batch.oldest is None else round(now - batch.oldest, 3)
+    return {"events": batch.count, "events_refused": len(batch.refused), "oldest_event_seconds": age}

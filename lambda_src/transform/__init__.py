@@ -1,0 +1,1 @@
+"""From tasks and their labels to the target document. Pure functions."""

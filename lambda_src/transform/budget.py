@@ -1,0 +1,79 @@
+"""What the labels of all services together may put into the document, so that a few of them cannot fill it.
+
+The document's index can name about 240 shards of 2 to 4 KB, and every balancer holds each route several times over.
+What labels ask for is bounded, so that the targets of everyone have room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from grpc_lb_contract import Document, Route, Service, encode_document
+from grpc_lb_contract.document.model import RouteMatch
+
+MOST_ROUTES = 1_000
+MOST_BYTES = 128 * 1024
+MOST_BYTES_OF_A_SERVICE = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class OverBudget:
+    """A service whose new routes are refused: what it asks for, and the bound that it meets."""
+
+    service: str
+    asked: str
+    allowed: str
+
+
+def within_budget(
+    services: Sequence[Service], previous: Document | None
+) -> tuple[tuple[Service, ...], tuple[OverBudget, ...]]:
+    """Leave the routes that a service had, and grant new ones while there is room, to those first that ask for least.
+
+    Who is refused keeps its other routes, as they were, and its targets. Sizes are those of a service's records in the
+    document without its groups and targets.
+    """
+    had = {
+        service.name: {route.match: route for route in service.routes} for service in (previous or Document()).services
+    }
+    kept = {service.name: _as_it_was(service, had.get(service.name, {})) for service in services}
+    asked_size = {service.name: _size(service) for service in services}
+    kept_size = {
+        service.name: asked_size[service.name] if kept[service.name] is service else _size(kept[service.name])
+        for service in services
+    }
+    growth = {service.name: asked_size[service.name] - kept_size[service.name] for service in services}
+    routes = sum(len(service.routes) for service in kept.values())
+    size = sum(kept_size.values())
+    refused: list[OverBudget] = []
+    for service in sorted(services, key=lambda service: (growth[service.name], service.name not in had, service.name)):
+        changed = len(set(service.routes) - set(kept[service.name].routes))
+        if not changed:
+            continue
+        more = len(service.routes) - len(kept[service.name].routes)
+        allowed = None
+        if growth[service.name] <= 0 and not more:
+            pass  # it makes nothing larger
+        elif asked_size[service.name] > MOST_BYTES_OF_A_SERVICE:
+            allowed = f"{MOST_BYTES_OF_A_SERVICE} bytes for one service"
+        elif more and routes + more > MOST_ROUTES:
+            allowed = f"{MOST_ROUTES} routes for all services, of which {routes} are taken"
+        elif size + growth[service.name] > MOST_BYTES:
+            allowed = f"{MOST_BYTES} bytes for the routes of all services, of which {size} are taken"
+        if allowed is not None:
+            refused.append(OverBudget(service.name, f"{changed} new routes of {growth[service.name]} bytes", allowed))
+            continue
+        kept[service.name] = service
+        routes += more
+        size += growth[service.name]
+    return tuple(kept[service.name] for service in services), tuple(refused)
+
+
+def _as_it_was(service: Service, had: Mapping[RouteMatch, Route]) -> Service:
+    kept = tuple(had[route.match] for route in service.routes if route.match in had)
+    return service if kept == service.routes else replace(service, routes=kept)
+
+
+def _size(service: Service) -> int:
+    return len(encode_document(Document((replace(service, groups=(), targets=()),))))

@@ -1,0 +1,272 @@
+"""Transform: tasks and what their labels ask for become the target document. Pure functions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import groupby
+from operator import attrgetter
+
+from grpc_lb_contract import (
+    Document,
+    Group,
+    LabelError,
+    LostRoute,
+    Notes,
+    Refusal,
+    Registration,
+    RouteConflict,
+    Service,
+    Target,
+    TargetState,
+    settle_routes,
+)
+from lambda_src.discovery.selection import Selection
+from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
+from lambda_src.expectation import Observed, expects_changes
+from lambda_src.transform.budget import OverBudget, within_budget
+from lambda_src.transform.health import DoubtedHealth, Place, standing
+from lambda_src.transform.label_parsing import Readings, RefusedLabel, TraefikRemark
+from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of
+from lambda_src.transform.scaled_to_zero import carried_on, with_groups
+
+YOUNG_SECONDS = 300.0
+"""A task that is not healthy this long after its start is not about to be: ECS replaces it, or a later event tells."""
+
+EVERYTHING_LABELLED = Selection()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SkippedTask:
+    """A task that would serve, and why it cannot."""
+
+    task: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once;
+    `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands;
+    `expects_changes` says that targets are about to change.
+    """
+
+    document: Document
+    refused: tuple[RefusedLabel, ...] = ()
+    conflicts: tuple[RouteConflict, ...] = ()
+    skipped: tuple[SkippedTask, ...] = ()
+    pending: tuple[str, ...] = ()
+    doubted: tuple[DoubtedHealth, ...] = ()
+    carried: tuple[str, ...] = ()
+    remarks: tuple[TraefikRemark, ...] = ()
+    expects_changes: bool = False
+
+    def count(self, state: TargetState) -> int:
+        return sum(target.state is state for service in self.document.services for target in service.targets)
+
+
+class Stage(IntEnum):
+    """How far a registration is. The furthest stage of a service says which of its labels count."""
+
+    DRAINING = 0
+    STARTING = 1
+    UNHEALTHY = 2
+    SERVING = 3
+
+
+STATES = {Stage.SERVING: TargetState.SERVING, Stage.DRAINING: TargetState.DRAINING}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A container that registers for a service, with its target where it has one."""
+
+    wish: Wish
+    stage: Stage
+    target: Target | None
+
+    @property
+    def service(self) -> str:
+        return self.wish.registration.service
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A container that asks to take part, as far as its task is."""
+
+    task: Task
+    definition: TaskDefinition
+    container: Container
+    registration: Registration
+    stage: Stage
+
+    @property
+    def place(self) -> Place:
+        return Place(self.registration.service, self.task.id, self.registration.port)
+
+
+def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> Stage | None:
+    """None for what is over, or was told to stop before it served."""
+    if task.desired_status != RUNNING or task.last_status in LEAVING or task.id in told_to_stop:
+        return Stage.DRAINING if task.last_status in MAY_HAVE_CALLS else None
+    if task.last_status != RUNNING:
+        return Stage.STARTING
+    if container.health_checked and container.name not in task.healthy:
+        return Stage.UNHEALTHY
+    return Stage.SERVING
+
+
+def transform(
+    tasks: Iterable[Task],
+    definitions: Mapping[str, TaskDefinition],
+    *,
+    previous: Document | None,
+    told_to_stop: frozenset[str],
+    now: float,
+    selection: Selection = EVERYTHING_LABELLED,
+    active: Set[str] = frozenset(),
+) -> Draft:
+    """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
+    that are in it alone, those stay that one of the `active` ECS services backs.
+    """
+    readings = Readings(selection)
+    asking = tuple(_asking(tasks, definitions, readings, told_to_stop))
+    stay, doubted = _standing(asking, previous)
+    members: list[Member] = []
+    skipped: set[SkippedTask] = set()
+    pending: set[str] = set()
+    for one in asking:
+        stage = Stage.SERVING if one.stage is Stage.UNHEALTHY and one.place in stay else one.stage
+        if stage is Stage.UNHEALTHY and _is_young(one.task, now):
+            pending.add(one.task.id)
+        member, problem = _member(one.task, one.definition, one.registration, stage)
+        members.append(member)
+        if problem is not None:
+            skipped.add(SkippedTask(one.task.id, problem))
+    present = with_groups(_services(members), _backing(asking))
+    carried = carried_on(previous, present, active, selection)
+    affordable, over_budget = within_budget((*present, *carried), previous)
+    services, conflicts = settle_routes(affordable, previous)
+    refused = tuple(sorted(readings.refused | set(_refusals(asking, over_budget, readings))))
+    return Draft(
+        document=Document(services, _notes(refused, conflicts)),
+        refused=refused,
+        conflicts=conflicts,
+        skipped=tuple(sorted(skipped)),
+        pending=tuple(sorted(pending)),
+        doubted=doubted,
+        carried=tuple(service.name for service in carried),
+        remarks=tuple(sorted(readings.remarks)),
+        expects_changes=bool(pending) or expects_changes(map(_observed, asking), now),
+    )
+
+
+def _observed(one: Asking) -> Observed:
+    return Observed(one.task, starting=one.stage is Stage.STARTING, stopping=one.stage is Stage.DRAINING)
+
+
+def _asking(
+    tasks: Iterable[Task],
+    definitions: Mapping[str, TaskDefinition],
+    readings: Readings,
+    told_to_stop: frozenset[str],
+) -> Iterator[Asking]:
+    for task in sorted(tasks, key=lambda task: task.id):
+        definition = definitions[task.definition]
+        for container in definition.containers:
+            stage = stage_of(task, container, told_to_stop)
+            if stage is None:
+                continue  # labels of a task that is over are nobody's trouble any more
+            registration = readings.read(task, definition, container)
+            if registration is not None:
+                yield Asking(task, definition, container, registration, stage)
+
+
+def _notes(refused: Iterable[RefusedLabel], conflicts: Iterable[RouteConflict]) -> Notes:
+    errors = ((label.error, label.revision) for label in refused)
+    return Notes.of(
+        (Refusal(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
+        (LostRoute(str(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
+    )
+
+
+def _backing(asking: Iterable[Asking]) -> Mapping[str, Set[str]]:
+    backing: defaultdict[str, set[str]] = defaultdict(set)
+    for one in asking:
+        if one.task.service is not None:
+            backing[one.registration.service].add(one.task.service)
+    return backing
+
+
+def _refusals(
+    asking: Iterable[Asking], over_budget: Iterable[OverBudget], readings: Readings
+) -> Iterator[RefusedLabel]:
+    over = {one.service: one for one in over_budget}
+    for one in asking:
+        registration = one.registration
+        if registration.service in over and registration.routes:
+            refusal = over[registration.service]
+            error = LabelError(
+                family=one.definition.family,
+                label=registration.longest_list,
+                value=f"{refusal.asked} for the service {refusal.service}",
+                problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
+            )
+            yield readings.refused_label(one.task, one.definition, one.container, error)
+
+
+def _standing(
+    asking: Iterable[Asking], previous: Document | None
+) -> tuple[frozenset[Place], tuple[DoubtedHealth, ...]]:
+    well, unsure, sick = set[Place](), set[Place](), set[Place]()
+    for one in asking:
+        if one.stage is Stage.SERVING and one.task.address is not None:
+            well.add(one.place)
+        elif one.stage is Stage.UNHEALTHY:
+            (sick if one.container.name in one.task.unhealthy else unsure).add(one.place)
+    return standing(previous, well=well, unsure=unsure, sick=sick)
+
+
+def _member(
+    task: Task, definition: TaskDefinition, registration: Registration, stage: Stage
+) -> tuple[Member, str | None]:
+    wish = Wish(registration, task.service or definition.family, definition.revision)
+    if stage not in STATES:
+        return Member(wish, stage, None), None
+    try:
+        return Member(wish, stage, _target(task, wish, stage)), None
+    except ValueError as error:
+        return Member(wish, min(stage, Stage.STARTING), None), str(error)
+
+
+def _target(task: Task, wish: Wish, stage: Stage) -> Target:
+    if task.address is None:
+        raise ValueError("a task must have an IPv4 address of its own, got none (use the network mode awsvpc)")
+    return Target(task.address, wish.registration.port, task.zone, STATES[stage], Group(wish.group).name, task.id)
+
+
+def _services(members: Iterable[Member]) -> Iterator[Service]:
+    by_service = sorted(members, key=attrgetter("service"))
+    for name, grouped in groupby(by_service, key=attrgetter("service")):
+        its_members = list(grouped)
+        wishes = _furthest(its_members)
+        groups = {member.wish.group for member in its_members if member.target}
+        yield Service(
+            name=name,
+            routes=routes_of(wishes),
+            groups=groups_of({group: _furthest(m for m in its_members if m.wish.group == group) for group in groups}),
+            targets=tuple(member.target for member in its_members if member.target),
+            policy=policy_of(wishes),
+        )
+
+
+def _furthest(members: Iterable[Member]) -> list[Wish]:
+    its_members = list(members)
+    furthest = max(member.stage for member in its_members)
+    return [member.wish for member in its_members if member.stage is furthest]
+
+
+def _is_young(task: Task, now: float) -> bool:
+    return task.started_at is not None and now - task.started_at < YOUNG_SECONDS

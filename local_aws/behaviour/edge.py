@@ -1,0 +1,91 @@
+"""What a call meets at AWS's edge before it is answered: its latency, its quota, the limits of what it brings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from local_aws.behaviour.profile import Profile
+from local_aws.behaviour.quotas import Quotas
+
+# https://docs.aws.amazon.com/general/latest/gr/ssm.html
+STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The error in the place of an answer: HTTP status 400, `code` as in botocore's `ClientError`."""
+
+    code: str
+    message: str
+
+    @property
+    def body(self) -> dict[str, str]:
+        """As AWS's JSON protocols write it."""
+        return {"__type": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The call takes `seconds`, and is answered by `refusal` where that is not None."""
+
+    seconds: float
+    refusal: Refusal | None = None
+
+
+class Edge:
+    """Judges calls by a profile. Safe to use from several threads; with one thread, the same for the same seed."""
+
+    def __init__(self, profile: Profile, seed: int) -> None:
+        self.quotas = Quotas()
+        self._profile = profile
+        self._chance = Random(seed)  # noqa: S311 - the same run again, not a secret
+        self._lock = threading.Lock()
+
+    def meet(self, operation: str, parameters: Mapping[str, Any], now: float) -> Met:
+        with self._lock:
+            seconds = self._profile.latency.draw(self._chance)
+        if self._profile.quotas and not self.quotas.allow(operation, now):
+            return Met(seconds, Refusal("ThrottlingException", "Rate exceeded"))
+        return Met(seconds, too_large(operation, parameters))
+
+    def delays(self) -> tuple[float, ...]:
+        """The delay of each copy of one event."""
+        with self._lock:
+            return self._profile.delivery.delays(self._chance)
+
+    def lag(self) -> float:
+        """How old the state is that a DescribeTasks shows."""
+        with self._lock:
+            return self._profile.staleness.lag(self._chance)
+
+    def is_cold(self) -> bool:
+        """Whether the next invocation finds its environment taken away."""
+        with self._lock:
+            return self._chance.random() < self._profile.functions.cold
+
+
+def too_large(operation: str, parameters: Mapping[str, Any]) -> Refusal | None:
+    """The refusal of a PutParameter whose value its tier does not hold."""
+    if operation != "PutParameter":
+        return None
+    tier = parameters.get("Tier") or "Standard"
+    limit = STANDARD_PARAMETER_BYTES if tier == "Standard" else ADVANCED_PARAMETER_BYTES
+    if len(str(parameters.get("Value", "")).encode()) <= limit:
+        return None
+    return Refusal(
+        "ValidationException", f"{tier} tier parameters support a maximum parameter value of {limit} characters."
+    )
+
+
+def gone_definition(arn: str, *, inactive: bool, referenced: bool) -> Refusal | None:
+    """ECS describes an INACTIVE definition only while something refers to it, and may forget it at any time.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deregister-task-definition-v2.html
+    """
+    if not inactive or referenced:
+        return None
+    return Refusal("ClientException", f"Unable to describe task definition. ({arn})")

@@ -1,0 +1,1 @@
+"""The CDK CLI against the local AWS, and images as folders."""

@@ -1,0 +1,100 @@
+"""The unmodified CDK CLI against the local AWS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local_aws.deploy.docker_stub import IMAGES_VARIABLE
+from local_aws.errors import LocalAwsError
+from local_aws.layout import Layout
+from local_aws.process.processes import RUN_MARK, dies_with_us
+
+ACCOUNT = "000000000000"  # ministack's for keys that are not an account id themselves
+TAIL_LINES = 25
+
+
+class CdkCli:
+    def __init__(self, layout: Layout, *, endpoint: str, region: str, mark: str) -> None:
+        self._layout = layout
+        self._region = region
+        self._environment = {
+            # The user's proxies are for the outside; every address here is this machine's.
+            **{
+                name: value for name, value in os.environ.items() if not _is_proxy(name) and not name.startswith("AWS_")
+            },
+            "PATH": f"{layout.venv}:{os.environ.get('PATH', os.defpath)}",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "CDK_DOCKER": str(self._write_docker_stub()),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            IMAGES_VARIABLE: str(layout.images),
+            RUN_MARK: mark,
+        }
+
+    @property
+    def assembly(self) -> Path:
+        return self._layout.assembly or self._layout.run / "cdk.out"
+
+    async def synth(self, context: Mapping[str, str]) -> None:
+        """Unless the layout names what was synthesised before."""
+        if self._layout.assembly is not None:
+            return
+        values = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
+        await self._run("synth", "--quiet", "--output", str(self.assembly), *values)
+
+    async def bootstrap(self) -> None:
+        # Away from cdk.json, or the CLI would synthesise the app for it.
+        await self._run("bootstrap", f"aws://{ACCOUNT}/{self._region}", folder=self._layout.run)
+
+    async def deploy(self) -> dict[str, dict[str, str]]:
+        """Deploy every stack of the assembly; the outputs of each, by its name."""
+        outputs = self._layout.run / "outputs.json"
+        await self._run(
+            *("deploy", "--all", "--app", str(self.assembly), "--require-approval", "never"),
+            *("--outputs-file", str(outputs), "--progress", "events"),
+        )
+        return {str(stack): dict(values) for stack, values in json.loads(outputs.read_text()).items()}
+
+    def templates(self) -> list[Any]:
+        return [json.loads(file.read_text()) for file in sorted(self.assembly.glob("*.template.json"))]
+
+    async def _run(self, command: str, *arguments: str, folder: Path | None = None) -> None:
+        log = self._layout.run / f"cdk-{command}.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *dies_with_us([str(self._layout.cdk), command, *arguments, "--no-notices", "--ci"]),
+                cwd=folder or self._layout.app_folder,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            code = await process.wait()
+        if code != 0:
+            tail = "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-TAIL_LINES:])
+            raise LocalAwsError(f"cdk {command} must succeed, got exit code {code} (all of it: {log})\n  {tail}")
+
+    def _write_docker_stub(self) -> Path:
+        """An executable that the CLI can start by its path; the stub itself is a module of ours."""
+        stub = self._layout.run / "bin" / "docker"
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        python, root = shlex.quote(str(self._layout.venv / "python")), shlex.quote(str(self._layout.root))
+        stub.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {python} -m local_aws.deploy.docker_stub "$@"\n')
+        stub.chmod(0o755)
+        return stub
+
+
+def _is_proxy(name: str) -> bool:
+    return name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -1,0 +1,189 @@
+"""Takes documents from a source, and puts them into use as snapshots."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from grpc_lb_contract import Cause, Document, Service, generation_of
+from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.readiness import Admission, Newcomer, admitted_only
+from proxy_image.control_plane.recurring_log import Reminder
+from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.capabilities import LeftOut, feasible
+from proxy_image.control_plane.xds.envoy.host_routes import HostRoutes, Shortened
+from proxy_image.control_plane.xds.envoy.listeners import Ports
+from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError
+from proxy_image.control_plane.xds.snapshot_maker import SnapshotMaker
+from proxy_image.telemetry import OFF, Telemetry
+
+log = logging.getLogger(__name__)
+
+# A log line and a page hold this many addresses; the counts are whole.
+MOST_NAMED = 20
+
+
+class Applier:
+    """A `Sink` for sources. It remembers the document in use, where it came from and what is wrong with newer ones."""
+
+    def __init__(
+        self,
+        cache: SnapshotCache,
+        ports: Ports,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        own_zone: str = "",
+        telemetry: Telemetry = OFF,
+        system_cas: Path | None = None,
+    ) -> None:
+        self._cache = cache
+        self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas)
+        self._system_cas = system_cas
+        self._metrics = metrics
+        self._journal = metrics.journal
+        self._admission = Admission(self._admitted)
+        self.document: Document | None = None
+        self.origin = Origin.NONE
+        self.problem: tuple[Trouble, str] | None = None
+        self._not_taken: str | None = None
+        self._shortened: Shortened | None = None
+        self._left_out: frozenset[LeftOut] = frozenset()
+        self._reminder = Reminder(clock)
+
+    @property
+    def generation(self) -> str | None:
+        return None if self._cache.snapshot is None else self._cache.snapshot.generation
+
+    @property
+    def shortened(self) -> Shortened | None:
+        """Hosts that hold no copies of the routes of less specific ones."""
+        return self._shortened
+
+    @property
+    def left_out(self) -> frozenset[LeftOut]:
+        """What services ask for and this balancer cannot do."""
+        return self._left_out
+
+    @property
+    def waiting(self) -> int:
+        """New targets that do not accept connections yet."""
+        return len(self._admission.waiting)
+
+    @property
+    def newcomers(self) -> frozenset[Newcomer]:
+        return self._admission.waiting
+
+    async def found(
+        self, document: Document, origin: Origin, generation: str | None = None, cause: Cause | None = None
+    ) -> None:
+        started = time.perf_counter()
+        generation = generation_of(document) if generation is None else generation
+        if document != self.document or generation != self.generation:
+            before = self.document
+            self._admission.follow(document, trusted=before is None)
+            self._not_taken = await self._publish(document, generation)
+            if self._not_taken is not None:
+                self.troubled(Trouble.INTERNAL, self._not_taken)
+                return
+            self.document = document
+            self._metrics.applied(document)
+            self._journal.applied(before, document, origin, generation, cause)
+            facts = _facts(before, document, origin, self._admission.waiting)
+            facts["cause"] = None if cause is None else cause.fields()
+            ms = round((time.perf_counter() - started) * 1000, 1)
+            log.info("generation applied", extra={"facts": {"generation": generation, **facts, "ms": ms}})
+            self._tell_shortened(HostRoutes(document).shortened)
+            self._tell_left_out(frozenset(feasible(document, self._system_cas)[1]))
+        elif origin is not self.origin:
+            log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
+        self._not_taken = None
+        self.origin = origin
+        self._metrics.origin(origin)
+
+    async def close(self) -> None:
+        await self._admission.close()
+
+    async def _admitted(self) -> None:
+        if self.document is not None and self.generation is not None:
+            await self._publish(self.document, self.generation)
+
+    async def _publish(self, document: Document, generation: str) -> str | None:
+        """None, or why no snapshot can be made of it."""
+        waiting = self._admission.waiting
+        self._metrics.waiting(len(waiting))
+        try:
+            made = self._maker.make(admitted_only(document, waiting), generation)
+        except InconsistentSnapshotError as error:
+            return str(error)
+        await self._cache.publish(made)
+        return None
+
+    def _tell_shortened(self, shortened: Shortened | None) -> None:
+        if shortened is not None and shortened != self._shortened:
+            facts = {
+                "hosts": len(shortened.hosts),
+                "hosts_named": shortened.hosts[:MOST_NAMED],
+                "routes_wanted": shortened.routes_wanted,
+                "routes_made": shortened.routes_made,
+                "fix": shortened.fix,
+            }
+            log.warning("routes not copied", extra={"facts": facts})
+        self._shortened = shortened
+
+    def _tell_left_out(self, left_out: frozenset[LeftOut]) -> None:
+        for each in sorted(left_out - self._left_out):
+            log.warning("policy not obeyed", extra={"facts": asdict(each)})
+        self._left_out = left_out
+
+    def confirmed(self) -> None:
+        if self._not_taken is not None:
+            # What the source holds is not in use.
+            self.troubled(Trouble.INTERNAL, self._not_taken)
+            return
+        self._metrics.confirmed()
+        if self.problem is not None:
+            trouble, _message = self.problem
+            log.info("document readable again", extra={"facts": {"was": trouble, "generation": self.generation}})
+            self._reminder.over()
+        self.problem = None
+
+    def troubled(self, trouble: Trouble, message: str) -> None:
+        self._metrics.troubled(trouble)
+        if self._reminder.is_due((trouble, message)):
+            log.warning(
+                "document not taken",
+                extra={
+                    "facts": {"reason": trouble, "problem": message, "kept": self.generation, "origin": self.origin}
+                },
+            )
+        self.problem = trouble, message
+
+
+def _facts(
+    before: Document | None, document: Document, origin: Origin, waiting: Collection[Newcomer]
+) -> dict[str, object]:
+    old, new = (set(_addresses(services)) for services in changed_services(before, document))
+    return {
+        "origin": origin,
+        "services": len(document.services),
+        "targets": sum(len(service.targets) for service in document.services),
+        "added": len(new - old),
+        "removed": len(old - new),
+        "added_targets": sorted(new - old)[:MOST_NAMED],
+        "removed_targets": sorted(old - new)[:MOST_NAMED],
+        "waiting": len(waiting),
+        "labels_refused": document.notes.refusal_count,
+        "routes_lost": document.notes.lost_count,
+    }
+
+
+def _addresses(services: Iterable[Service]) -> Iterator[str]:
+    for service in services:
+        for target in service.targets:
+            yield f"{service.name} {target.ip}:{target.port} {target.state}"

@@ -1,0 +1,227 @@
+"""What is wrong now, and what to do about it: one sentence each, made of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.stats.history import Rejection
+from proxy_image.control_plane.xds.capabilities import LeftOut
+
+# The source is read once a second by default; a list this old was missed many times.
+STALE_SECONDS = 30.0
+NEAR_LIMIT = 0.8
+NEAR_FULL_PERCENT = 80
+# A restart stays on the page for as long as someone may ask what that was.
+RECENT_SECONDS = 900.0
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    """Calls fail, or will as soon as something changes."""
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    severity: Severity
+    title: str
+    detail: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the control plane stands, apart from any one service. None: no document was ever confirmed."""
+
+    generation: str | None
+    origin: Origin
+    confirmed_seconds_ago: float | None
+    trouble: tuple[Trouble, str] | None
+    envoy_connected: bool
+    envoy_unreadable: str | None
+    heap_percent: int = 0
+    refuses_calls: bool = False
+    rejections: tuple[Rejection, ...] = ()
+    shortened: str | None = None
+    """What to do where not every host holds the routes of less specific ones; None where all do."""
+    left_out: tuple[LeftOut, ...] = ()
+    envoy_restarted_seconds_ago: tuple[float, ...] = ()
+
+
+_DO = {
+    Trouble.UNREACHABLE: "calls go on with the targets known. Check the task's way to SSM: route, NAT gateway or VPC "
+    "endpoint, security group.",
+    Trouble.THROTTLED: "calls go on; readings come slower by themselves. Raise SSM's throughput in this account, or "
+    "GRPC_LB_POLL_SECONDS of the balancers.",
+    Trouble.DENIED: "allow ssm:GetParameter and ssm:GetParameters on the parameter prefix to the balancer's task role.",
+    Trouble.MISSING: "look at the Lambda's log and its dead-letter queue: it writes the document. Check that "
+    "GRPC_LB_PARAMETER_PREFIX is the Lambda's.",
+    Trouble.TORN: "nothing, where it goes within seconds: a writer was at work. Else run the Lambda again.",
+    Trouble.UNKNOWN_FORMAT: "deploy the balancer in the version of the Lambda: it writes a newer document.",
+    Trouble.BROKEN: "repair the file where the message says, or run the Lambda again: it writes all of it anew.",
+    Trouble.INTERNAL: "this is a fault of the balancer: please report it with the message and the log around it.",
+}
+
+
+def standing_problems(standing: Standing) -> Iterator[Problem]:
+    if not standing.envoy_connected:
+        yield Problem(
+            Severity.ERROR,
+            "Envoy is not connected to this control plane",
+            "It serves on with what it last had, if it runs; changes of targets do not reach it.",
+            "look for 'envoy' in this task's log: the supervisor starts it again by itself. If it stays away, replace "
+            "the task.",
+        )
+    elif standing.envoy_unreadable is not None:
+        yield Problem(
+            Severity.WARNING,
+            "Envoy's statistics cannot be read",
+            f"{standing.envoy_unreadable}. Numbers on this page are old.",
+            "nothing, while it lasts seconds (Envoy starts). Else look at Envoy's lines in this task's log.",
+        )
+    if standing.refuses_calls or standing.heap_percent >= NEAR_FULL_PERCENT:
+        yield Problem(
+            Severity.ERROR if standing.refuses_calls else Severity.WARNING,
+            "Envoy refuses new calls" if standing.refuses_calls else "Envoy's memory is nearly used up",
+            f"{standing.heap_percent} % of the memory that it may take is in use. Calls under way go on.",
+            "give the balancer more memory (memory_limit_mib) or more tasks; look which service has the most calls in "
+            "flight: those hold it.",
+        )
+    restarts = [ago for ago in standing.envoy_restarted_seconds_ago if ago <= RECENT_SECONDS]
+    if restarts:
+        yield Problem(
+            Severity.WARNING,
+            "Envoy was restarted" + (f" {len(restarts)} times" if len(restarts) > 1 else ""),
+            f"The last time {min(restarts):.0f} s ago. The calls that it had were cut, and its counts began anew.",
+            "look for 'envoy stopped' in this task's log: its reason says how it ended. Where it was out of memory, "
+            "give the balancer more (memory_limit_mib); else please report it.",
+        )
+    if standing.trouble is not None:
+        trouble, message = standing.trouble
+        yield Problem(
+            Severity.ERROR if standing.generation is None else Severity.WARNING,
+            f"The target document is not taken ({trouble.value.replace('_', ' ')})",
+            message,
+            _DO[trouble],
+        )
+    if standing.generation is None:
+        yield Problem(
+            Severity.ERROR,
+            "No target document yet",
+            "This balancer has never had targets, so it is not ready and takes no calls.",
+            "look at the Lambda's log: it writes the document as soon as a task with grpc-lb labels runs.",
+        )
+    elif standing.origin is Origin.LAST_GOOD:
+        yield Problem(
+            Severity.WARNING,
+            "The targets come from this balancer's own disk",
+            "It could not read the document when it started and uses the last good one.",
+            "see to the trouble with the document; the targets are taken from there as soon as it is readable.",
+        )
+    age = standing.confirmed_seconds_ago
+    if age is not None and age > STALE_SECONDS:
+        yield Problem(
+            Severity.WARNING,
+            "The target list is stale",
+            f"It was last confirmed {age:.0f} s ago. Calls go on; tasks that stopped since are avoided once they "
+            "cannot be reached, new ones get none.",
+            "see to the trouble with the document.",
+        )
+    for left_out in standing.left_out:
+        yield Problem(
+            Severity.WARNING,
+            f"{left_out.service} asks for what this balancer cannot do",
+            f"{left_out.label} {left_out.problem}, got {left_out.value!r}.",
+            "correct the label in its task definition, or give the balancer what it lacks.",
+        )
+    if standing.shortened is not None:
+        yield Problem(
+            Severity.WARNING,
+            "Some hosts hold their own routes alone",
+            "There are too many hosts and routes to copy those of less specific hosts to each: calls to such a host "
+            "for other gRPC services answer UNIMPLEMENTED.",
+            f"{standing.shortened}.",
+        )
+    for rejection in standing.rejections:
+        yield Problem(
+            Severity.ERROR,
+            f"A client rejected its configuration ({rejection.audience}, {rejection.resource_type})",
+            f"{rejection.node}: {rejection.error}. It goes on with what it had.",
+            "this is a fault of the balancer or a version that does not fit: please report it with this message. "
+            "Undo the last change of labels or policies until then.",
+        )
+
+
+def fault_problems(name: str, faults: Collection[str]) -> Iterator[Problem]:
+    if faults:
+        yield Problem(
+            Severity.WARNING,
+            f"Faults are injected into the calls of {name}",
+            f"As its labels ask for: {'; '.join(faults)}.",
+            f"nothing on a game day. Else take the grpc-lb.fault labels out of the task definition of {name}.",
+        )
+
+
+def service_problems(
+    name: str, states: Collection[tuple[str, str]], breakers: Collection[tuple[str, int, int]]
+) -> Iterator[Problem]:
+    """states: of each target its address and state; breakers: name, used, limit."""
+    if not any(state == "serving" for _, state in states):
+        yield Problem(
+            Severity.ERROR,
+            f"{name} has no target that takes calls",
+            ", ".join(f"{address} is {state}" for address, state in sorted(states)[:5]) or "None is known.",
+            "start tasks of it with the label grpc-lb.enable=true, or look why they stop: their logs, their health "
+            "checks in ECS.",
+        )
+    ejected = sorted(address for address, state in states if state == "ejected")
+    if ejected:
+        yield Problem(
+            Severity.WARNING,
+            f"{len(ejected)} of {len(states)} targets of {name} "
+            + ("is ejected" if len(ejected) == 1 else "are ejected"),
+            f"Envoy leaves {_some(ejected)} alone and tries again within seconds; the page of {name} says why.",
+            "look at the log of the task, and whether its security group lets the balancer in on this port.",
+        )
+    unhealthy = sorted(address for address, state in states if state == "unhealthy")
+    if unhealthy:
+        yield Problem(
+            Severity.WARNING,
+            f"{len(unhealthy)} of {len(states)} targets of {name} "
+            + ("does" if len(unhealthy) == 1 else "do")
+            + " not pass the health checks",
+            f"{_some(unhealthy)}: asked by this balancer, as the service's labels want it, and not SERVING.",
+            "look at the log of the task. A server without grpc.health.v1.Health never passes: give it one, or take "
+            "the grpc-lb.health-check labels out.",
+        )
+    waiting = sorted(address for address, state in states if state == "not admitted")
+    if waiting:
+        yield Problem(
+            Severity.WARNING,
+            f"{len(waiting)} new "
+            + ("target" if len(waiting) == 1 else "targets")
+            + f" of {name} cannot be reached yet",
+            f"{_some(waiting)}: running, and accepting no connection. Calls are held back for up to 10 s.",
+            "nothing, where the server is still starting. Else check the port label and the security group.",
+        )
+    for breaker, used, limit in breakers:
+        if used >= NEAR_LIMIT * limit > 0:
+            yield Problem(
+                Severity.ERROR if used >= limit else Severity.WARNING,
+                f"{name} is near its limit of {breaker}",
+                f"{used} of {limit}; "
+                + (
+                    "calls wait for those there are."
+                    if breaker == "connections"
+                    else "calls beyond it fail at once with UNAVAILABLE."
+                ),
+                "scale the service out, or raise the limit in its policy.",
+            )
+
+
+def _some(addresses: list[str]) -> str:
+    more = f" and {len(addresses) - 5} more" if len(addresses) > 5 else ""
+    return ", ".join(addresses[:5]) + more

@@ -1,0 +1,137 @@
+"""The report: all that the page, the API and the status table show, as data. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from grpc_lb_contract import Document, LostRoute, Notes, Refusal, Service
+from proxy_image.control_plane.readiness import Newcomer
+from proxy_image.control_plane.report.label_problems import label_problems
+from proxy_image.control_plane.report.policy_summary import fault_words
+from proxy_image.control_plane.report.problems import (
+    Problem,
+    Standing,
+    fault_problems,
+    service_problems,
+    standing_problems,
+)
+from proxy_image.control_plane.report.service_report import ServiceReport, service_report
+from proxy_image.control_plane.stats.envoy_stats import Reading
+from proxy_image.control_plane.stats.histogram import difference, percentiles
+from proxy_image.control_plane.stats.history import Change, Journal
+from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """task and zone: the balancer's own. at: seconds since 1970. unrouted_in_window: calls that no
+    service took, by gRPC status. latency_ms: of all calls of all services, as the clients see it.
+    """
+
+    task: str
+    zone: str
+    scope: str
+    at: float
+    generation: str | None
+    origin: str
+    confirmed_seconds_ago: float | None
+    grpc_clients: int
+    envoy_connected: bool
+    envoy_uptime_seconds: int | None
+    connections: int
+    in_flight: int
+    calls_per_second: float
+    failures_in_window: int
+    window_seconds: float
+    unrouted_in_window: Mapping[str, int]
+    latency_ms: tuple[float | None, ...]
+    services: tuple[ServiceReport, ...]
+    problems: tuple[Problem, ...]
+    changes: tuple[Change, ...]
+    refused_labels: tuple[Refusal, ...]
+    refused_label_count: int
+    route_conflicts: tuple[LostRoute, ...]
+    route_conflict_count: int
+
+    def service(self, name: str) -> ServiceReport | None:
+        return next((service for service in self.services if service.name == name), None)
+
+
+def report(
+    document: Document | None,
+    waiting: Collection[Newcomer],
+    readings: Sequence[Reading],
+    journal: Journal,
+    standing: Standing,
+    *,
+    at: float,
+    grpc_clients: int,
+    task: str,
+    zone: str,
+) -> Report:
+    window = window_of(readings)
+    newest = readings[-1] if readings else None
+    notes = Notes() if document is None else document.notes
+    documented = () if document is None else document.services
+    former = journal.former()
+    services = tuple(
+        service_report(service, waiting, newest, window, journal, former.get(service.name, ()))
+        for service in documented
+    )
+    latency_ms: tuple[float | None, ...] = (None, None, None)
+    unrouted = EndedWindow()
+    if window is not None:
+        unrouted = ended_window(window[0].unrouted, window[1].unrouted)
+        latency_ms = percentiles(difference(window[0].latency, window[1].latency))
+    if len(services) == 1 and services[0].latency_ms[0] is None:
+        # Envoy times all calls together; where there is one service, they are its own.
+        services = (replace(services[0], latency_ms=latency_ms),)
+    return Report(
+        task=task,
+        zone=zone,
+        scope=_scope(task, zone),
+        at=at,
+        generation=standing.generation,
+        origin=standing.origin.value,
+        confirmed_seconds_ago=standing.confirmed_seconds_ago,
+        grpc_clients=grpc_clients,
+        envoy_connected=standing.envoy_connected,
+        envoy_uptime_seconds=None if newest is None else newest.uptime_seconds,
+        connections=0 if newest is None else newest.connections,
+        in_flight=0 if newest is None else newest.in_flight,
+        calls_per_second=sum(service.calls_per_second for service in services),
+        failures_in_window=sum(service.failures_in_window for service in services),
+        window_seconds=0.0 if window is None else window[1].at - window[0].at,
+        unrouted_in_window=dict(unrouted.statuses),
+        latency_ms=latency_ms,
+        services=services,
+        problems=tuple(_problems(standing, services, documented, notes)),
+        changes=tuple(reversed(journal.changes)),
+        refused_labels=notes.refusals,
+        refused_label_count=notes.refusal_count,
+        route_conflicts=notes.lost,
+        route_conflict_count=notes.lost_count,
+    )
+
+
+def _scope(task: str, zone: str) -> str:
+    where = f" in {zone}" if zone else ""
+    return (
+        f"This is balancer {task}{where}: its own calls, its own view of the targets. Other balancers see their own "
+        "part, on pages of their own; the sum of all is in CloudWatch."
+    )
+
+
+def _problems(
+    standing: Standing, services: Collection[ServiceReport], documented: Collection[Service], notes: Notes
+) -> Iterator[Problem]:
+    found = [*standing_problems(standing)]
+    for each in documented:
+        found += fault_problems(each.name, tuple(fault_words(each.policy.fault)))
+    for service in services:
+        states = [(target.address, target.state) for target in service.targets]
+        breakers = [(breaker.name, breaker.used, breaker.limit) for breaker in service.breakers]
+        found += service_problems(service.name, states, breakers)
+    found += label_problems(notes)
+    yield from sorted(found, key=lambda problem: problem.severity.value)  # errors come first, by luck of the alphabet

@@ -1,0 +1,227 @@
+"""What the report says of one service. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from grpc_lb_contract import Document, Service, Target, TargetState
+from proxy_image.control_plane.readiness import Newcomer, admitted_only
+from proxy_image.control_plane.report.policy_summary import policy_words, route_words
+from proxy_image.control_plane.stats.call_stats import Ended
+from proxy_image.control_plane.stats.envoy_stats import Breaker, Reading, ServiceCounts, TargetCounts, address
+from proxy_image.control_plane.stats.group_shares import GroupReport, group_reports
+from proxy_image.control_plane.stats.history import Journal, TargetEvent, TargetId, identity
+from proxy_image.control_plane.stats.window import EndedWindow, ServiceWindow, TargetWindow, service_window
+
+MOST_FORMER = 50
+MOST_METHODS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReport:
+    """state: serving, draining, ejected, unhealthy, or "not admitted". share: of the service's calls in the window, 0
+    to 1; wanted_share: what it is to have by its service's policy, None where that is not even (zones, no calls).
+    """
+
+    address: str
+    group: str
+    zone: str
+    task: str
+    state: str
+    share: float | None
+    wanted_share: float | None
+    calls_per_second: float
+    failures_in_window: int
+    calls: int
+    failures: int
+    in_flight: int
+    connections: int
+    events: tuple[TargetEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FormerTarget:
+    address: str
+    task: str
+    events: tuple[TargetEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodReport:
+    """method: `package.Service/Method`, as callers named it, cut at 128 characters. statuses_in_window: calls that
+    ended, by gRPC status. latency_ms: p50, p95, p99 of the window.
+    """
+
+    method: str
+    calls: int
+    calls_per_second: float
+    statuses_in_window: Mapping[str, int]
+    latency_ms: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReport:
+    """failures_in_window: as clients saw them; those of targets are of tries, which another target may have made good.
+
+    policy: the settings that differ from the defaults, as labels have them; policy_words: the same in words.
+
+    statuses: calls that ended since Envoy started, by gRPC status; statuses_in_window: those of the window. Both are
+    empty, and there are no methods, where the balancer is told not to count them.
+
+    latency_ms: p50, p95, p99 of the window; None where nothing ended, or Envoy does not time services by themselves and
+    this is one of several.
+    """
+
+    name: str
+    routes: tuple[str, ...]
+    policy: Mapping[str, str]
+    policy_words: tuple[str, ...]
+    groups: tuple[GroupReport, ...]
+    is_weighed: bool
+    window_seconds: float
+    calls_per_second: float
+    calls_in_window: int
+    failures_in_window: int
+    calls: int
+    in_flight: int
+    retries: int
+    ejections: int
+    statuses: Mapping[str, int]
+    statuses_in_window: Mapping[str, int]
+    latency_ms: tuple[float | None, ...]
+    methods: tuple[MethodReport, ...]
+    breakers: tuple[Breaker, ...]
+    even_share: float | None
+    targets: tuple[TargetReport, ...]
+    former: tuple[FormerTarget, ...]
+
+
+def service_report(
+    service: Service,
+    waiting: Collection[Newcomer],
+    newest: Reading | None,
+    window: tuple[Reading, Reading] | None,
+    journal: Journal,
+    gone: Sequence[TargetId] = (),
+) -> ServiceReport:
+    """`gone`: its targets that left, the last at the end."""
+    held_back = _held_back(service, waiting)
+    counts = ServiceCounts({}) if newest is None else newest.services.get(service.name, ServiceCounts({}))
+    recent = ServiceWindow(0.0, 0, 0, {}) if window is None else service_window(service.name, *window)
+    states = {target: _state(target, held_back, counts) for target in service.targets}
+    takes_calls = {address(target.ip, target.port) for target, state in states.items() if state == "serving"}
+    groups = tuple(group_reports(service, takes_calls, recent))
+    wanted = _wanted_shares(service, groups)
+    return ServiceReport(
+        name=service.name,
+        routes=tuple(route_words(route) for route in service.routes),
+        policy=service.policy.to_settings(),
+        policy_words=policy_words(service.policy),
+        groups=groups,
+        is_weighed=service.is_weighed,
+        window_seconds=recent.seconds,
+        calls_per_second=_rate(recent.calls, recent.seconds),
+        calls_in_window=recent.calls,
+        failures_in_window=recent.failures,
+        calls=counts.calls,
+        in_flight=counts.in_flight,
+        retries=counts.retries,
+        ejections=counts.ejections,
+        statuses=dict(counts.ended.statuses),
+        statuses_in_window=dict(recent.ended.statuses),
+        latency_ms=recent.ended.percentiles,
+        methods=_methods(counts, recent),
+        breakers=counts.breakers,
+        even_share=1 / len(takes_calls) if takes_calls else None,
+        targets=tuple(
+            _target(
+                identity(service.name, target),
+                target,
+                state,
+                wanted.get(target.group) if state == "serving" else None,
+                counts,
+                recent,
+                journal,
+            )
+            for target, state in states.items()
+        ),
+        former=tuple(_former(gone, journal)),
+    )
+
+
+def _wanted_shares(service: Service, groups: Iterable[GroupReport]) -> dict[str, float]:
+    """What each serving target of a group is to have."""
+    if service.policy.balancing.prefer_zone and len({target.zone for target in service.targets}) > 1:
+        return {}
+    return {
+        group.name: group.wanted_share / group.serving
+        for group in groups
+        if group.serving and group.wanted_share is not None
+    }
+
+
+def _target(
+    who: TargetId,
+    target: Target,
+    state: str,
+    wanted_share: float | None,
+    counts: ServiceCounts,
+    recent: ServiceWindow,
+    journal: Journal,
+) -> TargetReport:
+    now = counts.targets.get(who.address, TargetCounts())
+    lately = recent.targets.get(who.address, TargetWindow())
+    return TargetReport(
+        address=who.address,
+        group=target.group,
+        zone=target.zone,
+        task=target.task,
+        state=state,
+        share=lately.share,
+        wanted_share=wanted_share,
+        calls_per_second=_rate(lately.calls, recent.seconds),
+        failures_in_window=lately.failures,
+        calls=now.calls,
+        failures=now.failures,
+        in_flight=now.in_flight,
+        connections=now.connections,
+        events=tuple(journal.targets.get(who, ())),
+    )
+
+
+def _methods(counts: ServiceCounts, recent: ServiceWindow) -> tuple[MethodReport, ...]:
+    """The busiest first."""
+
+    def report(method: str, ended: Ended) -> MethodReport:
+        lately = recent.methods.get(method, EndedWindow())
+        calls = sum(ended.statuses.values())
+        rate = _rate(lately.calls, recent.seconds)
+        return MethodReport(method, calls, rate, dict(lately.statuses), lately.percentiles)
+
+    found = (report(method, ended) for method, ended in counts.methods.items())
+    return tuple(sorted(found, key=lambda each: (-each.calls_per_second, -each.calls, each.method)))[:MOST_METHODS]
+
+
+def _held_back(service: Service, waiting: Collection[Newcomer]) -> frozenset[Newcomer]:
+    """A service that has no other target sends calls even to those that wait."""
+    (admitted,) = admitted_only(Document((service,)), waiting).services
+    return frozenset(map(Newcomer.of, service.targets)) - frozenset(map(Newcomer.of, admitted.targets))
+
+
+def _state(target: Target, waiting: Collection[Newcomer], counts: ServiceCounts) -> str:
+    if target.state is TargetState.DRAINING:
+        return "draining"
+    if Newcomer.of(target) in waiting:
+        return "not admitted"
+    now = counts.targets.get(address(target.ip, target.port), TargetCounts())
+    return "ejected" if now.ejected else "unhealthy" if now.unhealthy else "serving"
+
+
+def _former(gone: Sequence[TargetId], journal: Journal) -> Iterator[FormerTarget]:
+    for each in reversed(gone[-MOST_FORMER:]):
+        yield FormerTarget(each.address, each.task, tuple(journal.targets[each]))
+
+
+def _rate(count: int, seconds: float) -> float:
+    return count / seconds if seconds > 0 else 0.0

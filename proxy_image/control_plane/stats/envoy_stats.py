@@ -1,0 +1,284 @@
+"""One look at Envoy's statistics, made of its admin interface's JSON by pure functions.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/admin, `/clusters?format=json`, `/stats?format=json` and
+`/server_info`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from proxy_image.control_plane.stats import call_stats
+from proxy_image.control_plane.stats.call_stats import NONE_ENDED, Ended, EndedCalls
+from proxy_image.control_plane.stats.histogram import NO_TIMES, Histogram
+from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, OWN_CLUSTERS
+
+# Uptimes are whole seconds, and a reading takes its time.
+_UPTIME_ROUNDED = 3
+
+# What stands for "no limit": it is far beyond what one balancer can hold.
+NO_LIMIT = 1_000_000
+
+# A cluster bears its service's name, and where a service has several, something after it that no name can hold.
+_SERVICE = re.compile(r"[a-z0-9-]+")
+
+EJECTIONS = ("consecutive_gateway_failure", "consecutive_5xx", "success_rate")
+"""Envoy's reasons to eject beside failures to connect:
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/upstream/cluster_manager/cluster_stats#outlier-detection-statistics
+"""
+
+ALL_CALLS = f"http.{CALLS_STAT_PREFIX}.downstream_rq_time"
+_PER_CLUSTER = (
+    "upstream_rq_(total|active|pending_active|retry|pending_overflow|pending_failure_eject)"
+    f"|upstream_cx_(active|none_healthy)|outlier_detection[.]ejections_enforced_(total|{'|'.join(EJECTIONS)})"
+)
+STATS_FILTER = (
+    f"^(cluster[.][^.]+[.]({_PER_CLUSTER})|http[.]{CALLS_STAT_PREFIX}[.]downstream_(rq_time|rq_total|rq_active|cx_active)"
+    "|overload[.]envoy[.](resource_monitors[.]fixed_heap[.]pressure"
+    f"|overload_actions[.]stop_accepting_requests[.]active)|{call_stats.STATS_FILTER})$"
+)
+
+
+class UnreadableError(ValueError):
+    """Envoy's answer is not what its documentation says."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCounts:
+    """Since the target was made known to Envoy. `calls` are those sent to it, tries included; `failures` of those ended
+    with a gRPC status that says the server failed (UNAVAILABLE, INTERNAL, …) or were cut."""
+
+    calls: int = 0
+    failures: int = 0
+    in_flight: int = 0
+    connections: int = 0
+    connections_failed: int = 0
+    ejected: bool = False
+    unhealthy: bool = False
+    """It has not passed its health checks, where its service asks for them."""
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """A limit of a service's cluster, and how much of it is used now."""
+
+    name: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came to one cluster, each call once however often it was tried. `sent`, the tries, falls only where Envoy
+    counts anew; `calls` also while a call waits to be tried again."""
+
+    calls: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCounts:
+    targets: Mapping[str, TargetCounts]
+    """By address, `ip:port` or `[ip]:port`."""
+    calls: int = 0
+    in_flight: int = 0
+    retries: int = 0
+    overflows: int = 0
+    """Calls that failed at once because a limit was reached."""
+    no_target: int = 0
+    """Calls that failed because no target takes any."""
+    unconnected: int = 0
+    """Tries that waited for a connection that failed: Envoy makes each a failure of its target that it tries again,
+    but not the last."""
+    ejections: int = 0
+    ejected_for: Mapping[str, int] = field(default_factory=dict)
+    """Of those, by each of EJECTIONS."""
+    breakers: tuple[Breaker, ...] = ()
+    ended: Ended = NONE_ENDED
+    """Calls as their callers saw them; none where Envoy does not count them."""
+    methods: Mapping[str, Ended] = field(default_factory=dict)
+    """The same by method, `package.Service/Method`."""
+    received: Mapping[str, Received] = field(default_factory=dict)
+    """By cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that Envoy says at one moment. `at` is monotonic seconds."""
+
+    at: float
+    services: Mapping[str, ServiceCounts]
+    connections: int = 0
+    calls: int = 0
+    in_flight: int = 0
+    latency: Histogram = NO_TIMES
+    unrouted: Ended = NONE_ENDED
+    """Calls that no service took."""
+    uptime_seconds: int = 0
+    draining: bool = False
+    heap_percent: int = 0
+    """Of what Envoy's heap may take; 0 where it has no bound."""
+    refuses_calls: bool = False
+    """New calls are refused, because the heap is nearly used up."""
+
+    def is_of_another_envoy(self, before: Reading) -> bool:
+        """Than an earlier reading, so that all counts began anew: also where its own have passed those of the other."""
+        return self.uptime_seconds - before.uptime_seconds < self.at - before.at - _UPTIME_ROUNDED
+
+
+def read(clusters: str, stats: str, info: str, at: float) -> Reading:
+    """Raises `UnreadableError`."""
+    try:
+        # Not the statistics server.uptime and server.state: asked for, they are those of when they were last asked for.
+        server = json.loads(info)
+        uptime = int(float(server["uptime_current_epoch"].removesuffix("s")))
+        values, histograms = _stats(json.loads(stats)["stats"])
+        calls_ended = call_stats.ended_calls(values, histograms)
+        services: dict[str, ServiceCounts] = {}
+        for status in json.loads(clusters)["cluster_statuses"]:
+            match = _SERVICE.match(status["name"])
+            if match is None or status["name"] in OWN_CLUSTERS:
+                continue
+            counts = _service(status, values, calls_ended)
+            name = match.group()
+            if name != status["name"]:
+                counts = replace(counts, breakers=())  # those of copies bound no call
+            services[name] = _together(services[name], counts) if name in services else counts
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnreadableError(f"statistics of Envoy must be as documented for 1.40, got {error!r}") from error
+    calls = f"http.{CALLS_STAT_PREFIX}.downstream_"
+    return Reading(
+        at,
+        services,
+        connections=values.get(f"{calls}cx_active", 0),
+        calls=values.get(f"{calls}rq_total", 0),
+        in_flight=values.get(f"{calls}rq_active", 0),
+        latency=histograms.get(ALL_CALLS, NO_TIMES),
+        unrouted=calls_ended.services.get("", NONE_ENDED),
+        uptime_seconds=uptime,
+        draining=server.get("state") == "DRAINING",  # envoy.admin.v3.ServerInfo.State
+        heap_percent=values.get("overload.envoy.resource_monitors.fixed_heap.pressure", 0),
+        refuses_calls=values.get("overload.envoy.overload_actions.stop_accepting_requests.active", 0) > 0,
+    )
+
+
+def address(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def _stats(entries: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, Histogram]]:
+    values: dict[str, int] = {}
+    histograms: dict[str, Histogram] = {}
+    for entry in entries:
+        if "histograms" in entry:
+            for detail in entry["histograms"]["details"]:
+                histograms[detail["name"]] = Histogram.of(detail["totals"])
+        elif isinstance(entry["value"], int):
+            values[entry["name"]] = entry["value"]
+    return values, histograms
+
+
+def _service(status: Mapping[str, Any], values: Mapping[str, int], calls_ended: EndedCalls) -> ServiceCounts:
+    prefix = f"cluster.{status['name']}."
+
+    def value(name: str) -> int:
+        return values.get(prefix + name, 0)
+
+    # The first thresholds are those of ordinary calls; "HIGH" is a priority that no route of ours has.
+    limits = status.get("circuit_breakers", {}).get("thresholds", [{}])[0]
+    used = {
+        "connections": ("max_connections", value("upstream_cx_active")),
+        "waiting calls": ("max_pending_requests", value("upstream_rq_pending_active")),
+        "calls": ("max_requests", value("upstream_rq_active")),
+    }
+    return ServiceCounts(
+        targets=dict(_targets(status.get("host_statuses", ()))),
+        calls=value("upstream_rq_total"),
+        in_flight=value("upstream_rq_active"),
+        retries=value("upstream_rq_retry"),
+        overflows=value("upstream_rq_pending_overflow"),
+        no_target=value("upstream_cx_none_healthy"),
+        unconnected=value("upstream_rq_pending_failure_eject"),
+        ejections=value("outlier_detection.ejections_enforced_total"),
+        ejected_for={kind: value(f"outlier_detection.ejections_enforced_{kind}") for kind in EJECTIONS},
+        breakers=tuple(
+            Breaker(name, used_now, int(limits[key]))
+            for name, (key, used_now) in used.items()
+            if int(limits.get(key, NO_LIMIT)) < NO_LIMIT
+        ),
+        ended=calls_ended.services.get(status["name"], NONE_ENDED),
+        methods=calls_ended.methods.get(status["name"], {}),
+        received={status["name"]: _received(value)},
+    )
+
+
+def _received(value: Callable[[str], int]) -> Received:
+    sent = value("upstream_rq_total")
+    # Envoy counts a try as sent once it has a connection for it: not one that waited for a connection that failed.
+    unsent = sum(
+        map(value, ("upstream_rq_pending_failure_eject", "upstream_rq_pending_overflow", "upstream_cx_none_healthy"))
+    )
+    return Received(calls=sent + unsent - value("upstream_rq_retry"), sent=sent)
+
+
+def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
+    for host in hosts:
+        where = host["address"]["socket_address"]
+        # Envoy leaves out a value of zero, as JSON of protobuf does, and writes 64-bit numbers as text.
+        stats = {stat["name"]: int(stat.get("value", 0)) for stat in host.get("stats", ())}
+        health = host.get("health_status", {})
+        yield (
+            address(where["address"], where["port_value"]),
+            TargetCounts(
+                calls=stats.get("rq_total", 0),
+                failures=stats.get("rq_error", 0),
+                in_flight=stats.get("rq_active", 0),
+                connections=stats.get("cx_active", 0),
+                connections_failed=stats.get("cx_connect_fail", 0),
+                ejected=bool(health.get("failed_outlier_check", False)),
+                unhealthy=bool(health.get("failed_active_health_check", False)),
+                draining=health.get("eds_health_status") == "DRAINING",
+            ),
+        )
+
+
+def _in_both(one: Mapping[str, TargetCounts], other: Mapping[str, TargetCounts]) -> Iterator[tuple[str, TargetCounts]]:
+    """A target of two clusters, as where a service gets copies of another one's calls."""
+    for at in one.keys() & other.keys():
+        first, second = one[at], other[at]
+        yield (
+            at,
+            TargetCounts(
+                calls=first.calls + second.calls,
+                failures=first.failures + second.failures,
+                in_flight=first.in_flight + second.in_flight,
+                connections=first.connections + second.connections,
+                connections_failed=first.connections_failed + second.connections_failed,
+                ejected=first.ejected or second.ejected,
+                unhealthy=first.unhealthy or second.unhealthy,
+                draining=first.draining or second.draining,
+            ),
+        )
+
+
+def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
+    return ServiceCounts(
+        targets={**one.targets, **other.targets, **dict(_in_both(one.targets, other.targets))},
+        calls=one.calls + other.calls,
+        in_flight=one.in_flight + other.in_flight,
+        retries=one.retries + other.retries,
+        overflows=one.overflows + other.overflows,
+        no_target=one.no_target + other.no_target,
+        unconnected=one.unconnected + other.unconnected,
+        ejections=one.ejections + other.ejections,
+        ejected_for={kind: one.ejected_for.get(kind, 0) + other.ejected_for.get(kind, 0) for kind in EJECTIONS},
+        breakers=one.breakers + other.breakers,
+        ended=call_stats.together({"": one.ended}, {"": other.ended})[""],
+        methods=call_stats.together(one.methods, other.methods),
+        received={**one.received, **other.received},
+    )

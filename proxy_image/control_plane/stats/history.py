@@ -1,0 +1,265 @@
+"""What happened, in memory and bounded: changes of the document, and what became of each target."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
+from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.stats.ejection_reasons import why_ejected
+from proxy_image.control_plane.stats.envoy_stats import Reading, address
+
+MOST_CHANGES = 200
+MOST_NAMED = 50
+MOST_EVENTS = 20
+MOST_TARGETS = 2_000
+MOST_REJECTIONS = 50
+
+
+class What(StrEnum):
+    """What can become of a target."""
+
+    JOINED = "joined"
+    DRAINING = "draining"
+    EJECTED = "ejected"
+    UNHEALTHY = "unhealthy"
+    RETURNED = "returned"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEvent:
+    at: float
+    """Seconds since 1970, as everywhere in the journal."""
+    what: What
+    why: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TargetId:
+    """A target over its whole life: a task that is given the address of an earlier one is another target."""
+
+    service: str
+    address: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One document that was put into use. The lists hold the first MOST_NAMED; the counts are whole.
+
+    `is_first` marks the first since the control plane started, whose cause may be long past. `envoy_at` is when Envoy
+    had taken all of it, None where it has not, or a newer one came first. `event_to_envoy_seconds` compares the clock
+    of ECS with this machine's.
+    """
+
+    at: float
+    generation: str
+    origin: str
+    services: int
+    targets: int
+    joined_count: int
+    left_count: int
+    drained_count: int
+    joined: tuple[str, ...]
+    left: tuple[str, ...]
+    drained: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    """What else changed: services that came or went, their routes, weights or policies; the first MOST_NAMED."""
+    cause: Cause | None = None
+    is_first: bool = False
+    envoy_at: float | None = None
+    event_to_envoy_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    at: float
+    audience: str
+    resource_type: str
+    node: str
+    error: str
+
+
+class Journal:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.started = clock()
+        self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self.targets: dict[TargetId, deque[TargetEvent]] = {}
+        self.rejections: dict[tuple[str, str, str], Rejection] = {}
+        self.envoy_restarts: deque[float] = deque(maxlen=MOST_EVENTS)
+        self._states: dict[TargetId, TargetState] = {}
+        self._left: dict[TargetId, None] = {}
+        self._left_alone: dict[TargetId, What] = {}
+
+    def applied(
+        self,
+        before: Document | None,
+        document: Document,
+        origin: str,
+        generation: str | None = None,
+        cause: Cause | None = None,
+    ) -> None:
+        """A document was put into use; `generation` is by default its own."""
+        reasons = {each.task: each.reason for each in (() if cause is None else cause.tasks) if each.reason}
+        old, new = (dict(_targets(services)) for services in changed_services(before, document))
+        joined, left = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
+        drained = sorted(each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each]))
+        for each in joined:
+            first = "in the first document of this control plane" if before is None else "new in the document"
+            self._note(each, What.JOINED, first)
+            if new[each] is TargetState.DRAINING:
+                self._note(each, What.DRAINING, "its task was told to stop")
+        for each in drained:
+            told = (
+                f"its task was told to stop: {reasons[each.task]}"
+                if each.task in reasons
+                else "its task was told to stop"
+            )
+            self._note(each, What.DRAINING, f"{told}; calls under way finish")
+        for each in new.keys() & old.keys():
+            if _began(TargetState.SERVING, old[each], new[each]):
+                self._note(each, What.RETURNED, "the document says that it serves again")
+        for each in left:
+            stopped = f"its task stopped: {reasons[each.task]}" if each.task in reasons else "no longer in the document"
+            self._note(each, What.LEFT, stopped)
+            self._states.pop(each, None)
+            self._left_alone.pop(each, None)
+            self._left[each] = None
+        self._states.update(new)
+        for each in joined:
+            self._left.pop(each, None)
+        self._forget()
+        self.changes.append(
+            Change(
+                self._clock(),
+                generation_of(document) if generation is None else generation,
+                origin,
+                len(document.services),
+                len(self._states),
+                len(joined),
+                len(left),
+                len(drained),
+                _named(joined),
+                _named(left),
+                _named(drained),
+                () if before is None else tuple(_settings(before, document))[:MOST_NAMED],
+                cause,
+                is_first=before is None,
+            )
+        )
+
+    def in_use(self, generation: str) -> Change | None:
+        """Envoy has taken all of a generation. The change that made it, where that is news."""
+        if not self.changes or self.changes[-1].generation != generation or self.changes[-1].envoy_at is not None:
+            return None
+        last, at = self.changes[-1], self._clock()
+        event_at = None if last.cause is None or last.is_first else last.cause.at
+        # Two clocks: one that is behind must not make a change come before its event.
+        seconds = None if event_at is None else max(0.0, round(at - event_at, 3))
+        self.changes[-1] = replace(last, envoy_at=at, event_to_envoy_seconds=seconds)
+        return self.changes[-1]
+
+    def read(self, before: Reading | None, after: Reading) -> None:
+        """Envoy was read: who was ejected, who came back, and whether Envoy itself began anew."""
+        if before is not None and after.is_of_another_envoy(before):
+            self.envoy_restarts.append(self._clock())
+            before = None
+        for each in self._states:
+            service = after.services.get(each.service)
+            counts = None if service is None else service.targets.get(each.address)
+            if counts is None:
+                continue
+            now = What.EJECTED if counts.ejected else What.UNHEALTHY if counts.unhealthy else None
+            if now is self._left_alone.get(each):
+                continue
+            if now is None:
+                del self._left_alone[each]
+                self._note(each, What.RETURNED, "Envoy sends calls to it again")
+                continue
+            self._left_alone[each] = now
+            if now is What.UNHEALTHY:
+                self._note(each, now, "it does not pass the health checks that its service asks for")
+            else:
+                why = why_ejected(each.service, each.address, before, after)
+                self._note(each, now, f"{why}; Envoy tries it again within seconds")
+
+    def former(self) -> dict[str, list[TargetId]]:
+        """Targets that left, by service, in the order in which they did."""
+        by_service: dict[str, list[TargetId]] = {}
+        for each in self._left:
+            by_service.setdefault(each.service, []).append(each)
+        return by_service
+
+    def rejected(self, audience: str, resource_type: str, node: str, error: str) -> None:
+        key = (audience, resource_type, node)
+        if key in self.rejections or len(self.rejections) < MOST_REJECTIONS:
+            self.rejections[key] = Rejection(self._clock(), audience, resource_type, node, error)
+
+    def accepted(self, audience: str, resource_type: str, node: str) -> None:
+        self.rejections.pop((audience, resource_type, node), None)
+
+    def gone(self, audience: str, node: str) -> None:
+        """A stream ended: what its client holds is not known any more."""
+        for key in [key for key in self.rejections if (key[0], key[2]) == (audience, node)]:
+            del self.rejections[key]
+
+    def _note(self, target: TargetId, what: What, why: str) -> None:
+        events = self.targets.setdefault(target, deque(maxlen=MOST_EVENTS))
+        events.append(TargetEvent(self._clock(), what, why))
+
+    def _forget(self) -> None:
+        """Of too many targets, those that left first go first."""
+        while self._left and len(self.targets) > MOST_TARGETS:
+            first = next(iter(self._left))
+            del self._left[first]
+            self.targets.pop(first, None)
+
+
+def identity(service: str, target: Target) -> TargetId:
+    return TargetId(service, address(target.ip, target.port), target.task)
+
+
+def _targets(services: Iterable[Service]) -> Iterator[tuple[TargetId, TargetState]]:
+    for service in services:
+        for target in service.targets:
+            yield identity(service.name, target), target.state
+
+
+def _settings(before: Document, after: Document) -> Iterator[str]:
+    changed = changed_services(before, after)
+    old, new = ({service.name: service for service in services} for services in changed)
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old or name not in new:
+            yield f"{name} is {'gone' if name not in new else 'new'}"
+            continue
+        was, now = old[name], new[name]
+        differs = (
+            ("routes", was.routes != now.routes),
+            ("policy", was.policy != now.policy),
+            ("groups or weights", was.groups != now.groups),
+        )
+        if any(differ for _, differ in differs):
+            yield f"{name}: {' and '.join(what for what, differ in differs if differ)} changed"
+    for what, count, count_before in (
+        ("labels refused", after.notes.refusal_count, before.notes.refusal_count),
+        ("route conflicts", after.notes.lost_count, before.notes.lost_count),
+    ):
+        if count != count_before:
+            yield f"{what}: {count}, before {count_before}"
+
+
+def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:
+    return after is state and before is not state
+
+
+def _named(targets: list[TargetId]) -> tuple[str, ...]:
+    return tuple(
+        f"{each.service} {each.address}" + ("" if each.task == each.address else f" (task {each.task})")
+        for each in targets[:MOST_NAMED]
+    )

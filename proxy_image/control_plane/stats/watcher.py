@@ -1,0 +1,138 @@
+"""Reads Envoy's statistics: about once a second while someone looks, seldom otherwise, at once for a scrape."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, UnreadableError, read
+from proxy_image.control_plane.stats.history import Journal
+from proxy_image.control_plane.stats.window import WINDOW_SECONDS
+from proxy_image.envoy.admin import Admin, AdminError
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+# A page that hears nothing for 8 s connects anew.
+LONGEST_LOOK_SECONDS = 6.0
+# Of a core, at most, for readings while someone looks; to make pages of them takes about as much again.
+READING_SHARE = 0.02
+# Nobody looks: often enough that a page shows a share as it opens, and that ejections are in the history.
+IDLE_SECONDS = 15.0
+# However many ask at once.
+LEAST_SECONDS = 0.2
+# Enough for the window at the fastest pace.
+MOST_READINGS = round((WINDOW_SECONDS + 2) / LEAST_SECONDS)
+
+
+class EnvoyStatistics(Admin):
+    """The three requests of a reading. All only read; nothing that a page's visitor sends reaches them."""
+
+    def reading(self) -> Reading:
+        """Raises `AdminError` or `UnreadableError`."""
+        clusters = self._ask("GET", "/clusters?format=json")
+        stats = self._ask("GET", f"/stats?format=json&histogram_buckets=detailed&filter={quote(STATS_FILTER)}")
+        return read(clusters, stats, self._ask("GET", "/server_info"), time.monotonic())
+
+
+class Watcher:
+    def __init__(self, statistics: EnvoyStatistics, journal: Journal) -> None:
+        self._statistics = statistics
+        self._journal = journal
+        self._lock = asyncio.Lock()
+        self._read_at = -LEAST_SECONDS
+        self._lookers = 0
+        self._reading_cost = 0.0
+        self._someone_looks = asyncio.Event()
+        self._ticked = asyncio.Condition()
+        self.ticks = 0
+        self.readings: deque[Reading] = deque(maxlen=MOST_READINGS)
+        self.problem: str | None = None
+        """Why the last reading failed."""
+
+    @property
+    def lookers(self) -> int:
+        return self._lookers
+
+    async def run(self) -> None:
+        while True:
+            await self.fresh()
+            async with self._ticked:
+                self.ticks += 1
+                self._ticked.notify_all()
+            if self._lookers:
+                await asyncio.sleep(self._pause())
+            else:
+                self._someone_looks.clear()
+                try:
+                    await asyncio.wait_for(self._someone_looks.wait(), IDLE_SECONDS)
+                except TimeoutError:
+                    continue
+
+    def _pause(self) -> float:
+        """A second; longer for a fleet of which a reading takes long, so that pages never take the balancer's CPU."""
+        return min(LONGEST_LOOK_SECONDS, max(LOOK_SECONDS, self._reading_cost / READING_SHARE))
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """While someone looks, readings come once a second."""
+        self._lookers += 1
+        self._someone_looks.set()
+        try:
+            yield
+        finally:
+            self._lookers -= 1
+
+    async def next_tick(self, seen: int) -> int:
+        async with self._ticked:
+            await self._ticked.wait_for(lambda: self.ticks != seen)
+            return self.ticks
+
+    async def fresh(self) -> Reading | None:
+        """A reading that began after this call did: a scrape counts every call that ended before it. None: no Envoy."""
+        asked = time.monotonic()
+        async with self._lock:
+            if self._read_at < asked:
+                await asyncio.sleep(max(0.0, self._read_at + LEAST_SECONDS - time.monotonic()))
+                self._read_at = time.monotonic()
+                await self._read()
+        return self.readings[-1] if self.readings and self.problem is None else None
+
+    async def recent(self) -> None:
+        """Enough for eyes: at most as old as the readings of a live page."""
+        if not self.readings or time.monotonic() - self.readings[-1].at > LOOK_SECONDS:
+            await self.fresh()
+
+    async def _read(self) -> None:
+        try:
+            reading, self._reading_cost = await asyncio.to_thread(_timed, self._statistics)
+        except (AdminError, UnreadableError) as error:
+            if self.problem is None:
+                log.warning("statistics not readable", extra={"facts": {"problem": str(error)}})
+            self.problem = str(error)
+            return
+        except Exception as error:  # whatever it is, no statistics are worth the control plane
+            log.exception("statistics failed")
+            self.problem = f"internal: {error!r}"
+            return
+        if self.problem is not None:
+            log.info("statistics readable again")
+        self.problem = None
+        last = self.readings[-1] if self.readings else None
+        self._journal.read(last, reading)
+        if last is not None and reading.is_of_another_envoy(last):
+            self.readings.clear()  # its counts say nothing of what the one before did
+        self.readings.append(reading)
+        while len(self.readings) > 2 and reading.at - self.readings[1].at > WINDOW_SECONDS:
+            self.readings.popleft()
+
+
+def _timed(statistics: EnvoyStatistics) -> tuple[Reading, float]:
+    """A reading, and the CPU time that it took."""
+    began = time.thread_time()
+    return statistics.reading(), time.thread_time() - began

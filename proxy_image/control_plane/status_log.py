@@ -1,0 +1,23 @@
+"""One log line a minute that says how the targets stand, so that silence means that something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.reconciler import Applier
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS = 60.0
+
+
+async def tell_of_following(applier: Applier, metrics: Metrics) -> None:
+    """Never returns."""
+    while True:
+        await asyncio.sleep(TELL_SECONDS)
+        age = None if metrics.confirmed_at is None else round(time.monotonic() - metrics.confirmed_at, 1)
+        facts = {"generation": applier.generation, "age_seconds": age, "origin": applier.origin}
+        log.info("following", extra={"facts": facts})

@@ -1,0 +1,1 @@
+"""The web server on :8080 and what it serves."""

@@ -1,0 +1,245 @@
+"""The web server on :8080: the page, its data, /healthz and /metrics. All of it reads; nothing is passed to Envoy.
+
+For scripts (JSON; times are seconds since 1970, shares 0 to 1, latencies milliseconds as p50, p95, p99):
+
+- `/api/report`: everything; the fields are those of `watch.report.Report`.
+- `/api/services/NAME`: one service, `watch.report.ServiceReport`.
+- `/api/timeline`: the changes of the target document, newest first, `watch.journal.Change`.
+- `/api/problems`: what is wrong and what to do, `watch.problems.Problem`.
+- `/healthz`: that the control plane runs, and how things stand, in a few words.
+- `/metrics`: Prometheus' text format.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from proxy_image.control_plane.metrics.exposition import EnvoyCollector
+from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.report.problems import Standing
+from proxy_image.control_plane.report.report import Report, report
+from proxy_image.control_plane.stats.watcher import Watcher
+from proxy_image.control_plane.web.page import views
+from proxy_image.control_plane.web.page.live import Live, TooManyPagesError
+from proxy_image.control_plane.xds.resource_types import Audience
+from proxy_image.envoy.bootstrap import Node
+
+log = logging.getLogger(__name__)
+
+# Pages and scrapers are few; anyone else is told to come again, and the control plane's memory is its own.
+MOST_CONNECTIONS = 200
+COME_AGAIN_SECONDS = "5"
+
+_ASSETS = Path(__file__).parent / "page" / "assets"
+_ASSET_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+# Nothing but this server's own script and style; nothing may frame the page or be sent from it.
+SAFETY_HEADERS = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class _Safe:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *SAFETY_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Starlette:
+    metrics.registry.register(EnvoyCollector(applier, watcher))
+
+    def now() -> Report:
+        return current_report(applier, metrics, watcher, own)
+
+    of_tick: dict[int, Report] = {}
+
+    def render(path: str) -> dict[str, str] | None:
+        if watcher.ticks not in of_tick:
+            of_tick.clear()
+            of_tick[watcher.ticks] = now()
+        return views.update(path, of_tick[watcher.ticks])
+
+    live = Live(watcher, render)
+
+    async def page(request: Request) -> Response:
+        await watcher.recent()
+        current = now()
+        main = views.main_of(request.url.path, current)
+        if main is None:
+            return PlainTextResponse("no such page; see /\n", 404)
+        return HTMLResponse(views.document(request.url.path, main, current))
+
+    async def follow(request: Request) -> Response:
+        path = request.query_params.get("page", "/")
+        name = path.removeprefix(views.SERVICE)
+        found = applier.document is not None and applier.document.service(name) is not None
+        if path not in views.PATHS and not (path.startswith(views.SERVICE) and found):
+            return PlainTextResponse("no such page\n", 404)
+        compressed = "gzip" in request.headers.get("accept-encoding", "")
+        try:
+            frames = live.follow(path, compressed=compressed)
+        except TooManyPagesError:
+            return PlainTextResponse("too many live pages\n", 503, {"Retry-After": COME_AGAIN_SECONDS})
+        encoding = {"Content-Encoding": "gzip"} if compressed else {}
+        return StreamingResponse(frames, media_type="text/event-stream", headers=encoding)
+
+    async def service(request: Request) -> Response:
+        await watcher.recent()
+        found = now().service(request.path_params["name"])
+        return JSONResponse({"error": "no such service"}, 404) if found is None else _json(found)
+
+    def data(choose: Callable[[Report], Any]) -> Endpoint:
+        async def endpoint(_request: Request) -> Response:
+            await watcher.recent()
+            return _json(choose(now()))
+
+        return endpoint
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse(facts(applier, metrics))
+
+    async def prometheus(_request: Request) -> Response:
+        await watcher.fresh()
+        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return Starlette(
+        routes=[
+            *(Route(path, page) for path in (*views.PATHS, f"{views.SERVICE}{{name}}")),
+            Route("/live", follow),
+            Route("/api/report", data(lambda current: current)),
+            Route("/api/services/{name}", service),
+            Route("/api/timeline", data(lambda current: current.changes)),
+            Route("/api/problems", data(lambda current: current.problems)),
+            *(Route(f"/assets/{path.name}", _asset(path)) for path in sorted(_ASSETS.iterdir())),
+            Route("/healthz", healthz),
+            Route("/metrics", prometheus),
+        ],
+        middleware=[Middleware(_Safe)],
+    )
+
+
+def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
+    now = time.time()
+    standing = Standing(
+        generation=applier.generation,
+        origin=applier.origin,
+        confirmed_seconds_ago=_age(metrics),
+        trouble=applier.problem,
+        envoy_connected=metrics.streams[Audience.ENVOY] > 0,
+        envoy_unreadable=watcher.problem,
+        heap_percent=watcher.readings[-1].heap_percent if watcher.readings else 0,
+        refuses_calls=bool(watcher.readings) and watcher.readings[-1].refuses_calls,
+        rejections=tuple(metrics.journal.rejections.values()),
+        shortened=None if applier.shortened is None else applier.shortened.fix,
+        left_out=tuple(sorted(applier.left_out)),
+        envoy_restarted_seconds_ago=tuple(now - at for at in metrics.journal.envoy_restarts),
+    )
+    return report(
+        applier.document,
+        applier.newcomers,
+        tuple(watcher.readings),
+        metrics.journal,
+        standing,
+        at=now,
+        grpc_clients=metrics.streams[Audience.GRPC],
+        task=own.id,
+        zone=own.zone,
+    )
+
+
+def facts(applier: Applier, metrics: Metrics) -> dict[str, object]:
+    """What /healthz says: that the control plane runs, and how things stand."""
+    services = () if applier.document is None else applier.document.services
+    return {
+        "generation": applier.generation,
+        "origin": applier.origin,
+        "confirmed_seconds_ago": _age(metrics),
+        "services": len(services),
+        "targets": sum(len(service.targets) for service in services),
+        "targets_not_admitted": applier.waiting,
+        "envoy_connected": metrics.streams[Audience.ENVOY] > 0,
+        "grpc_clients": metrics.streams[Audience.GRPC],
+        "problem": None if applier.problem is None else {"reason": applier.problem[0], "message": applier.problem[1]},
+    }
+
+
+def _age(metrics: Metrics) -> float | None:
+    return None if metrics.confirmed_at is None else round(time.monotonic() - metrics.confirmed_at, 3)
+
+
+def _json(value: Any) -> Response:
+    # Tuples of dataclasses are wrapped, so that one call makes plain data of all of them.
+    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else None
+    return JSONResponse(plain if plain is not None else [dataclasses.asdict(each) for each in value])
+
+
+def _asset(path: Path) -> Endpoint:
+    content = path.read_bytes()
+
+    async def endpoint(_request: Request) -> Response:
+        return Response(content, media_type=_ASSET_TYPES[path.suffix])
+
+    return endpoint
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are the control plane's own
+
+
+async def serve(app: Starlette, listening: socket.socket) -> None:
+    """Serve until cancelled."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=1,
+        lifespan="off",
+    )
+    server = _Server(config)
+    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise

@@ -1,0 +1,171 @@
+"""`python -m proxy_image status`: what the page shows, as a table in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import http.client
+import json
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from grpc_lb_contract import Cause, CauseKind, TaskChange
+from proxy_image.control_plane.stats.history import Change
+from proxy_image.control_plane.web.page import words
+
+ANSWER_SECONDS = 5
+FAILED = 1
+USAGE = 2
+_BAR = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 shown, 1 no balancer answers there, 2 wrong usage, 3 shown and it tells of an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m proxy_image status",
+        description="Shows how one balancer task stands: services, targets, shares, problems.",
+        epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 the balancer tells of an error.",
+    )
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the balancer's web port; default %(default)s")
+    parser.add_argument("--service", metavar="NAME", help="this service alone, with what became of its targets")
+    parser.add_argument("--changes", type=int, default=1, metavar="N", help="the last N changes; default %(default)s")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    arguments = parser.parse_args(argv)
+    parts = urllib.parse.urlsplit(arguments.url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return _fail(USAGE, f"--url must be such as http://127.0.0.1:8080, got {arguments.url!r}")
+    url = f"{arguments.url.rstrip('/')}/api/report"
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the scheme is checked
+            report = json.load(answer)
+        if arguments.service is not None:
+            report["services"] = [each for each in report["services"] if each["name"] == arguments.service]
+            if not report["services"]:
+                return _fail(FAILED, f"--service must be one of the balancer's, got {arguments.service!r}")
+        shown = lines(report, changes=arguments.changes, history=arguments.service is not None)
+        text = json.dumps(report, indent=1) if arguments.json else "\n".join(shown)
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        return _fail(FAILED, f"{url} must answer with a balancer's report, got: {error}")
+    print(text)
+    return 3 if any(problem["severity"] == "error" for problem in report["problems"]) else 0
+
+
+def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) -> Iterator[str]:
+    """The report (JSON of `/api/report`) as lines; `history` adds what became of each service's targets.
+
+    Control characters never reach the terminal.
+    """
+    age = report["confirmed_seconds_ago"]
+    yield f"balancer {_clean(report['task'])} {_clean(report['zone'])}".rstrip()
+    yield (
+        f"generation {_clean(report['generation'] or 'none')} from {_clean(report['origin'])}, confirmed "
+        + (f"{words.duration(age)} ago" if age is not None else "never")
+        + f"; Envoy {'connected' if report['envoy_connected'] else 'NOT CONNECTED'}"
+    )
+    yield (
+        f"{words.rate(report['calls_per_second'])} calls/s, {report['in_flight']} in flight, "
+        f"{report['failures_in_window']} failed in {report['window_seconds']:.0f} s; p50 / p95 / p99 "
+        + " / ".join(words.milliseconds(value) for value in report["latency_ms"])
+    )
+    for service in report["services"]:
+        yield ""
+        yield f"{_clean(service['name'])}: {', '.join(map(_clean, service['routes'])) or 'no route'}"
+        yield f"  policy: {_clean('; '.join(service['policy_words'])) or 'the default'}"
+        yield from ended_lines(service)
+        for group in service["groups"] if len(service["groups"]) > 1 else ():
+            yield (
+                f"  group {_clean(group['name'])}: {words.percent(group['share'])} of the calls, "
+                f"{words.percent(group['wanted_share'])} wanted; {group['serving']} of {group['targets']} serving; "
+                f"{group['failures_in_window']} failed"
+            )
+        for breaker in service["breakers"]:
+            yield f"  limit of {_clean(breaker['name'])}: {breaker['used']:,} of {breaker['limit']:,} in use"
+        rows = [("TARGET", "ZONE", "STATE", "SHARE", "", "CALLS/S", "IN FLIGHT", "FAILED", "CALLS")]
+        rows += [
+            (
+                _clean(target["address"]),
+                _clean(target["zone"]) or words.NOTHING,
+                target["state"],
+                ("#" * round((target["share"] or 0) * _BAR)).ljust(_BAR, "."),
+                words.percent(target["share"]),
+                words.rate(target["calls_per_second"]),
+                str(target["in_flight"]),
+                str(target["failures_in_window"]),
+                f"{target['calls']:,}",
+            )
+            for target in service["targets"]
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        if history:
+            yield from history_lines(service, report["at"])
+    for change in report["changes"][: max(0, changes)]:
+        yield ""
+        yield from change_lines(change, report["at"])
+    for problem in report["problems"]:
+        yield ""
+        yield f"{problem['severity'].upper()}: {_clean(problem['title'])}"
+        yield f"  {_clean(problem['detail'])}"
+        yield f"  do: {_clean(problem['do'])}"
+    yield ""
+    yield f"{report['scope']} ({time.strftime('%H:%M:%S', time.gmtime(report['at']))} UTC)"
+
+
+def history_lines(service: dict[str, Any], now: float) -> Iterator[str]:
+    """What became of a service's targets, those that left too, newest first."""
+    lives = [*service["targets"], *service["former"]]
+    events = [(event["at"], life["address"], event) for life in lives for event in life["events"]]
+    for at, address, event in sorted(events, key=lambda each: -each[0]):
+        yield f"  {words.clock(at, now)} {_clean(address)} {event['what']}: {_clean(event['why'])}"
+
+
+def ended_lines(service: dict[str, Any]) -> Iterator[str]:
+    """How the calls of a service ended, and those of its methods, as far as the balancer counts them."""
+    if service["statuses"]:
+        latency = " / ".join(words.milliseconds(value) for value in service["latency_ms"])
+        seconds = service["window_seconds"]
+        yield f"  ended in {seconds:.0f} s: {words.statuses(service['statuses_in_window'])}; p50 / p95 / p99 {latency}"
+    for method in service["methods"]:
+        latency = " / ".join(words.milliseconds(value) for value in method["latency_ms"])
+        yield (
+            f"  method {_clean(method['method'])}: {words.rate(method['calls_per_second'])} calls/s, "
+            f"{words.statuses(method['statuses_in_window'])}; p50 / p95 / p99 {latency}"
+        )
+
+
+def change_lines(change: dict[str, Any], now: float) -> Iterator[str]:
+    """A change of `/api/timeline` as lines."""
+    yield f"changed {words.duration(now - change['at'])} ago, generation {_clean(change['generation'])}"
+    made = _made(change)
+    for line in (*words.cause(made.cause), words.timing(made)):
+        if line:
+            yield f"  {_clean(line)}"
+    for said in change["settings"]:
+        yield f"  {_clean(said)}"
+    for word in ("joined", "drained", "left"):
+        for target in change[word]:
+            yield f"  {word}: {_clean(target)}"
+
+
+def _made(change: dict[str, Any]) -> Change:
+    cause = change["cause"]
+    if cause is not None:
+        tasks = tuple(TaskChange(**task) for task in cause["tasks"])
+        cause = Cause(**{**cause, "kind": CauseKind(cause["kind"]), "tasks": tasks})
+    known = {field.name: change[field.name] for field in dataclasses.fields(Change)}
+    return Change(**{**known, "cause": cause})
+
+
+def _clean(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _fail(code: int, problem: str) -> int:
+    print(f"error: {problem}", file=sys.stderr)
+    return code

@@ -1,0 +1,157 @@
+"""A policy's part in Envoy's routes: hashing, second tries, time limits, rate limits, faults."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common_fault_pb2
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
+from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
+from envoy.type.v3 import percent_pb2, token_bucket_pb2
+
+from grpc_lb_contract import Balancing, Deadline, Fault, RateLimit, Retry, TrafficPolicy
+from proxy_image.control_plane.xds.envoy import grpc_web
+from proxy_image.control_plane.xds.envoy.cluster_policy import seconds
+from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
+
+# Only where the server cannot have seen the call (invariant 9), unless the service asks for more:
+# https://www.envoyproxy.io/docs/envoy/v1.39.0/configuration/http/http_filters/router_filter#x-envoy-retry-on
+RETRY_ON = "connect-failure,refused-stream,reset-before-request"
+# A try that has run out of time is a reset to Envoy.
+RETRY_ON_RUN_OUT = "reset"
+OTHER_HOST_ATTEMPTS = 5
+LONGEST_BACK_OFF_TIMES = 10
+
+RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit"
+FAULT_FILTER = "envoy.filters.http.fault"
+
+
+def hash_policies(balancing: Balancing) -> tuple[Any, ...]:
+    if balancing.metadata_key is None:
+        return ()
+    policy = route_components_pb2.RouteAction.HashPolicy
+    return (policy(header=policy.Header(header_name=balancing.metadata_key)),)
+
+
+def retry_policy(retry: Retry, *, leaving_the_zone: bool = False) -> Any:
+    policy = route_components_pb2.RetryPolicy
+    asked_for = sorted(status.value.lower().replace("_", "-") for status in retry.on)
+    run_out = (RETRY_ON_RUN_OUT,) if retry.try_time is not None else ()
+    return policy(
+        retry_on=",".join((RETRY_ON, *run_out, *asked_for)),
+        num_retries=uint32(retry.attempts),
+        per_try_timeout=None if retry.try_time is None else seconds(retry.try_time),
+        retry_host_predicate=[
+            policy.RetryHostPredicate(
+                name="envoy.retry_host_predicates.previous_hosts",
+                typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),
+            )
+        ],
+        # Not every target of a zone that is lost has been ejected yet: a second try goes to the other zones.
+        retry_priority=policy.RetryPriority(
+            name="envoy.retry_priorities.previous_priorities",
+            typed_config=packed(previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=1)),
+        )
+        if leaving_the_zone
+        else None,
+        host_selection_retry_max_attempts=OTHER_HOST_ATTEMPTS,
+        retry_back_off=policy.RetryBackOff(
+            base_interval=seconds(retry.back_off), max_interval=seconds(LONGEST_BACK_OFF_TIMES * retry.back_off)
+        ),
+    )
+
+
+def own_retry_policy(policy: TrafficPolicy) -> Any:
+    """None where the policy on the virtual host will do."""
+    leaving = policy.balancing.prefer_zone
+    return (
+        retry_policy(policy.retry, leaving_the_zone=leaving) if leaving or _is_retried_otherwise(policy.retry) else None
+    )
+
+
+def _is_retried_otherwise(retry: Retry) -> bool:
+    """Whether a route needs a policy of its own beside the one on its virtual host. The budget is the cluster's."""
+    budget = {"budget_percent": retry.budget_percent, "budget_least": retry.budget_least}
+    return retry != Retry(**budget)  # type: ignore[arg-type]  # each under its own name
+
+
+def max_stream_duration(deadline: Deadline) -> Any:
+    """The caller's deadline, from grpc-timeout, however long it is (0), or up to the ceiling.
+
+    https://www.envoyproxy.io/docs/envoy/v1.39.0/faq/configuration/timeouts
+    """
+    without = deadline.ceiling if deadline.default is None else deadline.default
+    return route_components_pb2.RouteAction.MaxStreamDuration(
+        max_stream_duration=None if without is None else seconds(without),
+        grpc_timeout_header_max=duration(0) if deadline.ceiling is None else seconds(deadline.ceiling),
+    )
+
+
+def added_headers(deadline: Deadline) -> tuple[Any, ...]:
+    """What the server knows the default deadline by."""
+    if deadline.default is None:
+        return ()
+    milliseconds = deadline.default // timedelta(milliseconds=1)
+    option = base_pb2.HeaderValueOption
+    return (
+        option(
+            # At most 8 digits: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+            header=base_pb2.HeaderValue(key="grpc-timeout", value=f"{milliseconds}m"),
+            append_action=option.ADD_IF_ABSENT,
+        ),
+    )
+
+
+def filters(policy: TrafficPolicy) -> dict[str, Any]:
+    """Configurations of the filters that are in the listener and off: a route that has one switches it on."""
+    found = {}
+    if policy.rate_limit.calls_per_second is not None:
+        found[RATE_LIMIT_FILTER] = _rate_limit(policy.rate_limit, policy.rate_limit.calls_per_second)
+    if policy.fault.delay is not None or policy.fault.abort is not None:
+        found[FAULT_FILTER] = _fault(policy.fault)
+    switched_on = {name: packed(route_components_pb2.FilterConfig(config=packed(found[name]))) for name in found}
+    return {**grpc_web.web_filters(policy.web), **switched_on}
+
+
+# One bucket for each route, new with each change of the routes: the filter's bucket of a whole service would stand in
+# the listener, and Envoy 1.40 has no such filter for clusters.
+def _rate_limit(limit: RateLimit, calls_per_second: int) -> Any:
+    always = base_pb2.RuntimeFractionalPercent(default_value=percent_pb2.FractionalPercent(numerator=100))
+    return local_rate_limit_pb2.LocalRateLimit(
+        stat_prefix="rate_limit",
+        token_bucket=token_bucket_pb2.TokenBucket(
+            max_tokens=limit.burst or calls_per_second,
+            tokens_per_fill=uint32(calls_per_second),
+            fill_interval=duration(1),
+        ),
+        filter_enabled=always,
+        filter_enforced=always,
+        rate_limited_as_resource_exhausted=True,
+    )
+
+
+def _fault(fault: Fault) -> Any:
+    message = fault_pb2.HTTPFault(disable_downstream_cluster_stats=True)
+    if fault.delay is not None:
+        message.delay.CopyFrom(
+            common_fault_pb2.FaultDelay(fixed_delay=seconds(fault.delay), percentage=fraction(fault.delay_percent))
+        )
+    if fault.abort is not None:
+        message.abort.CopyFrom(
+            fault_pb2.FaultAbort(grpc_status=fault.abort.code, percentage=fraction(fault.abort_percent))
+        )
+    return message
+
+
+def listener_filters() -> tuple[tuple[str, Any], ...]:
+    """What the listener must have so that routes can switch it on: a listener that changes would end connections."""
+    return (
+        *grpc_web.listener_filters(),
+        (RATE_LIMIT_FILTER, local_rate_limit_pb2.LocalRateLimit(stat_prefix="rate_limit")),
+        (FAULT_FILTER, fault_pb2.HTTPFault(disable_downstream_cluster_stats=True)),
+    )

@@ -1,0 +1,80 @@
+"""Envoy's tracing: OpenTelemetry, the span of the balancer between the caller's and the server's.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/trace/v3/opentelemetry.proto
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.config.core.v3 import extension_pb2, grpc_service_pb2
+from envoy.config.trace.v3 import http_tracer_pb2, opentelemetry_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.request_id.uuid.v3 import uuid_pb2
+from envoy.extensions.tracers.opentelemetry.resource_detectors.v3 import static_config_resource_detector_pb2
+from envoy.extensions.tracers.opentelemetry.samplers.v3 import (
+    parent_based_sampler_pb2,
+    trace_id_ratio_based_sampler_pb2,
+)
+
+from proxy_image.control_plane.xds.messages import boolean, duration, fraction, packed
+from proxy_image.envoy.bootstrap import TRACE_COLLECTOR_CLUSTER
+from proxy_image.telemetry import Tracing
+
+Hcm = http_connection_manager_pb2.HttpConnectionManager
+
+# A collector that takes no data costs Envoy what is kept for it, no call.
+EXPORT_SECONDS = 5.0
+
+# The name of a span, as OpenTelemetry's conventions for RPC have it, but for the slash before it.
+_METHOD = "%REQ(:PATH)%"
+
+
+def traced(manager: Any, tracing: Tracing) -> None:
+    """Puts the balancer's spans into the traces of its calls: one for the call, and one for each try at a target."""
+    tracer = opentelemetry_pb2.OpenTelemetryConfig(
+        grpc_service=grpc_service_pb2.GrpcService(
+            envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=TRACE_COLLECTOR_CLUSTER),
+            timeout=duration(EXPORT_SECONDS),
+        ),
+        service_name=tracing.service_name,
+        sampler=_extension(
+            "envoy.tracers.opentelemetry.samplers.parent_based",
+            parent_based_sampler_pb2.ParentBasedSamplerConfig(
+                wrapped_sampler=_extension(
+                    "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based",
+                    trace_id_ratio_based_sampler_pb2.TraceIdRatioBasedSamplerConfig(
+                        sampling_percentage=fraction(tracing.percent)
+                    ),
+                )
+            ),
+        ),
+    )
+    if tracing.attributes.pairs:
+        static = static_config_resource_detector_pb2.StaticConfigResourceDetectorConfig(
+            attributes=dict(tracing.attributes.pairs)
+        )
+        tracer.resource_detectors.append(
+            _extension("envoy.tracers.opentelemetry.resource_detectors.static_config", static)
+        )
+    manager.tracing.CopyFrom(
+        Hcm.Tracing(
+            provider=http_tracer_pb2.Tracing.Http(name="envoy.tracers.opentelemetry", typed_config=packed(tracer)),
+            # The kinds are then server and client, as a caller and a server see the balancer.
+            spawn_upstream_span=boolean(True),
+            operation=_METHOD,
+            upstream_operation=_METHOD,
+        )
+    )
+    # The sampler decides, by the trace's own id: Envoy would else decide by a request id, and trace no call without.
+    manager.request_id_extension.typed_config.CopyFrom(
+        packed(
+            uuid_pb2.UuidRequestIdConfig(
+                pack_trace_reason=boolean(False), use_request_id_for_trace_sampling=boolean(False)
+            )
+        )
+    )
+
+
+def _extension(name: str, options: Any) -> Any:
+    return extension_pb2.TypedExtensionConfig(name=name, typed_config=packed(options))

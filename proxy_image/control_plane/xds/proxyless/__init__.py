@@ -1,0 +1,1 @@
+"""Resources for gRPC clients that call targets without a proxy."""

@@ -1,0 +1,1 @@
+"""Envoy as a program: its binary, its bootstrap, its admin interface."""

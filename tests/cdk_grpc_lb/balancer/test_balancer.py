@@ -1,0 +1,139 @@
+"""The balancer's part of the template."""
+
+from __future__ import annotations
+
+import re
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+
+from cdk_grpc_lb import GrpcBalancer
+from cdk_grpc_lb.balancer import image
+from proxy_image.settings import VARIABLES
+from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
+
+
+def test_a_stopped_balancer_may_drain_to_the_end(example: Synthesised) -> None:
+    """GIVEN the drain times that the container is told, THEN ECS kills it only after both, and Fargate allows that."""
+    told = example.environment("Balancer")
+    drains = int(told["GRPC_LB_DRAIN_DELAY_SECONDS"]) + int(told["GRPC_LB_DRAIN_SECONDS"])
+    assert drains + 10 <= example.container("Balancer")["StopTimeout"] <= 120
+
+
+def test_readiness_fails_long_enough_for_the_load_balancer_to_act(example: Synthesised) -> None:
+    """GIVEN a target that turns unhealthy, THEN connections keep coming for 40 s after the checks have failed."""
+    group = example.the("AWS::ElasticLoadBalancingV2::TargetGroup")
+    noticed = group["HealthCheckIntervalSeconds"] * group["UnhealthyThresholdCount"]
+    assert int(example.environment("Balancer")["GRPC_LB_DRAIN_DELAY_SECONDS"]) >= noticed + 40
+
+
+def test_the_load_balancer_asks_envoy_for_readiness(example: Synthesised) -> None:
+    group = example.the("AWS::ElasticLoadBalancingV2::TargetGroup")
+    assert (group["HealthCheckProtocol"], group["HealthCheckPort"], group["HealthCheckPath"]) == (
+        "HTTP",
+        "8081",
+        "/ready",
+    )
+    assert (group["Protocol"], group["Port"], group["TargetType"]) == ("TCP", 50051, "ip")
+    attributes = {attribute["Key"]: attribute["Value"] for attribute in group["TargetGroupAttributes"]}
+    assert attributes["preserve_client_ip.enabled"] == "false"
+
+
+def test_invariant_8_no_load_balancer_cuts_connections_when_a_target_leaves(comparison: Synthesised) -> None:
+    for group in comparison.of_type("AWS::ElasticLoadBalancingV2::TargetGroup").values():
+        keys = [attribute["Key"] for attribute in group["TargetGroupAttributes"]]
+        assert "deregistration_delay.connection_termination.enabled" not in keys
+
+
+def test_invariant_8_no_load_balancer_cuts_connections_when_a_target_is_unhealthy(example: Synthesised) -> None:
+    group = example.the("AWS::ElasticLoadBalancingV2::TargetGroup")
+    attributes = {attribute["Key"]: attribute["Value"] for attribute in group["TargetGroupAttributes"]}
+    (container,) = example.the("AWS::ECS::TaskDefinition", "Balancer")["ContainerDefinitions"]
+    assert attributes["target_health_state.unhealthy.connection_termination.enabled"] == "false"
+    assert int(attributes["target_health_state.unhealthy.draining_interval_seconds"]) >= container["StopTimeout"]
+    assert int(attributes["deregistration_delay.timeout_seconds"]) >= container["StopTimeout"]
+
+
+def test_the_load_balancer_is_internal_and_spreads_over_zones(example: Synthesised) -> None:
+    load_balancer = example.the("AWS::ElasticLoadBalancingV2::LoadBalancer")
+    assert load_balancer["Type"] == "network"
+    assert load_balancer["Scheme"] == "internal"
+    assert {"Key": "load_balancing.cross_zone.enabled", "Value": "true"} in load_balancer["LoadBalancerAttributes"]
+
+
+def test_two_tasks_balance_and_a_deployment_never_goes_below(example: Synthesised) -> None:
+    service = example.the("AWS::ECS::Service", "Balancer")
+    assert service["DesiredCount"] == 2
+    assert service["DeploymentConfiguration"] == {
+        "MinimumHealthyPercent": 100,
+        "MaximumPercent": 200,
+        "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
+    }
+    assert service["HealthCheckGracePeriodSeconds"] >= 120  # the first document may take a minute
+
+
+def test_no_balancer_starts_before_its_document_can_be_written(example: Synthesised) -> None:
+    (resource,) = (
+        resource
+        for name, resource in example.body["Resources"].items()
+        if resource["Type"] == "AWS::ECS::Service" and "Balancer" in name
+    )
+    for part in ("TaskStateChanges", "EveryMinute", "SqsEventSource", "TargetSyncRoleDefaultPolicy", "QueuePolicy"):
+        assert [needed for needed in resource["DependsOn"] if part in needed], part
+
+
+def test_no_task_starts_before_its_subnet_has_a_route(example: Synthesised) -> None:
+    for resource in example.body["Resources"].values():
+        if resource["Type"] == "AWS::ECS::Service":
+            assert len([needed for needed in resource["DependsOn"] if "DefaultRoute" in needed]) == 2
+
+
+def test_invariant_6_the_containers_health_check_does_not_ask_the_control_plane(example: Synthesised) -> None:
+    check = example.container("Balancer")["HealthCheck"]
+    assert check["Command"] == ["CMD", "python", "-m", "proxy_image.health"]
+
+
+@pytest.mark.parametrize("container", ["Balancer", "App"])
+def test_invariant_6_no_container_waits_for_its_logs(example: Synthesised, container: str) -> None:
+    assert example.container(container)["LogConfiguration"]["Options"]["mode"] == "non-blocking"
+
+
+def test_logs_are_kept_for_a_month(example: Synthesised) -> None:
+    groups = example.of_type("AWS::Logs::LogGroup")
+    assert len(groups) == 3
+    assert {group["RetentionInDays"] for group in groups.values()} == {30}
+
+
+def test_the_ports_are_those_the_image_listens_on(example: Synthesised) -> None:
+    defaults = {variable.name: variable.default for variable in VARIABLES}
+    listened = {int(defaults[f"GRPC_LB_{name}"] or 0) for name in ("PORT", "READY_PORT", "WEB_PORT", "XDS_PORT")}
+    assert {mapping["ContainerPort"] for mapping in example.container("Balancer")["PortMappings"]} == listened
+    assert int(defaults["GRPC_LB_PORT"] or 0) == image.CALLS_PORT
+    assert int(defaults["GRPC_LB_READY_PORT"] or 0) == image.READY_PORT
+
+
+def test_every_setting_is_one_the_image_knows(example: Synthesised) -> None:
+    assert example.environment("Balancer").keys() <= {variable.name for variable in VARIABLES}
+
+
+def test_connections_are_not_bounded_by_open_files(example: Synthesised) -> None:
+    (limit,) = example.container("Balancer")["Ulimits"]
+    assert (limit["Name"], limit["SoftLimit"], limit["HardLimit"]) == ("nofile", 65535, 65535)
+
+
+def test_the_parameter_prefix_keeps_its_stack_in_the_templates_of_others(shared: dict[str, Synthesised]) -> None:
+    """GIVEN a prefix used by another stack, THEN it names the balancer's stack, not the one that uses it."""
+    own = as_text(shared["platform"].environment("Balancer")["GRPC_LB_PARAMETER_PREFIX"])
+    assert re.fullmatch(r"/grpc-lb/\$\{AWS::StackName\}/Balancer-[0-9a-f]{8}", own)
+    assert "${AWS::StackName}" not in as_text(shared["team"].body["Outputs"]["Prefix"]["Value"])
+
+
+def test_drain_times_that_only_the_deployment_knows_get_all_the_time_there_is(stack: cdk.Stack) -> None:
+    seconds = cdk.CfnParameter(stack, "Seconds", type="Number").value_as_number
+    cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", restrict_default_security_group=False))
+    GrpcBalancer(stack, "Balancer", cluster=cluster, drain_time=cdk.Duration.seconds(seconds))
+    template = synthesise(stack)
+    assert template.environment("Balancer")["GRPC_LB_DRAIN_SECONDS"] == {"Ref": "Seconds"}
+    assert template.container("Balancer")["StopTimeout"] == 120

@@ -1,0 +1,166 @@
+"""Props of a balancer that no deployment could take fail at synth; the error says which, why, and what would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import assertions
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_route53 as route53
+
+from cdk_grpc_lb import GrpcBalancer, TargetSync
+from tests.cdk_grpc_lb.validation.cases import (
+    BALANCER,
+    balancer_in,
+    contradiction,
+    existing_cluster,
+    isolated_vpc,
+    refused,
+    resources,
+)
+
+PATTERNS = "names of a-z, 0-9 and -, with * and ? as wildcards"
+A_LABEL = "a label of your own whose name is known at synth, such as team=orders (not grpc-lb....)"
+
+MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
+    ({"desired_count": 0}, "desired_count", "1..1000", "0"),
+    ({"port": 70_000}, "port", "1..65535", "70000"),
+    (
+        {"cpu": 256, "memory_limit_mib": 4096},
+        "memory_limit_mib",
+        "512, 1024, 2048 MiB where cpu is 256",
+        "4096",
+    ),
+    ({"drain_time": cdk.Duration.minutes(3)}, "drain_time", "0 to 120 whole seconds", "3 minutes"),
+    ({"drain_delay": cdk.Duration.millis(1)}, "drain_delay", "0 to 120 whole seconds", "1 milli"),
+    (
+        {"drain_delay": cdk.Duration.seconds(60), "drain_time": cdk.Duration.seconds(50)},
+        "drain_time",
+        "at most 105 seconds together with drain_delay, because Fargate kills 120 seconds after SIGTERM",
+        "110 seconds",
+    ),
+    (
+        {"ssl_policy": elbv2.SslPolicy.RECOMMENDED_TLS},
+        "certificate",
+        "given with ssl_policy: there is no TLS without one",
+        "None",
+    ),
+    (
+        {"domain_name": "grpc.example.com"},
+        "domain_zone",
+        "given together with domain_name (or leave out both)",
+        "None",
+    ),
+    (
+        {"only_services": "orders-*"},
+        "only_services",
+        "a list of names, with * and ? as wildcards (leave it out for all)",
+        "'orders-*'",
+    ),
+    (
+        {"only_services": []},
+        "only_services",
+        "a list of names, with * and ? as wildcards (leave it out for all)",
+        "[]",
+    ),
+    ({"only_services": ["Orders"]}, "only_services", PATTERNS, "'Orders'"),
+    ({"only_label": "=orders"}, "only_label", A_LABEL, "'=orders'"),
+    ({"only_label": "grpc-lb.enable=true"}, "only_label", A_LABEL, "'grpc-lb.enable=true'"),
+    ({"cpu_architecture": ecs.CpuArchitecture.of("RISCV")}, "cpu_architecture", "X86_64 or ARM64", "RISCV"),
+]
+
+
+@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=lambda value: repr(value)[:40])
+def test_a_balancer_refuses(stack: cdk.Stack, props: dict[str, Any], prop: str, allowed: str, got: str) -> None:
+    with refused(BALANCER, prop, allowed, got):
+        balancer_in(stack, **props)
+
+
+def test_a_refused_balancer_leaves_nothing_behind(stack: cdk.Stack) -> None:
+    cluster = existing_cluster(stack)
+    with pytest.raises(ValueError, match="port must be"):
+        GrpcBalancer(stack, "Balancer", cluster=cluster, port=0)
+    assert not resources(stack)
+
+
+def test_a_zone_whose_name_is_not_known_is_refused(stack: cdk.Stack) -> None:
+    zone = route53.HostedZone.from_hosted_zone_id(stack, "Zone", "Z0123456789ABCDEFGHIJ")
+    allowed = "one that knows its name (import it with HostedZone.from_hosted_zone_attributes and its zone_name)"
+    with refused(BALANCER, "domain_zone", allowed, "Stack/Zone"):
+        balancer_in(stack, domain_name="grpc.example.com", domain_zone=zone)
+
+
+def test_a_name_outside_of_its_zone_is_refused(stack: cdk.Stack) -> None:
+    zone = route53.HostedZone.from_hosted_zone_attributes(
+        stack, "Zone", hosted_zone_id="Z0123456789ABCDEFGHIJ", zone_name="example.com"
+    )
+    with refused(BALANCER, "domain_name", "example.com or a name below it, as the zone is", "'grpc.example.org'"):
+        balancer_in(stack, domain_name="grpc.example.org", domain_zone=zone)
+
+
+def test_a_vpc_without_a_way_out_is_refused(stack: cdk.Stack) -> None:
+    cluster = ecs.Cluster.from_cluster_attributes(stack, "Existing", cluster_name="a", vpc=isolated_vpc(stack))
+    with pytest.raises(ValueError, match=r"^load_balancer_subnets must be subnets that the VPC Stack/Isolated has"):
+        GrpcBalancer(stack, "Balancer", cluster=cluster, internet_facing=True)
+    with pytest.raises(ValueError, match=r"^task_subnets must be subnets that the VPC Stack/Isolated has"):
+        GrpcBalancer(
+            stack, "Another", cluster=cluster, task_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
+        )
+
+
+def test_plain_text_on_the_internet_is_warned_of(stack: cdk.Stack) -> None:
+    balancer = balancer_in(stack, internet_facing=True)
+    assertions.Annotations.from_stack(stack).has_warning(
+        f"/{balancer.node.path}", assertions.Match.string_like_regexp("calls cross the internet in plain text")
+    )
+
+
+def test_a_cluster_is_added_once(stack: cdk.Stack) -> None:
+    balancer = balancer_in(stack)
+    with refused(BALANCER, "cluster", "another one than those it has", "Stack/Existing"):
+        balancer.add_cluster("Again", balancer.cluster)
+
+
+def test_autoscaling_refuses_a_balancer_without_tasks(stack: cdk.Stack) -> None:
+    with refused(BALANCER, "min_capacity", "1..5000", "0"):
+        balancer_in(stack).auto_scale_task_count(min_capacity=0, max_capacity=3)
+
+
+def test_autoscaling_refuses_a_fixed_count(stack: cdk.Stack) -> None:
+    balancer = balancer_in(stack, desired_count=3)
+    with contradiction(
+        BALANCER,
+        "desired_count",
+        "auto_scale_task_count",
+        "a deployment would set the number of tasks back; leave out the count",
+    ):
+        balancer.auto_scale_task_count(max_capacity=3)
+
+
+def test_an_imported_balancer_refuses_a_port_and_patterns_that_none_has(stack: cdk.Stack) -> None:
+    group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-0a1b2c3d4e5f60718")
+    given: dict[str, Any] = {
+        "host": "balancer.internal",
+        "cluster": existing_cluster(stack),
+        "load_balancer_security_group": group,
+        "task_security_group": group,
+    }
+    with refused(BALANCER, "port", "1..65535", "0"):
+        GrpcBalancer.from_attributes(stack, "Balancer", **given, port=0)
+    with refused(BALANCER, "only_services", PATTERNS, "'a.b'"):
+        GrpcBalancer.from_attributes(stack, "Balancer", **given, only_services=["a.b"])
+    with refused(BALANCER, "host", "a name or address without a port (see port)", "'balancer.internal:50051'"):
+        GrpcBalancer.from_attributes(stack, "Balancer", **{**given, "host": "balancer.internal:50051"})
+
+
+@pytest.mark.parametrize("prefix", ["grpc-lb/a", "/grpc-lb/a/"])
+def test_a_target_sync_refuses_a_prefix_that_no_parameter_can_have(stack: cdk.Stack, prefix: str) -> None:
+    cluster = existing_cluster(stack)
+    with refused(
+        "TargetSync Sync", "parameter_prefix", "a path that starts with / and does not end with one", repr(prefix)
+    ):
+        TargetSync(stack, "Sync", cluster=cluster, parameter_prefix=prefix)

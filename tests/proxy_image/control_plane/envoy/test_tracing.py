@@ -1,0 +1,280 @@
+"""One trace from client over balancer to server: real calls, a real Envoy, a collector that speaks OTLP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry import trace
+from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from grpc_lb_contract import Document
+from tests.ports import free_ports
+from tests.proxy_image.control_plane.support import (
+    WHO,
+    Backend,
+    ControlPlane,
+    Envoy,
+    backends,
+    balancer,
+    eventually,
+    rng,
+    who,
+)
+
+TRACEPARENT = "00-{trace}-00f067aa0ba902b7-{flags}"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+# An address of its own: ports of 127.0.0.1 that are free now may be the balancer's in a moment.
+ELSEWHERE = "127.0.0.9"
+
+
+@dataclass
+class Collector:
+    """Takes OTLP over gRPC and keeps the spans."""
+
+    address: str = field(default_factory=lambda: f"{ELSEWHERE}:{free_ports(1)[0]}")
+    spans: list[Span] = field(default_factory=list)
+    resource: dict[str, str] = field(default_factory=dict)
+    hangs: bool = False
+
+    async def _export(self, request: Any, _context: Any) -> Any:
+        if self.hangs:
+            await asyncio.Event().wait()
+        for of_resource in request.resource_spans:
+            self.resource = {each.key: each.value.string_value for each in of_resource.resource.attributes}
+            self.spans += [span for scope in of_resource.scope_spans for span in scope.spans]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[Collector]:
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        export = grpc.unary_unary_rpc_method_handler(
+            self._export,
+            request_deserializer=trace_service_pb2.ExportTraceServiceRequest.FromString,
+            response_serializer=trace_service_pb2.ExportTraceServiceResponse.SerializeToString,
+        )
+        service = "opentelemetry.proto.collector.trace.v1.TraceService"
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": export}),))
+        server.add_insecure_port(self.address)
+        await server.start()
+        try:
+            yield self
+        finally:
+            await server.stop(0)
+
+    async def calls(self, count: int) -> list[Span]:
+        """The balancer's spans of so many calls, once all are there."""
+        await eventually(lambda: len(self.of_calls) >= count, f"{count} spans of calls, have {self.spans}")
+        return self.of_calls
+
+    @property
+    def of_calls(self) -> list[Span]:
+        return [span for span in self.spans if span.kind == Span.SPAN_KIND_SERVER]
+
+    @property
+    def of_tries(self) -> list[Span]:
+        return [span for span in self.spans if span.kind == Span.SPAN_KIND_CLIENT]
+
+
+@dataclass
+class Instrumented:
+    """A process that OpenTelemetry is in, with its spans."""
+
+    exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
+
+    @property
+    def provider(self) -> TracerProvider:
+        provider = TracerProvider(sampler=ALWAYS_ON)
+        provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        return provider
+
+    async def spans(self) -> Sequence[ReadableSpan]:
+        await eventually(self.exporter.get_finished_spans, "spans of its own")
+        return self.exporter.get_finished_spans()
+
+
+def attributes(span: Span) -> dict[str, str]:
+    return {each.key: each.value.string_value for each in span.attributes}
+
+
+def traceparent(*, sampled: bool) -> tuple[tuple[str, str], ...]:
+    return (("traceparent", TRACEPARENT.format(trace=TRACE, flags="01" if sampled else "00")),)
+
+
+def traced(
+    tmp_path: Path, document: Document, collector: Collector, percent: str
+) -> AbstractAsyncContextManager[tuple[ControlPlane, Envoy]]:
+    return balancer(
+        tmp_path,
+        document,
+        GRPC_LB_TRACING_PERCENT=percent,
+        GRPC_LB_TRACING_COLLECTOR=collector.address,
+        GRPC_LB_TRACING_ATTRIBUTES="team=orders",
+    )
+
+
+async def test_client_balancer_and_server_are_one_trace_each_the_parent_of_the_next(tmp_path: Path) -> None:
+    client, server, collector = Instrumented(), Instrumented(), Collector()
+    interceptor = aio_server_interceptor(server.provider)  # type: ignore[no-untyped-call]  # it has no types
+    backend = Backend("a", interceptors=(interceptor,))
+    await backend.start()
+    async with collector.listening(), traced(tmp_path, rng(backend.target), collector, "0") as (_, envoy):
+        interceptors = aio_client_interceptors(client.provider)  # type: ignore[no-untyped-call]  # it has no types
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{envoy.settings.port}", interceptors=interceptors) as channel:
+            assert await who(channel) == {"a": 1}
+        (call,) = await collector.calls(1)
+        (attempt,) = collector.of_tries
+        (asked,) = await client.spans()
+        (answered,) = await server.spans()
+    await backend.stop()
+    assert asked.kind is trace.SpanKind.CLIENT
+    assert answered.kind is trace.SpanKind.SERVER
+    assert asked.context is not None
+    assert answered.parent is not None
+    trace_id = asked.context.trace_id.to_bytes(16)
+    assert [call.trace_id, attempt.trace_id, answered.parent.trace_id.to_bytes(16)] == [trace_id] * 3
+    assert call.parent_span_id == asked.context.span_id.to_bytes(8)
+    assert attempt.parent_span_id == call.span_id
+    assert answered.parent.span_id.to_bytes(8) == attempt.span_id
+    assert (call.name, attempt.name) == (WHO, WHO)
+    assert attributes(call)["grpc.status_code"] == "0"
+    assert attributes(attempt)["upstream_cluster"] == "rng"
+    assert collector.resource["service.name"] == "grpc-lb"
+    assert collector.resource["team"] == "orders"
+
+
+async def test_a_failed_call_says_its_grpc_status_and_that_it_is_an_error(tmp_path: Path) -> None:
+    collector = Collector()
+    async with (
+        backends("a") as (a,),
+        collector.listening(),
+        traced(tmp_path, rng(a.target), collector, "100") as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        a.abort = grpc.StatusCode.INTERNAL
+        with pytest.raises(grpc.aio.AioRpcError):
+            await who(channel)
+        (call,) = await collector.calls(1)
+        assert attributes(call)["grpc.status_code"] == "13"
+        assert [span.status.code for span in (call, *collector.of_tries)] == [Status.STATUS_CODE_ERROR] * 2
+
+
+async def test_a_call_without_a_target_has_a_span_that_says_why(tmp_path: Path) -> None:
+    collector = Collector()
+    async with (
+        collector.listening(),
+        traced(tmp_path, rng(), collector, "100") as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await who(channel)
+        (call,) = await collector.calls(1)
+        assert attributes(call)["grpc.status_code"] == "14"
+        assert attributes(call)["response_flags"] == "UH"  # no healthy upstream
+
+
+async def test_the_callers_decision_stands_and_the_percentage_is_for_calls_without_one(tmp_path: Path) -> None:
+    """GIVEN 0 percent, THEN only calls that their caller samples have spans; what the server sees agrees."""
+    collector = Collector()
+    async with (
+        backends("a") as (a,),
+        collector.listening(),
+        traced(tmp_path, rng(a.target), collector, "0") as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await who(channel, 20)
+        await who(channel, 20, metadata=traceparent(sampled=False))
+        await who(channel, 1, metadata=traceparent(sampled=True))
+        (call,) = await collector.calls(1)
+        assert call.trace_id.hex() == TRACE
+        seen = [metadata["traceparent"].split("-") for metadata in a.metadata]
+        assert [flags for *_, flags in seen] == ["00"] * 40 + ["01"]
+        assert {trace_id for _, trace_id, *_ in seen[20:]} == {TRACE}
+        assert len({trace_id for _, trace_id, *_ in seen[:20]}) == 20
+
+
+async def test_at_100_percent_a_caller_that_decided_against_it_is_not_traced(tmp_path: Path) -> None:
+    collector = Collector()
+    async with (
+        backends("a") as (a,),
+        collector.listening(),
+        traced(tmp_path, rng(a.target), collector, "100") as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await who(channel, 10, metadata=traceparent(sampled=False))
+        await who(channel, 10)
+        calls = await collector.calls(10)
+        assert len(calls) == 10
+        assert TRACE not in {call.trace_id.hex() for call in calls}
+
+
+async def test_the_percentage_is_what_is_traced(tmp_path: Path) -> None:
+    """GIVEN 25 percent of 400 calls, THEN 65..135 are traced: 4 standard deviations of 8.7 around 100."""
+    collector = Collector()
+    async with (
+        backends("a") as (a,),
+        collector.listening(),
+        traced(tmp_path, rng(a.target), collector, "25") as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await asyncio.gather(*(who(channel, 20) for _ in range(20)))
+        await who(channel, 1, metadata=traceparent(sampled=True))
+        await eventually(lambda: TRACE in {call.trace_id.hex() for call in collector.of_calls}, "the last call's span")
+        assert 65 <= len(collector.of_calls) - 1 <= 135
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_collector_that_is_down_or_hangs_harms_no_call(tmp_path: Path, hangs: bool) -> None:
+    collector = Collector(hangs=hangs)
+    async with (
+        backends("a") as (a,),
+        collector.listening() if hangs else contextlib.nullcontext(),
+        traced(tmp_path, rng(a.target), collector, "100") as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        counted = await asyncio.gather(*(who(channel, 100) for _ in range(20)))
+        assert sum(each["a"] for each in counted) == 2000
+        assert collector.spans == []
+
+
+async def test_a_collector_that_comes_later_gets_the_spans_from_then_on(tmp_path: Path) -> None:
+    collector = Collector()
+    async with (
+        backends("a") as (a,),
+        traced(tmp_path, rng(a.target), collector, "100") as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await who(channel, 5)
+        async with collector.listening():
+
+            async def arrives() -> bool:
+                await who(channel)
+                return bool(collector.spans)
+
+            await eventually(arrives, "spans")
+
+
+async def test_off_by_default_a_callers_trace_passes_through_as_it_is(tmp_path: Path) -> None:
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, rng(a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        await who(channel, 1, metadata=traceparent(sampled=True))
+        assert a.metadata[0]["traceparent"] == traceparent(sampled=True)[0][1]
+        await who(channel)
+        assert "traceparent" not in a.metadata[1]
+        assert "trace_collector" not in (await envoy.admin("/clusters")).text

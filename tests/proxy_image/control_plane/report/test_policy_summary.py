@@ -1,0 +1,100 @@
+"""A policy in words: every choice is said, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+
+from grpc_lb_contract import Condition, Deadline, Match, Overrides, Retry, Route, TrafficPolicy
+from proxy_image.control_plane.report.policy_summary import policy_words, route_words, span
+from tests.grpc_lb_contract.strategies import policies
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, ()),
+        ({"balancing": "least-request"}, ("least request: the less busy of two targets",)),
+        (
+            {"balancing": "maglev", "balancing.metadata-key": "x-user"},
+            ("calls with the same x-user go to the same target (maglev)",),
+        ),
+        ({"balancing.slow-start": "30s"}, ("new targets come to their full share within 30 s",)),
+        ({"limits.requests": "2000"}, ("at most 2,000 calls at once",)),
+        (
+            {"retry.on": "UNAVAILABLE", "retry.attempts": "1"},
+            ("tries again UNAVAILABLE and what no server has seen, up to 1 time",),
+        ),
+        ({"retry.attempts": "0"}, ("never tried again",)),
+        (
+            {"deadline.ceiling": "5s", "deadline.default": "250ms"},
+            ("deadlines: the caller's, at most 5 s", "250 ms for calls without a deadline"),
+        ),
+        (
+            {"rate-limit.calls-per-second": "100"},
+            ("at most 100 calls/s to each route; beyond that RESOURCE_EXHAUSTED",),
+        ),
+        (
+            {"fault.abort": "UNAVAILABLE", "fault.abort-percent": "5"},
+            ("on purpose 5 % of the calls are answered UNAVAILABLE",),
+        ),
+        (
+            {"ejection.error-answers": "5", "ejection.time": "1m"},
+            (
+                "a target is left alone for 1 min or more after 2 failures to reach it or 5 answers that tell of an "
+                "error in a row; at most 50 % at once",
+            ),
+        ),
+        (
+            {"mirror.service": "shadow", "mirror.percent": "10"},
+            ("10 % of the calls are copied to shadow, whose answers are dropped",),
+        ),
+        ({"tls": "true"}, ("TLS to the targets; certificates are not verified",)),
+        ({"web": "true", "web.allow-origins": "*"}, ("gRPC-Web from pages of any origin",)),
+    ],
+)
+def test_a_choice_is_said_in_words(settings: dict[str, str], words: tuple[str, ...]) -> None:
+    policy, refused = TrafficPolicy.from_settings(settings)
+    assert not refused
+    assert policy_words(policy) == words
+
+
+@given(policies)
+def test_every_policy_has_words_where_it_differs_from_the_default(policy: TrafficPolicy) -> None:
+    words = policy_words(policy)
+    assert bool(words) == (policy != TrafficPolicy())
+    assert all(phrase and "None" not in phrase for phrase in words)
+
+
+@pytest.mark.parametrize(
+    ("time", "said"),
+    [
+        (timedelta(milliseconds=1500), "1,500 ms"),
+        (timedelta(seconds=90), "90 s"),
+        (timedelta(minutes=90), "90 min"),
+        (timedelta(days=2), "48 h"),
+    ],
+)
+def test_times_are_said_in_their_largest_whole_unit(time: timedelta, said: str) -> None:
+    assert span(time) == said
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        (Route(), "any host / any gRPC service"),
+        (Route("a.test", "a.B", method="C"), "a.test / a.B / C"),
+        (
+            Route("a.test", "a.B", (Condition("k", Match.NOT_EXACT, "v"), Condition("l"))),
+            "a.test / a.B if k!=v and l",
+        ),
+        (
+            Route(priority=5, overrides=Overrides(Deadline(timedelta(seconds=2)), Retry(attempts=0))),
+            "any host / any gRPC service (priority 5, retry.attempts 0, deadline.ceiling 2s)",
+        ),
+    ],
+)
+def test_a_route_says_which_calls_it_takes_and_what_is_its_own(route: Route, words: str) -> None:
+    assert route_words(route) == words

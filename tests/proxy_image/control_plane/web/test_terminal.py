@@ -1,0 +1,75 @@
+"""`python -m proxy_image status`."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from grpc_lb_contract import Cause, CauseKind, TaskChange
+from proxy_image import __main__ as command_line
+from proxy_image.control_plane.stats.history import Change
+from proxy_image.control_plane.web import terminal
+from tests.ports import free_ports
+from tests.proxy_image.control_plane.support import backends, eventually, running_envoy, who
+from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
+
+
+async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with backends("a", "b") as (a, b):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a, b))
+        async with running(settings) as control, running_envoy(settings) as envoy, envoy.channel() as channel:
+            await envoy.ready()
+            await eventually(control.health)
+            await control.get("/metrics")
+            await who(channel, 40)
+            await control.get("/metrics")
+            url = f"http://127.0.0.1:{settings.web_port}"
+            assert await asyncio.to_thread(command_line.main, ["status", "--url", url]) == 0
+            lines = capsys.readouterr().out.splitlines()
+            (ended,) = [line for line in lines if line.startswith("  ended in ")]
+            assert ": 40 OK; p50 / p95 / p99 " in ended
+            rows = [line.split() for line in lines if line.startswith("  127.0.0.1:")]
+            assert [(row[0], row[2], row[3], row[4]) for row in rows] == [
+                (f"127.0.0.1:{port}", "serving", "##########..........", "50") for port in sorted((a.port, b.port))
+            ]
+            assert await asyncio.to_thread(terminal.main, ["--url", url, "--service", "rng"]) == 0
+            shown = capsys.readouterr().out
+            assert f"127.0.0.1:{a.port} joined: in the first document of this control plane" in shown
+            assert "policy: the default" in shown
+            assert await asyncio.to_thread(terminal.main, ["--url", url, "--service", "none"]) == 1
+            assert capsys.readouterr().err == "error: --service must be one of the balancer's, got 'none'\n"
+            assert await asyncio.to_thread(terminal.main, ["--url", url, "--json"]) == 0
+            assert json.loads(capsys.readouterr().out)["services"][0]["calls"] == 40
+
+
+def test_where_no_balancer_answers_it_says_so_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    (port,) = free_ports(1)
+    assert terminal.main(["--url", f"http://127.0.0.1:{port}"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: http://127.0.0.1:{port}/api/report must answer")
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "127.0.0.1:8080", "http://"])
+def test_a_wrong_url_is_said_with_what_is_allowed(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert terminal.main(["--url", url]) == 2
+    assert "must be such as http://127.0.0.1:8080" in capsys.readouterr().err
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    cause = Cause(CauseKind.EVENT, 1.0, 2.0, 1, (TaskChange("\x1b[2J", "\x07", "\r", "STOPPED", "\x1b]0;x"),))
+    change = Change(0.0, "\x1b[2J", "ssm", 1, 1, 1, 0, 0, ("\x1b[2J",), (), (), cause=cause)
+    report = {
+        "generation": "\x1b[2J", "task": "\x1b[2J", "zone": "",
+        "origin": "ssm", "confirmed_seconds_ago": None, "envoy_connected": False,
+        "calls_per_second": 0, "in_flight": 0, "failures_in_window": 0, "window_seconds": 0.0,
+        "latency_ms": [None, 0.0, 1500.0], "services": [], "scope": "", "at": 0,
+        "changes": [dataclasses.asdict(change)],
+        "problems": [{"severity": "error", "title": "\x07", "detail": "\x1b]0;x", "do": "\r"}],
+    }  # fmt: skip
+    text = "\n".join(terminal.lines(report))
+    assert all(letter.isprintable() or letter == "\n" for letter in text)
