@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from traefik_labels.parsing import read_expression, read_first_rule, read_tags, read_template
-from traefik_labels.syntax import Field, Name, NotReadable, Pipeline, Tag
+from traefik_labels.grammar.parsing import read_expression, read_first_rule, read_tags, read_template
+from traefik_labels.grammar.syntax import Field, Name, NotReadable, Pipeline, Tag
 
 MAKER = Path(__file__).parents[2] / "dev/make_traefik_parser.py"
 
@@ -51,7 +51,7 @@ def test_the_parser_is_made_of_the_grammar_beside_it(maker: ModuleType, tmp_path
 
 def test_the_parser_needs_the_standard_library_alone() -> None:
     """GIVEN the Lambda's runtime, THEN the parser can be imported there: Lark itself is not asked for."""
-    code = "import sys, traefik_labels.parser; print('lark' in sys.modules)"
+    code = "import sys, traefik_labels.grammar.expression; print('lark' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "False"
 

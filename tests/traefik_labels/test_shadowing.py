@@ -10,7 +10,7 @@ from tests.growth import assert_takes_at_most
 from tests.traefik_labels.expressions import RULES, SAMPLES, Sample
 from tests.traefik_labels.test_never_wider import holds, read, takes
 from traefik_labels import Container, Outcome, TraefikLabels, translate
-from traefik_labels.syntax import Expression
+from traefik_labels.grammar.syntax import Expression
 
 H2C = {"traefik.http.services.rng.loadbalancer.server.scheme": "h2c"}
 AUTH = {

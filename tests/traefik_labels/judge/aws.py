@@ -67,9 +67,7 @@ def _definition(family: str, job: Job, arn: str) -> Json:
             {
                 "name": box.name,
                 "dockerLabels": dict(box.labels),
-                "portMappings": [
-                    {"containerPort": port, "hostPort": port, "protocol": "tcp"} for port in box.ports
-                ],
+                "portMappings": [{"containerPort": port, "hostPort": port, "protocol": "tcp"} for port in box.ports],
             }
             for box in job.boxes
         ],
@@ -103,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     """Head and body in one packet: Traefik reads hundreds of task definitions one by one."""
 
-    def do_POST(self) -> None:  # noqa: N802 - the base class's name
+    def do_POST(self) -> None:
         operation = self.headers["X-Amz-Target"].partition(".")[2]
         parameters = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         status, answer = self._answer(operation, parameters)

@@ -13,8 +13,8 @@ from typing import Any
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.exceptions import ProtocolError
 from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
+from h2.exceptions import ProtocolError
 
 from tests.traefik_labels.judge.sets import Call
 

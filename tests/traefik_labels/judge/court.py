@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from lambda_src.transform.document import Draft
 from tests.traefik_labels.judge.aws import Cluster
 from tests.traefik_labels.judge.backends import backends
 from tests.traefik_labels.judge.caller import Answer, ask, until_answered
 from tests.traefik_labels.judge.ours import Ours, ours
 from tests.traefik_labels.judge.sets import Box, Call, Job, LabelSet, with_mark
 from tests.traefik_labels.judge.traefik import Traefik, traefik
-from lambda_src.transform import Draft
 from traefik_labels import TraefikLabels
 
 TIMES = 4

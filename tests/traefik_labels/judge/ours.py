@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lambda_src.ecs_listing import EcsCluster
-from lambda_src.events import read_batch
+from lambda_src.discovery.ecs_listing import EcsCluster
+from lambda_src.discovery.events import read_batch
+from lambda_src.discovery.selection import Selection
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh import Refresher
-from lambda_src.selection import Selection
-from lambda_src.transform import Draft
+from lambda_src.transform.document import Draft
 from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, FakeAws, Time
 from tests.proxy_image.balancer import REAL, Balancer, start_balancer
 from tests.traefik_labels.judge.aws import Cluster

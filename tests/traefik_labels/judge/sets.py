@@ -117,9 +117,7 @@ def with_mark(one: LabelSet, mark: str) -> LabelSet:
             for job in one.jobs
         ),
         calls=tuple(
-            Call(
-                marked(call.authority), marked(call.path), tuple((key, marked(value)) for key, value in call.metadata)
-            )
+            Call(marked(call.authority), marked(call.path), tuple((key, marked(value)) for key, value in call.metadata))
             for call in one.all_calls()
         ),
     )

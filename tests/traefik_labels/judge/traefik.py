@@ -65,9 +65,12 @@ def traefik(endpoint: str, folder: Path, *options: str) -> Iterator[Traefik]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "PATH": os.environ.get("PATH", ""),
     }
-    with log.open("wb") as output, subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=folder
-    ) as process:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=folder
+        ) as process,
+    ):
         try:
             yield Traefik(("127.0.0.1", web), f"http://127.0.0.1:{api}", log)
         finally:

@@ -35,14 +35,47 @@ SETS: list[LabelSet] = [
         "service-rng_~-my_app",
     ),
     LabelSet("several tasks", (Job((box(A),), tasks=3),)),
-    LabelSet("two ECS services of one Traefik service", (
-        Job((box(A),), service="one~"), Job((box(A),), service="two~"))),
-    LabelSet("two ECS services of one Traefik service, with several tasks", (
-        Job((box(A),), service="one~", tasks=2), Job((box(A),), service="two~", tasks=2))),
+    LabelSet(
+        "two ECS services of one Traefik service", (Job((box(A),), service="one~"), Job((box(A),), service="two~"))
+    ),
+    LabelSet(
+        "two ECS services of one Traefik service, with several tasks",
+        (Job((box(A),), service="one~", tasks=2), Job((box(A),), service="two~", tasks=2)),
+    ),
     LabelSet("a side-car without labels", (Job((box(A), Box({}, "sidecar", (8080,)))),)),
-    LabelSet("a side-car with a web page", (Job((box(A), Box(full({
-        "routers.w~.rule": "Host(`w.~`)", "services.w~.loadbalancer.server.port": "8080"}), "web", (8080,)))),)),
-    LabelSet("a side-car with a web page on a part of the host", (Job((box(A), Box(full({
-        "routers.w~.rule": "Host(`a.~`) && PathPrefix(`/rng.~.R/`)",
-        "services.w~.loadbalancer.server.port": "8080"}), "web", (8080,)))),)),
+    LabelSet(
+        "a side-car with a web page",
+        (
+            Job(
+                (
+                    box(A),
+                    Box(
+                        full({"routers.w~.rule": "Host(`w.~`)", "services.w~.loadbalancer.server.port": "8080"}),
+                        "web",
+                        (8080,),
+                    ),
+                )
+            ),
+        ),
+    ),
+    LabelSet(
+        "a side-car with a web page on a part of the host",
+        (
+            Job(
+                (
+                    box(A),
+                    Box(
+                        full(
+                            {
+                                "routers.w~.rule": "Host(`a.~`) && PathPrefix(`/rng.~.R/`)",
+                                "services.w~.loadbalancer.server.port": "8080",
+                            }
+                        ),
+                        "web",
+                        (8080,),
+                    ),
+                )
+            ),
+        ),
+    ),
 ]

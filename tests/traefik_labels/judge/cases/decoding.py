@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.traefik_labels.judge.sets import LabelSet
-from tests.traefik_labels.judge.words import A, AUTH, R, box, one, other, two
+from tests.traefik_labels.judge.words import AUTH, A, R, box, one, other, two
 
 _ODD: tuple[dict[str, str], ...] = (
     {"routers.r~.priority": ""},
@@ -76,8 +76,5 @@ _ODD: tuple[dict[str, str], ...] = (
 
 SETS: list[LabelSet] = [
     *(one(f"beside {label}", A, label) for label in _ODD),
-    *(
-        two(f"beside {label}, before another", box(f"{A} && {R}", label), other(A))
-        for label in _ODD[:12]
-    ),
+    *(two(f"beside {label}, before another", box(f"{A} && {R}", label), other(A)) for label in _ODD[:12]),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.traefik_labels.judge.sets import Call, LabelSet
-from tests.traefik_labels.judge.words import A, AUTH, R, box, one, other, two
+from tests.traefik_labels.judge.words import AUTH, A, R, box, one, other, two
 
 _KINDS: tuple[dict[str, str], ...] = (
     {"basicauth.users": "u:$apr1$abc$0123456789012345678901"},

@@ -33,8 +33,20 @@ SETS: list[LabelSet] = [
         "a service named as another's ECS service",
         (
             Job((box("Host(`a.~`)", service="two~", router="r~"),), service="one~"),
-            Job((box("Host(`b.~`)", {"services.s~.loadbalancer.server.scheme": "(none)", "routers.q~.service": "(none)",
-                     "services.x~.loadbalancer.server.scheme": "h2c"}, router="q~"),), service="two~"),
+            Job(
+                (
+                    box(
+                        "Host(`b.~`)",
+                        {
+                            "services.s~.loadbalancer.server.scheme": "(none)",
+                            "routers.q~.service": "(none)",
+                            "services.x~.loadbalancer.server.scheme": "h2c",
+                        },
+                        router="q~",
+                    ),
+                ),
+                service="two~",
+            ),
         ),
     ),
     LabelSet(

@@ -64,7 +64,14 @@ SETS: list[LabelSet] = [
         (
             Job((box(f"{_ANY} && {R}", {"routers.r~.priority": "50"}),), service="one~"),
             Job((other(f"{A}", {"routers.q~.priority": "10"}),), service="two~"),
-            Job((box(f"{_ANY} && Header(`x-canary`, `yes`)", {"routers.p~.priority": "60"}, router="p~", service="u~"),), service="three~"),
+            Job(
+                (
+                    box(
+                        f"{_ANY} && Header(`x-canary`, `yes`)", {"routers.p~.priority": "60"}, router="p~", service="u~"
+                    ),
+                ),
+                service="three~",
+            ),
         ),
         _CANARY,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.traefik_labels.judge.sets import Box, Job, LabelSet
-from tests.traefik_labels.judge.words import A, AUTH, R, box
+from tests.traefik_labels.judge.words import AUTH, A, R, box
 
 _OTHERWISE: tuple[tuple[str, Box, Box], ...] = (
     ("a rule", box(A), box(f"{A} && {R}")),
@@ -16,7 +16,13 @@ _OTHERWISE: tuple[tuple[str, Box, Box], ...] = (
     (
         "a middleware",
         box(A, {"routers.r~.middlewares": "m~", "middlewares.m~.compress": "true"}),
-        box(A, {"routers.r~.middlewares": "m~", "middlewares.m~.basicauth.users": AUTH["middlewares.auth~.basicauth.users"]}),
+        box(
+            A,
+            {
+                "routers.r~.middlewares": "m~",
+                "middlewares.m~.basicauth.users": AUTH["middlewares.auth~.basicauth.users"],
+            },
+        ),
     ),
     (
         "a harmless middleware",
@@ -27,13 +33,14 @@ _OTHERWISE: tuple[tuple[str, Box, Box], ...] = (
 
 SETS: list[LabelSet] = [
     *(
-        LabelSet(f"{what} that two ECS services say otherwise", (
-            Job((first,), service="one~"), Job((second,), service="two~")))
+        LabelSet(
+            f"{what} that two ECS services say otherwise",
+            (Job((first,), service="one~"), Job((second,), service="two~")),
+        )
         for what, first, second in _OTHERWISE
     ),
     *(
-        LabelSet(f"{what} that a rollout changes", (
-            Job((first,), revision=1), Job((second,), revision=2)))
+        LabelSet(f"{what} that a rollout changes", (Job((first,), revision=1), Job((second,), revision=2)))
         for what, first, second in _OTHERWISE
     ),
 ]

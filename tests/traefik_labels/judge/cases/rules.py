@@ -14,7 +14,7 @@ _PLAIN = (
     "Host(`a.~`) || Host(`b.~`)",
     "(Host(`a.~`))",
     "!!Host(`a.~`)",
-    "Host(\"a.~\")",
+    'Host("a.~")',
     "Host(`a.~`,)",
     "Host(\n`a.~`)",
     "Host(`a.~`)\n&& PathPrefix(`/`)",
@@ -185,7 +185,9 @@ _DEEP = "(" * 40 + A + ")" * 40
 _NESTED = A
 for _number in range(40):
     _NESTED = f"({_NESTED} && PathPrefix(`/`)) || (Host(`a.~`) && PathPrefix(`/rng.~.R/`))"
-_VERY_LONG = f"{A} && ({' || '.join(f'PathPrefix(`/rng.~.{chr(65 + number % 26)}{number}/`)' for number in range(300))})"
+_VERY_LONG = (
+    f"{A} && ({' || '.join(f'PathPrefix(`/rng.~.{chr(65 + number % 26)}{number}/`)' for number in range(300))})"
+)
 
 SETS: list[LabelSet] = [
     *(one(f"rule {rule!r}", rule, calls=CALLS) for rule in _PLAIN),

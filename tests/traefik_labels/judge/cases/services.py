@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.traefik_labels.judge.sets import LabelSet
-from tests.traefik_labels.judge.words import A, AUTH, R, box, one, other, two
+from tests.traefik_labels.judge.words import AUTH, A, R, box, one, other, two
 
 _LB = "services.s~.loadbalancer."
 _SETTINGS: tuple[dict[str, str], ...] = (
@@ -153,8 +153,19 @@ SETS: list[LabelSet] = [
         },
         ports=(50051, 8080),
     ),
-    two("a web service in another task, for a part of the host", box(A), other(f"{A} && {R}", {
-        "services.t~.loadbalancer.server.scheme": "http"})),
-    two("a router of another container's service", box(A), box(f"Host(`b.~`)", {"routers.q~.service": "s~"}, router="q~", service="t~")),
-    two("a router of another container's service, on the same host", box(A), box(f"{A} && {R}", {"routers.q~.service": "s~"}, router="q~", service="t~")),
+    two(
+        "a web service in another task, for a part of the host",
+        box(A),
+        other(f"{A} && {R}", {"services.t~.loadbalancer.server.scheme": "http"}),
+    ),
+    two(
+        "a router of another container's service",
+        box(A),
+        box("Host(`b.~`)", {"routers.q~.service": "s~"}, router="q~", service="t~"),
+    ),
+    two(
+        "a router of another container's service, on the same host",
+        box(A),
+        box(f"{A} && {R}", {"routers.q~.service": "s~"}, router="q~", service="t~"),
+    ),
 ]

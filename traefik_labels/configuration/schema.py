@@ -1,4 +1,4 @@
-"""What labels of versions 2 and 3 may hold: the fields of Traefik's dynamic configuration and the types of their values.
+"""What labels of versions 2 and 3 may hold: the fields of Traefik's dynamic configuration, and their types.
 
 Each line is a structure: its fields in lower case, since case makes no difference, each with a type: s a text, i a
 number, b true or false, d a time, l a list of texts, [X] a list of structures, {X} names with an X each, {s} names with
@@ -126,14 +126,12 @@ VALUES = frozenset("sibdl")
 
 def _type(text: str) -> Type:
     word = text.rstrip("?-=")
-    marks = {"may_be_empty": text.endswith("?"), "is_ignored": text.endswith("-"), "is_one": text.endswith("=")}
+    kind, of = ("struct", word)
     if word in VALUES:
-        return Type(word, **marks)
-    if word[0] == "[":
-        return Type("list", word[1:-1], **marks)
-    if word[0] == "{":
-        return Type("map", word[1:-1], **marks)
-    return Type("struct", word, **marks)
+        kind, of = word, ""
+    elif word[0] in "[{":
+        kind, of = ("list" if word[0] == "[" else "map"), word[1:-1]
+    return Type(kind, of, text.endswith("?"), text.endswith("-"), text.endswith("="))
 
 
 def _fields(words: str) -> Mapping[str, Type]:

@@ -6,12 +6,16 @@ import json
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-DEEPEST = 32
+DEEPEST = 100
 """Levels of `&&` in `||` in `&&`: what is deeper nobody has written by hand."""
 
 
 class NotReadable(ValueError):  # noqa: N818 - the name says what is the matter
     """A text that the grammar does not fit. Its message goes on after "must be"."""
+
+
+class TooMuch(NotReadable):
+    """A text that Traefik may well read, and that is too long or too deep here."""
 
 
 class CannotBeReadAt(ValueError):  # noqa: N818
@@ -28,6 +32,8 @@ class Call:
 
     name: str
     arguments: tuple[str, ...]
+    has_numbers: bool = field(default=False, compare=False, repr=False)
+    """Among the arguments, where only circuit breakers may have some."""
     depth: int = field(default=1, init=False, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -138,5 +144,5 @@ def _in_parentheses(expression: Expression) -> str:
 def _one_deeper(parts: tuple[Expression, ...]) -> int:
     depth = 1 + max(part.depth for part in parts)
     if depth > DEEPEST:
-        raise NotReadable(f"an expression of at most {DEEPEST} levels")
+        raise TooMuch(f"an expression of at most {DEEPEST} levels")
     return depth

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from traefik_labels.schema import STRUCTURES, VALUES, Type
+from traefik_labels.configuration.schema import STRUCTURES, VALUES, Type
 
 ROOT = "traefik"
 # What the ECS provider reads; a label beside these means nothing to it.
@@ -109,7 +109,9 @@ def _check_fields(node: Node, structure: str) -> None:
         known = fields.get(child.name.lower())
         if known is None:
             allowed = ", ".join(sorted(name for name, one in fields.items() if not one.is_ignored)) or "nothing"
-            raise CannotDecode(child.label, f"a setting that Traefik has ({allowed}), or the whole container is left out")
+            raise CannotDecode(
+                child.label, f"a setting that Traefik has ({allowed}), or the whole container is left out"
+            )
         _check(child, known)
 
 
@@ -121,10 +123,7 @@ def _check(node: Node, known: Type) -> None:
     node.is_off = node.is_off or known.is_ignored
     if known.kind == "struct" or (known.kind == "list" and known.is_one and node.children):
         _check_fields(node, known.of)
-    elif known.kind == "list":
-        for child in node.children:
-            _check_fields(child, known.of)
-    elif known.kind == "map" and known.of in STRUCTURES:
+    elif known.kind == "list" or (known.kind == "map" and known.of in STRUCTURES):
         for child in node.children:
             _check_fields(child, known.of)
     elif known.kind == "map" and known.of in VALUES:
