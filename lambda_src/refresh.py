@@ -14,13 +14,13 @@ from lambda_src.discovery import freshness
 from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
-from lambda_src.expectation import announcement
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh_state import Run, about, log_remarks
 from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.causes import cause_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, Draft, transform
-from lambda_src.transform.label_parsing import TraefikRemark
+from lambda_src.transform.expectation import announcement
+from lambda_src.transform.label_parsing import LabelCache, TraefikRemark
 
 BEHIND_FOR_SECONDS = 5.0
 BEHIND_FIRST_PAUSE = 0.1
@@ -77,6 +77,7 @@ class Refresher:
         self._settled: freshness.Settled | None = None
         self._versions: dict[str, int | None] = {}
         self._remarked: frozenset[TraefikRemark] = frozenset()
+        self._labels = LabelCache()
         self._calls = 0
         self.failures = 0
         """Attempts of the last refresh that failed."""
@@ -141,6 +142,7 @@ class Refresher:
         listing = self._cluster.read(run.batch.tasks | freshness.tasks_of(run.stored.document))
         self._calls = listing.calls
         run.listed(listing)
+        self._labels.keep(listing.definitions.keys())
         run.late = freshness.behind(listing, run.batch.hints, self._versions, self._clock.now())
         behind_pause = self._behind_pause(run, listing) if run.late else None
         # A stop is known from its event alone and must not wait; anything else is for the listing to say.
@@ -180,6 +182,7 @@ class Refresher:
                 now=self._clock.now(),
                 selection=self._selection,
                 active=active,
+                label_cache=self._labels,
             )
 
         without_vanished = draft(frozenset())

@@ -19,6 +19,9 @@ from traefik_labels import Outcome
 
 T = TypeVar("T")
 
+MOST_LOGGED = 100
+"""Refused labels of one listing: each refresh logs them, and a team's thousand must not take the time of all others."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -56,7 +59,8 @@ class Run:
 
     def drafted(self, draft: Draft) -> None:
         """Log each refused label and route, skipped task and doubted service once, however often a refresh lists."""
-        for label in self._news(draft.refused):
+        refused = list(self._news(draft.refused))
+        for label in refused[:MOST_LOGGED]:
             error = label.error
             log.warning(
                 "label refused",
@@ -66,6 +70,8 @@ class Run:
                 value=error.value,
                 problem=error.problem,
             )
+        if len(refused) > MOST_LOGGED:
+            log.warning("more labels refused", count=len(refused) - MOST_LOGGED)
         for conflict in self._news(draft.conflicts):
             log.warning("route refused", holder=conflict.holder, loser=conflict.loser, problem=str(conflict))
         for skipped in self._news(draft.skipped):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -11,7 +11,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase, ImportedBalancer
 from cdk_grpc_lb.balancer.draining import Drain
@@ -22,10 +22,12 @@ from cdk_grpc_lb.balancer.image import (
     XDS_PORT,
     balancer_container,
     balancer_task,
+    check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
-from cdk_grpc_lb.balancer.target_sync import TargetSync
+from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
+from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
 from cdk_grpc_lb.monitoring.call_metrics import Published
 from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
@@ -40,11 +42,15 @@ from cdk_grpc_lb.monitoring.tracing import (
     tracing_environment,
 )
 from cdk_grpc_lb.nag import acknowledge, wildcard_in
+from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
+from cdk_grpc_lb.network.names import describe_groups
+from cdk_grpc_lb.network.placement import check_way_out, placement_of
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.routing.labels import Wish
+from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import Admission, check_admission
 from cdk_grpc_lb.service.deployment import ROLL_BACK
 from cdk_grpc_lb.service.scaling import auto_scale
-from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.labels.names import ENABLE
@@ -74,7 +80,16 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
     :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a side-car that takes traces. By
         default 1024.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
-    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC.
+    :param image: The balancer's image, built before and of this version, from any registry: with it, synth and deploy
+        need no Docker. ``python -m cdk_grpc_lb build-context FOLDER`` writes what to build it from. By default, it is
+        built when the app is deployed.
+    :param image_build_args: Build arguments of the image that is built: ``BASE_IMAGE`` for a base of your own (Python
+        3.11 or later and glibc), ``PIP_INDEX_URL`` for your own package index, or the proxies that Docker knows. By
+        default the base is Python's public image, pinned by its digest.
+    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC, or the public ones of a VPC
+        that has no others.
+    :param assign_public_ip: Whether the tasks get public addresses, which are no way in: their security group lets in
+        the load balancer alone. By default they do in public subnets, where they need them to pull their image.
     :param port: The port on which callers reach the balancer with HTTP/2. By default 50051, and 443 with a certificate.
     :param internet_facing: Whether the load balancer has public addresses. By default it has not.
     :param open_listener: Whether every address may call: of the VPC, or of the world where the load balancer is
@@ -112,6 +127,11 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         CloudWatch, as lines of their logs. CloudWatch bills 7 metrics for each service and 18 for the balancer. By
         default they do.
     :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
+    :param poll_interval: How often each task looks in SSM whether the target document changed, 100 milliseconds to 5
+        minutes. SSM answers 40 requests a second for the whole account. By default every second.
+    :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
+        ``error``. By default ``info``.
+    :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
     :param log_retention: How long logs are kept. By default, one month.
     """
 
@@ -148,7 +168,10 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         cpu: int = 512,
         memory_limit_mib: int = 1024,
         cpu_architecture: ecs.CpuArchitecture | None = None,
+        image: ecs.ContainerImage | None = None,
+        image_build_args: Mapping[str, str] | None = None,
         task_subnets: ec2.SubnetSelection | None = None,
+        assign_public_ip: bool | None = None,
         port: int | None = None,
         internet_facing: bool = False,
         open_listener: bool | None = None,
@@ -169,6 +192,9 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         call_statistics: str | None = None,
         cloudwatch_metrics: bool = True,
         cloudwatch_namespace: str = NAMESPACE,
+        poll_interval: cdk.Duration | None = None,
+        log_level: str | None = None,
+        envoy_concurrency: int | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
@@ -194,17 +220,22 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             cross_zone_enabled=cross_zone_enabled,
         )
         front.check(props, vpc)
-        subnets = subnets_of(props, "task_subnets", vpc, task_subnets)
+        placement = placement_of(props, vpc, task_subnets, assign_public_ip=assign_public_ip)
         check_admission(props, only_services, only_label)
         if tracing is not None:
             check_tracing(props, tracing, memory_limit_mib)
         if access_log is not None:
             check_access_log(props, access_log)
         check_call_statistics(props, call_statistics)
+        running = Running(poll_interval=poll_interval, log_level=log_level, envoy_concurrency=envoy_concurrency)
+        running.check(props)
+        check_image(props, image, image_build_args)
 
         self._count_is_given = desired_count is not None
+        self._own_services: list[str] | None = None
         self._admission = Admission(only_services, only_label)
         self._admission.watch(self, knows_all=True)
+        watch_overlap(self)
         self._exposed_by_default = exposed_by_default
         self._traefik_labels = traefik_labels
         self._log_retention = log_retention
@@ -228,6 +259,8 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             self,
             props,
             self.task_definition,
+            image=image,
+            build_args=image_build_args,
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
@@ -235,8 +268,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
                 **access_log_environment(access_log),
                 **call_statistics_environment(call_statistics),
                 **self._published.environment,
-                # One worker thread for each whole CPU: what the task sees of the machine below is more than it may use.
-                **({} if cdk.Token.is_unresolved(cpu) else {"GRPC_LB_ENVOY_CONCURRENCY": str(max(1, cpu // 1024))}),
+                **running.environment(cpu),
             },
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
@@ -253,12 +285,16 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             task_definition=self.task_definition,
             desired_count=count,
             vpc_subnets=task_subnets,
+            assign_public_ip=placement.assign_public_ip,
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ROLL_BACK,
             health_check_grace_period=_HEALTH_CHECK_GRACE,
         )
-        start_after(self.service, subnets.internet_connectivity_established)
+        describe_groups(self.service)
+        start_after(self.service, placement.subnets.internet_connectivity_established)
+        self._needs = (*BALANCER_NEEDS, *("xray",) * (tracing is not None and self.trace_collector is not None))
+        check_way_out(self, vpc, placement, needs=self._needs, what="the balancer's tasks")
         # Without a document no task gets ready, and without the sync there is no document.
         start_after(self.service, self.target_sync)
         self.task_security_group = self.service.connections.security_groups[0]
@@ -277,8 +313,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         self._let_in(READY_PORT, "its health checks")
         self.host = front.name(self, self.load_balancer)
         self.xds_listener = None
-        callers = front.callers(vpc)
-        if callers is not None:
+        for callers in front.callers(vpc):
             self.allow_from(callers, front.description)
         if not internet_facing:
             acknowledge(self.load_balancer_security_group, "EC23", "it is open to the VPC at most")
@@ -358,6 +393,22 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         start_after(self.service, sync)
         return sync
 
+    def add_vpc_endpoints(self) -> dict[str, ec2.IVpcEndpoint]:
+        """Make the VPC endpoints that tasks in subnets without a way out need.
+
+        These are ECR (api and dkr), S3, CloudWatch Logs and SSM, and X-Ray where traces go there; without those that
+        this app makes in the VPC already.
+
+        AWS charges for each of them but S3 by the hour and zone. What is returned has each under its name, ``ecr.api``.
+        """
+        if self.node.try_find_child("VpcEndpoints") is not None:
+            raise self._props.error("add_vpc_endpoints", "called once", "a second call")
+        scope = Construct(self, "VpcEndpoints")
+        made = make_endpoints(scope, self.cluster.vpc, self._needs, callers=[self.service])
+        for endpoint in made.values():
+            start_after(self.service, endpoint)
+        return made
+
     def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
         """Let gRPC clients fetch their targets (``xds:///NAME``) and call them without a proxy between.
 
@@ -402,6 +453,14 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             cpu_percent=cpu_percent,
         )
 
+    def _admit(self, props: Props, wish: Wish, service: IConstruct, *, name_is_given: bool) -> None:
+        own = self._own_services
+        if own is not None and wish.service_name not in own:
+            own.append(wish.service_name)
+            for sync in self.target_syncs:
+                sync.function.add_environment(ONLY_SERVICES, ",".join(own))
+        super()._admit(props, wish, service, name_is_given=name_is_given)
+
     def _sync(self, id: str, cluster: ecs.ICluster, parameter_prefix: str) -> TargetSync:  # noqa: A002 - as above
         return TargetSync(
             self,
@@ -428,3 +487,12 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
 
     def _let_in(self, port: int, what: str) -> None:
         self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)
+
+
+def own_balancer(service: Construct, id: str, cluster: ecs.ICluster, service_name: str) -> GrpcBalancer:  # noqa: A002 - as above
+    """The balancer of one service, and of those that are added to it by name."""
+    names = [service_name]
+    balancer = GrpcBalancer(service, id, cluster=cluster, only_services=names)
+    # The list that the balancer compares names with, to which it adds others.
+    balancer._own_services = names
+    return balancer

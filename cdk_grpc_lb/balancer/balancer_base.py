@@ -14,8 +14,10 @@ from constructs import Construct, IConstruct
 from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, Published
 from cdk_grpc_lb.routing.labels import CallProps, Wish, wish_of
+from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import Admission
 from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container
+from cdk_grpc_lb.service.traffic_shift import refuse_traffic_shift
 from cdk_grpc_lb.validation import Props, surely_other
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
     """The security group of the balancer's tasks, from where calls come to the services."""
     cloudwatch_name: str | None
     """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
+    is_imported: bool = False
+    """Whether another app, or another stack of this one, has made it."""
     _admission: Admission
 
     @property
@@ -137,6 +141,7 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
             )
         props = Props("the registered service", service.node.path)
         self._refuse_strangers(props, service, service.cluster)
+        refuse_traffic_shift(props, service)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
         calls = CallProps(
             hosts=hosts,
@@ -150,13 +155,15 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         )
         wish = wish_of(props, calls, service_name=service_name, port=serving.port)
         refuse_other_labels(props, serving.container, self._labels_for(serving, wish))
-        self._admission.admit(props, wish, service, name_is_given=True)
+        self._admit(props, wish, service, name_is_given=True)
         self._connect(service, serving, wish)
 
     def _connect(self, service: ecs.BaseService, serving: Serving, wish: Wish) -> None:
         """Put the labels onto the container, and let the balancer's tasks call it."""
-        for label, value in self._labels_for(serving, wish).items():
+        labels = self._labels_for(serving, wish)
+        for label, value in labels.items():
             serving.container.add_docker_label(label, value)
+        self._admission.labels[service.node.path] = {**labels_of(serving.container), **labels}
         for group in service.connections.security_groups:
             let_in(
                 group,
@@ -166,6 +173,9 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
                 # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
                 in_callers_stack=_same_stack(service, service.cluster) and not _same_stack(service, self),
             )
+
+    def _admit(self, props: Props, wish: Wish, service: IConstruct, *, name_is_given: bool) -> None:
+        self._admission.admit(props, wish, service, name_is_given=name_is_given)
 
     def _labels_for(self, serving: Serving, wish: Wish) -> Mapping[str, str]:
         return self._admission.labels_for(wish, labels_of(serving.container))
@@ -194,6 +204,8 @@ def _same_stack(one: IConstruct, other: IConstruct) -> bool:
 class ImportedBalancer(GrpcBalancerBase):
     """A balancer of another stack or app."""
 
+    is_imported = True
+
     def __init__(
         self,
         scope: Construct,
@@ -218,3 +230,4 @@ class ImportedBalancer(GrpcBalancerBase):
         self._admission = admission
         self._published = published
         self._admission.watch(self, knows_all=False)
+        watch_overlap(self)

@@ -22,6 +22,8 @@ WEB_PORT = 8080
 XDS_PORT = 18000
 
 CONTAINER = "Balancer"
+IMAGE_FOLDERS = ("proxy_image", "grpc_lb_contract")
+DOCKERFILE = "proxy_image/Dockerfile"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
 _STATE_DIR = "/var/lib/grpc-lb"
 _USER = "10001:10001"
@@ -52,6 +54,8 @@ def balancer_container(
     props: Props,
     definition: ecs.FargateTaskDefinition,
     *,
+    image: ecs.ContainerImage | None,
+    build_args: Mapping[str, str] | None,
     environment: Mapping[str, str],
     stop_timeout: cdk.Duration,
     log_group: logs.ILogGroup,
@@ -59,15 +63,12 @@ def balancer_container(
     memory_limit_mib: int | None = None,
 ) -> ecs.ContainerDefinition:
     """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
+    platform = _platform_of(props, definition)
     linux = ecs.LinuxParameters(balancer, "LinuxParameters")
     linux.drop_capabilities(ecs.Capability.ALL)
     container = definition.add_container(
         CONTAINER,
-        image=ecs.ContainerImage.from_asset(
-            stage(balancer, "proxy_image", "grpc_lb_contract"),
-            file="proxy_image/Dockerfile",
-            platform=_platform_of(props, definition),
-        ),
+        image=image if image is not None else _built_image(balancer, platform, build_args),
         environment=dict(environment),
         cpu=cpu,
         memory_limit_mib=memory_limit_mib,
@@ -91,6 +92,27 @@ def balancer_container(
     )
     container.add_mount_points(ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False))
     return container
+
+
+def check_image(props: Props, image: ecs.ContainerImage | None, build_args: Mapping[str, str] | None) -> None:
+    """Raise ValueError for arguments that no build takes."""
+    if image is not None and build_args is not None:
+        raise props.conflict("image", "image_build_args", "an image that is given is not built; leave out either")
+    for name, value in (build_args or {}).items():
+        # Docker is called when assets are published, where a reference has no value yet.
+        if cdk.Token.is_unresolved(name) or cdk.Token.is_unresolved(value):
+            raise props.error("image_build_args", "known at synth", f"a token for {name}")
+
+
+def _built_image(
+    balancer: Construct, platform: ecr_assets.Platform, build_args: Mapping[str, str] | None
+) -> ecs.ContainerImage:
+    return ecs.ContainerImage.from_asset(
+        stage(balancer, *IMAGE_FOLDERS),
+        file=DOCKERFILE,
+        platform=platform,
+        build_args=dict(build_args) if build_args is not None else None,
+    )
 
 
 def _platform_of(props: Props, definition: ecs.FargateTaskDefinition) -> ecr_assets.Platform:

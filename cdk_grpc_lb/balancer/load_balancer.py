@@ -12,7 +12,8 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
 from cdk_grpc_lb.balancer.image import CALLS_PORT, CONTAINER, READY_PORT
-from cdk_grpc_lb.subnets import subnets_of
+from cdk_grpc_lb.network.callers import peers_of
+from cdk_grpc_lb.network.subnets import subnets_of
 from cdk_grpc_lb.validation import Props
 
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ class Front:
             return self.subnets
         return ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC) if self.internet_facing else ec2.SubnetSelection()
 
-    def callers(self, vpc: ec2.IVpc) -> ec2.IPeer | None:
+    def callers(self, vpc: ec2.IVpc) -> list[ec2.IPeer]:
         """Who may call without being named."""
         is_open = self.open_listener if self.open_listener is not None else not self.internet_facing
         if not is_open:
-            return None
-        return ec2.Peer.any_ipv4() if self.internet_facing else ec2.Peer.ipv4(vpc.vpc_cidr_block)
+            return []
+        return [ec2.Peer.any_ipv4()] if self.internet_facing else peers_of(vpc)
 
     @property
     def description(self) -> str:
@@ -144,9 +145,11 @@ class Front:
             self.callers(vpc)
         except RuntimeError:  # what the CDK's own error comes as
             raise props.error(
-                "open_listener",
-                "False where the address range of the VPC is not known (or import the VPC with its vpc_cidr_block)",
-                True,
+                "cluster",
+                "one in a VPC whose address range is known, because the whole VPC may call the balancer: import the "
+                "VPC with vpc_cidr_block (Vpc.from_vpc_attributes), or make the balancer with "
+                "GrpcBalancer(open_listener=False) and name its callers with allow_from",
+                f"the VPC {vpc.node.path} without one",
             ) from None
 
 

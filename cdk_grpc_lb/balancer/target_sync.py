@@ -34,6 +34,7 @@ _REFRESH_TIMEOUT = cdk.Duration.seconds(60)
 _VISIBILITY_TIMEOUT = cdk.Duration.seconds(180)
 # Each attempt retries for most of a minute by itself: a dead letter means minutes of failures.
 _ATTEMPTS = 5
+ONLY_SERVICES = "GRPC_LB_ONLY_SERVICES"
 # The most that a FIFO queue hands to a function at once; a burst of events becomes one refresh.
 _BATCH_SIZE = 10
 
@@ -129,7 +130,7 @@ class TargetSync(Construct):
                 "GRPC_LB_CLUSTER": cluster.cluster_arn,
                 "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
                 **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
-                **({"GRPC_LB_ONLY_SERVICES": ",".join(only_services)} if only_services is not None else {}),
+                **({ONLY_SERVICES: ",".join(only_services)} if only_services is not None else {}),
                 **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
                 **({"GRPC_LB_TRAEFIK_LABELS": to_json(traefik_labels)} if traefik_labels is not None else {}),
                 **published.environment,

@@ -14,6 +14,7 @@ from cdk_grpc_lb.routing.groups import Group, Validation
 from cdk_grpc_lb.routing.labels import Wish
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.model import RouteMatch
+from grpc_lb_contract.labels.names import SERVICE
 from grpc_lb_contract.policy.traffic_policy import PREFIX
 
 _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
@@ -28,6 +29,8 @@ class Admission:
     _holders: dict[RouteMatch, str] = field(default_factory=dict)
     _names_of_ids: dict[str, str] = field(default_factory=dict)
     _groups: dict[str, Group] = field(default_factory=dict)
+    labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """The docker labels of each service that was registered, by its path."""
 
     def watch(self, balancer: Construct, *, knows_all: bool) -> None:
         """Look at all services together at synth. `knows_all` says that other apps hardly add to them."""
@@ -61,6 +64,16 @@ class Admission:
         if named_after is not None:
             self._names_of_ids[name] = named_after
         self._groups[service.node.path] = Group(service, wish)
+
+    def takes(self, labels: Mapping[str, str]) -> bool:
+        """Whether a container with these labels would be served, as far as they are known."""
+        name = labels[SERVICE]
+        if self.only_services is not None and not any(_may_fit(name, pattern) for pattern in self.only_services):
+            return False
+        if self.only_label is None or cdk.Token.is_unresolved(name):
+            return self.only_label is None
+        label, has_value, value = self.only_label.partition("=")
+        return label in labels and (not has_value or labels[label] == value)
 
     def labels_for(self, wish: Wish, said: Mapping[str, str]) -> Mapping[str, str]:
         """The labels that a container needs, which says some already, to be taken in and to get its calls."""

@@ -13,10 +13,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk_grpc_lb.balancer.balancer import GrpcBalancer
+from cdk_grpc_lb.balancer.balancer import own_balancer
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
+from cdk_grpc_lb.network.endpoints import SERVICE_NEEDS
+from cdk_grpc_lb.network.names import describe_groups
+from cdk_grpc_lb.network.placement import check_way_out, placement_of
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.routing.labels import CallProps, wish_of
 from cdk_grpc_lb.service.containers import refuse_other_labels
@@ -24,7 +27,6 @@ from cdk_grpc_lb.service.defaults import logical_name, make_cluster
 from cdk_grpc_lb.service.deployment import MOST_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
 from cdk_grpc_lb.service.scaling import Calls, auto_scale
 from cdk_grpc_lb.service.task import OwnTask, given_task
-from cdk_grpc_lb.subnets import subnets_of
 from cdk_grpc_lb.validation import Props, vpc_of
 
 if TYPE_CHECKING:
@@ -51,11 +53,13 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     :param vpc: The VPC for the cluster that is made. By default, one with two zones is made, unless ``cluster`` or
         ``balancer`` is given.
     :param cluster: The cluster in which the service runs. By default the balancer's; without a balancer, one is made.
-    :param balancer: A balancer to share with other services. By default, one is made for this service.
-    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC.
+    :param balancer: A balancer to share with other services. By default, one is made that serves this service alone,
+        and those that are added to it (``service.balancer.add_service``).
+    :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC, or the public ones of a VPC
+        that has no others.
     :param security_groups: The security groups of the tasks. By default, one is made.
-    :param assign_public_ip: Whether tasks get public addresses, as they need them in public subnets to pull their
-        image. By default they do not.
+    :param assign_public_ip: Whether tasks get public addresses. By default they do in public subnets, where they need
+        them to pull their image.
     :param service_name: The logical name under which the balancer and its clients know the service: up to 63 of a-z,
         0-9 and -. By default it is made of the id: ``RandomNumbers`` becomes ``random-numbers``. Services with the same
         name share its calls.
@@ -135,7 +139,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         balancer: GrpcBalancerBase | None = None,
         task_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] | None = None,
-        assign_public_ip: bool = False,
+        assign_public_ip: bool | None = None,
         service_name: str | None = None,
         hosts: Sequence[str] | None = None,
         grpc_services: Sequence[str] | None = None,
@@ -214,13 +218,13 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             labels = balancer._labels_for(given.serving, wish) if balancer is not None else wish.labels
             refuse_other_labels(props, given.serving.container, labels)
         if balancer is not None:
-            balancer._admission.admit(props, wish, self, name_is_given=service_name is not None)
+            balancer._admit(props, wish, self, name_is_given=service_name is not None)
 
         if cluster is None:
             cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
         if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
             cluster.enable_fargate_capacity_providers()
-        subnets = subnets_of(props, "task_subnets", cluster.vpc, task_subnets)
+        placement = placement_of(props, cluster.vpc, task_subnets, assign_public_ip=assign_public_ip)
         self.cluster = cluster
         self.port = port
         self.service_name = wish.service_name
@@ -237,7 +241,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             desired_count=count,
             vpc_subnets=task_subnets,
             security_groups=security_groups,
-            assign_public_ip=assign_public_ip,
+            assign_public_ip=placement.assign_public_ip,
             capacity_provider_strategies=capacity_provider_strategies,
             min_healthy_percent=min_healthy_percent,
             max_healthy_percent=max_healthy_percent,
@@ -245,12 +249,15 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             deployment_alarms=deployment_alarms,
             enable_execute_command=enable_execute_command,
         )
-        start_after(self.service, subnets.internet_connectivity_established)
+        describe_groups(self.service)
+        start_after(self.service, placement.subnets.internet_connectivity_established)
+        check_way_out(self, cluster.vpc, placement, needs=SERVICE_NEEDS, what="its tasks")
         self._count_is_given = desired_count is not None
 
         if balancer is None:
-            balancer = GrpcBalancer(self, "Balancer", cluster=cluster)
-            balancer._admission.admit(props, wish, self, name_is_given=service_name is not None)
+            # Of this service alone: the cluster may have others, with balancers of their own.
+            balancer = own_balancer(self, "Balancer", cluster, wish.service_name)
+            balancer._admit(props, wish, self, name_is_given=service_name is not None)
         self.balancer = balancer
         self._connections = ec2.Connections(
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from aws_cdk import aws_ec2 as ec2
@@ -29,4 +30,6 @@ def logical_name(construct_id: str) -> str:
     ('random-numbers', 'http-echo-v2')
     """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", construct_id)
-    return re.sub(r"[^a-z0-9]+", "-", words.lower())[:63].strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", words.lower())[:63].strip("-")
+    # Where no letter is left, as of 注文: a name all the same, the same in every synth.
+    return name if name else f"service-{hashlib.sha256(construct_id.encode()).hexdigest()[:8]}"

@@ -24,7 +24,7 @@ class AddedServiceProps(TypedDict, total=False):
     cluster: ecs.ICluster | None
     task_subnets: ec2.SubnetSelection | None
     security_groups: Sequence[ec2.ISecurityGroup] | None
-    assign_public_ip: bool
+    assign_public_ip: bool | None
     service_name: str | None
     hosts: Sequence[str] | None
     grpc_services: Sequence[str] | None

@@ -127,11 +127,13 @@ class NotesBuilder:
     def takes(self, record: Mapping[str, Any]) -> bool:
         """Whether the record is a note, readable or not."""
         match record:
-            case {"refused": [str(family), int(revision), str(label), str(value), str(problem), *_]}:
+            case {"refused": [str(family), int(revision), str(label), str(value), str(problem), *_]} if _is_count(
+                revision
+            ):
                 self._refusals.append(Refusal(family, revision, label, value, problem))
             case {"lost": [str(route), str(holder), str(loser), *_]}:
                 self._lost.append(LostRoute(route, holder, loser))
-            case {"more": [int(refusals), int(lost), *_]}:
+            case {"more": [int(refusals), int(lost), *_]} if _is_count(refusals) and _is_count(lost):
                 self._more = (max(0, refusals), max(0, lost))
             case {"refused": _} | {"lost": _} | {"more": _}:
                 pass
@@ -141,6 +143,10 @@ class NotesBuilder:
 
     def built(self) -> Notes:
         return Notes(tuple(self._refusals), tuple(self._lost), *self._more)
+
+
+def _is_count(value: int) -> bool:
+    return not isinstance(value, bool)
 
 
 def cut(text: str, most_bytes: int) -> str:

@@ -116,10 +116,8 @@ class Target:
     task: str
 
     def __post_init__(self) -> None:
-        try:
-            ipaddress.ip_address(self.ip)
-        except ValueError:
-            raise ValueError(f"ip must be an IPv4 or IPv6 address, got {self.ip!r}") from None
+        if not _is_address(self.ip):
+            raise ValueError(f"ip must be an IPv4 or IPv6 address, got {self.ip!r}")
         must_be_within("port", self.port, 1, HIGHEST_PORT)
         must_match(ZONE, "zone", self.zone, ZONE_RULE)
         must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
@@ -180,6 +178,16 @@ class Document:
 
     def service(self, name: str) -> Service | None:
         return next((service for service in self.services if service.name == name), None)
+
+
+def _is_address(text: object) -> bool:
+    if not isinstance(text, str):
+        return False  # a number, and with it a boolean, is one for `ipaddress`
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _one_per_match(routes: tuple[Route, ...]) -> tuple[Route, ...]:

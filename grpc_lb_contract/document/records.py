@@ -91,7 +91,7 @@ def decode_document(text: str) -> Document:
         raise DocumentError(f"the document must end with a newline, got {text[-40:]!r}: its end is missing")
     try:
         return Document(tuple(service.built() for service in services), notes.built())
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # whatever it is that the checks of a record let through
         raise DocumentError(str(error)) from None
 
 
@@ -143,6 +143,8 @@ def _route(fields: dict[str, Any]) -> list[Route]:
         return []
     overrides, _ = Overrides.from_settings(dict(fields.get("settings", {})))
     host, grpc_service, method = (fields.get(name, ALL) for name in ("host", "grpc_service", "method"))
+    if not isinstance(method, str):
+        raise TypeError(f"the method of a route must be a text, got {method!r}")
     return [Route(host, grpc_service, metadata, method, fields.get("priority", 0), overrides)]
 
 
@@ -151,7 +153,7 @@ def _target(record: list[Any], groups: list[Group]) -> Target:
     extras = record[5] if len(record) > 5 else {}
     if not isinstance(extras, dict):
         raise TypeError(f"the last element of a target must be an object, got {extras!r}")
-    if not isinstance(group, int) or group < 0:
+    if not isinstance(group, int) or isinstance(group, bool) or group < 0:
         raise ValueError(f"the place of a target's group must be 0 or more, got {group!r}")
     state = TargetState(extras.get("state", TargetState.SERVING.value))
     return Target(ip, port, zone, state, groups[group].name, task)

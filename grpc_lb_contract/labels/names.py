@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 
 from grpc_lb_contract.policy.overrides import OVERRIDES
 from grpc_lb_contract.policy.traffic_policy import POLICY_LABELS, PREFIX
@@ -29,6 +30,12 @@ ROUTE_SETTINGS = tuple(
 )
 """What may follow `grpc-lb.routes.NAME.`"""
 
+LONGEST_MISSPELT = 60
+
+_KNOWN = frozenset(ALL_LABELS)
+_SHORT = tuple(label.removeprefix(PREFIX) for label in ALL_LABELS)
+_ROUTES = ROUTES.removeprefix(PREFIX).rstrip(".")
+
 
 def route_label(name: str, label: str) -> str:
     """The label that says for one named route what `label` says for all.
@@ -47,31 +54,54 @@ def route_name(label: str) -> str | None:
 
 
 def is_known(label: str) -> bool:
-    return label in ALL_LABELS or route_name(label) is not None
+    return label in _KNOWN or route_name(label) is not None
 
 
-def problem_with(label: str) -> str:
-    """What must be in the place of a label with our prefix that is none of ours."""
+def problem_with(label: str, *, suggest: bool = True) -> str:
+    """What must be in the place of a label with our prefix that is none of ours.
+
+    To `suggest` the nearest real label compares all of them, which takes about a millisecond.
+    """
     if label.startswith(ROUTES):
-        return _problem_with_route(label)
-    return _must_be_one_of(_about_the_same(label), label, ALL_LABELS)
+        return _problem_with_route(label, suggest=suggest)
+    nearest = _nearest(label) if suggest else None
+    about = _about(label)
+    if about:
+        return _must_be_one_of(about, nearest)
+    return "must be a label that exists" + (" (see docs/labels.md)" if nearest is None else f" ({nearest}?)")
 
 
-def _problem_with_route(label: str) -> str:
-    name, _, _ = label.removeprefix(ROUTES).partition(".")
+def _problem_with_route(label: str, *, suggest: bool) -> str:
+    name, _, setting = label.removeprefix(ROUTES).partition(".")
     if ROUTE_NAME.fullmatch(name) is None:
         return f"must have a route's name of {ROUTE_NAME_RULE} after {ROUTES}"
-    known = tuple(route_label(name, setting) for setting in ROUTE_SETTINGS)
-    return _must_be_one_of(known, label, known)
+    nearest = _closest(setting, ROUTE_SETTINGS) if suggest else None
+    known = tuple(route_label(name, each) for each in ROUTE_SETTINGS)
+    return _must_be_one_of(known, None if nearest is None else route_label(name, nearest))
 
 
-def _must_be_one_of(allowed: tuple[str, ...], label: str, known: tuple[str, ...]) -> str:
-    nearest = difflib.get_close_matches(label, known, n=1)
-    return f"must be one of the labels {', '.join(allowed)}" + (f" ({nearest[0]}?)" if nearest else "")
+def _must_be_one_of(allowed: tuple[str, ...], nearest: str | None) -> str:
+    return f"must be one of the labels {', '.join(allowed)}" + ("" if nearest is None else f" ({nearest}?)")
 
 
-def _about_the_same(label: str) -> tuple[str, ...]:
-    """For `grpc-lb.retry.tries` those about retries, else those that every service has."""
+def _about(label: str) -> tuple[str, ...]:
+    """For `grpc-lb.retry.tries` those about retries; none for what none is about."""
     about = label.removeprefix(PREFIX).partition(".")[0]
-    of_policy = tuple(known for known in POLICY_LABELS if known.removeprefix(PREFIX).partition(".")[0] == about)
-    return of_policy or LABELS
+    return tuple(known for known in POLICY_LABELS if known.removeprefix(PREFIX).partition(".")[0] == about)
+
+
+@lru_cache(maxsize=1024)
+def _nearest(label: str) -> str | None:
+    """The real label that may be meant; also of a named route, `grpc-lb.route.NAME.hosts`."""
+    said = label.removeprefix(PREFIX)
+    first, _, rest = said.partition(".")
+    if rest and _closest(first, (_ROUTES,)) and route_name(f"{ROUTES}{rest}") is not None:
+        return f"{ROUTES}{rest}"
+    nearest = _closest(said, _SHORT)
+    return None if nearest is None else PREFIX + nearest
+
+
+def _closest(said: str, known: tuple[str, ...]) -> str | None:
+    # Nobody misspells one of these at several times its length, and the search takes longer with each character.
+    matches = difflib.get_close_matches(said[:LONGEST_MISSPELT].lower(), known, n=1)
+    return matches[0] if matches else None

@@ -26,6 +26,8 @@ from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
 
 MOST_ERRORS = 100
 """Of one container: its labels are told, logged and kept in the document wherever they are wrong."""
+MOST_SUGGESTIONS = 5
+"""Of one container: whoever has more unknown labels has not misspelt them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def read_labels(
 ) -> LabelReading:
     """Read the docker labels of one container.
 
-    `mapped_ports` are the container ports that its definition maps, `default_service` the name (of the ECS service or
+    `mapped_ports` are the TCP ports that its definition maps, `default_service` the name (of the ECS service or
     task family) that the service has where no label names one, `family` the task family that errors are told for.
     Never raises: labels are untrusted, and a bad one takes out only what it stands on.
     """
@@ -60,10 +62,13 @@ def read_labels(
             more += 1
 
     registration = _read_registration(labels, mapped_ports, default_service, refuse)
+    suggestions = MOST_SUGGESTIONS
     for label in sorted(labels):
         if label.startswith(PREFIX) and not is_known(label):
             # What may have been meant is sought for, which takes a while, where it will be told.
-            refuse(label, problem_with(label) if len(errors) < MOST_ERRORS else "")
+            told = len(errors) < MOST_ERRORS
+            refuse(label, problem_with(label, suggest=suggestions > 0) if told else "")
+            suggestions -= 1
     if more:
         errors[-1] = replace(errors[-1], problem=f"{errors[-1].problem} (and {more:,} more errors of this container)")
     return LabelReading(registration, tuple(errors))
@@ -140,17 +145,28 @@ def _read_service(labels: Mapping[str, str], default_service: str, refuse: Refus
 
 def _read_port(labels: Mapping[str, str], mapped_ports: Sequence[int], refuse: Refuse) -> int | None:
     ports = sorted({port for port in mapped_ports if 1 <= port <= HIGHEST_PORT})
-    allowed = ", ".join(map(str, ports))
     if not ports:
-        refuse(PORT, "must be a mapped port, and the container maps none (add a port mapping)")
+        refuse(PORT, "must be a mapped TCP port, and the container maps none (add a port mapping)")
         return None
     text = labels.get(PORT, "").strip()
     if PORT not in labels and len(ports) == 1:
         return ports[0]
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) in ports):
-        refuse(PORT, f"must be one of the mapped ports {allowed}")
+        refuse(PORT, f"must be one of the mapped ports {_in_words(ports)}")
         return None
     return int(text)
+
+
+def _in_words(ports: Sequence[int]) -> str:
+    """Sorted ports, `8080, 50051-50055`."""
+    runs: list[list[int]] = []
+    for port in ports:
+        if runs and port == runs[-1][-1] + 1:
+            runs[-1].append(port)
+        else:
+            runs.append([port])
+    words = (f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+    return ", ".join(words)
 
 
 def _read_weight(labels: Mapping[str, str], refuse: Refuse) -> int | None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from grpc_lb_contract.names import HIGHEST_PORT
+
 if TYPE_CHECKING:
-    from mypy_boto3_ecs.type_defs import TaskDefinitionTypeDef, TaskTypeDef
+    from mypy_boto3_ecs.type_defs import PortMappingTypeDef, TaskDefinitionTypeDef, TaskTypeDef
+
+_ADDRESSES = frozenset({"privateipv4address", "privateipv6address", "ipv6address"})
 
 # lastStatus goes PROVISIONING, PENDING, ACTIVATING, RUNNING, DEACTIVATING, STOPPING, DEPROVISIONING, STOPPED:
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
@@ -25,7 +29,8 @@ class Task:
     """`id` is the last part of the ARN, `definition` an ARN, `service` the ECS service's name (None for tasks that none
     runs), `version` None where unknown, `started_at` in seconds since 1970, `healthy` the containers whose health check
     passes, `unhealthy` those whose health check fails; of any other nothing is known. `created_at` and `stopping_at`
-    are like `started_at`; `started_by` names the deployment of the ECS service.
+    are like `started_at`; `started_by` names the deployment of the ECS service. `exited` are the containers that
+    have ended, though the task may go on.
     """
 
     id: str
@@ -42,11 +47,18 @@ class Task:
     created_at: float | None = None
     stopping_at: float | None = None
     started_by: str = ""
+    exited: frozenset[str] = frozenset()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its containers have stopped, or never will start: nothing that it asks for counts any more."""
+        leaves = self.desired_status != RUNNING or self.last_status in LEAVING
+        return leaves and self.last_status not in MAY_HAVE_CALLS
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """`ports` are the mapped container ports; `health_checked` says that ECS watches the container's health."""
+    """`ports` are its mapped TCP ports; `health_checked` says that ECS watches its health."""
 
     name: str
     labels: Mapping[str, str]
@@ -75,13 +87,18 @@ def task_from(described: TaskTypeDef) -> Task:
         last_status=described.get("lastStatus", ""),
         desired_status=described.get("desiredStatus", ""),
         zone=described.get("availabilityZone", ""),
-        address=next((address for address in _addresses(described) if _is_ipv4(address)), None),
+        address=_address(described),
         started_at=_seconds(described.get("startedAt")),
         healthy=_containers(described, "HEALTHY"),
         unhealthy=_containers(described, "UNHEALTHY"),
         created_at=_seconds(described.get("createdAt")),
         stopping_at=_seconds(described.get("stoppingAt")),
         started_by=described.get("startedBy", ""),
+        exited=frozenset(
+            container.get("name", "")
+            for container in described.get("containers", [])
+            if container.get("lastStatus") == STOPPED
+        ),
     )
 
 
@@ -93,16 +110,24 @@ def task_definition_from(described: TaskDefinitionTypeDef) -> TaskDefinition:
             Container(
                 name=container.get("name", ""),
                 labels=dict(container.get("dockerLabels", {})),
-                ports=tuple(
-                    mapping["containerPort"]
-                    for mapping in container.get("portMappings", [])
-                    if "containerPort" in mapping
-                ),
+                ports=tuple(_tcp_ports(container.get("portMappings", []))),
                 health_checked="healthCheck" in container,
             )
             for container in described.get("containerDefinitions", [])
         ),
     )
+
+
+def _tcp_ports(mappings: Iterable[PortMappingTypeDef]) -> Iterator[int]:
+    """Those of ranges too: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PortMapping.html"""
+    for mapping in mappings:
+        if mapping.get("protocol", "tcp") != "tcp":
+            continue  # gRPC speaks TCP
+        if "containerPort" in mapping:
+            yield mapping["containerPort"]
+        first, dash, last = mapping.get("containerPortRange", "").partition("-")
+        if dash and first.isdecimal() and last.isdecimal() and int(last) <= HIGHEST_PORT:
+            yield from range(int(first), int(last) + 1)
 
 
 def _seconds(moment: datetime | None) -> float | None:
@@ -117,20 +142,29 @@ def _containers(described: TaskTypeDef, health: str) -> frozenset[str]:
     )
 
 
+def _address(described: TaskTypeDef) -> str | None:
+    """The IPv4 address, and the IPv6 address of a task that has no other."""
+    addresses = list(filter(None, map(_normalised, _addresses(described))))
+    addresses.sort(key=lambda address: ":" in address)
+    return addresses[0] if addresses else None
+
+
 def _addresses(described: TaskTypeDef) -> Iterator[str]:
     for attachment in described.get("attachments", []):
         if attachment.get("type") == "ElasticNetworkInterface":
             for detail in attachment.get("details", []):
-                if detail.get("name") == "privateIPv4Address":
+                if detail.get("name", "").lower() in _ADDRESSES:
                     yield detail.get("value", "")
     for container in described.get("containers", []):
         for interface in container.get("networkInterfaces", []):
             yield interface.get("privateIpv4Address", "")
+            yield interface.get("ipv6Address", "")
 
 
-def _is_ipv4(address: str) -> bool:
+def _normalised(address: str) -> str | None:
+    """None for what is none, or reaches nothing from elsewhere."""
     try:
-        ipaddress.IPv4Address(address)
+        read = ipaddress.ip_address(address)
     except ValueError:
-        return False
-    return True
+        return None
+    return None if read.is_unspecified or read.is_link_local else str(read)

@@ -23,12 +23,15 @@ from grpc_lb_contract import (
     TargetState,
     settle_routes,
 )
+from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
-from lambda_src.expectation import Observed, expects_changes
+from lambda_src.transform import default_names
 from lambda_src.transform.budget import OverBudget, within_budget
+from lambda_src.transform.default_names import Named
+from lambda_src.transform.expectation import Observed, expects_changes
 from lambda_src.transform.health import DoubtedHealth, Place, standing
-from lambda_src.transform.label_parsing import Readings, RefusedLabel, TraefikRemark
+from lambda_src.transform.label_parsing import LabelCache, Readings, RefusedLabel, TraefikRemark
 from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
 
@@ -101,6 +104,11 @@ class Asking:
     container: Container
     registration: Registration
     stage: Stage
+    made_of: str | None = None
+
+    @property
+    def named(self) -> Named:
+        return Named(self.registration.service, self.made_of, self.task.service or self.definition.family)
 
     @property
     def place(self) -> Place:
@@ -109,9 +117,10 @@ class Asking:
 
 def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> Stage | None:
     """None for what is over, or was told to stop before it served."""
+    runs = container.name not in task.exited
     if task.desired_status != RUNNING or task.last_status in LEAVING or task.id in told_to_stop:
-        return Stage.DRAINING if task.last_status in MAY_HAVE_CALLS else None
-    if task.last_status != RUNNING:
+        return Stage.DRAINING if task.last_status in MAY_HAVE_CALLS and runs else None
+    if task.last_status != RUNNING or not runs:
         return Stage.STARTING
     if container.health_checked and container.name not in task.healthy:
         return Stage.UNHEALTHY
@@ -127,12 +136,14 @@ def transform(
     now: float,
     selection: Selection = EVERYTHING_LABELLED,
     active: Set[str] = frozenset(),
+    label_cache: LabelCache | None = None,
 ) -> Draft:
     """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
-    that are in it alone, those stay that one of the `active` ECS services backs.
+    that are in it alone, those stay that one of the `active` ECS services backs. Labels that are in the cache are not
+    read again.
     """
-    readings = Readings(selection)
-    asking = tuple(_asking(tasks, definitions, readings, told_to_stop))
+    readings = Readings(selection, label_cache)
+    asking, apart = _kept_apart(_asking(tasks, definitions, readings, told_to_stop), previous, readings)
     stay, doubted = _standing(asking, previous)
     members: list[Member] = []
     skipped: set[SkippedTask] = set()
@@ -149,7 +160,7 @@ def transform(
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
     services, conflicts = settle_routes(affordable, previous)
-    refused = tuple(sorted(readings.refused | set(_refusals(asking, over_budget, readings))))
+    refused = tuple(sorted(readings.refused | apart | set(_refusals(asking, over_budget, readings))))
     return Draft(
         document=Document(services, _notes(refused, conflicts)),
         refused=refused,
@@ -175,13 +186,33 @@ def _asking(
 ) -> Iterator[Asking]:
     for task in sorted(tasks, key=lambda task: task.id):
         definition = definitions[task.definition]
-        for container in definition.containers:
-            stage = stage_of(task, container, told_to_stop)
-            if stage is None:
-                continue  # labels of a task that is over are nobody's trouble any more
-            registration = readings.read(task, definition, container)
-            if registration is not None:
-                yield Asking(task, definition, container, registration, stage)
+        if all(stage_of(task, container, told_to_stop) is None for container in definition.containers):
+            continue  # labels of a task that is over are nobody's trouble any more
+        for one in readings.participants(task, definition):
+            stage = stage_of(task, one.container, told_to_stop)
+            if stage is not None:
+                yield Asking(task, definition, one.container, one.registration, stage, one.made_of)
+
+
+def _kept_apart(
+    asking: Iterable[Asking], previous: Document | None, readings: Readings
+) -> tuple[tuple[Asking, ...], set[RefusedLabel]]:
+    """Those that take part, and the labels that others lack who would be taken for one of them."""
+    everyone = tuple(asking)
+    holders = default_names.holders({one.named for one in everyone}, previous)
+    if not holders:
+        return everyone, set()
+    kept: list[Asking] = []
+    refused: set[RefusedLabel] = set()
+    for one in everyone:
+        service, made_of = one.registration.service, one.made_of
+        if made_of is None or holders.get(service, made_of) == made_of:
+            kept.append(one)
+        else:
+            problem = default_names.problem_beside(service, made_of, holders[service])
+            error = LabelError(one.definition.family, SERVICE, "", problem)
+            refused.add(readings.refused_label(one.task, one.definition, one.container, error))
+    return tuple(kept), refused
 
 
 def _notes(refused: Iterable[RefusedLabel], conflicts: Iterable[RouteConflict]) -> Notes:
@@ -243,7 +274,9 @@ def _member(
 
 def _target(task: Task, wish: Wish, stage: Stage) -> Target:
     if task.address is None:
-        raise ValueError("a task must have an IPv4 address of its own, got none (use the network mode awsvpc)")
+        raise ValueError(
+            "a task must have an IPv4 address or an IPv6 address of its own, got none (use the network mode awsvpc)"
+        )
     return Target(task.address, wish.registration.port, task.zone, STATES[stage], Group(wish.group).name, task.id)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 
 from grpc_lb_contract import LabelError, LabelReading, Registration, read_labels
+from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import Container, Task, TaskDefinition
+from lambda_src.transform import default_names
 from traefik_labels import Container as TraefikContainer
 from traefik_labels import Outcome, Remark, Translation, in_their_words, translate, with_own
 
@@ -29,45 +31,117 @@ class TraefikRemark:
 
 
 @dataclass(frozen=True, slots=True)
+class Participant:
+    """A container that asks to take part. `made_of` is the name that its service's name was made of, None where a label
+    of ours says it.
+    """
+
+    container: Container
+    registration: Registration
+    made_of: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Read:
     reading: LabelReading
     translation: Translation
+    refused: frozenset[RefusedLabel] = frozenset()
+    remarks: frozenset[TraefikRemark] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """The containers of one definition."""
+
+    participants: tuple[Participant, ...]
+    refused: frozenset[RefusedLabel]
+    remarks: frozenset[TraefikRemark]
+
+
+class LabelCache:
+    """What was read of the labels of each task definition, which never change, for as long as it is in use."""
+
+    def __init__(self) -> None:
+        self.containers: dict[tuple[str, str, str], _Read] = {}
+        self.definitions: dict[tuple[str, str], _Together] = {}
+
+    def keep(self, definitions: Set[str]) -> None:
+        """Forget all others."""
+        self.containers = {key: read for key, read in self.containers.items() if key[0] in definitions}
+        self.definitions = {key: read for key, read in self.definitions.items() if key[0] in definitions}
 
 
 class Readings:
-    """The labels of each task definition, read once."""
+    """The labels of the task definitions of one listing. `refused` and `remarks` are about all that were asked for."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, cache: LabelCache | None = None) -> None:
         self._selection = selection
+        self._cache = LabelCache() if cache is None else cache
+        self._asked: set[tuple[str, str]] = set()
         self.refused: set[RefusedLabel] = set()
         self.remarks: set[TraefikRemark] = set()
-        self._read: dict[tuple[str, str, str], _Read] = {}
+
+    def participants(self, task: Task, definition: TaskDefinition) -> tuple[Participant, ...]:
+        """Those containers of a task that take part, each as a service of its own or by its label."""
+        key = task.definition, default_service(task, definition)
+        together = self._cache.definitions.get(key)
+        if together is None:
+            together = self._cache.definitions[key] = self._read_together(task, definition)
+        if key not in self._asked:
+            self._asked.add(key)
+            self.refused |= together.refused
+            self.remarks |= together.remarks
+        return together.participants
 
     def read(self, task: Task, definition: TaskDefinition, container: Container) -> Registration | None:
-        default_service = task.service or definition.family
-        key = task.definition, container.name, default_service
-        if key not in self._read:
-            translation = self._translation(task, definition, container)
-            translated = replace(container, labels=with_own(container.labels, translation))
-            labels = self._selection.labels_of(translated, default_service)
-            if labels is None:
-                self._read[key] = _Read(LabelReading(None), translation)
-                return None
-            reading = read_labels(
-                labels, mapped_ports=container.ports, default_service=default_service, family=definition.family
-            )
-            self._read[key] = _Read(reading, translation)
-            errors = (*reading.errors, *_refusals(definition, translation))
-            self.refused |= {self.refused_label(task, definition, container, error) for error in errors}
-            self._note(definition, container, translation)
-        return self._read[key].reading.registration
+        """What one container asks for, whatever the others of its task do."""
+        read = self._read(task, definition, container)
+        self.refused |= read.refused
+        self.remarks |= read.remarks
+        return read.reading.registration
 
     def refused_label(
         self, task: Task, definition: TaskDefinition, container: Container, error: LabelError
     ) -> RefusedLabel:
         """In the words of whoever wrote the label, of a container that was read."""
-        read = self._read[task.definition, container.name, task.service or definition.family]
-        return RefusedLabel(definition.revision, in_their_words(error, container.labels, read.translation))
+        return _in_their_words(definition, container, self._read(task, definition, container).translation, error)
+
+    def _read_together(self, task: Task, definition: TaskDefinition) -> _Together:
+        reads = [(container, self._read(task, definition, container)) for container in definition.containers]
+        found = [
+            Participant(container, read.reading.registration, _made_of(task, definition, container, read.translation))
+            for container, read in reads
+            if read.reading.registration is not None
+        ]
+        shared = default_names.shared_in_task((one.registration.service, one.made_of) for one in found)
+        errors = {
+            self.refused_label(task, definition, one.container, _in_task(definition, one))
+            for one in found
+            if one.made_of is not None and one.registration.service in shared
+        }
+        return _Together(
+            tuple(one for one in found if one.made_of is None or one.registration.service not in shared),
+            frozenset(errors).union(*(read.refused for _, read in reads)),
+            frozenset[TraefikRemark]().union(*(read.remarks for _, read in reads)),
+        )
+
+    def _read(self, task: Task, definition: TaskDefinition, container: Container) -> _Read:
+        default = default_service(task, definition)
+        key = task.definition, container.name, default
+        if key not in self._cache.containers:
+            self._cache.containers[key] = self._read_container(task, definition, container, default)
+        return self._cache.containers[key]
+
+    def _read_container(self, task: Task, definition: TaskDefinition, container: Container, default: str) -> _Read:
+        translation = self._translation(task, definition, container)
+        translated = replace(container, labels=with_own(container.labels, translation))
+        labels = self._selection.labels_of(translated, default)
+        if labels is None:
+            return _Read(LabelReading(None), translation)
+        reading = read_labels(labels, mapped_ports=container.ports, default_service=default, family=definition.family)
+        errors = (*reading.errors, *_refusals(definition, translation))
+        refused = frozenset(_in_their_words(definition, container, translation, error) for error in errors)
+        return _Read(reading, translation, refused, frozenset(_remarks(definition, container, translation)))
 
     def _translation(self, task: Task, definition: TaskDefinition, container: Container) -> Translation:
         if self._selection.traefik is None:
@@ -75,12 +149,37 @@ class Readings:
         seen = TraefikContainer(container.labels, container.name, task.service, definition.family, container.ports)
         return translate(seen, self._selection.traefik)
 
-    def _note(self, definition: TaskDefinition, container: Container, translation: Translation) -> None:
-        self.remarks |= {
-            TraefikRemark(definition.family, definition.revision, container.name, remark)
-            for remark in translation.remarks
-            if remark.outcome is not Outcome.REFUSED
-        }
+
+def default_service(task: Task, definition: TaskDefinition) -> str:
+    """The name that a service is called after where no label names it."""
+    return task.service or definition.family
+
+
+def _made_of(task: Task, definition: TaskDefinition, container: Container, translation: Translation) -> str | None:
+    if SERVICE in container.labels:
+        return None
+    origin = translation.origins.get(SERVICE)
+    if origin is None:
+        return default_service(task, definition)
+    # Traefik's version 1 has the name as a label's value, later ones within the label.
+    return container.labels[origin] if origin.endswith(".backend") else origin.split(".")[3]
+
+
+def _in_task(definition: TaskDefinition, one: Participant) -> LabelError:
+    value = one.container.labels.get(SERVICE, "")
+    return LabelError(definition.family, SERVICE, value, default_names.problem_in_task(one.registration.service))
+
+
+def _in_their_words(
+    definition: TaskDefinition, container: Container, translation: Translation, error: LabelError
+) -> RefusedLabel:
+    return RefusedLabel(definition.revision, in_their_words(error, container.labels, translation))
+
+
+def _remarks(definition: TaskDefinition, container: Container, translation: Translation) -> Iterator[TraefikRemark]:
+    for remark in translation.remarks:
+        if remark.outcome is not Outcome.REFUSED:
+            yield TraefikRemark(definition.family, definition.revision, container.name, remark)
 
 
 def _refusals(definition: TaskDefinition, translation: Translation) -> Iterator[LabelError]:

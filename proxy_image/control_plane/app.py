@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
+from proxy_image.control_plane.limits.descriptors import of_this_process
 from proxy_image.control_plane.metrics.cloudwatch import Publisher
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Applier
@@ -117,7 +118,8 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
 
 async def _serve_clients(service: AdsService, settings: Settings) -> None:
     async def listen() -> AdsServer:
-        server = AdsServer(service, _host_port(settings.bind_address, settings.xds_port))
+        where = _host_port(settings.bind_address, settings.xds_port)
+        server = AdsServer(service, where, connections=of_this_process().xds)
         await server.start()
         return server
 

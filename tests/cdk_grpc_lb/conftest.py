@@ -18,6 +18,7 @@ if _NODE.exists():
 import aws_cdk as cdk  # noqa: E402 - jsii starts Node when it is imported
 
 from app import ROOT, GrpcRandomNumbers  # noqa: E402
+from tests.cdk_grpc_lb.network.stacks import ALL as EVERY_NETWORK  # noqa: E402
 from tests.cdk_grpc_lb.template import Synthesised, synthesise  # noqa: E402
 from tests.cdk_grpc_lb.ways import make_every_way  # noqa: E402
 
@@ -55,3 +56,11 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
 def shared(ways: dict[str, Synthesised]) -> dict[str, Synthesised]:
     """Services of one stack that share the balancer of another stack, in a cluster that was there before."""
     return {"platform": ways["Platform"], "team": ways["Team"]}
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
+    """Networks of all kinds, by the name of its stack."""
+    app = cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("networks")))
+    stacks = [make(app) for make in EVERY_NETWORK]
+    return {stack.node.id: synthesise(stack) for stack in stacks}

@@ -18,6 +18,7 @@ from grpc_lb_contract import (
     read_index,
     shard_parameter,
 )
+from grpc_lb_contract.document.shards import content_hash
 from lambda_src.publish import ParameterStore, Stored
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import PREFIX, FakeAws, failure, task_name
@@ -191,3 +192,19 @@ def test_equal_content_has_an_equal_generation(aws: FakeAws, store: ParameterSto
     stored = publish(store, fleet(0, 3))
     assert stored.generation == generation_of(fleet(0, 3))
     assert store.publish(fleet(0, 3), store.read()).writes == 0
+
+
+@pytest.mark.parametrize("record", ['{"service":true}', '[true,1,"","t",0]', '{"route_for":{"method":true}}'])
+def test_a_boolean_in_the_place_of_a_text_is_no_document_and_is_overwritten(
+    record: str, aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    # GIVEN a document of which one record was spoilt by hand
+    task = aws.run(1)
+    sync.minute()
+    _, newline, records = aws.parameters[INDEX].partition("\n")
+    spoilt = f"{records}{record}\n"
+    aws.parameters[INDEX] = json.dumps({"format": 1, "generation": content_hash(spoilt)}) + newline + spoilt
+    # WHEN a refresh comes, THEN it says so and writes the document anew
+    sync.minute()
+    assert len(logged.about("published document unreadable")) == 1
+    assert sync.serving() == {task}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,7 +75,9 @@ def ssm_parameters() -> SsmParameters:
         tcp_keepalive=True,
     )
     try:
-        return SsmParameters(boto3.client("ssm", config=config))
+        # boto3 reads AWS_DEFAULT_REGION alone, ECS and every other SDK set or read AWS_REGION.
+        region = os.environ.get("AWS_REGION") or None
+        return SsmParameters(boto3.client("ssm", config=config, region_name=region))
     except NoRegionError:
         raise WrongSettingError(
             "AWS_REGION is missing: set it to the region of the parameters, such as eu-central-1"

@@ -12,6 +12,7 @@ from grpc_lb_contract import Cause, Document, Service, Target, TargetState, gene
 from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.stats.ejection_reasons import why_ejected
 from proxy_image.control_plane.stats.envoy_stats import Reading, address
+from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 MOST_CHANGES = 200
 MOST_NAMED = 50
@@ -198,7 +199,9 @@ class Journal:
 
     def rejected(self, audience: str, resource_type: str, node: str, error: str) -> None:
         key = (audience, resource_type, node)
-        if key in self.rejections or len(self.rejections) < MOST_REJECTIONS:
+        # One for each type is left for our Envoy, however many clients reject.
+        most = MOST_REJECTIONS if audience == Audience.ENVOY else MOST_REJECTIONS - len(ResourceType)
+        if key in self.rejections or len(self.rejections) < most:
             self.rejections[key] = Rejection(self._clock(), audience, resource_type, node, error)
 
     def accepted(self, audience: str, resource_type: str, node: str) -> None:

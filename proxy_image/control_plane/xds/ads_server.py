@@ -1,25 +1,36 @@
-"""The ADS server: one stream a client, Envoy over a unix socket, gRPC clients over TCP."""
+"""The ADS server: Envoy over a unix socket, gRPC clients over TCP, state of the world."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
-from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+from envoy.service.discovery.v3 import discovery_pb2
 
-from proxy_image.control_plane.recurring_log import Reminder
+from proxy_image.control_plane.limits.descriptors import MAX_XDS
+from proxy_image.control_plane.limits.log_rate import LogRate
+from proxy_image.control_plane.limits.pace import Turns
+from proxy_image.control_plane.limits.refusal import Refusal, RefusedError
+from proxy_image.control_plane.limits.xds_client import GrpcClient
+from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
+from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
+from proxy_image.control_plane.xds import ads_stream
+from proxy_image.control_plane.xds.ads_stream import Observer, Stream
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.resource_types import BY_URL, Audience
-from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
+from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)
+for _logger in (log, ads_stream.log):
+    _logger.addFilter(LogRate())
 
-SERVER_OPTIONS = (
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+METHOD = "StreamAggregatedResources"
+
+_SERVER_OPTIONS = (
     # Two servers on one port would share its clients without a word.
     ("grpc.so_reuseport", 0),
     ("grpc.max_send_message_length", -1),
@@ -30,162 +41,101 @@ SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+# Of connections that anyone may open: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html
+_CLIENT_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # A message is measured before it is decompressed: a hundred kilobytes may be a hundred megabytes.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
+    ("grpc.max_metadata_size", 8 * 2**10),
+    ("grpc.absolute_max_metadata_size", 16 * 2**10),
+    ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
+    # Connections that say nothing, or that say all of HTTP/2 and open no stream.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 20_000),
+    # Otherwise the windows grow to megabytes a connection, for requests that have kilobytes.
+    ("grpc.http2.bdp_probe", 0),
+)
 STOP_SECONDS = 0.5
 
 
-class Observer(Protocol):
-    """Who wants to know what happens on the streams. Types and audiences are few; nodes are not for metrics."""
-
-    def stream_opened(self, audience: Audience) -> None: ...
-    def stream_closed(self, audience: Audience, node: str) -> None: ...
-    def response_sent(self, audience: Audience, resource_type: str) -> None: ...
-    def rejected(self, audience: Audience, resource_type: str, node: str, error: str) -> None: ...
-    def accepted(self, audience: Audience, resource_type: str, node: str) -> None: ...
-    def in_use(self, audience: Audience, generation: str) -> None:
-        """A client has taken all of a generation."""
-
-
-class AdsService(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]  # xds-protos has no types
+class AdsService:
     """`StreamAggregatedResources`, state of the world."""
 
-    def __init__(self, cache: SnapshotCache, observer: Observer) -> None:
+    def __init__(self, cache: SnapshotCache, observer: Observer, streams: Streams | None = None) -> None:
         self._cache = cache
         self._observer = observer
+        self.streams = Streams() if streams is None else streams
+        self._turns = Turns()
 
-    async def StreamAggregatedResources(self, _requests: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
-        first = await context.read()
-        if first is grpc.aio.EOF:
-            return
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        # Requests come as bytes: whose turn it is decides when they are read, not when they arrived.
+        method: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
+            self.serve, response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+
+    async def serve(self, _requests: Any, context: Any) -> None:
         # By the socket, whatever the client says of itself: only our Envoy reaches the unix socket.
-        audience = Audience.ENVOY if context.peer().startswith("unix:") else Audience.GRPC
-        self._observer.stream_opened(audience)
-        log.info("xds stream opened", extra={"facts": {"audience": audience, "node": first.node.id}})
-        try:
-            await _Stream(audience, first.node.id, self._cache, self._observer, context).serve(first)
-        finally:
-            self._observer.stream_closed(audience, first.node.id)
-            log.info("xds stream closed", extra={"facts": {"audience": audience, "node": first.node.id}})
-
-
-class _Stream:
-    def __init__(self, audience: Audience, node: str, cache: SnapshotCache, observer: Observer, context: Any) -> None:
-        self._audience = audience
-        self._node = node
-        self._cache = cache
-        self._observer = observer
-        self._context = context
-        self._subscriptions = Subscriptions()
-        self._unknown_types: set[str] = set()
-        self._rejected: dict[str, tuple[Request, Reminder]] = {}
-
-    async def serve(self, first: Any) -> None:
-        self._receive(first)
-        snapshot, in_use = self._cache.snapshot, None
-        reading = asyncio.ensure_future(self._context.read())
-        changing = asyncio.ensure_future(self._cache.newer_than(snapshot))
-        try:
-            while True:
-                if snapshot is not None:
-                    resources = snapshot.audiences[self._audience]
-                    await self._send(self._subscriptions.due(resources))
-                    if in_use is not snapshot and self._subscriptions.is_in_use(resources):
-                        in_use = snapshot
-                        self._observer.in_use(self._audience, snapshot.generation)
-                until = self._remind()
-                await asyncio.wait((reading, changing), timeout=until, return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    request = reading.result()
-                    if request is grpc.aio.EOF:
-                        return
-                    self._receive(request)
-                    reading = asyncio.ensure_future(self._context.read())
-                if changing.done():
-                    snapshot = changing.result()
-                    changing = asyncio.ensure_future(self._cache.newer_than(snapshot))
-        finally:
-            for task in (reading, changing):
-                task.cancel()
-                with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError):
-                    await task
-
-    def _receive(self, message: Any) -> None:
-        error = message.error_detail.message or f"code {message.error_detail.code}"
-        request = Request(
-            message.type_url,
-            tuple(message.resource_names),
-            message.response_nonce,
-            message.version_info,
-            error if message.HasField("error_detail") else None,
-        )
-        meaning = self._subscriptions.receive(request)
-        if meaning is Meaning.UNKNOWN_TYPE:
-            self._refuse_type(request.type_url)
-        elif request.error is not None:
-            self._observer.rejected(self._audience, BY_URL[request.type_url].value, self._node, request.error)
-            self._rejected[request.type_url] = request, Reminder()
-        elif meaning is Meaning.ACK:
-            self._observer.accepted(self._audience, BY_URL[request.type_url].value, self._node)
-            self._rejected.pop(request.type_url, None)
-        log.debug("xds request", extra={"facts": {"node": self._node, "meaning": meaning.name, "request": request}})
-
-    def _refuse_type(self, type_url: str) -> None:
-        # No answer: the client goes on without, as the protocol has it, and its other types are served.
-        if type_url not in self._unknown_types and len(self._unknown_types) < 100:
-            self._unknown_types.add(type_url)
-            known = ", ".join(BY_URL)
+        if context.peer().startswith("unix:"):
+            await Stream(Audience.ENVOY, self._cache, self._observer, context).serve()
+            return
+        refusal = await self._serve_client(context)
+        if refusal is not None:
             log.warning(
-                "xds type refused",
-                extra={"facts": {"audience": self._audience, "node": self._node, "type": type_url, "known": known}},
+                "xds stream refused",
+                extra={"facts": {"peer": context.peer(), "code": refusal.code.name, "error": refusal.message}},
             )
+            await context.abort(refusal.code, refusal.message)
 
-    def _remind(self) -> float | None:
-        """Says what is rejected, and again while it is; returns the seconds to the next time."""
-        for request, reminder in self._rejected.values():
-            if reminder.is_due(request):
-                self._tell_rejection(request)
-        return min((max(0.0, each.seconds_left) for _, each in self._rejected.values()), default=None)
+    async def _serve_client(self, context: Any) -> Refusal | None:
+        """What the stream is ended with, None where the client ends it."""
+        told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
 
-    def _tell_rejection(self, request: Request) -> None:
-        log.error(
-            "xds resource rejected",
-            extra={
-                "facts": {
-                    "audience": self._audience,
-                    "node": self._node,
-                    "type": BY_URL[request.type_url].value,
-                    "error": request.error,
-                    "kept_version": request.version,
-                }
-            },
-        )
+        def end(refusal: Refusal) -> None:
+            if not told.done():
+                told.set_result(refusal)
 
-    async def _send(self, responses: Iterable[Response]) -> None:
-        for response in responses:
-            await self._context.write(
-                discovery_pb2.DiscoveryResponse(
-                    type_url=response.type.url,
-                    version_info=response.version,
-                    nonce=response.nonce,
-                    resources=[resource.envelope for resource in response.resources],
-                )
-            )
-            self._observer.response_sent(self._audience, response.type.value)
+        try:
+            ticket = self.streams.enter(context.peer(), end)
+        except RefusedError as error:
+            return error.refusal
+        client = GrpcClient(self.streams, ticket, self._turns)
+        serving = asyncio.ensure_future(Stream(Audience.GRPC, self._cache, self._observer, context, client).serve())
+        try:
+            await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                serving.result()
+                return None
+            return told.result()
+        except RefusedError as error:
+            return error.refusal
+        finally:
+            self.streams.leave(ticket)
+            told.cancel()
+            serving.cancel()
+            with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError, RefusedError):
+                await serving
 
 
 class AdsServer:
     """A listening ADS server: `async with`, on a unix socket (a `Path`) or an address `host:port`."""
 
-    def __init__(self, service: AdsService, where: Path | str) -> None:
+    def __init__(self, service: AdsService, where: Path | str, *, connections: int = MAX_XDS) -> None:
+        """connections: how many clients may have at once on an address; one more is closed as it comes."""
         self._service = service
         self._where = where
+        self._connections = connections
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
     async def start(self) -> None:
         """Raises `OSError` where the address cannot be listened on."""
-        server = grpc.aio.server(options=SERVER_OPTIONS)
-        ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self._service, server)
-        address = f"unix:{self._where}" if isinstance(self._where, Path) else self._where
+        is_own = isinstance(self._where, Path)
+        bounds = () if is_own else (*_CLIENT_OPTIONS, ("grpc.max_allowed_incoming_connections", self._connections))
+        server = grpc.aio.server(options=(*_SERVER_OPTIONS, *bounds))
+        server.add_generic_rpc_handlers((self._service.handler,))
+        address = f"unix:{self._where}" if is_own else str(self._where)
         try:
             self.port = server.add_insecure_port(address)
         except RuntimeError as error:

@@ -14,6 +14,9 @@ from proxy_image.control_plane.xds.snapshot import Resource, Resources, version_
 
 WILDCARD = "*"
 
+# A string's and a set's or dictionary's entry's own, in CPython.
+_BYTES_A_NAME = 100
+
 _LED_TO = (ResourceType.CLUSTER, ResourceType.ENDPOINTS)
 _LEADING = (ResourceType.LISTENER, ResourceType.ROUTES)
 
@@ -128,6 +131,14 @@ class Subscriptions:
     def names(self, resource_type: ResourceType) -> frozenset[str]:
         subscription = self._by_type.get(resource_type)
         return frozenset() if subscription is None else subscription.names
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory this takes: what the client made up, and what it was sent."""
+        return sum(
+            sum(map(len, each.names)) + _BYTES_A_NAME * (len(each.names) + len(each.sent))
+            for each in self._by_type.values()
+        )
 
     def _awaits_answers(self, types: Iterable[ResourceType]) -> bool:
         asked = (self._by_type[each] for each in types if each in self._by_type)

@@ -88,6 +88,7 @@ def test_the_function_runs_the_code_of_its_folder(example: Synthesised) -> None:
     assert function["Environment"]["Variables"].keys() == {
         "GRPC_LB_CLUSTER",
         "GRPC_LB_PARAMETER_PREFIX",
+        "GRPC_LB_ONLY_SERVICES",
         "GRPC_LB_CLOUDWATCH_BALANCER",
     }
     assert function["Environment"]["Variables"]["GRPC_LB_CLUSTER"] == CLUSTER_ARN

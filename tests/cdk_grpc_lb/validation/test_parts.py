@@ -12,7 +12,6 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import Condition, GrpcBalancedService, GrpcBalancer, Match
 from tests.cdk_grpc_lb.validation.cases import (
-    BALANCER,
     SERVICE,
     balancer_in,
     contradiction,
@@ -106,8 +105,7 @@ def test_a_vpc_whose_addresses_are_not_known_cannot_be_opened_to(stack: cdk.Stac
         stack, "Vpc", vpc_id="vpc-1", availability_zones=["a"], private_subnet_ids=["subnet-1"]
     )
     cluster = ecs.Cluster.from_cluster_attributes(stack, "Existing", cluster_name="existing", vpc=vpc)
-    allowed = "False where the address range of the VPC is not known (or import the VPC with its vpc_cidr_block)"
-    with refused(BALANCER, "open_listener", allowed, "True"):
+    with pytest.raises(ValueError, match=r"import the VPC with vpc_cidr_block .*got the VPC Stack/Vpc without one"):
         GrpcBalancedService(stack, "RandomNumbers", image=IMAGE, port=1, cluster=cluster)
 
 

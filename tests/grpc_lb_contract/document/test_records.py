@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,8 +18,12 @@ from grpc_lb_contract import (
     Document,
     DocumentError,
     Group,
+    LostRoute,
+    Match,
     Method,
+    Notes,
     Overrides,
+    Refusal,
     Retry,
     RetryStatus,
     Route,
@@ -166,6 +172,66 @@ def test_two_services_of_one_name_are_refused() -> None:
 def test_what_is_no_document_is_refused_and_never_crashes(text: str) -> None:
     with pytest.raises(DocumentError):
         decode_document(text)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of each value in a record that holds no other."""
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from leaves(value[key], (*path, key))
+    else:
+        yield path
+
+
+def with_leaf(text: str, line: int, path: tuple[Any, ...], leaf: object) -> str:
+    lines = text.splitlines()
+    record = json.loads(lines[line])
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = leaf
+    lines[line] = json.dumps(record)
+    return "\n".join(lines) + "\n"
+
+
+EVERY_KIND = encode_document(
+    Document(
+        (
+            Service(
+                "rng",
+                (
+                    Route("*", "rng.v1.RandomNumber", (Condition("x-canary", Match.EXACT, "yes"),)),
+                    Route("*", "rng.v1.RandomNumber", method="Get", priority=5),
+                    Route("rng.internal"),
+                ),
+                (Group("rng-blue", 5), Group("rng-green", 95)),
+                (
+                    Target("10.0.1.23", 50051, "us-east-1a", TargetState.SERVING, "rng-blue", "0123456789abcdef"),
+                    Target("10.0.1.24", 50051, "us-east-1a", TargetState.DRAINING, "rng-green", "fedcba9876543210"),
+                ),
+                TrafficPolicy(deadline=Deadline(ceiling=timedelta(seconds=9))),
+            ),
+        ),
+        Notes((Refusal("rng", 3, "grpc-lb.port", "0", "must be"),), (LostRoute("host *", "rng", "copy"),), 2, 1),
+    )
+)
+
+
+@pytest.mark.parametrize("leaf", [True, False, None, 1.5, -1, 10**30, [], {}, ["a"], {"a": True}, "\ud800"])
+def test_a_value_of_another_type_anywhere_is_refused_as_a_document_or_ignored(leaf: object) -> None:
+    # GIVEN a document with every kind of record, WHEN any one value in it is of another type
+    tried = 0
+    for line, record in enumerate(EVERY_KIND.splitlines()):
+        for path in leaves(json.loads(record)):
+            tried += 1
+            try:
+                document = decode_document(with_leaf(EVERY_KIND, line, path, leaf))
+            except DocumentError:
+                continue
+            # THEN where it is no error, what was read is a whole document: written, it reads as the same
+            assert decode_document(encode_document(document)) == document, (record, path)
+            assert "true" not in encode_document(document)
+    assert tried > 30
 
 
 @given(

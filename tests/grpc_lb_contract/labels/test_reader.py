@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import LabelReading, Registration, Route, read_labels
+from grpc_lb_contract.labels import names
 from grpc_lb_contract.labels.names import LABELS
-from grpc_lb_contract.labels.reader import MOST_ERRORS
+from grpc_lb_contract.labels.reader import MOST_ERRORS, MOST_SUGGESTIONS
 from tests.growth import assert_grows_in_proportion
 from tests.grpc_lb_contract.strategies import registrations
 
@@ -138,6 +139,39 @@ def test_an_unknown_label_names_the_one_that_may_be_meant() -> None:
     (message,) = messages(read({"grpc-lb.enable": "true", "grpc-lb.host": "a.b"}))
 
     assert "(grpc-lb.hosts?)" in message
+
+
+@pytest.mark.parametrize(
+    ("label", "nearest"),
+    [
+        ("grpc-lb.heath-check", "grpc-lb.health-check"),
+        ("grpc-lb.heath-check.intervall", "grpc-lb.health-check.interval"),
+        ("grpc-lb.Enabled", "grpc-lb.enable"),
+        ("grpc-lb.grpc_services", "grpc-lb.grpc-services"),
+        ("grpc-lb.route.slow.methods", "grpc-lb.routes.slow.methods"),
+        ("grpc-lb.routes.slow.method", "grpc-lb.routes.slow.methods"),
+    ],
+)
+def test_a_misspelt_label_gets_the_nearest_real_one_and_no_wrong_list(label: str, nearest: str) -> None:
+    (message,) = messages(read({"grpc-lb.enable": "true", label: "1"}))
+
+    assert f"({nearest}?)" in message
+    assert ("one of the labels" in message) == label.startswith("grpc-lb.routes.")
+
+
+def test_a_label_that_none_is_near_is_told_where_they_all_are() -> None:
+    (message,) = messages(read({"grpc-lb.enable": "true", "grpc-lb.colour": "blue"}))
+
+    assert message.startswith("colour must be a label that exists (see docs/labels.md), got 'blue'")
+
+
+def test_what_may_have_been_meant_is_sought_for_a_few_foreign_labels_alone() -> None:
+    # GIVEN a container with a hundred unknown labels, WHEN they are read
+    names._nearest.cache_clear()
+    reading = read({"grpc-lb.enable": "true", **{f"grpc-lb.retry.{number}": "x" for number in range(100)}})
+    # THEN each is told, and the search, which takes the time, was made for the first ones
+    assert len(reading.errors) == 100
+    assert names._nearest.cache_info().misses == MOST_SUGGESTIONS
 
 
 def test_of_several_ports_one_must_be_named() -> None:

@@ -126,6 +126,13 @@ async def test_what_ssm_answers_is_told_apart_and_asked_once(
         assert len(requests) == 1, "the poll is the retry"
 
 
+def test_the_region_may_come_from_the_variable_that_every_sdk_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN AWS_REGION alone, which boto3 does not read, THEN it is the region of the parameters."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert ssm_parameters()._client.meta.region_name == "eu-central-1"
+
+
 def test_a_missing_region_is_said_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.delenv("AWS_DEFAULT_REGION")

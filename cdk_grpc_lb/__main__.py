@@ -1,0 +1,49 @@
+"""``python -m cdk_grpc_lb build-context FOLDER`` writes what the balancer's image is built from."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+_FOLDERS = ("proxy_image", "grpc_lb_contract")
+_DOCKERFILE = "proxy_image/Dockerfile"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cdk_grpc_lb", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    context = commands.add_parser(
+        "build-context",
+        help="write the build context of the balancer's image into a new folder",
+        description="Write the build context of the balancer's image into a new folder. Build it with any builder, "
+        'push the image, and name it: GrpcBalancer(image=ecs.ContainerImage.from_registry("REGISTRY/grpc-lb:TAG")).',
+    )
+    context.add_argument("folder", type=Path, help="a folder that does not exist yet, or is empty")
+    given = parser.parse_args(arguments)
+    try:
+        write_build_context(given.folder)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"docker build --file {given.folder}/{_DOCKERFILE} --tag grpc-lb {given.folder}")
+    return 0
+
+
+def write_build_context(folder: Path) -> None:
+    """Raises ValueError for a folder that has something in it."""
+    from cdk_grpc_lb.staging import files_of, find_folder
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"the folder must be new or empty, got {folder}: name another one")
+    for name in _FOLDERS:
+        source = find_folder(name)
+        for file in files_of(source):
+            copy = folder / name / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""How a balancer's task runs: what a user may tell it, and few do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+
+from cdk_grpc_lb.validation import Props
+
+# As proxy_image/settings.py has them.
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+_MIN_POLL_MILLISECONDS = 100
+_MAX_POLL_MILLISECONDS = 300_000
+_MAX_CONCURRENCY = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """None stands for the default."""
+
+    poll_interval: cdk.Duration | None
+    log_level: str | None
+    envoy_concurrency: int | None
+
+    def check(self, props: Props) -> None:
+        """Raise ValueError for what the image would refuse when it starts."""
+        interval = self.poll_interval
+        if interval is not None and not interval.is_unresolved():
+            milliseconds = interval.to_milliseconds()
+            if not _MIN_POLL_MILLISECONDS <= milliseconds <= _MAX_POLL_MILLISECONDS:
+                raise props.error("poll_interval", "100 milliseconds to 5 minutes", interval.to_human_string())
+        level = self.log_level
+        if level is not None and not cdk.Token.is_unresolved(level) and level not in _LOG_LEVELS:
+            raise props.error("log_level", f"one of {', '.join(_LOG_LEVELS)}", repr(level))
+        if self.envoy_concurrency is not None:
+            props.whole_number("envoy_concurrency", self.envoy_concurrency, 1, _MAX_CONCURRENCY)
+
+    def environment(self, cpu: int) -> dict[str, str]:
+        """The image's own settings for it."""
+        told: dict[str, str] = {}
+        if self.poll_interval is not None:
+            told["GRPC_LB_POLL_SECONDS"] = _seconds(self.poll_interval)
+        if self.log_level is not None:
+            told["GRPC_LB_LOG_LEVEL"] = self.log_level
+        if self.envoy_concurrency is not None:
+            told["GRPC_LB_ENVOY_CONCURRENCY"] = _number(self.envoy_concurrency)
+        elif not cdk.Token.is_unresolved(cpu):
+            # One worker for each whole CPU: what the task sees of the machine below is more than it may use.
+            told["GRPC_LB_ENVOY_CONCURRENCY"] = str(max(1, cpu // 1024))
+        return told
+
+
+def _seconds(duration: cdk.Duration) -> str:
+    if duration.is_unresolved():
+        return cdk.Token.as_string(duration.to_seconds())
+    return f"{duration.to_milliseconds() / 1000:g}"
+
+
+def _number(value: int) -> str:
+    return cdk.Token.as_string(value) if cdk.Token.is_unresolved(value) else str(value)

@@ -1,0 +1,1 @@
+"""Subnets, addresses and endpoints: whether tasks reach what they need."""

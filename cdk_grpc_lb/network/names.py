@@ -1,0 +1,33 @@
+"""What EC2 says about security groups, kept to what EC2 takes."""
+
+from __future__ import annotations
+
+import re
+
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+_REFUSED = re.compile(r"[^a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]")
+_MAX_DESCRIPTION = 255
+
+
+def describe_groups(service: ecs.FargateService) -> None:
+    """Mend the description of the security group that the CDK makes for a service: it is the construct's path, which
+    may have letters that EC2 refuses, or be too long. Others stay as they are: a new description replaces the group.
+    """
+    made = service.node.try_find_child("SecurityGroup")
+    group = made.node.default_child if made is not None else None
+    if isinstance(group, ec2.CfnSecurityGroup):
+        described = description_for(group.group_description)
+        if described != group.group_description:
+            group.group_description = described
+
+
+def description_for(text: str) -> str:
+    """The text with ``_`` for each letter that EC2 refuses, its end where it is too long.
+
+    >>> description_for("Shop/注文/Service")
+    'Shop/__/Service'
+    """
+    return _REFUSED.sub("_", text)[-_MAX_DESCRIPTION:]

@@ -1,0 +1,39 @@
+"""`python -m tests.hostile.attacker KIND HOST PORT`: attacks until its standard input ends, and says what it did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+
+from tests.hostile.xds_clients import XDS_ATTACKS
+
+# Whatever becomes of the test: no attack lasts longer.
+LONGEST_SECONDS = 60.0
+
+
+def is_over(started: float) -> bool:
+    """Whether the test has closed standard input, or the time is up."""
+    if time.monotonic() - started > LONGEST_SECONDS:
+        return True
+    try:
+        return os.read(0, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+def main() -> int:
+    kind, address = sys.argv[1], (sys.argv[2], int(sys.argv[3]))
+    os.set_blocking(0, False)
+    started = time.monotonic()
+    sys.stdout.write("attacking\n")
+    sys.stdout.flush()
+    did = asyncio.run(XDS_ATTACKS[kind](address, lambda: is_over(started)))
+    sys.stdout.write(json.dumps(did))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Task definitions never change: their labels are read once, however many tasks and refreshes there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from grpc_lb_contract import LabelReading, read_labels
+from lambda_src.transform import label_parsing
+from tests.lambda_src.conftest import Lines, Sync
+from tests.lambda_src.fake_aws import LABELS, FakeAws
+
+FOREIGN = {f"grpc-lb.retry.{number}": "7" for number in range(100)}
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    counted: Counter[str] = Counter()
+
+    def counting(labels: Any, **given: Any) -> LabelReading:
+        counted[given["family"]] += 1
+        return read_labels(labels, **given)
+
+    monkeypatch.setattr(label_parsing, "read_labels", counting)
+    return counted
+
+
+def test_labels_are_read_once_for_all_tasks_and_refreshes(aws: FakeAws, sync: Sync, reads: Counter[str]) -> None:
+    # GIVEN a definition of ten containers with a hundred foreign labels each, and a good one
+    arn = aws.define("foreign")
+    app = aws.definitions[arn]["containerDefinitions"][0]
+    aws.definitions[arn]["containerDefinitions"] = [
+        {**app, "name": f"c{number}", "dockerLabels": LABELS | FOREIGN | {"grpc-lb.service": f"s{number}"}}
+        for number in range(10)
+    ]
+    good = [aws.run(number) for number in range(2)]
+    for number in range(2, 5):
+        aws.run(number, family="foreign", service="foreign")
+    # WHEN refresh after refresh comes, with labels read again only where their definition is new
+    for _ in range(3):
+        sync.minute()
+    # THEN the labels of each container were read once (those of a side-car too)
+    assert reads == {"foreign": 10, "rng": 2}
+    assert sync.serving() == set(good)
+    # AND their errors are told in the document, as before
+    assert sync.document().notes.refusal_count == 100
+    aws.define("new")
+    aws.run(9, family="new", service="new")
+    sync.minute()
+    assert reads == {"foreign": 10, "rng": 2, "new": 2}
+
+
+def test_a_refusal_is_gone_when_the_tasks_that_have_it_are(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    aws.define("bad", labels=LABELS | {"grpc-lb.port": "9"})
+    aws.run(1)
+    bad = aws.run(2, family="bad", service="bad")
+    sync.minute()
+    assert sync.document().notes.refusal_count == 1
+    aws.stop(bad, "STOPPED")
+    sync.handle(aws.event(bad))
+    assert sync.document().notes.refusal_count == 0
+    # AND it is told again when they come again
+    again = aws.run(3, family="bad", service="bad")
+    sync.handle(aws.event(again))
+    assert sync.document().notes.refusal_count == 1
+    assert len(logged.about("label refused")) == 2
+
+
+def test_a_hundred_refused_labels_are_logged_and_the_rest_is_counted(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    for number in range(3):
+        aws.define(f"foreign{number}", labels=LABELS | {f"grpc-lb.retry.{n}": "7" for n in range(50)})
+        aws.run(number, family=f"foreign{number}", service=f"foreign{number}")
+    sync.minute()
+    assert len(logged.about("label refused")) == 100
+    assert logged.about("more labels refused") == [{"count": 50}]
+    assert logged.about("refresh")[0]["labels_refused"] == 150
