@@ -94,7 +94,8 @@ class Middlewares:
             where = next(iter(settings.values()), label)
             self._draft.refuse(where, f"must make {name} a middleware of one kind: Traefik leaves its routers out")
             return False
-        return all([self._lets_setting_through(setting, one) for setting, one in settings.items()])
+        let_through = [self._lets_setting_through(setting, one) for setting, one in settings.items()]
+        return all(let_through)
 
     def _lets_setting_through(self, setting: str, label: str) -> bool:
         row = without(MIDDLEWARES, setting)

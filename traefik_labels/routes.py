@@ -12,10 +12,11 @@ from grpc_lb_contract.labels.registration import MOST_ROUTES
 from grpc_lb_contract.policy.value_types import LONGEST_LIST
 from traefik_labels.cluster.parts import Router
 from traefik_labels.grammar.parsing import read_first_rule
-from traefik_labels.grammar.syntax import Expression, NotReadable, TooMuch
+from traefik_labels.grammar.syntax import And, Expression, NotReadable, TooMuch
 from traefik_labels.model import Draft
-from traefik_labels.rules.calls import ALL, EVERY, Block, Calls, TooManyCases, blocks_of
+from traefik_labels.rules.calls import ALL, Block, Calls, TooManyCases, blocks_of
 from traefik_labels.rules.matchers import Rule
+from traefik_labels.rules.reach import reach_by_host
 from traefik_labels.settings import TraefikLabels
 
 
@@ -50,15 +51,15 @@ def read_calls(router: Router, read: Callable[[str], tuple[Expression, int]], *,
     draft, label = router.draft, router.label
     try:
         expression, syntax = read(router.rule)
-    except TooMuch as error:
-        draft.refuse(label, f"must be {error}")
-        router.reach = EVERY
-        return True
     except NotReadable as error:
         draft.refuse(label, f"must be {error}")
         return False
     rule = Rule(is_v3=syntax == 3)
-    return _take_apart(router, rule, lambda: rule.of_expression(expression), tells=tells)
+
+    def whole() -> tuple[Calls, ...]:
+        return reach_by_host(expression)
+
+    return _take_apart(router, rule, lambda: rule.of_expression(expression), whole, tells=tells)
 
 
 def read_first_calls(router: Router, *, tells: bool) -> bool:
@@ -69,16 +70,27 @@ def read_first_calls(router: Router, *, tells: bool) -> bool:
     except NotReadable as error:
         router.draft.refuse(router.label, f"must be {error}")
         return False
-    return _take_apart(router, rule, lambda: rule.of_first_rule(calls), tells=tells)
+
+    def whole() -> tuple[Calls, ...]:
+        return reach_by_host(And(calls))
+
+    return _take_apart(router, rule, lambda: rule.of_first_rule(calls), whole, tells=tells)
 
 
-def _take_apart(router: Router, rule: Rule, read: Callable[[], tuple[Calls, ...]], *, tells: bool) -> bool:
+def _take_apart(
+    router: Router,
+    rule: Rule,
+    read: Callable[[], tuple[Calls, ...]],
+    whole: Callable[[], tuple[Calls, ...]],
+    *,
+    tells: bool,
+) -> bool:
     draft, label = router.draft, router.label
     try:
         sets = read()
-    except TooManyCases as error:
+    except (TooManyCases, TooMuch) as error:
         draft.refuse(label, f"must be {error}")
-        router.reach = EVERY
+        router.reach = whole()
         return True
     except NotReadable as error:
         draft.refuse(label, f"must be {error}")

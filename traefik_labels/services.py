@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from traefik_labels import policies
-from traefik_labels.configuration.decode import Node
 from traefik_labels.configuration.labels import Settings
 from traefik_labels.model import Container, Draft
 from traefik_labels.unsupported import SERVICES, remark, without
@@ -21,7 +20,7 @@ _KNOWN = (_PORT, _SCHEME, _STRATEGY, _TRANSPORT, "middlewares")
 _KNOWN_OF_GRPC: Sequence[str] = tuple(_HEALTH_CHECK + name for name in ("mode", "interval", "timeout"))
 
 
-def are_whole(services: Mapping[str, Settings], root: Node, container: Container, draft: Draft) -> bool:
+def are_whole(services: Mapping[str, Settings], container: Container, draft: Draft) -> bool:
     """Whether Traefik can make a server of the container for each: else it leaves the whole container out."""
     whole = True
     for name, its in services.items():

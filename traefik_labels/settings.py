@@ -31,8 +31,9 @@ class TraefikLabels:
     :param domain: What follows the name in the host of frontends of version 1 that have no rule. By default, nothing.
     :param constraints: Which containers are taken: an expression of version 2 and 3 over labels, or ``tag==grpc`` and
         its like of version 1. By default, all.
-    :param ignored_middlewares: Middlewares (and servers transports), as routers name them, that calls may go without. By
-        default none: a router with one that has no counterpart and may keep callers out, or that is defined elsewhere, is left out.
+    :param ignored_middlewares: Middlewares (and servers transports), as routers name them, that calls may go without.
+        By default none: a router with one that has no counterpart and may keep callers out, or that is defined
+        elsewhere, is left out.
     :param entry_points: The entry points by which the balancer's callers came to Traefik. By default none is known, and
         a router that names its entry points is left out: it may be for others than those callers.
     :param tls: Whether callers speak TLS to the balancer, so that routers with ``tls`` may be served. By default as
@@ -52,7 +53,7 @@ class TraefikLabels:
     def __post_init__(self) -> None:
         for name in ("ignored_middlewares", "entry_points"):
             if isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a list of names, got {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be a list of names, got {getattr(self, name)!r}")  # noqa: TRY004 - as every other
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.version not in (None, 1, 2, 3):
             raise ValueError(f"version must be 1, 2 or 3, got {self.version!r}")

@@ -113,7 +113,7 @@ def _is_let_in(written: Mapping[str, str], settings: TraefikLabels) -> bool:
 
 def _is_enabled(draft: Draft, settings: TraefikLabels, *, is_v1: bool) -> bool:
     try:
-        said, label = enabled(draft.written)
+        said = enabled(draft.written)
     except CannotDecode as error:
         # Version 1 knows no other label there, and takes what it cannot read for false.
         draft.refuse(error.label, f"must be {error}" if is_v1 else f"must be {error}, or the container is left out")

@@ -12,7 +12,7 @@ from grpc_lb_contract import service_name_from
 from grpc_lb_contract.labels.names import PORT
 from traefik_labels import services
 from traefik_labels.cluster.parts import Defined, Part, Router, Served
-from traefik_labels.configuration.decode import CannotDecode, Node, decode
+from traefik_labels.configuration.decode import CannotDecode, decode
 from traefik_labels.configuration.labels import Labels, Settings, content_of, labels_of
 from traefik_labels.grammar.syntax import NotReadable
 from traefik_labels.middlewares import Middlewares
@@ -49,12 +49,12 @@ def read_v2(container: Container, settings: TraefikLabels, draft: Draft) -> Part
         draft.refuse(error.label, f"must be {error}; Traefik leaves out the whole container, and so is it here")
         return None
     labels = labels_of(root)
-    _remark_others(draft, root)
+    _remark_others(draft)
     name = normalized(container.traefik_name)
     if labels.is_tcp_or_udp and not (labels.routers or labels.services or labels.middlewares):
         return None
     found = labels.services or {name: {}}
-    if not services.are_whole(found, root, container, draft):
+    if not services.are_whole(found, container, draft):
         return None
     grpc = frozenset(one for one, its in found.items() if services.speaks_http2(one, its, draft))
     seen = _Seen(container, settings, draft, labels, found, grpc)
@@ -93,7 +93,7 @@ def _default_name(container: Container) -> str:
     return container.ecs_service or container.family or container.name
 
 
-def _remark_others(draft: Draft, root: Node) -> None:
+def _remark_others(draft: Draft) -> None:
     for label in draft.written:
         path = label.lower().split(".")
         is_http = path[:2] == ["traefik", "http"] and len(path) > 3

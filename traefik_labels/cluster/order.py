@@ -19,9 +19,6 @@ from grpc_lb_contract.names import HIGHEST_PRIORITY
 from traefik_labels.cluster.parts import Router
 from traefik_labels.rules.calls import ALL, Calls
 
-MOST_PAIRS = 400_000
-"""Of alternatives to compare. Where labels have more, those that are left out are taken to reach all calls of a host."""
-
 
 def settle(routers: Sequence[Router]) -> None:
     """Take away what must not be served, add routes at more specific hosts, and set the priorities that are needed."""
@@ -98,11 +95,7 @@ def _add_at_specific_hosts(served: Sequence[Router]) -> None:
                 continue
             pair = ((router, calls), (other, others))
             for (before, its), (behind, theirs) in (pair, pair[::-1]):
-                if (
-                    before.priority <= behind.priority
-                    or its.host == theirs.host
-                    or not _is_below(theirs.host, its.host)
-                ):
+                if before.priority <= behind.priority or not _is_below(theirs.host, its.host):
                     continue
                 added = replace(its, host=theirs.host)
                 if added in before.calls:

@@ -68,8 +68,8 @@ class Defined:
 
 @dataclass(slots=True, eq=False)
 class Served:
-    """A service that a container is. `service` is Traefik's name of it, `wanted` the name that it would have here, which
-    `is_said` by a label; `label` is one that says it, or would. `put` puts what it has beside its routes.
+    """A service that a container is. `service` is Traefik's name of it, `wanted` the name that it would have here,
+    which `is_said` by a label; `label` is one that says it, or would. `put` puts what it has beside its routes.
     """
 
     service: str

@@ -64,10 +64,10 @@ def decode(labels: Mapping[str, str]) -> Node:
     return _decode(labels, CONFIGURATION, "root")
 
 
-def enabled(labels: Mapping[str, str]) -> tuple[bool | None, str]:
-    """What `traefik.enable` says, None where nothing does, and the label. Raises CannotDecode."""
+def enabled(labels: Mapping[str, str]) -> bool | None:
+    """What `traefik.enable` says, None where nothing does. Raises CannotDecode."""
     node = _decode(labels, ENABLING, "enabling").child("enable")
-    return (None, f"{ROOT}.enable") if node is None else (node.value in _TRUE, node.label)
+    return None if node is None else node.value in _TRUE
 
 
 def _decode(labels: Mapping[str, str], filters: Sequence[str], structure: str) -> Node:
@@ -109,9 +109,7 @@ def _check_fields(node: Node, structure: str) -> None:
         known = fields.get(child.name.lower())
         if known is None:
             allowed = ", ".join(sorted(name for name, one in fields.items() if not one.is_ignored)) or "nothing"
-            raise CannotDecode(
-                child.label, f"a setting that Traefik has ({allowed}), or the whole container is left out"
-            )
+            raise CannotDecode(child.label, f"a setting that Traefik has ({allowed})")
         _check(child, known)
 
 
@@ -154,10 +152,6 @@ def _check_value(node: Node, kind: str) -> None:
     if kind == "b" and text not in _TRUE | _FALSE:
         raise CannotDecode(node.label, "true or false")
     if kind == "i" and (_WHOLE.fullmatch(text) is None or not -(2**63) <= int(text[:40]) < 2**63):
-        raise CannotDecode(node.label, "a whole number, without spaces, or the whole container is left out")
+        raise CannotDecode(node.label, "a whole number, without spaces")
     if kind == "d" and _WHOLE.fullmatch(text) is None and _TIME.fullmatch(text) is None:
         raise CannotDecode(node.label, "a time such as 10s")
-
-
-def is_off(text: str) -> bool:
-    return text in _FALSE

@@ -6,9 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-DEEPEST = 100
-"""Levels of `&&` in `||` in `&&`: what is deeper nobody has written by hand."""
-
 
 class NotReadable(ValueError):  # noqa: N818 - the name says what is the matter
     """A text that the grammar does not fit. Its message goes on after "must be"."""
@@ -61,7 +58,7 @@ class Not:
     depth: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _one_deeper((self.what,)))
+        object.__setattr__(self, "depth", 1 + self.what.depth)
 
     def __str__(self) -> str:
         return f"!{_in_parentheses(self.what)}"
@@ -75,7 +72,7 @@ class And:
     depth: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _one_deeper(self.all))
+        object.__setattr__(self, "depth", 1 + max(part.depth for part in self.all))
 
     def __str__(self) -> str:
         return " && ".join(map(_in_parentheses, self.all))
@@ -89,7 +86,7 @@ class Or:
     depth: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _one_deeper(self.any))
+        object.__setattr__(self, "depth", 1 + max(part.depth for part in self.any))
 
     def __str__(self) -> str:
         return " || ".join(map(_in_parentheses, self.any))
@@ -139,10 +136,3 @@ def quoted(text: str) -> str:
 
 def _in_parentheses(expression: Expression) -> str:
     return f"({expression})" if isinstance(expression, And | Or | Comparison) else str(expression)
-
-
-def _one_deeper(parts: tuple[Expression, ...]) -> int:
-    depth = 1 + max(part.depth for part in parts)
-    if depth > DEEPEST:
-        raise TooMuch(f"an expression of at most {DEEPEST} levels")
-    return depth

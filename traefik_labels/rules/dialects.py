@@ -60,16 +60,17 @@ def read_rule(text: str, syntax: int | None) -> tuple[Expression, int]:
 
 
 def _check(expression: Expression, syntax: int) -> None:
-    match expression:
-        case Not(what):
-            _check(what, syntax)
-        case And(parts) | Or(parts):
-            for part in parts:
-                _check(part, syntax)
-        case Comparison():
-            raise NotReadable(f"a rule without comparisons; {expression} is one")
-        case Call():
-            _check_call(expression, syntax)
+    waiting = [expression]
+    while waiting:
+        match waiting.pop():
+            case Not(what):
+                waiting.append(what)
+            case And(parts) | Or(parts):
+                waiting += parts
+            case Comparison() as comparison:
+                raise NotReadable(f"a rule without comparisons; {comparison} is one")
+            case Call() as call:
+                _check_call(call, syntax)
 
 
 def _check_call(call: Call, syntax: int) -> None:

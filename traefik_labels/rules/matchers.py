@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from grpc_lb_contract import Condition, Match
 from grpc_lb_contract.names import is_grpc_service, is_host
-from traefik_labels.grammar.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or
+from traefik_labels.grammar.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or, TooMuch
 from traefik_labels.rules.calls import ALL, EVERY, NONE, Calls, all_of, any_of
+from traefik_labels.rules.host_patterns import domain_of, from_template, is_refused
 
 # `{name:.+}.example.com` in versions 1 and 2, `^.+\.example\.com$` in 3: the regular expressions that say what
 # *.example.com says. `[a-z]+` says less: one level, some letters.
 _SUBDOMAINS = re.compile(r"\{[A-Za-z0-9_]*:\.[+*]\}\.([A-Za-z0-9_.-]+)|\^\.[+*]\\\.((?:[A-Za-z0-9_-]|\\\.)+)\$")
+_DOT = "\\."
 _ANY_HOST = (".+", ".*", "^.+$", "^.*$")
 _EXACT_HOST = re.compile(r"\^((?:[a-z0-9_-]|\\\.)+)\$")
 _BEGINS_WITH = re.compile(r"\^([A-Za-z0-9_@:/-]+)(\$|\.\*\$?)?")
 _PATH_BEGINS_WITH = re.compile(r"\^(/(?:[A-Za-z0-9_]|\\\.)+/)(?:([A-Za-z_][A-Za-z0-9_]*)\$|\.\*\$?)?")
+
+
+DEEPEST = 100
+"""Levels of `&&` in `||` in `&&`: what is deeper nobody has written by hand."""
 
 
 class Rule:
@@ -29,7 +36,9 @@ class Rule:
         self._is_v3 = is_v3
 
     def of_expression(self, expression: Expression, *, negated: bool = False) -> tuple[Calls, ...]:
-        """The calls that it takes, or, negated, that it does not. Raises NotReadable and TooManyCases."""
+        """The calls that it takes, or, negated, that it does not. Raises NotReadable, TooMuch and TooManyCases."""
+        if expression.depth > DEEPEST:
+            raise TooMuch(f"a rule of at most {DEEPEST} levels")
         match expression:
             case Not(what):
                 return self.of_expression(what, negated=not negated)
@@ -207,27 +216,34 @@ def _host(call: Call, host: str) -> tuple[Calls, ...]:
         why = f"{host} is one level of names, and *.a-domain here is any number; write the names, or HostRegexp"
         return _unsaid(call, why, host=name)
     if "*" in name or not is_host(name):
-        return _unsaid(call, f"{host!r} is no host name")
+        return _unsaid_pattern(call, f"{host!r} is no host name", f"^{name.replace('.', _DOT)}$")
     return (Calls(host=name),)
 
 
 def _host_pattern(call: Call, pattern: str, *, is_v3: bool) -> tuple[Calls, ...]:
     if pattern in _ANY_HOST:
         return EVERY
+    if is_v3 and is_refused(pattern):
+        raise NotReadable(f"a rule with regular expressions; that of {call} is none")
     exact = _EXACT_HOST.fullmatch(pattern)
     if exact is not None and is_host(exact[1].replace("\\.", ".")):
         return (Calls(host=exact[1].replace("\\.", ".")),)
     found = _SUBDOMAINS.fullmatch(pattern)
     if found is not None and is_v3 and found[1]:
         why = "a pattern in braces is of version 2's syntax; version 3's has ^.+\\.a-domain$"
-        return _unsaid(call, why)
+        return _unsaid_pattern(call, why, pattern)
     domain = (found[1] or found[2].replace("\\.", ".")) if found else ""
     # Hosts are compared in lower case: what a pattern says in upper case fits none.
     if not is_host(f"*.{domain}"):
-        return _unsaid(
-            call, "of regular expressions only {name:.+}.a-domain and ^.+\\.a-domain$ have a counterpart, *.a-domain"
-        )
+        why = "of regular expressions only {name:.+}.a-domain and ^.+\\.a-domain$ have a counterpart, *.a-domain"
+        return _unsaid_pattern(call, why, pattern if is_v3 or "{" not in pattern else from_template(pattern))
     return (Calls(host=f"*.{domain}"),)
+
+
+def _unsaid_pattern(call: Call, why: str, pattern: str) -> tuple[Calls, ...]:
+    domain = domain_of(pattern)
+    host = f"*.{domain}" if domain is not None and is_host(f"*.{domain}") else ALL
+    return tuple(replace(one, patterns=frozenset({pattern})) for one in _unsaid(call, why, host=host))
 
 
 def _must_begin_with_slash(call: Call, path: str) -> None:

@@ -22,22 +22,26 @@ class Cluster:
     def __init__(self) -> None:
         self.aws = FakeAws()
         self._tasks = 0
+        self._batches = 0
 
-    def run(self, jobs: Iterable[tuple[str, Job]]) -> dict[str, str]:
-        """Have these tasks and no other, each job with its family; gives who is at which address, by `IP`."""
+    def run(self, jobs: Iterable[tuple[str, Job]], marker: tuple[str, Job]) -> str:
+        """Have these tasks and no other, each job with its family; gives the address of the marker's."""
         tasks, definitions = dict[str, Json](), dict[str, Json]()
-        places: dict[str, str] = {}
+        self._batches += 1
+        family, job = marker
+        ip = backends.marker(self._batches)
+        arn, name = definition_arn(family), task_name(10**6 + self._batches)
+        definitions[arn] = _definition(family, job, arn)
+        tasks[name] = _task(name, ip, family, job, arn)
         for family, job in jobs:
             arn = definition_arn(family, job.revision)
             definitions[arn] = _definition(family, job, arn)
             for _ in range(job.tasks):
                 self._tasks += 1
                 name = task_name(self._tasks)
-                ip = backends.address(self._tasks)
-                tasks[name] = _task(name, ip, family, job, arn)
-                places[name] = ip
+                tasks[name] = _task(name, backends.address(self._tasks), family, job, arn)
         self.aws.tasks, self.aws.definitions = tasks, definitions
-        return places
+        return ip
 
     @contextmanager
     def serve(self) -> Iterator[str]:

@@ -12,6 +12,8 @@ import grpc
 
 PORTS = (50051, 50052, 8080)
 ADDRESSES = 6
+MARKERS = 2
+"""Further addresses, for what tells that a batch is served."""
 
 # Each test run has a block of loopback addresses of its own, so that the ports in labels may be fixed.
 _BLOCK = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
@@ -22,10 +24,16 @@ def address(number: int) -> str:
     return f"{_BLOCK}.{1 + number % ADDRESSES}"
 
 
+def marker(number: int) -> str:
+    return f"{_BLOCK}.{1 + ADDRESSES + number % MARKERS}"
+
+
 @contextmanager
 def backends() -> Iterator[None]:
     with ThreadPoolExecutor(8) as pool:
-        servers = [_server(address(number), port, pool) for number in range(ADDRESSES) for port in PORTS]
+        servers = [
+            _server(f"{_BLOCK}.{number + 1}", port, pool) for number in range(ADDRESSES + MARKERS) for port in PORTS
+        ]
         try:
             yield
         finally:
@@ -34,14 +42,14 @@ def backends() -> Iterator[None]:
 
 
 def _server(ip: str, port: int, pool: ThreadPoolExecutor) -> grpc.Server:
-    server = grpc.server(pool, handlers=(_Anything(f"{ip}:{port}"),), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(pool, handlers=[_Anything(f"{ip}:{port}")], options=[("grpc.so_reuseport", 0)])
     bound = server.add_insecure_port(f"{ip}:{port}")
     assert bound == port
     server.start()
     return server
 
 
-class _Anything(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio's stubs leave it untyped
+class _Anything(grpc.GenericRpcHandler):
     """Whatever is called, the answer is the server's name and the call's metadata."""
 
     def __init__(self, name: str) -> None:

@@ -60,17 +60,18 @@ def _ask_alone(address: tuple[str, int], call: Call) -> Answer:
         return Answer("connection ended")
 
 
-def until_answered(address: tuple[str, int], call: Call, log: Path) -> None:
-    """Wait until a backend answers this call."""
+def until_answered(address: tuple[str, int], call: Call, by: str, log: Path) -> None:
+    """Wait until the backend at the address `by` answers this call."""
     deadline = time.monotonic() + SECONDS
-    while not _is_answered(address, call):
+    while not _is_answered(address, call, by):
         assert time.monotonic() < deadline, f"no answer to {call}:\n{log.read_text()[-3000:]}"
         time.sleep(0.05)
 
 
-def _is_answered(address: tuple[str, int], call: Call) -> bool:
+def _is_answered(address: tuple[str, int], call: Call, by: str) -> bool:
     try:
-        return ask(address, [call])[0].told is not None
+        told = ask(address, [call])[0].told
+        return told is not None and str(told["server"]).startswith(f"{by}:")
     except OSError:
         return False
 

@@ -82,11 +82,11 @@ class Court:
         batch = f"marker-{marked[0][0]}"
         marker = Job((Box(_marker(batch)),), service=batch)
         jobs = [(f"{mark}-{number}", job) for mark, one in marked_sets for number, job in enumerate(one.jobs)]
-        self.cluster.run([*jobs, (batch, marker)])
+        marker_at = self.cluster.run(jobs, (batch, marker))
         draft = self.ours.refresh(self.settings)
         served_at = Call(f"{batch}.test", "/rng.v1.R/Get")
-        until_answered(self.traefik.web, served_at, self.traefik.log)
-        until_answered(self.ours.calls, served_at, self.ours.balancer.log)
+        until_answered(self.traefik.web, served_at, marker_at, self.traefik.log)
+        until_answered(self.ours.calls, served_at, marker_at, self.ours.balancer.log)
         calls = [(one, call) for _, one in marked_sets for call in one.calls for _ in range(_times(one))]
         theirs = ask(self.traefik.web, [call for _, call in calls])
         here = ask(self.ours.calls, [call for _, call in calls])

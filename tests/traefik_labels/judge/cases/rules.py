@@ -36,16 +36,12 @@ _PLAIN = (
     "Host(`a.~`);",
     "Hosts(`a.~`)",
     "HostHeader(`a.~`)",
-    "HostRegexp(`a.~`)",
     "HostRegexp(`^a\\.~$`)",
     "HostRegexp(`^[a-z]+\\.~$`)",
     "HostRegexp(`^.+\\.~$`)",
     "HostRegexp(`^.*\\.~$`)",
-    "HostRegexp(`.+\\.~`)",
     "HostRegexp(`^[^.]+\\.~$`)",
-    "HostRegexp(`{any:.+}.~`)",
     "HostRegexp(`(?i)^A\\.~$`)",
-    "HostRegexp(`^a.~$`)",
     "HostRegexp(`[`)",
     "Host(`*.~`)",
     "Host(`a.~`) && Host(`b.~`)",
@@ -168,6 +164,10 @@ CALLS = tuple(Call("a.~", "/rng.~.R/Get", metadata) for metadata in _METADATA) +
 )
 
 _ALONE = (
+    "HostRegexp(`a.~`)",
+    "HostRegexp(`{any:.+}.~`)",
+    "HostRegexp(`.+\\.~`)",
+    "HostRegexp(`^a.~$`)",
     "Host(`*`)",
     "HostRegexp(`.+`)",
     "HostRegexp(`^.*$`)",
