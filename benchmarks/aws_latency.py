@@ -32,8 +32,8 @@ from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, 
 
 # As the constructs set them (cdk_grpc_lb/target_sync.py).
 MEGABYTES, TIMEOUT_SECONDS, VISIBILITY_SECONDS = 512, 60.0, 180.0
-MOST_SERVICES = 1000
-MOST_INVOCATIONS = 10
+MAX_SERVICES = 1000
+MAX_INVOCATIONS = 10
 WARM_TIMES = 5
 MINUTE = {"detail-type": "Scheduled Event", "source": "aws.events"}
 
@@ -118,11 +118,11 @@ def measure(
     timeout_seconds: float = TIMEOUT_SECONDS,
     profile: Profile = DOCUMENTED,
     seed: int = 1,
-    most_invocations: int = MOST_INVOCATIONS,
+    most_invocations: int = MAX_INVOCATIONS,
     warm_times: int = WARM_TIMES,
 ) -> Figures:
     """A first refresh of a cluster from nothing, then warm refreshes for one stopped task each."""
-    services = min(tasks, MOST_SERVICES)
+    services = min(tasks, MAX_SERVICES)
     watched, edge = Watched(), Edge(profile, seed)
     aws = watched.aws
     for number in range(services):

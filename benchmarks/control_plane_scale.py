@@ -33,8 +33,8 @@ from grpc_lb_contract import (
     Deadline,
     Document,
     DocumentDecoder,
-    Ejection,
     Group,
+    OutlierDetection,
     Packed,
     Retry,
     RetryStatus,
@@ -55,7 +55,7 @@ PORTS = Ports("127.0.0.1", 1, 2)
 POLICY = TrafficPolicy(
     deadline=Deadline(default=timedelta(seconds=2)),
     retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE})),
-    ejection=Ejection(error_answers=5),
+    outlier_detection=OutlierDetection(consecutive_errors=5),
 )
 
 

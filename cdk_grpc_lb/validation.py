@@ -23,7 +23,7 @@ FARGATE_SIZES: Mapping[int, tuple[int, ...]] = {
 }
 
 # "the max value is 120 seconds": https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
-LONGEST_STOP_SECONDS = 120
+MAX_STOP_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ Standard library only, because it is copied whole into the Lambda's asset and in
 from grpc_lb_contract.conditions import Condition, Match
 from grpc_lb_contract.document.cause import Cause, CauseKind, TaskChange
 from grpc_lb_contract.document.decoder import DocumentDecoder
-from grpc_lb_contract.document.diagnostics import LostRoute, Notes, Refusal
+from grpc_lb_contract.document.diagnostics import Diagnostics, RejectedLabel, ShadowedRoute
 from grpc_lb_contract.document.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.document.records import decode_document, encode_document
-from grpc_lb_contract.document.resolve_conflicts import RouteConflict, settle_routes
+from grpc_lb_contract.document.resolve_conflicts import RouteConflict, resolve_conflicts
 from grpc_lb_contract.document.shards import (
     MAX_PARAMETER_BYTES,
     Index,
@@ -36,7 +36,7 @@ from grpc_lb_contract.names import service_name_from
 from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
 from grpc_lb_contract.policy.overrides import Overrides
 from grpc_lb_contract.policy.protocol import Mirror, Tls, TlsVerify, Web
-from grpc_lb_contract.policy.targets import Balancing, Ejection, HealthCheck, Limits, Method
+from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, Method, OutlierDetection
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
 __all__ = [
@@ -47,11 +47,11 @@ __all__ = [
     "CauseKind",
     "Condition",
     "Deadline",
+    "Diagnostics",
     "Document",
     "DocumentDecoder",
     "DocumentError",
     "DocumentTooLarge",
-    "Ejection",
     "Fault",
     "Group",
     "HealthCheck",
@@ -59,24 +59,24 @@ __all__ = [
     "LabelError",
     "LabelReading",
     "Limits",
-    "LostRoute",
     "Match",
     "Method",
     "Mirror",
     "MissingShard",
     "MixedGenerations",
-    "Notes",
+    "OutlierDetection",
     "Overrides",
     "Packed",
     "RateLimit",
-    "Refusal",
     "Registration",
+    "RejectedLabel",
     "Retry",
     "RetryStatus",
     "Route",
     "RouteConflict",
     "RouteRule",
     "Service",
+    "ShadowedRoute",
     "Status",
     "Target",
     "TargetState",
@@ -94,8 +94,8 @@ __all__ = [
     "pack",
     "read_index",
     "read_labels",
+    "resolve_conflicts",
     "service_name_from",
-    "settle_routes",
     "shard_parameter",
     "share_of_limit",
 ]

@@ -58,7 +58,7 @@ CALLS_PER_TARGET = Metric("CallsPerTarget", Unit.COUNT)
 
 # Of each balancer.
 DRAINING_TARGETS = Metric("DrainingTargets", Unit.COUNT)
-SECONDS_SINCE_CONFIRMED = Metric("SecondsSinceConfirmed", Unit.SECONDS)
+TARGET_LIST_AGE = Metric("TargetListAge", Unit.SECONDS)
 EVENT_TO_ENVOY_SECONDS = Metric("EventToEnvoySeconds", Unit.SECONDS)
 ENVOY_RESTARTS = Metric("EnvoyRestarts", Unit.COUNT)
 REJECTED_RESOURCES = Metric("RejectedResources", Unit.COUNT)
@@ -67,7 +67,7 @@ FAILURE_PERCENT = Metric("FailurePercent", Unit.PERCENT)
 PER_BALANCER = (
     FAILURE_PERCENT,
     DRAINING_TARGETS,
-    SECONDS_SINCE_CONFIRMED,
+    TARGET_LIST_AGE,
     EVENT_TO_ENVOY_SECONDS,
     ENVOY_RESTARTS,
     REJECTED_RESOURCES,
@@ -76,11 +76,11 @@ PER_BALANCER = (
 
 # Of each balancer, by the Lambda that keeps its target document.
 REFRESH_FAILURES = Metric("RefreshFailures", Unit.COUNT)
-REFUSED_LABELS = Metric("RefusedLabels", Unit.COUNT)
-REFUSED_ROUTES = Metric("RefusedRoutes", Unit.COUNT)
+REJECTED_LABELS = Metric("RejectedLabels", Unit.COUNT)
+SHADOWED_ROUTES = Metric("ShadowedRoutes", Unit.COUNT)
 DOCUMENT_TARGETS = Metric("DocumentTargets", Unit.COUNT)
 DOCUMENT_USED = Metric("DocumentUsed", Unit.PERCENT)
-PER_DOCUMENT = (REFRESH_FAILURES, REFUSED_LABELS, REFUSED_ROUTES, DOCUMENT_TARGETS, DOCUMENT_USED)
+PER_DOCUMENT = (REFRESH_FAILURES, REJECTED_LABELS, SHADOWED_ROUTES, DOCUMENT_TARGETS, DOCUMENT_USED)
 
 Values = Mapping[Metric, float]
 

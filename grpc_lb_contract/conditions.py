@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from grpc_lb_contract.policy.value_types import LONGEST_LIST, METADATA_KEY
+from grpc_lb_contract.policy.value_types import MAX_LIST, METADATA_KEY
 
 CONDITIONS_RULE = (
     "a comma-separated list of at most 256 characters, each key=value, key!=value, key^=prefix, key (present) or !key "
@@ -73,7 +73,7 @@ def read_conditions(text: str) -> tuple[Condition, ...] | None:
         conditions = tuple(sorted({_condition(part) for part in parts}))
     except ValueError:
         return None
-    return conditions if len(write_conditions(conditions)) <= LONGEST_LIST else None
+    return conditions if len(write_conditions(conditions)) <= MAX_LIST else None
 
 
 def write_conditions(conditions: Iterable[Condition]) -> str:

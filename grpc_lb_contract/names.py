@@ -16,30 +16,30 @@ ZONE = re.compile(r"[a-z0-9-]{0,63}")
 ZONE_RULE = "up to 63 of a-z, 0-9 and -"
 TASK_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 TASK_ID_RULE = "1 to 128 letters, digits and _ . : -"
-HIGHEST_PORT = 65_535
-HIGHEST_WEIGHT = 1_000
+MAX_PORT = 65_535
+MAX_WEIGHT = 1_000
 
 HOST_RULE = "a host name without a port, *.a-domain, or *"
 # RFC 1123 host names, with the underscore that private names carry; a leading `*.` stands for every name below.
 _HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
-_LONGEST_HOST = 253
+_MAX_HOST = 253
 
 GRPC_SERVICE_RULE = "a full gRPC service name such as rng.v1.RandomNumber, or *"
 # A full name in protobuf: https://protobuf.dev/reference/protobuf/proto3-spec/#identifiers
 _GRPC_SERVICE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-_LONGEST_GRPC_SERVICE = 255
+_MAX_GRPC_SERVICE = 255
 METHOD_RULE = "a full method name such as rng.v1.RandomNumber/Get"
 _METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
-HIGHEST_PRIORITY = 1_000_000
+MAX_PRIORITY = 1_000_000
 
 
 def is_host(host: str) -> bool:
-    return host == ALL or (len(host) <= _LONGEST_HOST and _HOST.fullmatch(host) is not None)
+    return host == ALL or (len(host) <= _MAX_HOST and _HOST.fullmatch(host) is not None)
 
 
 def is_grpc_service(name: str) -> bool:
-    return name == ALL or (len(name) <= _LONGEST_GRPC_SERVICE and _GRPC_SERVICE.fullmatch(name) is not None)
+    return name == ALL or (len(name) <= _MAX_GRPC_SERVICE and _GRPC_SERVICE.fullmatch(name) is not None)
 
 
 def is_method(name: str) -> bool:

@@ -10,11 +10,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from grpc_lb_contract import (
     Cause,
+    Diagnostics,
     Document,
     DocumentError,
     DocumentTooLarge,
     Index,
-    Notes,
     Packed,
     UnknownFormat,
     assemble,
@@ -185,10 +185,10 @@ def _packed(document: Document, cause: Cause | None, until: float | None) -> tup
     try:
         return document, pack(document, cause, changes_expected_until=until)
     except DocumentTooLarge:
-        if document.notes == Notes():
+        if document.diagnostics == Diagnostics():
             raise
-        # What labels asked for in vain must not cost a target its place.
-        without_notes = replace(document, notes=Notes())
+        # What labels were rejected must not cost a target its place.
+        without_notes = replace(document, diagnostics=Diagnostics())
         return without_notes, pack(without_notes, cause, changes_expected_until=until)
 
 

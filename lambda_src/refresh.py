@@ -37,7 +37,7 @@ REST_SECONDS = 10.0
 """Of the invocation's time, kept for publishing: with less left, nothing is listed again."""
 
 RETRY_FIRST_PAUSE = 1.0
-RETRY_LONGEST_PAUSE = 5.0
+RETRY_MAX_PAUSE = 5.0
 RETRY_REST_SECONDS = 5.0
 
 
@@ -118,7 +118,7 @@ class Refresher:
                     raise
                 log.warning("refresh failed, trying again", error=type(error).__name__, problem=str(error))
                 self._clock.sleep(pause)
-                backoff = min(2 * backoff, RETRY_LONGEST_PAUSE)
+                backoff = min(2 * backoff, RETRY_MAX_PAUSE)
             else:
                 return
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from grpc_lb_contract import Cause, TargetState, share_of_limit
-from grpc_lb_contract.cloudwatch import DOCUMENT_TARGETS, DOCUMENT_USED, REFUSED_LABELS, REFUSED_ROUTES, Values
+from grpc_lb_contract.cloudwatch import DOCUMENT_TARGETS, DOCUMENT_USED, REJECTED_LABELS, SHADOWED_ROUTES, Values
 from lambda_src import log
 from lambda_src.discovery.ecs_listing import Listing
 from lambda_src.discovery.events import Batch, Hint
@@ -19,7 +19,7 @@ from traefik_labels import Outcome
 
 T = TypeVar("T")
 
-MOST_LOGGED = 100
+MAX_LOGGED = 100
 """Refused labels of one listing: each refresh logs them, and a team's thousand must not take the time of all others."""
 
 
@@ -60,20 +60,20 @@ class Run:
     def drafted(self, draft: Draft) -> None:
         """Log each refused label and route, skipped task and doubted service once, however often a refresh lists."""
         refused = list(self._news(draft.refused))
-        for label in refused[:MOST_LOGGED]:
+        for label in refused[:MAX_LOGGED]:
             error = label.error
             log.warning(
-                "label refused",
+                "label rejected",
                 family=error.family,
                 revision=label.revision,
                 label=error.label,
                 value=error.value,
                 problem=error.problem,
             )
-        if len(refused) > MOST_LOGGED:
-            log.warning("more labels refused", count=len(refused) - MOST_LOGGED)
+        if len(refused) > MAX_LOGGED:
+            log.warning("more labels rejected", count=len(refused) - MAX_LOGGED)
         for conflict in self._news(draft.conflicts):
-            log.warning("route refused", holder=conflict.holder, loser=conflict.loser, problem=str(conflict))
+            log.warning("route shadowed", holder=conflict.holder, loser=conflict.loser, problem=str(conflict))
         for skipped in self._news(draft.skipped):
             log.warning("task skipped", task=skipped.task, problem=skipped.problem)
         for doubted in draft.doubted:
@@ -88,7 +88,7 @@ class Run:
             "serving": draft.count(TargetState.SERVING),
             "draining": draft.count(TargetState.DRAINING),
             "pending": len(draft.pending),
-            "labels_refused": len(draft.refused),
+            "labels_rejected": len(draft.refused),
             "routes_refused": len(draft.conflicts),
             "tasks_skipped": len(draft.skipped),
         }
@@ -116,8 +116,8 @@ class Run:
 
     def metrics(self) -> Values:
         return {
-            REFUSED_LABELS: self._last["labels_refused"],
-            REFUSED_ROUTES: self._last["routes_refused"],
+            REJECTED_LABELS: self._last["labels_rejected"],
+            SHADOWED_ROUTES: self._last["routes_refused"],
             DOCUMENT_TARGETS: self._last["serving"] + self._last["draining"],
             DOCUMENT_USED: 100 * share_of_limit(self.stored.shards),
         }

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from proxy_image import logs
-from proxy_image.envoy.bootstrap import most_heap
+from proxy_image.envoy.bootstrap import max_heap_bytes
 from proxy_image.machine import (
     cgroup_cpus,
     cgroup_memory,
@@ -91,7 +91,7 @@ def _run(settings: Settings, control_plane: Sequence[str]) -> int:
         "node": task.node.id,
         "workers": concurrency,
         "descriptors": descriptors,
-        "heap_mib": None if memory is None else most_heap(memory) // 2**20,
+        "heap_mib": None if memory is None else max_heap_bytes(memory) // 2**20,
         "run_dir": settings.run_dir,
     }
     log.info("starting", extra={"facts": facts})

@@ -17,7 +17,7 @@ from proxy_image.envoy.bootstrap import Node
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-fargate.html
 _METADATA = "ECS_CONTAINER_METADATA_URI_V4"
 _METADATA_SECONDS = 2.0
-_MOST_DESCRIPTORS = 1_048_576
+_MAX_DESCRIPTORS = 1_048_576
 _NO_LIMIT = 2**60  # cgroup v1 has no word for it: a number near 2**63
 
 
@@ -111,9 +111,9 @@ def cgroup_memory(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 def raise_descriptors() -> int:
     """Takes as many file descriptors as this process may have, for itself and its children; returns how many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
     if soft == resource.RLIM_INFINITY:
-        return _MOST_DESCRIPTORS
+        return _MAX_DESCRIPTORS
     if soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

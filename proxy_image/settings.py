@@ -31,7 +31,10 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 PREFIX = "GRPC_LB_"
 
 # ECS kills a task at most 120 s after SIGTERM on Fargate, later on EC2; beyond an hour it is a typing error.
-LONGEST_DRAIN_SECONDS = 3600.0
+MAX_DRAIN_SECONDS = 3600.0
+
+# A list that is not confirmed for 30 s is reported as stale.
+MAX_POLL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,11 @@ class Settings:
     ready_port: int
     web_port: int
     xds_port: int
+    other_web_hosts: str | None
     state_dir: Path
     run_dir: Path
     poll_seconds: float
+    idle_poll_seconds: float
     drain_delay_seconds: float
     drain_seconds: float
     envoy_concurrency: int | None
@@ -77,6 +82,11 @@ class Settings:
     def parameter_prefixes(self) -> tuple[str, ...]:
         """One for each cluster whose services are balanced."""
         return () if self.parameter_prefix is None else tuple(self.parameter_prefix.split(","))
+
+    @property
+    def web_hosts(self) -> tuple[str, ...]:
+        """Names of the web page that a request may be for, beside those that are always this balancer's own."""
+        return () if self.other_web_hosts is None else tuple(self.other_web_hosts.split(","))
 
     @property
     def ads_socket(self) -> Path:
@@ -136,6 +146,14 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise ValueError("must be an IP address of this machine, or 0.0.0.0 for all of them") from None
+
+
+def _hosts(text: str) -> str:
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name != "*" and re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name) is None:
+            raise ValueError("must be host names with commas, such as lb.example.com,*.corp.example.com, or *")
+    return ",".join(names)
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
@@ -226,6 +244,16 @@ VARIABLES: tuple[Variable, ...] = (
         "GRPC_LB_XDS_PORT", "xds_port", _port, "18000", "port for proxyless gRPC clients (xDS)", "--xds-port", "PORT"
     ),
     Variable(
+        "GRPC_LB_WEB_HOSTS",
+        "other_web_hosts",
+        _hosts,
+        None,
+        "names under which people open the web page, such as lb.example.com,*.corp.example.com, or * for any; default: "
+        "addresses, localhost, names of one label, of private networks and of AWS load balancers",
+        "--web-hosts",
+        "NAMES",
+    ),
+    Variable(
         "GRPC_LB_STATE_DIR",
         "state_dir",
         _path,
@@ -238,16 +266,25 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "GRPC_LB_POLL_SECONDS",
         "poll_seconds",
-        _seconds(0.05, 300),
-        "1",
-        "time between two looks at the target document",
+        _seconds(0.05, MAX_POLL_SECONDS),
+        "0.5",
+        "time between two reads of the targets while changes of them are expected, or of the targets file",
         "--poll-seconds",
+        "SECONDS",
+    ),
+    Variable(
+        "GRPC_LB_IDLE_POLL_SECONDS",
+        "idle_poll_seconds",
+        _seconds(0.05, MAX_POLL_SECONDS),
+        "5",
+        "time between two reads of the target document while no change is expected, no less than the other one",
+        "--idle-poll-seconds",
         "SECONDS",
     ),
     Variable(
         "GRPC_LB_DRAIN_DELAY_SECONDS",
         "drain_delay_seconds",
-        _seconds(0, LONGEST_DRAIN_SECONDS),
+        _seconds(0, MAX_DRAIN_SECONDS),
         "5",
         "after SIGTERM, time to fail readiness while still serving as ever",
         "--drain-delay-seconds",
@@ -256,7 +293,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "GRPC_LB_DRAIN_SECONDS",
         "drain_seconds",
-        _seconds(0, LONGEST_DRAIN_SECONDS),
+        _seconds(0, MAX_DRAIN_SECONDS),
         "30",
         "then, longest time to send clients away (GOAWAY) and let their calls finish",
         "--drain-seconds",
@@ -364,6 +401,7 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 SOURCES = VARIABLES[0], VARIABLES[1]
+POLL, IDLE_POLL = (variable for variable in VARIABLES if variable.field in ("poll_seconds", "idle_poll_seconds"))
 
 
 def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -379,6 +417,8 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
             values[variable.field] = variable.read(text)
         except ValueError as allowed:
             problems.append(f"{variable.title} {allowed}, got {text!r}")
+    if not env.get(IDLE_POLL.name, "").strip() and values[POLL.field] is not None:
+        values[IDLE_POLL.field] = max(values[IDLE_POLL.field], values[POLL.field])
     problems += _conflicts(values, env)
     if problems:
         raise SettingsError(tuple(problems))
@@ -398,6 +438,9 @@ def _conflicts(values: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
     given = given_sources(env)
     if not given:
         problems.append(f"{prefix.title} is missing: set it to an SSM path, or set {targets.title} to a targets file")
+    fast, slow = values[POLL.field], values[IDLE_POLL.field]
+    if fast is not None and slow is not None and slow < fast:
+        problems.append(f"{IDLE_POLL.title} must be at least {POLL.title}, got {slow:g} and {fast:g}: change either")
     if len(given) == 2:
         problems.append(f"{prefix.title} and {targets.title} are both set: unset one, a balancer has one source")
     seen: dict[int, Variable] = {}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from grpc import aio
 
 SERVED_BY = "served-by"
-MOST_NUMBERS = 1_000_000
-LONGEST_INTERVAL_SECONDS = 3600
+MAX_NUMBERS = 1_000_000
+MAX_INTERVAL_SECONDS = 3600
 
 log = logging.getLogger("rng_service")
 numbers = random.SystemRandom()
@@ -34,12 +34,12 @@ def stream_problem(request: pb2.StreamRequest) -> str | None:
     problem = range_problem(request.min, request.max)
     if problem is not None:
         return problem
-    if not 1 <= request.count <= MOST_NUMBERS:
-        return f"count must be 1..{MOST_NUMBERS}, got {request.count}"
+    if not 1 <= request.count <= MAX_NUMBERS:
+        return f"count must be 1..{MAX_NUMBERS}, got {request.count}"
     interval = request.interval
     # google/protobuf/duration.proto: nanos are below one second and have the sign of the seconds.
-    if not 0 <= interval.nanos < 1_000_000_000 or not 0 <= seconds_of(interval) <= LONGEST_INTERVAL_SECONDS:
-        return f"interval must be 0..{LONGEST_INTERVAL_SECONDS} s, got {interval.seconds} s and {interval.nanos} ns"
+    if not 0 <= interval.nanos < 1_000_000_000 or not 0 <= seconds_of(interval) <= MAX_INTERVAL_SECONDS:
+        return f"interval must be 0..{MAX_INTERVAL_SECONDS} s, got {interval.seconds} s and {interval.nanos} ns"
     return None
 
 

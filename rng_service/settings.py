@@ -19,7 +19,7 @@ environment:
 SIGTERM and SIGINT stop the server in those steps; each further one ends the step at hand. On ECS, keep the sum of both
 times below the container's stop timeout (30 s by default).
 """
-LONGEST_SECONDS = 3600.0
+MAX_SECONDS = 3600.0
 
 
 class SettingsError(ValueError):
@@ -72,8 +72,8 @@ def read_seconds(name: str, value: str) -> float:
         seconds = float(value)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds <= LONGEST_SECONDS:
-        raise SettingsError(f"{name} must be 0..{LONGEST_SECONDS:.0f} seconds, got {value!r}")
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise SettingsError(f"{name} must be 0..{MAX_SECONDS:.0f} seconds, got {value!r}")
     return seconds
 
 

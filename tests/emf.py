@@ -54,7 +54,7 @@ SCHEMA = {
         }
     },
 }
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Datum:
 
 def metrics_of(line: str) -> Iterator[Datum]:
     """Raises `jsonschema.ValidationError` or `AssertionError` for a line that CloudWatch Logs would pass over."""
-    assert len(line.encode()) <= MOST_BYTES
+    assert len(line.encode()) <= MAX_BYTES
     root: dict[str, Any] = json.loads(line)
     jsonschema.validate(root, SCHEMA)
     for directive in root["_aws"]["CloudWatchMetrics"]:

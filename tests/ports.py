@@ -13,7 +13,7 @@ from pathlib import Path
 # Below the ports that outgoing connections get: one of those may take a port between the look and the server's start.
 FIRST, LAST = 12_000, 31_999
 # What a process was given is nobody else's until it has been given so many more, or ends.
-MOST_HELD = 400
+MAX_HELD = 400
 
 
 class PortClaims:
@@ -34,7 +34,7 @@ class PortClaims:
                 self._held.append(port)
                 if _is_free(port):
                     found.append(port)
-        while len(self._held) > MOST_HELD:
+        while len(self._held) > MAX_HELD:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._held.popleft())
         return found
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.ports import MOST_HELD, PortClaims, free_ports
+from tests.ports import MAX_HELD, PortClaims, free_ports
 
 ROOT = Path(__file__).parents[1]
 TAKE = "import sys; from tests.ports import free_ports; print(*free_ports(100), flush=True); sys.stdin.read()"
@@ -35,5 +35,5 @@ def test_no_port_is_given_twice_among_processes_that_live() -> None:
 def test_a_process_gives_back_what_it_no_longer_needs(tmp_path: Path) -> None:
     claims = PortClaims(tmp_path / "ports")
     for _ in range(10):
-        claims.take(MOST_HELD // 4)
-    assert len(claims._held) == MOST_HELD
+        claims.take(MAX_HELD // 4)
+    assert len(claims._held) == MAX_HELD

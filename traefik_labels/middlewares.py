@@ -11,7 +11,7 @@ from traefik_labels.model import Draft
 from traefik_labels.unsupported import MIDDLEWARES, remark, without
 
 Settings = Mapping[str, str]
-"""The names of labels, by what they set: `retry.attempts`."""
+"""The names of labels, by what they set: `retry.max-retries`."""
 
 _DEEPEST_CHAIN = 8
 
@@ -145,13 +145,13 @@ def _kind(setting: str) -> str:
 def _retry(draft: Draft, labels: Settings) -> None:
     for setting, label in labels.items():
         text = draft.written[label].strip()
-        if setting == "retry.attempts" and policies.number(text):
+        if setting == "retry.max-retries" and policies.number(text):
             # Traefik counts the first try: https://github.com/traefik/traefik/blob/v3.6.0/pkg/middlewares/retry/retry.go
-            draft.put("grpc-lb.retry.attempts", str(int(text) - 1), label)
-        elif setting == "retry.attempts":
+            draft.put("grpc-lb.retry.max-retries", str(int(text) - 1), label)
+        elif setting == "retry.max-retries":
             draft.refuse(label, "must be a number of tries, 1 or more")
         elif setting == "retry.initialinterval":
-            policies.put_time(draft, "grpc-lb.retry.back-off", label, text)
+            policies.put_time(draft, "grpc-lb.retry.base-backoff", label, text)
         else:
             draft.leave_out(label, "it has no counterpart")
 

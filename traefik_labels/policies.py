@@ -15,11 +15,11 @@ BALANCING = "grpc-lb.balancing"
 REQUESTS = "grpc-lb.limits.requests"
 CALLS_PER_SECOND = "grpc-lb.rate-limit.calls-per-second"
 BURST = "grpc-lb.rate-limit.burst"
-FAILURES_TO_REACH = "grpc-lb.ejection.failures-to-reach"
-UNAVAILABLE_ANSWERS = "grpc-lb.ejection.unavailable-answers"
+FAILURES_TO_REACH = "grpc-lb.outlier.consecutive-connect-failures"
+UNAVAILABLE_ANSWERS = "grpc-lb.outlier.consecutive-gateway-failures"
 TLS = "grpc-lb.tls"
 WEB, WEB_ORIGINS = "grpc-lb.web", "grpc-lb.web.allow-origins"
-EJECTION_TIME = "grpc-lb.ejection.time"
+EJECTION_TIME = "grpc-lb.outlier.base-ejection-time"
 
 PER_CLIENT = "it holds for each address of a client, and no limit here does; write {ours} for all calls of the service"
 
@@ -109,7 +109,7 @@ def put_method(draft: Draft, label: str, text: str) -> None:
 
 
 def put_breaker(draft: Draft, label: str, text: str) -> None:
-    """A circuit breaker cuts a whole service off. Ejection leaves single targets alone, which is what it is for."""
+    """A circuit breaker cuts a whole service off. Outlier detection ejects single targets instead."""
     try:
         conditions = list(_conditions(read_expression(text, "NetworkErrorRatio() > 0.5")))
     except NotReadable as error:
@@ -134,7 +134,7 @@ def put_breaker(draft: Draft, label: str, text: str) -> None:
                 f"{_ANSWERS_THAT_EJECT} times in a row with UNAVAILABLE or DEADLINE_EXCEEDED is left alone",
             )
         else:
-            draft.leave_out(label, f"{condition} has no counterpart; write grpc-lb.deadline.ceiling against slow calls")
+            draft.leave_out(label, f"{condition} has no counterpart; write grpc-lb.deadline.max against slow calls")
 
 
 def _conditions(expression: Expression, *, negated: bool = False) -> Iterator[Comparison]:

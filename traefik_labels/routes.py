@@ -8,8 +8,8 @@ from dataclasses import replace
 from grpc_lb_contract import service_name_from
 from grpc_lb_contract.conditions import write_conditions
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY, route_label
-from grpc_lb_contract.labels.registration import MOST_ROUTES
-from grpc_lb_contract.policy.value_types import LONGEST_LIST
+from grpc_lb_contract.labels.registration import MAX_ROUTES
+from grpc_lb_contract.policy.value_types import MAX_LIST
 from traefik_labels.cluster.parts import Router
 from traefik_labels.grammar.parsing import read_first_rule
 from traefik_labels.grammar.syntax import And, Expression, NotReadable, TooMuch
@@ -123,16 +123,16 @@ def put_routes(draft: Draft, routers: Sequence[Router]) -> bool:
     """Put the labels of these routers; False where no route is left, or where they are more than a service may have."""
     blocks = [(router, block) for router in routers for block in blocks_of(router.calls)]
     number = sum(block.routes for _, block in blocks)
-    if number > MOST_ROUTES:
+    if number > MAX_ROUTES:
         for label in dict.fromkeys(router.label for router in routers):
-            draft.refuse(label, f"must leave the container at most {MOST_ROUTES} routes, got {number}")
+            draft.refuse(label, f"must leave the container at most {MAX_ROUTES} routes, got {number}")
         return False
     names: set[str] = set()
     main: dict[str, str] | None = None
     for router, block in blocks:
         texts = _texts(block, router.written_priority)
-        if len(texts[METADATA]) > LONGEST_LIST:
-            draft.leave_out(router.label, f"its headers are more than {LONGEST_LIST} characters: {texts[METADATA]}")
+        if len(texts[METADATA]) > MAX_LIST:
+            draft.leave_out(router.label, f"its headers are more than {MAX_LIST} characters: {texts[METADATA]}")
         elif main is None:
             main = texts
             unsaid = {HOSTS: ALL, GRPC_SERVICES: "" if block.methods else ALL, METHODS: "", METADATA: "", PRIORITY: "0"}
@@ -172,7 +172,7 @@ def _put(draft: Draft, router: Router, labels: Mapping[str, str], name: str | No
 
 def _name(router: str, taken: set[str]) -> str:
     base = service_name_from(router)[:60].strip("-") or "route"
-    names = (base, *(f"{base}-{number}" for number in range(2, MOST_ROUTES + 1)))
+    names = (base, *(f"{base}-{number}" for number in range(2, MAX_ROUTES + 1)))
     name = next(name for name in names if name not in taken)
     taken.add(name)
     return name

@@ -26,6 +26,7 @@ from cdk_grpc_lb.balancer.image import (
 )
 from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_route53 as route53
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
-_MOST_TARGETS = 1000
+_MAX_TARGETS = 1000
 # A balancer is not ready before it has a document, and the first may take until the one-minute rule writes it.
 _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
@@ -116,6 +117,11 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         failing check, and up to 40 to act on it.
     :param drain_time: How long, after that, connections are sent away (GOAWAY) while their calls finish. By default
         30 seconds.
+    :param poll_interval: How often each task reads the target document while the Lambda announces changes: tasks start
+        or stop, or a deployment runs; 50 milliseconds to 20 seconds. SSM answers 40 requests a second for the whole
+        account. By default every half second.
+    :param idle_poll_interval: How often it does otherwise; a stop that nothing announces waits for it, and each read is
+        billed where CloudTrail or GuardDuty count it. By default every 5 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
         side-car. By default, none.
     :param call_statistics: What the page and the metrics tell of calls that ended: ``services`` for their gRPC status
@@ -127,8 +133,6 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         CloudWatch, as lines of their logs. CloudWatch bills 7 metrics for each service and 18 for the balancer. By
         default they do.
     :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
-    :param poll_interval: How often each task looks in SSM whether the target document changed, 100 milliseconds to 5
-        minutes. SSM answers 40 requests a second for the whole account. By default every second.
     :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
@@ -187,12 +191,13 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         traefik_labels: TraefikLabels | None = None,
         drain_delay: cdk.Duration | None = None,
         drain_time: cdk.Duration | None = None,
+        poll_interval: cdk.Duration | None = None,
+        idle_poll_interval: cdk.Duration | None = None,
         tracing: Tracing | None = None,
         access_log: AccessLog | None = None,
         call_statistics: str | None = None,
         cloudwatch_metrics: bool = True,
         cloudwatch_namespace: str = NAMESPACE,
-        poll_interval: cdk.Duration | None = None,
         log_level: str | None = None,
         envoy_concurrency: int | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
@@ -200,13 +205,14 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         super().__init__(scope, id)
         self._props = props = Props(type(self).__name__, id)
         count = desired_count if desired_count is not None else 2
-        props.whole_number("desired_count", count, 1, _MOST_TARGETS)
+        props.whole_number("desired_count", count, 1, _MAX_TARGETS)
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
             drain_delay if drain_delay is not None else cdk.Duration.seconds(50),
             drain_time if drain_time is not None else cdk.Duration.seconds(30),
         )
+        polling = polling_environment(props, poll_interval, idle_poll_interval)
         vpc = vpc_of(props, cluster)
         front = Front(
             port=port,
@@ -227,7 +233,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         if access_log is not None:
             check_access_log(props, access_log)
         check_call_statistics(props, call_statistics)
-        running = Running(poll_interval=poll_interval, log_level=log_level, envoy_concurrency=envoy_concurrency)
+        running = Running(log_level=log_level, envoy_concurrency=envoy_concurrency)
         running.check(props)
         check_image(props, image, image_build_args)
 
@@ -264,6 +270,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
+                **polling,
                 **tracing_environment(tracing),
                 **access_log_environment(access_log),
                 **call_statistics_environment(call_statistics),

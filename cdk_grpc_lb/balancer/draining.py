@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from cdk_grpc_lb.validation import LONGEST_STOP_SECONDS, Props
+from cdk_grpc_lb.validation import MAX_STOP_SECONDS, Props
 
 # The time the supervisor needs beside the two drain times: to notice SIGTERM, and to stop what did not drain.
 _MARGIN_SECONDS = 15
-_MOST_SECONDS = LONGEST_STOP_SECONDS - _MARGIN_SECONDS
+_MAX_SECONDS = MAX_STOP_SECONDS - _MARGIN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class Drain:
     @classmethod
     def checked(cls, props: Props, delay: cdk.Duration, time: cdk.Duration) -> Drain:
         """Raises ValueError for times that Fargate does not grant."""
-        props.seconds("drain_delay", delay, 0, LONGEST_STOP_SECONDS)
-        props.seconds("drain_time", time, 0, LONGEST_STOP_SECONDS)
+        props.seconds("drain_delay", delay, 0, MAX_STOP_SECONDS)
+        props.seconds("drain_time", time, 0, MAX_STOP_SECONDS)
         drain = cls(delay, time)
-        if drain.known and drain.total_seconds > _MOST_SECONDS:
+        if drain.known and drain.total_seconds > _MAX_SECONDS:
             raise props.error(
                 "drain_time",
-                f"at most {_MOST_SECONDS} seconds together with drain_delay, because Fargate kills "
-                f"{LONGEST_STOP_SECONDS} seconds after SIGTERM",
+                f"at most {_MAX_SECONDS} seconds together with drain_delay, because Fargate kills "
+                f"{MAX_STOP_SECONDS} seconds after SIGTERM",
                 f"{drain.total_seconds:g} seconds",
             )
         return drain
@@ -46,7 +46,7 @@ class Drain:
     @property
     def stop_timeout(self) -> cdk.Duration:
         """What ECS waits before SIGKILL: both times and a margin, or the most there is for times not known at synth."""
-        return cdk.Duration.seconds(self.total_seconds + _MARGIN_SECONDS if self.known else LONGEST_STOP_SECONDS)
+        return cdk.Duration.seconds(self.total_seconds + _MARGIN_SECONDS if self.known else MAX_STOP_SECONDS)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -10,8 +10,6 @@ from cdk_grpc_lb.validation import Props
 
 # As proxy_image/settings.py has them.
 _LOG_LEVELS = ("debug", "info", "warning", "error")
-_MIN_POLL_MILLISECONDS = 100
-_MAX_POLL_MILLISECONDS = 300_000
 _MAX_CONCURRENCY = 256
 
 
@@ -19,17 +17,11 @@ _MAX_CONCURRENCY = 256
 class Running:
     """None stands for the default."""
 
-    poll_interval: cdk.Duration | None
     log_level: str | None
     envoy_concurrency: int | None
 
     def check(self, props: Props) -> None:
         """Raise ValueError for what the image would refuse when it starts."""
-        interval = self.poll_interval
-        if interval is not None and not interval.is_unresolved():
-            milliseconds = interval.to_milliseconds()
-            if not _MIN_POLL_MILLISECONDS <= milliseconds <= _MAX_POLL_MILLISECONDS:
-                raise props.error("poll_interval", "100 milliseconds to 5 minutes", interval.to_human_string())
         level = self.log_level
         if level is not None and not cdk.Token.is_unresolved(level) and level not in _LOG_LEVELS:
             raise props.error("log_level", f"one of {', '.join(_LOG_LEVELS)}", repr(level))
@@ -39,8 +31,6 @@ class Running:
     def environment(self, cpu: int) -> dict[str, str]:
         """The image's own settings for it."""
         told: dict[str, str] = {}
-        if self.poll_interval is not None:
-            told["GRPC_LB_POLL_SECONDS"] = _seconds(self.poll_interval)
         if self.log_level is not None:
             told["GRPC_LB_LOG_LEVEL"] = self.log_level
         if self.envoy_concurrency is not None:
@@ -49,12 +39,6 @@ class Running:
             # One worker for each whole CPU: what the task sees of the machine below is more than it may use.
             told["GRPC_LB_ENVOY_CONCURRENCY"] = str(max(1, cpu // 1024))
         return told
-
-
-def _seconds(duration: cdk.Duration) -> str:
-    if duration.is_unresolved():
-        return cdk.Token.as_string(duration.to_seconds())
-    return f"{duration.to_milliseconds() / 1000:g}"
 
 
 def _number(value: int) -> str:

@@ -50,11 +50,11 @@ NAMES = (
     "BalancerNotReady",
     "TargetsStale",
     "TargetsEjected",
-    "CallsUneven",
+    "TrafficImbalance",
     "LimitNear",
     "SyncSilent",
     "SyncFails",
-    "SyncBehind",
+    "SyncLag",
     "DeadLetters",
     "LabelRefused",
     "DocumentNearlyFull",
@@ -151,7 +151,7 @@ class GrpcAlarms(Construct):
         means = "Envoy leaves targets alone because they fail. Look at the log of the task, and its security group."
         yield _Wanted("TargetsEjected", balancer.metric_ejected_targets(), 1, 5, means)
         means = f"One target of a service gets {imbalance:g} times its fair share of the calls, for ten minutes."
-        yield _Wanted("CallsUneven", balancer.metric_imbalance(), imbalance, 10, means)
+        yield _Wanted("TrafficImbalance", balancer.metric_imbalance(), imbalance, 10, means)
         means = "Calls are near a limit, beyond which they fail at once. Scale the service out, or raise the limit."
         yield _Wanted("LimitNear", balancer.metric_saturation(), saturation_percent, 5, means, datapoints=3)
 
@@ -189,8 +189,8 @@ class GrpcAlarms(Construct):
         refused = cloudwatch.MathExpression(
             expression="labels + routes",
             using_metrics={
-                "labels": balancer.metric_refused_labels(period=_FIVE_MINUTES),
-                "routes": balancer.metric_refused_routes(period=_FIVE_MINUTES),
+                "labels": balancer.metric_rejected_labels(period=_FIVE_MINUTES),
+                "routes": balancer.metric_shadowed_routes(period=_FIVE_MINUTES),
             },
             label="refused labels and routes",
             period=_FIVE_MINUTES,
@@ -238,7 +238,7 @@ def _of_sync(sync: TargetSync) -> Iterator[_Wanted]:
     means = "The Lambda that keeps the list of targets fails or is throttled for 15 minutes. Look at its log."
     yield _Wanted("SyncFails", failed, 1, 3, means)
     age = sync.queue.metric_approximate_age_of_oldest_message(period=_MINUTE, statistic="Maximum")
-    yield _Wanted("SyncBehind", age, 300, 1, "Changes of tasks wait for five minutes. Look at the Lambda's log.")
+    yield _Wanted("SyncLag", age, 300, 1, "Changes of tasks wait for five minutes. Look at the Lambda's log.")
     dead = sync.dead_letter_queue.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")
     means = "Refreshes of the list of targets failed for more than ten minutes. Look at the Lambda's log."
     yield _Wanted("DeadLetters", dead, 1, 1, means)

@@ -175,7 +175,7 @@ class BalancerMetrics(CallMetrics):
         """How old the list of targets is: seconds since its source confirmed it, about 1 where all is well. By default
         the oldest of all balancer tasks in each minute.
         """
-        return self._metric(published.SECONDS_SINCE_CONFIRMED, statistic, period, label)
+        return self._metric(published.TARGET_LIST_AGE, statistic, period, label)
 
     def metric_event_to_envoy(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
@@ -219,19 +219,19 @@ class BalancerMetrics(CallMetrics):
         """How many of the Lambda's attempts to refresh the list of targets failed. By default their sum in a minute."""
         return self._metric(published.REFRESH_FAILURES, statistic, period, label)
 
-    def metric_refused_labels(
+    def metric_rejected_labels(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
         """How many docker labels cannot be obeyed. By default the most that the Lambda saw in each minute."""
-        return self._metric(published.REFUSED_LABELS, statistic, period, label)
+        return self._metric(published.REJECTED_LABELS, statistic, period, label)
 
-    def metric_refused_routes(
+    def metric_shadowed_routes(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
         """How many routes are refused because another service has them. By default the most that the Lambda saw in each
         minute.
         """
-        return self._metric(published.REFUSED_ROUTES, statistic, period, label)
+        return self._metric(published.SHADOWED_ROUTES, statistic, period, label)
 
     def metric_document_targets(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None

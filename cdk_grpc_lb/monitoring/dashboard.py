@@ -62,7 +62,7 @@ class GrpcDashboard(Construct):
 
     def _targets(self) -> None:
         balancer = self._balancer
-        self._heading("Targets", "Which service lost targets, and does the list follow the tasks?")
+        self._heading("Targets", "Which service shadowed targets, and does the list follow the tasks?")
         self._row(
             self._of_services("Targets that take calls", published.SERVING_TARGETS, "Minimum"),
             self._of_services("Ejected targets", published.EJECTED_TARGETS, "Maximum"),
@@ -76,8 +76,8 @@ class GrpcDashboard(Construct):
             ),
             _graph(
                 "What cannot be obeyed",
-                balancer.metric_refused_labels(label="labels"),
-                balancer.metric_refused_routes(label="routes"),
+                balancer.metric_rejected_labels(label="labels"),
+                balancer.metric_shadowed_routes(label="routes"),
                 balancer.metric_rejected_resources(label="rejected resources"),
             ),
             _graph(

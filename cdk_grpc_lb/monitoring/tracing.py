@@ -24,7 +24,7 @@ IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.48.0"
 # Of the task's CPU, where it is short: Envoy goes before its collector.
 CPU = 64
 # With less, the half that the side-car may leave is too little for Envoy and the control plane.
-_LEAST_TASK_MIB = 1024
+_MIN_TASK_MIB = 1024
 _CONFIG = "AOT_CONFIG_CONTENT"
 _OTLP = "otlphttp"
 _USER = "10002:10002"
@@ -140,8 +140,8 @@ def _check_collector(props: Props, collector: Collector, task_memory_mib: int) -
         if not _HEADER.fullmatch(name):
             raise props.error("tracing.collector", "given names of headers of A-Z, a-z, 0-9 and -", repr(name))
     if not cdk.Token.is_unresolved(task_memory_mib):
-        if task_memory_mib < _LEAST_TASK_MIB:
-            allowed = f"at least {_LEAST_TASK_MIB} with a side-car that takes traces (or send them to a Collector.at)"
+        if task_memory_mib < _MIN_TASK_MIB:
+            allowed = f"at least {_MIN_TASK_MIB} with a side-car that takes traces (or send them to a Collector.at)"
             raise props.error("memory_limit_mib", allowed, task_memory_mib)
         most = task_memory_mib // 2
         props.whole_number("tracing.collector.memory_limit_mib", collector.memory_limit_mib, 64, most)

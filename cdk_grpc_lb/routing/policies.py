@@ -34,14 +34,21 @@ def check_routes(props: Props, registration: Registration) -> None:
 def _in_vain(policy: TrafficPolicy) -> Iterator[str]:
     """Settings that another part takes the effect from."""
     retry, deadline = policy.retry, policy.deadline
-    if retry.try_time is not None and deadline.ceiling is not None and retry.try_time >= deadline.ceiling:
+    if retry.per_try_timeout is not None and deadline.max is not None and retry.per_try_timeout >= deadline.max:
         yield (
-            f"retry.try_time must be below deadline.ceiling, {write_time(deadline.ceiling)}, or no call is tried "
-            f"again, got {write_time(retry.try_time)}"
+            f"retry.per_try_timeout must be below deadline.max, {write_time(deadline.max)}, or no call is tried "
+            f"again, got {write_time(retry.per_try_timeout)}"
         )
-    if (retry.on or retry.try_time is not None) and retry.budget_percent == 0 and retry.budget_least == 0:
-        yield "retry.budget_percent must be above 0 beside retry.on or retry.try_time (or give budget_least), got 0"
-    ejection = policy.ejection
-    by_answers = ejection.unavailable_answers is not None or ejection.error_answers is not None
-    if ejection.most_percent == 0 and (by_answers or ejection.success_rate):
-        yield "ejection.most_percent must be above 0 beside what is to eject targets, got 0"
+    if (
+        (retry.on or retry.per_try_timeout is not None)
+        and retry.budget_percent == 0
+        and retry.budget_min_concurrency == 0
+    ):
+        yield (
+            "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout "
+            "(or give budget_min_concurrency), got 0"
+        )
+    ejection = policy.outlier_detection
+    by_answers = ejection.consecutive_gateway_failures is not None or ejection.consecutive_errors is not None
+    if ejection.max_ejection_percent == 0 and (by_answers or ejection.success_rate):
+        yield "ejection.max_ejection_percent must be above 0 beside what is to eject targets, got 0"

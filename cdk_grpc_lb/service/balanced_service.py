@@ -24,7 +24,7 @@ from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.routing.labels import CallProps, wish_of
 from cdk_grpc_lb.service.containers import refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
-from cdk_grpc_lb.service.deployment import MOST_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
+from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
 from cdk_grpc_lb.service.scaling import Calls, auto_scale
 from cdk_grpc_lb.service.task import OwnTask, given_task
 from cdk_grpc_lb.validation import Props, vpc_of
@@ -210,7 +210,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         )
         wish = wish_of(props, calls, service_name=name, port=port)
         count = desired_count if desired_count is not None else 2
-        props.whole_number("desired_count", count, 0, MOST_TASKS)
+        props.whole_number("desired_count", count, 0, MAX_TASKS)
         check_percents(props, count, min_healthy_percent, max_healthy_percent)
         check_capacity(props, capacity_provider_strategies)
         check_alarms(props, deployment_alarms)

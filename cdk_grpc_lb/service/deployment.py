@@ -10,7 +10,7 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb.validation import Props
 
-MOST_TASKS = 5000
+MAX_TASKS = 5000
 """Of one service: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
 ROLL_BACK = ecs.DeploymentCircuitBreaker(rollback=True)
 _FARGATE = ("FARGATE", "FARGATE_SPOT")

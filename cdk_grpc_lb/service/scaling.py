@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 
-from cdk_grpc_lb.service.deployment import MOST_TASKS
+from cdk_grpc_lb.service.deployment import MAX_TASKS
 from cdk_grpc_lb.validation import Props
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def auto_scale(
     if count_is_given:
         fix = "a deployment would set the number of tasks back; leave out the count"
         raise props.conflict("desired_count", "auto_scale_task_count", fix)
-    props.whole_number("min_capacity", min_capacity, fewest, MOST_TASKS)
-    props.whole_number("max_capacity", max_capacity, 1, MOST_TASKS)
+    props.whole_number("min_capacity", min_capacity, fewest, MAX_TASKS)
+    props.whole_number("max_capacity", max_capacity, 1, MAX_TASKS)
     known = not cdk.Token.is_unresolved(min_capacity) and not cdk.Token.is_unresolved(max_capacity)
     if known and min_capacity > max_capacity:
         raise props.error("max_capacity", f"at least min_capacity, {min_capacity}", max_capacity)

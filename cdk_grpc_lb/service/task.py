@@ -12,7 +12,7 @@ from constructs import Construct
 
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.service.containers import Serving, serving_container
-from cdk_grpc_lb.validation import LONGEST_STOP_SECONDS, Props
+from cdk_grpc_lb.validation import MAX_STOP_SECONDS, Props
 
 _CONTAINER = "App"
 # From SIGTERM until no balancer sends a call any more takes about two seconds; the rest is for slow days.
@@ -55,7 +55,7 @@ class OwnTask:
             raise props.error("port", "given with image: the port on which the container takes gRPC calls", None)
         props.whole_number("port", self.port, 1, 65_535)
         props.fargate_size(self._cpu, self._memory)
-        props.seconds("drain_time", self._drain_time, 0, LONGEST_STOP_SECONDS - _CALLS_STOP_SECONDS)
+        props.seconds("drain_time", self._drain_time, 0, MAX_STOP_SECONDS - _CALLS_STOP_SECONDS)
         twice = sorted({*(self.environment or ())} & {*(self.secrets or ())})
         if twice:
             raise props.conflict(f"environment {twice[0]}", f"secrets {twice[0]}", "a variable has one value")
@@ -111,7 +111,7 @@ class OwnTask:
     def _stop_timeout(self) -> cdk.Duration:
         """The drain time and what comes before it, or the most there is for a time not known at synth."""
         if self._drain_time.is_unresolved():
-            return cdk.Duration.seconds(LONGEST_STOP_SECONDS)
+            return cdk.Duration.seconds(MAX_STOP_SECONDS)
         return self._drain_time.plus(cdk.Duration.seconds(_CALLS_STOP_SECONDS))
 
     @property

@@ -12,12 +12,12 @@ from constructs import Construct
 from cdk_grpc_lb import Deadline, GrpcBalancer, Overrides, Retry, RetryStatus, RouteRule, TrafficPolicy
 
 # No call of the orders lasts longer than half a minute; whoever sets no deadline gets one of 5 seconds.
-ORDERS = TrafficPolicy(deadline=Deadline(default=timedelta(seconds=5), ceiling=timedelta(seconds=30)))
+ORDERS = TrafficPolicy(deadline=Deadline(default=timedelta(seconds=5), max=timedelta(seconds=30)))
 # To read an order twice does no harm, to place one twice does: only the one method is called again when it fails.
 READS = RouteRule(
     "reads",
     methods=("orders.v1.Orders/Get",),
-    overrides=Overrides(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=2)),
+    overrides=Overrides(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=2)),
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from grpc_lb_contract.document.diagnostics import cut
 
-MOST_TASKS = 5
+MAX_TASKS = 5
 """Of a batch; the first say what happened, and the index has little room."""
 
 
@@ -56,7 +56,7 @@ class TaskChange:
 @dataclass(frozen=True, slots=True)
 class Cause:
     """`at` is when ECS says that it happened (None where no event tells), `published` when the index was written,
-    `events` how many events the refresh dealt with; of their tasks `tasks` has the first `MOST_TASKS`.
+    `events` how many events the refresh dealt with; of their tasks `tasks` has the first `MAX_TASKS`.
     """
 
     kind: CauseKind
@@ -66,7 +66,7 @@ class Cause:
     tasks: tuple[TaskChange, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tasks", self.tasks[:MOST_TASKS])
+        object.__setattr__(self, "tasks", self.tasks[:MAX_TASKS])
 
     def fields(self) -> dict[str, object]:
         """What the index's line holds."""

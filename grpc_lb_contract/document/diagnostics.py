@@ -1,7 +1,7 @@
-"""What labels asked for in vain, as the document tells it to whoever looks at a balancer: bounded, in a fixed order.
+"""What labels were rejected, as the document tells it to whoever looks at a balancer: bounded, in a fixed order.
 
-    {"refused":["rng",3,"grpc-lb.port","0","must be 1..65535"]}   task family, revision, label, value, problem
-    {"lost":["host * and gRPC service *","rng","rng-copy"]}       route, who holds it, who asks for it in vain
+    {"rejected":["rng",3,"grpc-lb.port","0","must be 1..65535"]}   task family, revision, label, value, problem
+    {"shadowed":["host * and gRPC service *","rng","rng-copy"]}       route, who holds it, who asks for it in vain
     {"more":[12,0]}                                               how many more of each there are
 
 Balancers need none of it to serve, so a record that cannot be read is left out and harms no target.
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-MOST_OF_A_KIND = 50
-MOST_BYTES_OF_A_KIND = 6 * 1024
+MAX_OF_A_KIND = 50
+MAX_BYTES_OF_A_KIND = 6 * 1024
 """In the document, whose index can name about 240 shards of 2 to 4 KB: notes take a few of them at most."""
 
 
@@ -32,7 +32,7 @@ _N = TypeVar("_N", bound=_Note)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Refusal:
+class RejectedLabel:
     """A docker label that is not obeyed. Long texts are cut."""
 
     family: str
@@ -49,11 +49,11 @@ class Refusal:
         return self.family
 
     def record(self) -> dict[str, object]:
-        return {"refused": [self.family, self.revision, self.label, self.value, self.problem]}
+        return {"rejected": [self.family, self.revision, self.label, self.value, self.problem]}
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class LostRoute:
+class ShadowedRoute:
     """A route, in words, that `loser` asks for and `holder` keeps. Long texts are cut."""
 
     route: str
@@ -68,94 +68,96 @@ class LostRoute:
         return self.loser
 
     def record(self) -> dict[str, object]:
-        return {"lost": [self.route, self.holder, self.loser]}
+        return {"shadowed": [self.route, self.holder, self.loser]}
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
-    """`more_refusals` and `more_lost` count those left out beyond `MOST_OF_A_KIND` or `MOST_BYTES_OF_A_KIND`."""
+class Diagnostics:
+    """`more_rejected` and `more_shadowed` count those left out beyond `MAX_OF_A_KIND` or `MAX_BYTES_OF_A_KIND`."""
 
-    refusals: tuple[Refusal, ...] = ()
-    lost: tuple[LostRoute, ...] = ()
-    more_refusals: int = 0
-    more_lost: int = 0
+    rejected_labels: tuple[RejectedLabel, ...] = ()
+    shadowed: tuple[ShadowedRoute, ...] = ()
+    more_rejected: int = 0
+    more_shadowed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "refusals", tuple(sorted(set(self.refusals))))
-        object.__setattr__(self, "lost", tuple(sorted(set(self.lost))))
+        object.__setattr__(self, "rejected_labels", tuple(sorted(set(self.rejected_labels))))
+        object.__setattr__(self, "shadowed", tuple(sorted(set(self.shadowed))))
 
     @classmethod
-    def of(cls, refusals: Iterable[Refusal], lost: Iterable[LostRoute]) -> Notes:
+    def of(cls, rejected_labels: Iterable[RejectedLabel], shadowed: Iterable[ShadowedRoute]) -> Diagnostics:
         """As many as a document may hold, and how many more there are."""
-        some_refusals, more_refusals = _bounded(refusals)
-        some_lost, more_lost = _bounded(lost)
-        return cls(some_refusals, some_lost, more_refusals, more_lost)
+        some_rejected, more_rejected = _bounded(rejected_labels)
+        some_shadowed, more_shadowed = _bounded(shadowed)
+        return cls(some_rejected, some_shadowed, more_rejected, more_shadowed)
 
-    def __add__(self, other: Notes) -> Notes:
-        joined = Notes.of((*self.refusals, *other.refusals), (*self.lost, *other.lost))
-        return Notes(
-            joined.refusals,
-            joined.lost,
-            joined.more_refusals + self.more_refusals + other.more_refusals,
-            joined.more_lost + self.more_lost + other.more_lost,
+    def __add__(self, other: Diagnostics) -> Diagnostics:
+        joined = Diagnostics.of((*self.rejected_labels, *other.rejected_labels), (*self.shadowed, *other.shadowed))
+        return Diagnostics(
+            joined.rejected_labels,
+            joined.shadowed,
+            joined.more_rejected + self.more_rejected + other.more_rejected,
+            joined.more_shadowed + self.more_shadowed + other.more_shadowed,
         )
 
     @property
-    def refusal_count(self) -> int:
-        return len(self.refusals) + self.more_refusals
+    def rejected_count(self) -> int:
+        return len(self.rejected_labels) + self.more_rejected
 
     @property
-    def lost_count(self) -> int:
-        return len(self.lost) + self.more_lost
+    def shadowed_count(self) -> int:
+        return len(self.shadowed) + self.more_shadowed
 
 
-def note_records(notes: Notes) -> Iterator[dict[str, object]]:
-    yield from (refusal.record() for refusal in notes.refusals)
-    yield from (lost.record() for lost in notes.lost)
-    if notes.more_refusals or notes.more_lost:
-        yield {"more": [notes.more_refusals, notes.more_lost]}
+def diagnostic_records(notes: Diagnostics) -> Iterator[dict[str, object]]:
+    yield from (label.record() for label in notes.rejected_labels)
+    yield from (route.record() for route in notes.shadowed)
+    if notes.more_rejected or notes.more_shadowed:
+        yield {"more": [notes.more_rejected, notes.more_shadowed]}
 
 
-class NotesBuilder:
+class DiagnosticsBuilder:
     """Takes the notes out of a document's records."""
 
     def __init__(self) -> None:
-        self._refusals: list[Refusal] = []
-        self._lost: list[LostRoute] = []
+        self._rejected: list[RejectedLabel] = []
+        self._shadowed: list[ShadowedRoute] = []
         self._more = (0, 0)
 
     def takes(self, record: Mapping[str, Any]) -> bool:
         """Whether the record is a note, readable or not."""
         match record:
-            case {"refused": [str(family), int(revision), str(label), str(value), str(problem), *_]} if _is_count(
+            case {"rejected": [str(family), int(revision), str(label), str(value), str(problem), *_]} if _is_count(
                 revision
             ):
-                self._refusals.append(Refusal(family, revision, label, value, problem))
-            case {"lost": [str(route), str(holder), str(loser), *_]}:
-                self._lost.append(LostRoute(route, holder, loser))
-            case {"more": [int(refusals), int(lost), *_]} if _is_count(refusals) and _is_count(lost):
-                self._more = (max(0, refusals), max(0, lost))
-            case {"refused": _} | {"lost": _} | {"more": _}:
+                self._rejected.append(RejectedLabel(family, revision, label, value, problem))
+            case {"shadowed": [str(route), str(holder), str(loser), *_]}:
+                self._shadowed.append(ShadowedRoute(route, holder, loser))
+            case {"more": [int(rejected_labels), int(shadowed), *_]} if _is_count(rejected_labels) and _is_count(
+                shadowed
+            ):
+                self._more = (max(0, rejected_labels), max(0, shadowed))
+            case {"rejected": _} | {"shadowed": _} | {"more": _}:
                 pass
             case _:
                 return False
         return True
 
-    def built(self) -> Notes:
-        return Notes(tuple(self._refusals), tuple(self._lost), *self._more)
+    def built(self) -> Diagnostics:
+        return Diagnostics(tuple(self._rejected), tuple(self._shadowed), *self._more)
 
 
 def _is_count(value: int) -> bool:
     return not isinstance(value, bool)
 
 
-def cut(text: str, most_bytes: int) -> str:
+def cut(text: str, max_bytes: int) -> str:
     """A text of at most so many bytes in JSON that escapes all but ASCII; … ends one that was longer."""
     text = text.encode(errors="replace").decode()  # half of a surrogate pair would not come back as it was
-    if _size(text) <= most_bytes:
+    if _size(text) <= max_bytes:
         return text
-    text = text[:most_bytes]
-    while _size(f"{text}…") > most_bytes:
+    text = text[:max_bytes]
+    while _size(f"{text}…") > max_bytes:
         text = text[:-1]
     return f"{text}…"
 
@@ -164,18 +166,18 @@ def _size(text: str) -> int:
     return len(json.dumps(text)) - 2
 
 
-def _cut_fields(note: object, **most_bytes: int) -> None:
-    for name, most in most_bytes.items():
+def _cut_fields(note: object, **max_bytes: int) -> None:
+    for name, most in max_bytes.items():
         object.__setattr__(note, name, cut(getattr(note, name), most))
 
 
 def _bounded(notes: Iterable[_N]) -> tuple[tuple[_N, ...], int]:
     every: list[_N] = sorted(set(notes))  # type: ignore[type-var]  # both kinds are ordered dataclasses
     kept: list[_N] = []
-    left = MOST_BYTES_OF_A_KIND
+    left = MAX_BYTES_OF_A_KIND
     for note in _in_turn(every):
         left -= len(json.dumps(note.record()))
-        if left < 0 or len(kept) == MOST_OF_A_KIND:
+        if left < 0 or len(kept) == MAX_OF_A_KIND:
             break
         kept.append(note)
     return tuple(kept), len(every) - len(kept)

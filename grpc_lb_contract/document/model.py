@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from grpc_lb_contract.conditions import Condition
-from grpc_lb_contract.document.diagnostics import Notes
+from grpc_lb_contract.document.diagnostics import Diagnostics
 from grpc_lb_contract.names import (
     ALL,
     GROUP_NAME,
     GROUP_NAME_RULE,
-    HIGHEST_PORT,
-    HIGHEST_PRIORITY,
-    HIGHEST_WEIGHT,
+    MAX_PORT,
+    MAX_PRIORITY,
+    MAX_WEIGHT,
     SERVICE_NAME,
     SERVICE_NAME_RULE,
     TASK_ID,
@@ -67,7 +67,7 @@ class Route:
         must_be_grpc_service("gRPC service", self.grpc_service)
         if self.method != ALL:
             must_be_full_method("method", f"{self.grpc_service}/{self.method}")
-        must_be_within("priority", self.priority, 0, HIGHEST_PRIORITY)
+        must_be_within("priority", self.priority, 0, MAX_PRIORITY)
 
     @property
     def match(self) -> RouteMatch:
@@ -101,7 +101,7 @@ class Group:
 
     def __post_init__(self) -> None:
         must_match(GROUP_NAME, "group", self.name, GROUP_NAME_RULE)
-        must_be_within("weight", self.weight, 0, HIGHEST_WEIGHT)
+        must_be_within("weight", self.weight, 0, MAX_WEIGHT)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -118,7 +118,7 @@ class Target:
     def __post_init__(self) -> None:
         if not _is_address(self.ip):
             raise ValueError(f"ip must be an IPv4 or IPv6 address, got {self.ip!r}")
-        must_be_within("port", self.port, 1, HIGHEST_PORT)
+        must_be_within("port", self.port, 1, MAX_PORT)
         must_match(ZONE, "zone", self.zone, ZONE_RULE)
         must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
 
@@ -168,7 +168,7 @@ class Document:
     """Every service of one cluster, sorted by name. Equal content is an equal document."""
 
     services: tuple[Service, ...] = ()
-    notes: Notes = Notes()  # noqa: RUF009 - immutable: one default serves all
+    diagnostics: Diagnostics = Diagnostics()  # noqa: RUF009 - immutable: one default serves all
 
     def __post_init__(self) -> None:
         names = [service.name for service in self.services]

@@ -10,7 +10,7 @@
     ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",0]         target: ip, port, zone, task, place of its group
     ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
 
-After the services come the notes on what labels asked for in vain (`grpc_lb_contract.document.diagnostics`).
+After the services come the notes on what labels were rejected (`grpc_lb_contract.document.diagnostics`).
 
 Records of an unknown kind, unknown fields of known ones and further elements of a list are ignored, so that an older
 reader goes on with a newer writer of the same major version.
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from grpc_lb_contract.conditions import read_conditions
-from grpc_lb_contract.document.diagnostics import NotesBuilder, note_records
+from grpc_lb_contract.document.diagnostics import DiagnosticsBuilder, diagnostic_records
 from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.errors import DocumentError
 from grpc_lb_contract.names import ALL
@@ -34,7 +34,7 @@ from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 def encode_document(document: Document) -> str:
     """The one text of a document: every record ends with a newline; an empty document is the empty text."""
     services = "".join(record for service in document.services for record in _service_records(service))
-    return services + "".join(map(_record, note_records(document.notes)))
+    return services + "".join(map(_record, diagnostic_records(document.diagnostics)))
 
 
 def _service_records(service: Service) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _record(value: object) -> str:
 def decode_document(text: str) -> Document:
     """The document that a text holds. Raises `DocumentError`, naming the line, where it holds none."""
     services: list[_ServiceBuilder] = []
-    notes = NotesBuilder()
+    notes = DiagnosticsBuilder()
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
             _add_record(services, notes, json.loads(line))
@@ -107,7 +107,7 @@ class _ServiceBuilder:
         return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets), self.policy)
 
 
-def _add_record(services: list[_ServiceBuilder], notes: NotesBuilder, record: Any) -> None:
+def _add_record(services: list[_ServiceBuilder], notes: DiagnosticsBuilder, record: Any) -> None:
     if isinstance(record, dict) and "service" in record:
         services.append(_ServiceBuilder(record["service"]))
         return

@@ -23,7 +23,7 @@ class RouteConflict:
         )
 
 
-def settle_routes(
+def resolve_conflicts(
     services: Sequence[Service], previous: Document | None
 ) -> tuple[tuple[Service, ...], tuple[RouteConflict, ...]]:
     """Leave each match with one service: the one that has it in the previous document, else the one whose route has the

@@ -30,7 +30,7 @@ ROUTE_SETTINGS = tuple(
 )
 """What may follow `grpc-lb.routes.NAME.`"""
 
-LONGEST_MISSPELT = 60
+MAX_MISSPELT = 60
 
 _KNOWN = frozenset(ALL_LABELS)
 _SHORT = tuple(label.removeprefix(PREFIX) for label in ALL_LABELS)
@@ -103,5 +103,5 @@ def _nearest(label: str) -> str | None:
 
 def _closest(said: str, known: tuple[str, ...]) -> str | None:
     # Nobody misspells one of these at several times its length, and the search takes longer with each character.
-    matches = difflib.get_close_matches(said[:LONGEST_MISSPELT].lower(), known, n=1)
+    matches = difflib.get_close_matches(said[:MAX_MISSPELT].lower(), known, n=1)
     return matches[0] if matches else None

@@ -19,14 +19,14 @@ from grpc_lb_contract.labels.names import (
     is_known,
     problem_with,
 )
-from grpc_lb_contract.labels.registration import MOST_ROUTES, WEIGHT_KIND, Calls, Registration
+from grpc_lb_contract.labels.registration import MAX_ROUTES, WEIGHT_KIND, Calls, Registration
 from grpc_lb_contract.labels.route_labels import read_rules
-from grpc_lb_contract.names import ALL, HIGHEST_PORT, SERVICE_NAME, SERVICE_NAME_RULE, service_name_from
+from grpc_lb_contract.names import ALL, MAX_PORT, SERVICE_NAME, SERVICE_NAME_RULE, service_name_from
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
 
-MOST_ERRORS = 100
+MAX_ERRORS = 100
 """Of one container: its labels are told, logged and kept in the document wherever they are wrong."""
-MOST_SUGGESTIONS = 5
+MAX_SUGGESTIONS = 5
 """Of one container: whoever has more unknown labels has not misspelt them."""
 
 
@@ -35,7 +35,7 @@ class LabelReading:
     """What labels ask for, as far as it can be obeyed, and what cannot.
 
     `registration` is None where the container does not take part, or where an error takes out all that it asks for. Of
-    more than `MOST_ERRORS` errors the last one says how many more there are.
+    more than `MAX_ERRORS` errors the last one says how many more there are.
     """
 
     registration: Registration | None
@@ -56,17 +56,17 @@ def read_labels(
 
     def refuse(label: str, problem: str) -> None:
         nonlocal more
-        if len(errors) < MOST_ERRORS:
+        if len(errors) < MAX_ERRORS:
             errors.append(LabelError(family, label, labels.get(label, ""), problem))
         else:
             more += 1
 
     registration = _read_registration(labels, mapped_ports, default_service, refuse)
-    suggestions = MOST_SUGGESTIONS
+    suggestions = MAX_SUGGESTIONS
     for label in sorted(labels):
         if label.startswith(PREFIX) and not is_known(label):
             # What may have been meant is sought for, which takes a while, where it will be told.
-            told = len(errors) < MOST_ERRORS
+            told = len(errors) < MAX_ERRORS
             refuse(label, problem_with(label, suggest=suggestions > 0) if told else "")
             suggestions -= 1
     if more:
@@ -85,12 +85,12 @@ def _read_registration(
     asked = read_asked(labels, refuse, named=False)
     calls = _own_calls(asked)
     # Rules may take what these routes would have been; the routes themselves go.
-    without_own = METADATA in asked.bad_labels or calls.size > MOST_ROUTES
-    if calls.size > MOST_ROUTES:
+    without_own = METADATA in asked.bad_labels or calls.size > MAX_ROUTES
+    if calls.size > MAX_ROUTES:
         label = HOSTS if len(calls.hosts) > len(calls.grpc_services) + len(calls.methods) else GRPC_SERVICES
         if label == GRPC_SERVICES and len(calls.methods) > len(calls.grpc_services):
             label = METHODS
-        refuse(label, f"must leave {HOSTS} times {GRPC_SERVICES} at most {MOST_ROUTES} ({NO_ROUTE})")
+        refuse(label, f"must leave {HOSTS} times {GRPC_SERVICES} at most {MAX_ROUTES} ({NO_ROUTE})")
     weight = _read_weight(labels, refuse)
     policy, refusals = TrafficPolicy.from_labels(labels)
     for refusal in refusals:
@@ -144,7 +144,7 @@ def _read_service(labels: Mapping[str, str], default_service: str, refuse: Refus
 
 
 def _read_port(labels: Mapping[str, str], mapped_ports: Sequence[int], refuse: Refuse) -> int | None:
-    ports = sorted({port for port in mapped_ports if 1 <= port <= HIGHEST_PORT})
+    ports = sorted({port for port in mapped_ports if 1 <= port <= MAX_PORT})
     if not ports:
         refuse(PORT, "must be a mapped TCP port, and the container maps none (add a port mapping)")
         return None

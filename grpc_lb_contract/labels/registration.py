@@ -27,9 +27,9 @@ from grpc_lb_contract.labels.names import (
 )
 from grpc_lb_contract.names import (
     ALL,
-    HIGHEST_PORT,
-    HIGHEST_PRIORITY,
-    HIGHEST_WEIGHT,
+    MAX_PORT,
+    MAX_PRIORITY,
+    MAX_WEIGHT,
     SERVICE_NAME,
     SERVICE_NAME_RULE,
     must_be_full_method,
@@ -40,12 +40,12 @@ from grpc_lb_contract.names import (
 )
 from grpc_lb_contract.policy.overrides import Overrides
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
-from grpc_lb_contract.policy.value_types import LONGEST_LIST, whole
+from grpc_lb_contract.policy.value_types import MAX_LIST, whole
 
-WEIGHT_KIND = whole(0, HIGHEST_WEIGHT)
-PRIORITY_KIND = whole(0, HIGHEST_PRIORITY)
+WEIGHT_KIND = whole(0, MAX_WEIGHT)
+PRIORITY_KIND = whole(0, MAX_PRIORITY)
 
-MOST_ROUTES = 64
+MAX_ROUTES = 64
 """Of one registration, its named routes included: one task's labels must not fill the document of a whole cluster."""
 
 
@@ -136,19 +136,19 @@ class Registration:
 
     def __post_init__(self) -> None:
         must_match(SERVICE_NAME, "service", self.service, SERVICE_NAME_RULE)
-        must_be_within("port", self.port, 1, HIGHEST_PORT)
+        must_be_within("port", self.port, 1, MAX_PORT)
         _check_and_sort(self)
         if self.methods and self.grpc_services == (ALL,):
             object.__setattr__(self, "grpc_services", ())
         if self.weight is not None:
-            must_be_within("weight", self.weight, 0, HIGHEST_WEIGHT)
+            must_be_within("weight", self.weight, 0, MAX_WEIGHT)
         object.__setattr__(self, "rules", tuple(sorted(self.rules, key=lambda rule: rule.name)))
         if len({rule.name for rule in self.rules}) != len(self.rules):
             raise ValueError(f"rules must have names of their own, got {', '.join(rule.name for rule in self.rules)}")
         routes = sum(calls.size for calls in (self.calls, *map(self.calls_of, self.rules)))
-        if routes > MOST_ROUTES:
+        if routes > MAX_ROUTES:
             raise ValueError(
-                f"hosts times grpc-services must be at most {MOST_ROUTES}, with methods and rules, got {routes}"
+                f"hosts times grpc-services must be at most {MAX_ROUTES}, with methods and rules, got {routes}"
             )
         for rule in self.rules:
             for refusal in rule.overrides.over(self.policy)[1]:
@@ -172,7 +172,7 @@ class Registration:
         return tuple(sorted({route.match: route for route in reversed(found)}.values()))
 
     @property
-    def longest_list(self) -> str:
+    def max_list(self) -> str:
         """The label that makes the most of the routes."""
         lists = {label: values for label, values in self.to_labels().items() if label.endswith(_LISTS)}
         return max(lists, key=lambda label: lists[label].count(","), default=GRPC_SERVICES)
@@ -217,10 +217,10 @@ def _check_and_sort(said: RouteRule | Registration) -> None:
     for method in said.methods or ():
         must_be_full_method("each of methods", method)
     conditions = write_conditions(said.metadata or ())
-    if len(conditions) > LONGEST_LIST:
-        raise ValueError(f"metadata must be at most {LONGEST_LIST} characters in all, got {len(conditions)}")
+    if len(conditions) > MAX_LIST:
+        raise ValueError(f"metadata must be at most {MAX_LIST} characters in all, got {len(conditions)}")
     if said.priority is not None:
-        must_be_within("priority", said.priority, 0, HIGHEST_PRIORITY)
+        must_be_within("priority", said.priority, 0, MAX_PRIORITY)
     for name in ("hosts", "grpc_services", "methods", "metadata"):
         values = getattr(said, name)
         if values is not None:

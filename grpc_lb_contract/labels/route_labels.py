@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from grpc_lb_contract.labels.call_labels import Refuse, read_asked
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, ROUTES, route_label, route_name
-from grpc_lb_contract.labels.registration import MOST_ROUTES, Calls, RouteRule
+from grpc_lb_contract.labels.registration import MAX_ROUTES, Calls, RouteRule
 from grpc_lb_contract.policy.overrides import OVERRIDES, Overrides
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
 
@@ -24,7 +24,7 @@ def read_rules(
 
     `stand_alone` rules take the hosts of `calls` along: the container's own routes are not there.
     """
-    room = MOST_ROUTES - (0 if stand_alone else calls.size)
+    room = MAX_ROUTES - (0 if stand_alone else calls.size)
     for name, own in _by_route(labels):
 
         def refuse_here(label: str, problem: str, name: str = name) -> None:
@@ -43,7 +43,7 @@ def read_rules(
         if size > room:
             refuse_here(
                 _longest_list(own),
-                f"must leave hosts times grpc-services and methods of all routes at most {MOST_ROUTES} "
+                f"must leave hosts times grpc-services and methods of all routes at most {MAX_ROUTES} "
                 "(the route is not there now)",
             )
             continue

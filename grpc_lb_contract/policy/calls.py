@@ -11,11 +11,11 @@ from enum import StrEnum
 from grpc_lb_contract.policy.value_types import (
     DAY,
     HOUR,
+    MAX_COUNT,
     MILLISECOND,
-    MOST,
     PERCENT,
     SECOND,
-    Part,
+    PolicySection,
     choice,
     setting,
     some_of,
@@ -66,7 +66,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Retry(Part):
+class Retry(PolicySection):
     """Second tries, on another target. Unset, only of calls that no server can have seen."""
 
     on: frozenset[RetryStatus] = setting(
@@ -76,17 +76,17 @@ class Retry(Part):
         "Statuses that are tried again although a server saw the call: list them where calls may be made twice. Only "
         "answers without a message are tried again.",
     )
-    attempts: int = setting(3, "retry.attempts", whole(0, 10), "Most tries after the first.")
-    try_time: timedelta | None = setting(
+    max_retries: int = setting(3, "retry.max-retries", whole(0, 10), "Most tries after the first.")
+    per_try_timeout: timedelta | None = setting(
         None,
-        "retry.try-time",
+        "retry.per-try-timeout",
         time_within(10 * MILLISECOND, HOUR),
         "How long one try may take; then the call is tried again, and so is one whose connection broke, although a "
         "server may have seen it. Unset, a try may take as long as the call.",
     )
-    back_off: timedelta = setting(
+    base_backoff: timedelta = setting(
         10 * MILLISECOND,
-        "retry.back-off",
+        "retry.base-backoff",
         time_within(MILLISECOND, 60 * SECOND),
         "Longest pause before the second try, by chance; the next ones' double, up to 10 times this.",
     )
@@ -96,41 +96,46 @@ class Retry(Part):
         PERCENT,
         "Most tries again under way at once, in percent of the calls under way; what is beyond fails as it did.",
     )
-    budget_least: int = setting(
-        100, "retry.budget-least", whole(0, MOST), "Tries again that the budget allows however few calls."
+    budget_min_concurrency: int = setting(
+        100,
+        "retry.budget-min-concurrency",
+        whole(0, MAX_COUNT),
+        "Tries again that the budget allows however few calls.",
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
-        set_in_vain = [name for name, value in (("on", self.on), ("try_time", self.try_time)) if value]
-        return [(name, "must stand beside retry.attempts of 1 or more") for name in set_in_vain if not self.attempts]
+        set_in_vain = [name for name, value in (("on", self.on), ("per_try_timeout", self.per_try_timeout)) if value]
+        return [
+            (name, "must stand beside retry.max-retries of 1 or more") for name in set_in_vain if not self.max_retries
+        ]
 
 
 @dataclass(frozen=True, slots=True)
-class Deadline(Part):
+class Deadline(PolicySection):
     """Time limits of calls. Unset, the caller's own deadline holds, however long it is, and none is added."""
 
-    ceiling: timedelta | None = setting(
-        None, "deadline.ceiling", time_within(MILLISECOND, DAY), "Longest that any call may take, streams too."
+    max: timedelta | None = setting(
+        None, "deadline.max", time_within(MILLISECOND, DAY), "Longest that any call may take, streams too."
     )
     default: timedelta | None = setting(
         None, "deadline.default", time_within(MILLISECOND, DAY), "The deadline of calls that come without one."
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
-        if self.ceiling is not None and self.default is not None and self.default > self.ceiling:
-            return [("default", "must be at most the ceiling")]
+        if self.max is not None and self.default is not None and self.default > self.max:
+            return [("default", "must be at most deadline.max")]
         return []
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit(Part):
+class RateLimit(PolicySection):
     """Calls beyond the rate are answered with RESOURCE_EXHAUSTED and reach no target. Unset, there is no limit."""
 
     calls_per_second: int | None = setting(
-        None, "rate-limit.calls-per-second", whole(1, MOST), "Calls a second, of each route of the service."
+        None, "rate-limit.calls-per-second", whole(1, MAX_COUNT), "Calls a second, of each route of the service."
     )
     burst: int | None = setting(
-        None, "rate-limit.burst", whole(1, MOST), "Calls at once after a pause. Unset, as many as in a second."
+        None, "rate-limit.burst", whole(1, MAX_COUNT), "Calls at once after a pause. Unset, as many as in a second."
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
@@ -140,7 +145,7 @@ class RateLimit(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault(Part):
+class Fault(PolicySection):
     """Faults on purpose, for game days. Unset, there are none."""
 
     delay: timedelta | None = setting(

@@ -10,13 +10,13 @@ from functools import total_ordering
 from typing import Any
 
 from grpc_lb_contract.policy.calls import Deadline, Retry
-from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting, Refusal, TrafficPolicy, read_part
-from grpc_lb_contract.policy.value_types import ConflictError, Part, settings_of
+from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting, RejectedSetting, TrafficPolicy, read_part
+from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, settings_of
 
 _PARTS = ("deadline", "retry")
 # The budget is Envoy's circuit breaker of the whole cluster: a route cannot have one of its own.
 # https://www.envoyproxy.io/docs/envoy/v1.39.0/api-v3/config/cluster/v3/circuit_breaker.proto
-_OF_THE_WHOLE_SERVICE = ("budget_percent", "budget_least")
+_OF_THE_WHOLE_SERVICE = ("budget_percent", "budget_min_concurrency")
 
 OVERRIDES: tuple[PolicySetting, ...] = tuple(
     row for row in TABLE if row.part in _PARTS and row.name not in _OF_THE_WHOLE_SERVICE
@@ -54,14 +54,14 @@ class Overrides:
         }
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, object]) -> tuple[Overrides, tuple[Refusal, ...]]:
+    def from_settings(cls, settings: Mapping[str, object]) -> tuple[Overrides, tuple[RejectedSetting, ...]]:
         """As `TrafficPolicy.from_settings`."""
-        refusals: list[Refusal] = []
+        rejected: list[RejectedSetting] = []
         known = {row.setting.label: settings[row.setting.label] for row in OVERRIDES if row.setting.label in settings}
-        parts: dict[str, Any] = {part: read_part(part, known, refusals) for part in _PARTS}
-        return cls(**parts), tuple(refusals)
+        parts: dict[str, Any] = {part: read_part(part, known, rejected) for part in _PARTS}
+        return cls(**parts), tuple(rejected)
 
-    def over(self, policy: TrafficPolicy) -> tuple[TrafficPolicy, tuple[Refusal, ...]]:
+    def over(self, policy: TrafficPolicy) -> tuple[TrafficPolicy, tuple[RejectedSetting, ...]]:
         """The policy of a route whose service has `policy`. Never raises.
 
         What the service says beside which these settings could not stand does not hold for the route (no second tries:
@@ -69,14 +69,14 @@ class Overrides:
         """
         if self == Overrides():
             return policy, ()
-        refusals: list[Refusal] = []
+        rejected: list[RejectedSetting] = []
         parts: dict[str, Any] = {
-            part: _merged(part, getattr(self, part), getattr(policy, part), refusals) for part in _PARTS
+            part: _merged(part, getattr(self, part), getattr(policy, part), rejected) for part in _PARTS
         }
-        return replace(policy, **parts), tuple(refusals)
+        return replace(policy, **parts), tuple(rejected)
 
 
-def _merged(name: str, own: Part, inherited: Part, refusals: list[Refusal]) -> Part:
+def _merged(name: str, own: PolicySection, inherited: PolicySection, rejected: list[RejectedSetting]) -> PolicySection:
     of_route, of_service = _set_in(own), _set_in(inherited)
     while True:
         try:
@@ -86,10 +86,10 @@ def _merged(name: str, own: Part, inherited: Part, refusals: list[Refusal]) -> P
                 del of_service[conflict.name]
                 continue
             row = next(row for row in OVERRIDES if (row.part, row.name) == (name, conflict.name))
-            refusals.append(Refusal(row.label, conflict.problem))
+            rejected.append(RejectedSetting(row.label, conflict.problem))
             del of_route[conflict.name]
 
 
-def _set_in(part: Part) -> dict[str, Any]:
+def _set_in(part: PolicySection) -> dict[str, Any]:
     values = {name: (getattr(part, name), default) for name, _, default in settings_of(type(part))}
     return {name: value for name, (value, default) in values.items() if value != default}

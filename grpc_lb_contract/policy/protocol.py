@@ -18,8 +18,8 @@ from grpc_lb_contract.policy.value_types import (
     METADATA_KEY,
     PERCENT,
     SECOND,
-    Kind,
-    Part,
+    PolicySection,
+    ValueType,
     choice,
     list_of,
     setting,
@@ -45,16 +45,18 @@ def _origin(text: str) -> str | None:
     return text if fits else None
 
 
-SERVICE = Kind(
+SERVICE = ValueType(
     f"the name of a service: {SERVICE_NAME_RULE}", lambda text: text if SERVICE_NAME.fullmatch(text) else None, str
 )
-SERVER_NAME = Kind(
+SERVER_NAME = ValueType(
     "a host name without a port",
     lambda text: text.lower() if is_host(text.lower()) and "*" not in text else None,
     str,
 )
-PIN = Kind("the SHA-256 of a public key (SubjectPublicKeyInfo) in base64: 44 characters", _pin, str)
-ORIGIN = Kind("an origin such as https://app.example.com, without a path and the scheme's own port, or *", _origin, str)
+PIN = ValueType("the SHA-256 of a public key (SubjectPublicKeyInfo) in base64: 44 characters", _pin, str)
+ORIGIN = ValueType(
+    "an origin such as https://app.example.com, without a path and the scheme's own port, or *", _origin, str
+)
 
 
 class TlsVerify(StrEnum):
@@ -65,7 +67,7 @@ class TlsVerify(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mirror(Part):
+class Mirror(PolicySection):
     """Copies of calls to another service, whose answers are dropped. Unset, there are none."""
 
     service: str | None = setting(
@@ -84,7 +86,7 @@ class Mirror(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Tls(Part):
+class Tls(PolicySection):
     """TLS from the balancer to the targets. Unset, calls and health checks go to them in plain text (h2c)."""
 
     enabled: bool = setting(
@@ -126,7 +128,7 @@ class Tls(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Web(Part):
+class Web(PolicySection):
     """gRPC-Web, the form of gRPC that browsers speak, over HTTP/1.1 and HTTP/2. Unset, calls of it are refused."""
 
     enabled: bool = setting(

@@ -12,11 +12,11 @@ from grpc_lb_contract.policy.value_types import (
     FLAG,
     GRPC_SERVICE,
     HOUR,
+    MAX_COUNT,
     METADATA_KEY,
     MILLISECOND,
-    MOST,
     SECOND,
-    Part,
+    PolicySection,
     choice,
     decimal,
     setting,
@@ -40,7 +40,7 @@ WEIGHING = (Method.ROUND_ROBIN, Method.LEAST_REQUEST)
 
 
 @dataclass(frozen=True, slots=True)
-class Balancing(Part):
+class Balancing(PolicySection):
     """Which target takes a call: each in turn, unless said otherwise."""
 
     method: Method = setting(
@@ -94,7 +94,7 @@ class Balancing(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits(Part):
+class Limits(PolicySection):
     """Circuit breakers: what is beyond a limit is answered at once with UNAVAILABLE and reaches no target.
 
     Unset, none is met by accident (Envoy's own is 1,024).
@@ -103,86 +103,89 @@ class Limits(Part):
     requests: int | None = setting(
         None,
         "limits.requests",
-        whole(1, MOST),
+        whole(1, MAX_COUNT),
         "Most calls under way at once, streams too. What is beyond is answered UNAVAILABLE at once.",
     )
     pending: int | None = setting(
         None,
         "limits.pending",
-        whole(1, MOST),
+        whole(1, MAX_COUNT),
         "Most calls that wait at once for a connection to a target. What is beyond is answered UNAVAILABLE at once.",
     )
     connections: int | None = setting(
         None,
         "limits.connections",
-        whole(1, MOST),
+        whole(1, MAX_COUNT),
         "Most connections to all targets at once. Each of a balancer's threads has one to each target that it calls, "
         "beyond the limit too, and more where a target bounds the calls of one connection. Calls beyond these wait.",
     )
     connections_per_target: int | None = setting(
         None,
         "limits.connections-per-target",
-        whole(1, MOST),
+        whole(1, MAX_COUNT),
         "Most connections to one target at once. As above, each thread has one, and calls beyond wait.",
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Ejection(Part):
+class OutlierDetection(PolicySection):
     """Targets that fail are left alone for a while: 1 s, then 2 s, up to 10 times the first.
 
     Unset, only for failures to reach them, never for what they answer: a client that calls a method which is not there
     would eject healthy tasks.
     """
 
-    failures_to_reach: int = setting(
-        2, "ejection.failures-to-reach", whole(1, 1000), "Failures in a row to connect to a target that eject it."
+    consecutive_connect_failures: int = setting(
+        2,
+        "outlier.consecutive-connect-failures",
+        whole(1, 1000),
+        "Failures in a row to connect to a target that eject it.",
     )
-    unavailable_answers: int | None = setting(
+    consecutive_gateway_failures: int | None = setting(
         None,
-        "ejection.unavailable-answers",
+        "outlier.consecutive-gateway-failures",
         whole(1, 1000),
         "Answers UNAVAILABLE or DEADLINE_EXCEEDED in a row that eject a target. Unset, none do. Only answers without a "
         "message count: a stream that fails later does not.",
     )
-    error_answers: int | None = setting(
+    consecutive_errors: int | None = setting(
         None,
-        "ejection.error-answers",
+        "outlier.consecutive-errors",
         whole(1, 1000),
         "Answers UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE or DATA_LOSS in a row that eject a "
         "target, whoever is to blame. Unset, none do.",
     )
     success_rate: bool = setting(
         False,
-        "ejection.success-rate",
+        "outlier.success-rate",
         FLAG,
         "Whether a target is ejected whose share of good answers in an interval is more than 1.9 standard deviations "
         "below the mean; with 3 targets or more.",
     )
-    success_rate_calls: int = setting(
+    success_rate_min_calls: int = setting(
         100,
-        "ejection.success-rate-calls",
-        whole(1, MOST),
+        "outlier.success-rate-min-calls",
+        whole(1, MAX_COUNT),
         "Calls that a target must have had in the interval to count for the success rate.",
     )
-    time: timedelta = setting(
+    base_ejection_time: timedelta = setting(
         SECOND,
-        "ejection.time",
+        "outlier.base-ejection-time",
         time_within(100 * MILLISECOND, HOUR),
         "How long the first ejection lasts; the interval of the success rate is as long.",
     )
-    most_percent: int = setting(
-        50, "ejection.most-percent", whole(0, 100), "Most targets ejected at once, in percent: the others go on."
+    max_ejection_percent: int = setting(
+        50, "outlier.max-ejection-percent", whole(0, 100), "Most targets ejected at once, in percent: the others go on."
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
-        if not self.success_rate and self.success_rate_calls != 100:
-            return [("success_rate_calls", "must stand beside ejection.success-rate true")]
+        if not self.success_rate and self.success_rate_min_calls != 100:
+            return [("success_rate_min_calls", "must stand beside outlier.success-rate true")]
         return []
 
 
 @dataclass(frozen=True, slots=True)
-class HealthCheck(Part):
+class HealthCheck(PolicySection):
     """Active checks by the gRPC health protocol, from each balancer to each target.
 
     Unset, ECS's own health decides. A server without `grpc.health.v1.Health` is never healthy.
@@ -203,17 +206,20 @@ class HealthCheck(Part):
     timeout: timedelta = setting(
         SECOND, "health-check.timeout", time_within(10 * MILLISECOND, HOUR), "How long an answer may take."
     )
-    unhealthy_after: int = setting(
-        2, "health-check.unhealthy-after", whole(1, 100), "Failed checks in a row after which a target gets no call."
+    unhealthy_threshold: int = setting(
+        2,
+        "health-check.unhealthy-threshold",
+        whole(1, 100),
+        "Failed checks in a row after which a target gets no call.",
     )
-    healthy_after: int = setting(
-        1, "health-check.healthy-after", whole(1, 100), "Passed checks in a row after which it gets calls again."
+    healthy_threshold: int = setting(
+        1, "health-check.healthy-threshold", whole(1, 100), "Passed checks in a row after which it gets calls again."
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
         alone = HealthCheck.__dataclass_fields__
         return [
             (name, "must stand beside health-check true")
-            for name in ("service", "interval", "timeout", "unhealthy_after", "healthy_after")
+            for name in ("service", "interval", "timeout", "unhealthy_threshold", "healthy_threshold")
             if not self.enabled and getattr(self, name) != alone[name].default
         ]

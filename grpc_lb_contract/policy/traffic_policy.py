@@ -14,14 +14,14 @@ from typing import Any, cast
 
 from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry
 from grpc_lb_contract.policy.protocol import Mirror, Tls, Web
-from grpc_lb_contract.policy.targets import Balancing, Ejection, HealthCheck, Limits
-from grpc_lb_contract.policy.value_types import ConflictError, Part, Setting, settings_of
+from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, OutlierDetection
+from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, Setting, settings_of
 
 PREFIX = "grpc-lb."
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RejectedSetting:
     """A setting that cannot be obeyed: its label, and what must be."""
 
     label: str
@@ -37,7 +37,7 @@ class TrafficPolicy:
 
     balancing: Balancing = Balancing()
     limits: Limits = Limits()
-    ejection: Ejection = Ejection()
+    outlier_detection: OutlierDetection = OutlierDetection()
     health_check: HealthCheck = HealthCheck()
     retry: Retry = Retry()
     deadline: Deadline = Deadline()
@@ -58,7 +58,7 @@ class TrafficPolicy:
         return {PREFIX + name: text for name, text in self.to_settings().items()}
 
     @classmethod
-    def from_labels(cls, labels: Mapping[str, str]) -> tuple[TrafficPolicy, tuple[Refusal, ...]]:
+    def from_labels(cls, labels: Mapping[str, str]) -> tuple[TrafficPolicy, tuple[RejectedSetting, ...]]:
         """Never raises: where a label cannot be obeyed its default stays, and a refusal tells what must be."""
         return cls.from_settings({name.removeprefix(PREFIX): labels[name] for name in POLICY_LABELS if name in labels})
 
@@ -72,11 +72,11 @@ class TrafficPolicy:
         return texts
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, object]) -> tuple[TrafficPolicy, tuple[Refusal, ...]]:
+    def from_settings(cls, settings: Mapping[str, object]) -> tuple[TrafficPolicy, tuple[RejectedSetting, ...]]:
         """As `from_labels`. Settings that are not known are passed over."""
-        refusals: list[Refusal] = []
-        parts = {part: read_part(part, settings, refusals) for part in _PARTS}
-        return cls(**parts), tuple(refusals)  # type: ignore[arg-type]  # each part under its own name
+        rejected: list[RejectedSetting] = []
+        parts = {part: read_part(part, settings, rejected) for part in _PARTS}
+        return cls(**parts), tuple(rejected)  # type: ignore[arg-type]  # each part under its own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ class PolicySetting:
         return PREFIX + self.setting.label
 
 
-_PARTS: dict[str, type[Part]] = {each.name: cast(type[Part], type(each.default)) for each in fields(TrafficPolicy)}
+_PARTS: dict[str, type[PolicySection]] = {
+    each.name: cast(type[PolicySection], type(each.default)) for each in fields(TrafficPolicy)
+}
 TABLE = tuple(
     PolicySetting(part, name, setting, default)
     for part, kind in _PARTS.items()
@@ -102,7 +104,7 @@ TABLE = tuple(
 POLICY_LABELS = tuple(row.label for row in TABLE)
 
 
-def read_part(part: str, texts: Mapping[str, object], refusals: list[Refusal]) -> Part:
+def read_part(part: str, texts: Mapping[str, object], rejected: list[RejectedSetting]) -> PolicySection:
     """One part of a policy, of settings by their labels without the prefix; adds a refusal for each bad one."""
     rows = {row.name: row for row in TABLE if row.part == part and row.setting.label in texts}
     values = {}
@@ -110,12 +112,12 @@ def read_part(part: str, texts: Mapping[str, object], refusals: list[Refusal]) -
         text = texts[row.setting.label]
         value = row.setting.kind.read(text.strip()) if isinstance(text, str) else None
         if value is None:
-            refusals.append(Refusal(row.label, f"must be {row.setting.kind.rule}"))
+            rejected.append(RejectedSetting(row.label, f"must be {row.setting.kind.rule}"))
         else:
             values[name] = value
     while True:
         try:
             return _PARTS[part](**values)
         except ConflictError as conflict:
-            refusals.append(Refusal(rows[conflict.name].label, conflict.problem))
+            rejected.append(RejectedSetting(rows[conflict.name].label, conflict.problem))
             del values[conflict.name]

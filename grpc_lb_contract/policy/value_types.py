@@ -14,7 +14,7 @@ from grpc_lb_contract.names import is_grpc_service
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueType:
     """`read` gives None for a text that is not allowed; `write` is its inverse. `example` is a value of the type that
     Python has for it, where that is not plain from the rule.
     """
@@ -51,15 +51,15 @@ def _written(example: Any) -> str:
     return repr(example)
 
 
-def whole(lowest: int, highest: int) -> Kind:
+def whole(lowest: int, highest: int) -> ValueType:
     def read(text: str) -> int | None:
         number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
         return number if lowest <= number <= highest else None
 
-    return Kind(f"a whole number {lowest}..{highest}", read, str)
+    return ValueType(f"a whole number {lowest}..{highest}", read, str)
 
 
-def decimal(lowest: float, highest: float) -> Kind:
+def decimal(lowest: float, highest: float) -> ValueType:
     def read(text: str) -> float | None:
         number = float(text) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text) else -1.0
         return number if lowest <= number <= highest else None
@@ -67,19 +67,19 @@ def decimal(lowest: float, highest: float) -> Kind:
     def write(value: float) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".")
 
-    return Kind(f"a number {lowest:g}..{highest:g} with at most 4 decimals", read, write)
+    return ValueType(f"a number {lowest:g}..{highest:g} with at most 4 decimals", read, write)
 
 
 PERCENT = decimal(0, 100)
 
 MILLISECOND, SECOND, HOUR, DAY = timedelta(milliseconds=1), timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-MOST = 1_000_000
+MAX_COUNT = 1_000_000
 
 _UNITS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _TIME = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
 
 
-def time_within(lowest: timedelta, highest: timedelta) -> Kind:
+def time_within(lowest: timedelta, highest: timedelta) -> ValueType:
     """A whole number of milliseconds, with its unit: `250ms`, `2s`, `5m`, `1h`."""
 
     def read(text: str) -> timedelta | None:
@@ -87,7 +87,7 @@ def time_within(lowest: timedelta, highest: timedelta) -> Kind:
         value = timedelta(milliseconds=int(found[1]) * _UNITS[found[2]]) if found else None
         return value if value is not None and lowest <= value <= highest else None
 
-    return Kind(
+    return ValueType(
         f"a time {write_time(lowest)}..{write_time(highest)} such as 250ms, 2s, 5m or 1h", read, write_time, 5 * SECOND
     )
 
@@ -99,9 +99,9 @@ def write_time(value: timedelta) -> str:
     return f"{milliseconds // _UNITS[unit]}{unit}"
 
 
-def choice(options: type[StrEnum]) -> Kind:
+def choice(options: type[StrEnum]) -> ValueType:
     by_text = {option.value.lower(): option for option in options}
-    return Kind(
+    return ValueType(
         f"one of {', '.join(option.value for option in options)}",
         lambda text: by_text.get(text.lower()),
         lambda value: str(value.value),
@@ -109,38 +109,38 @@ def choice(options: type[StrEnum]) -> Kind:
     )
 
 
-def some_of(options: type[StrEnum]) -> Kind:
+def some_of(options: type[StrEnum]) -> ValueType:
     allowed = ", ".join(option.value for option in options)
     return _listed(choice(options), f"a comma-separated list of {allowed}", list(options)[-1])
 
 
-LONGEST_LIST = 256
+MAX_LIST = 256
 """One task's labels must not fill the document of a whole cluster."""
 
 
-def list_of(one: Kind) -> Kind:
-    return _listed(one, f"a comma-separated list of at most {LONGEST_LIST} characters, each {one.rule}", "…")
+def list_of(one: ValueType) -> ValueType:
+    return _listed(one, f"a comma-separated list of at most {MAX_LIST} characters, each {one.rule}", "…")
 
 
-def _listed(one: Kind, rule: str, example: Any) -> Kind:
+def _listed(one: ValueType, rule: str, example: Any) -> ValueType:
     def read(text: str) -> frozenset[Any] | None:
         read = frozenset(one.read(part.strip()) for part in text.split(","))
-        return None if None in read or len(write(read)) > LONGEST_LIST else read
+        return None if None in read or len(write(read)) > MAX_LIST else read
 
     def write(value: frozenset[Any]) -> str:
         return ",".join(sorted(map(one.write, value)))
 
-    return Kind(rule, read, write, frozenset({example}))
+    return ValueType(rule, read, write, frozenset({example}))
 
 
-FLAG = Kind("true or false", {"true": True, "false": False}.get, lambda value: "true" if value else "false")
-GRPC_SERVICE = Kind(
+FLAG = ValueType("true or false", {"true": True, "false": False}.get, lambda value: "true" if value else "false")
+GRPC_SERVICE = ValueType(
     "a full gRPC service name such as rng.v1.RandomNumber",
     lambda text: text if text != "*" and is_grpc_service(text) else None,
     str,
 )
 # Keys of gRPC metadata are lower case: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
-METADATA_KEY = Kind(
+METADATA_KEY = ValueType(
     "a metadata key: 1 to 64 of a-z, 0-9, - _ and .",
     lambda text: text if re.fullmatch(r"[a-z0-9_.-]{1,64}", text) else None,
     str,
@@ -152,7 +152,7 @@ class Setting:
     """One label: its name without the prefix, what it may hold, and what it does."""
 
     label: str
-    kind: Kind
+    kind: ValueType
     meaning: str
 
 
@@ -165,12 +165,12 @@ class ConflictError(ValueError):
         self.problem = problem
 
 
-def setting(default: Any, label: str, kind: Kind, meaning: str) -> Any:
+def setting(default: Any, label: str, kind: ValueType, meaning: str) -> Any:
     """A field of a policy's part. Its default is what happens where the label is left out."""
     return field(default=default, metadata={"setting": Setting(label, kind, meaning)})
 
 
-class Part:
+class PolicySection:
     """A group of settings. Raises ValueError for what no label could say (`ConflictError` where two disagree)."""
 
     __slots__ = ()
@@ -192,7 +192,7 @@ class Part:
         return []
 
 
-def settings_of(part: type[Part]) -> tuple[tuple[str, Setting, Any], ...]:
+def settings_of(part: type[PolicySection]) -> tuple[tuple[str, Setting, Any], ...]:
     """Name, setting and default of each field of a part."""
     its_type: Any = part  # mypy takes the __hash__ of a part for that of its type
     return _settings_of(its_type)

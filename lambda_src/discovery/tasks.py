@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from grpc_lb_contract.names import HIGHEST_PORT
+from grpc_lb_contract.names import MAX_PORT
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs.type_defs import PortMappingTypeDef, TaskDefinitionTypeDef, TaskTypeDef
@@ -128,7 +128,7 @@ def _tcp_ports(mappings: Iterable[PortMappingTypeDef]) -> Iterator[int]:
         if "containerPort" in mapping:
             yield mapping["containerPort"]
         first, dash, last = mapping.get("containerPortRange", "").partition("-")
-        if dash and first.isdecimal() and last.isdecimal() and int(last) <= HIGHEST_PORT:
+        if dash and first.isdecimal() and last.isdecimal() and int(last) <= MAX_PORT:
             yield from range(int(first), int(last) + 1)
 
 

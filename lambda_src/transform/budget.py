@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from grpc_lb_contract import Document, Route, Service, encode_document
 from grpc_lb_contract.document.model import RouteMatch
 
-MOST_ROUTES = 1_000
-MOST_BYTES = 128 * 1024
-MOST_BYTES_OF_A_SERVICE = 16 * 1024
+MAX_ROUTES = 1_000
+MAX_BYTES = 128 * 1024
+MAX_BYTES_OF_A_SERVICE = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ def within_budget(
         allowed = None
         if growth[service.name] <= 0 and not more:
             pass  # it makes nothing larger
-        elif asked_size[service.name] > MOST_BYTES_OF_A_SERVICE:
-            allowed = f"{MOST_BYTES_OF_A_SERVICE} bytes for one service"
-        elif more and routes + more > MOST_ROUTES:
-            allowed = f"{MOST_ROUTES} routes for all services, of which {routes} are taken"
-        elif size + growth[service.name] > MOST_BYTES:
-            allowed = f"{MOST_BYTES} bytes for the routes of all services, of which {size} are taken"
+        elif asked_size[service.name] > MAX_BYTES_OF_A_SERVICE:
+            allowed = f"{MAX_BYTES_OF_A_SERVICE} bytes for one service"
+        elif more and routes + more > MAX_ROUTES:
+            allowed = f"{MAX_ROUTES} routes for all services, of which {routes} are taken"
+        elif size + growth[service.name] > MAX_BYTES:
+            allowed = f"{MAX_BYTES} bytes for the routes of all services, of which {size} are taken"
         if allowed is not None:
             refused.append(OverBudget(service.name, f"{changed} new routes of {growth[service.name]} bytes", allowed))
             continue

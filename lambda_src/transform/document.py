@@ -10,18 +10,18 @@ from itertools import groupby
 from operator import attrgetter
 
 from grpc_lb_contract import (
+    Diagnostics,
     Document,
     Group,
     LabelError,
-    LostRoute,
-    Notes,
-    Refusal,
     Registration,
+    RejectedLabel,
     RouteConflict,
     Service,
+    ShadowedRoute,
     Target,
     TargetState,
-    settle_routes,
+    resolve_conflicts,
 )
 from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
@@ -31,7 +31,7 @@ from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expectation import Observed, expects_changes
 from lambda_src.transform.health import DoubtedHealth, Place, standing
-from lambda_src.transform.label_parsing import LabelCache, Readings, RefusedLabel, TraefikRemark
+from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
 from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
 
@@ -57,7 +57,7 @@ class Draft:
     """
 
     document: Document
-    refused: tuple[RefusedLabel, ...] = ()
+    refused: tuple[LabelRejection, ...] = ()
     conflicts: tuple[RouteConflict, ...] = ()
     skipped: tuple[SkippedTask, ...] = ()
     pending: tuple[str, ...] = ()
@@ -163,7 +163,7 @@ def transform(
     present = with_groups(_services(members), _backing(asking))
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
-    services, conflicts = settle_routes(affordable, previous)
+    services, conflicts = resolve_conflicts(affordable, previous)
     refused = tuple(sorted(readings.refused | apart | set(_refusals(asking, over_budget, readings))))
     return Draft(
         document=Document(services, _notes(refused, conflicts)),
@@ -205,14 +205,14 @@ def _asking(
 
 def _kept_apart(
     asking: Iterable[Asking], previous: Document | None, readings: Readings
-) -> tuple[tuple[Asking, ...], set[RefusedLabel]]:
+) -> tuple[tuple[Asking, ...], set[LabelRejection]]:
     """Those that take part, and the labels that others lack who would be taken for one of them."""
     everyone = tuple(asking)
     holders = default_names.holders({one.named for one in everyone}, previous)
     if not holders:
         return everyone, set()
     kept: list[Asking] = []
-    refused: set[RefusedLabel] = set()
+    refused: set[LabelRejection] = set()
     for one in everyone:
         service, made_of = one.registration.service, one.made_of
         if made_of is None or holders.get(service, made_of) == made_of:
@@ -224,11 +224,11 @@ def _kept_apart(
     return tuple(kept), refused
 
 
-def _notes(refused: Iterable[RefusedLabel], conflicts: Iterable[RouteConflict]) -> Notes:
+def _notes(refused: Iterable[LabelRejection], conflicts: Iterable[RouteConflict]) -> Diagnostics:
     errors = ((label.error, label.revision) for label in refused)
-    return Notes.of(
-        (Refusal(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
-        (LostRoute(str(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
+    return Diagnostics.of(
+        (RejectedLabel(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
+        (ShadowedRoute(str(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
     )
 
 
@@ -242,7 +242,7 @@ def _backing(asking: Iterable[Asking]) -> Mapping[str, Set[str]]:
 
 def _refusals(
     asking: Iterable[Asking], over_budget: Iterable[OverBudget], readings: Readings
-) -> Iterator[RefusedLabel]:
+) -> Iterator[LabelRejection]:
     over = {one.service: one for one in over_budget}
     for one in asking:
         registration = one.registration
@@ -250,7 +250,7 @@ def _refusals(
             refusal = over[registration.service]
             error = LabelError(
                 family=one.definition.family,
-                label=registration.longest_list,
+                label=registration.max_list,
                 value=f"{refusal.asked} for the service {refusal.service}",
                 problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
             )

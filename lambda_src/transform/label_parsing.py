@@ -24,7 +24,7 @@ from traefik_labels import (
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class RefusedLabel:
+class LabelRejection:
     revision: int
     error: LabelError
 
@@ -56,7 +56,7 @@ class _Read:
 
     reading: LabelReading
     translation: Translation
-    refused: frozenset[RefusedLabel] = frozenset()
+    refused: frozenset[LabelRejection] = frozenset()
     remarks: frozenset[TraefikRemark] = frozenset()
     others: tuple[_Read, ...] = ()
 
@@ -70,7 +70,7 @@ class _Together:
     """The containers of one definition."""
 
     participants: tuple[Participant, ...]
-    refused: frozenset[RefusedLabel]
+    refused: frozenset[LabelRejection]
     remarks: frozenset[TraefikRemark]
 
 
@@ -128,7 +128,7 @@ class Readings:
             }
             self._cache.translate(seen, selection.traefik)
         self._asked: set[tuple[str, str]] = set()
-        self.refused: set[RefusedLabel] = set()
+        self.refused: set[LabelRejection] = set()
         self.remarks: set[TraefikRemark] = set()
 
     def participants(self, task: Task, definition: TaskDefinition) -> tuple[Participant, ...]:
@@ -157,7 +157,7 @@ class Readings:
         container: Container,
         error: LabelError,
         registration: Registration | None = None,
-    ) -> RefusedLabel:
+    ) -> LabelRejection:
         """In the words of whoever wrote the label, of a container that was read."""
         read = self._read(task, definition, container)
         about = next((one for one in read.all if one.reading.registration is registration), read)
@@ -255,8 +255,8 @@ def _in_task(definition: TaskDefinition, one: Participant) -> LabelError:
 
 def _in_their_words(
     definition: TaskDefinition, container: Container, translation: Translation, error: LabelError
-) -> RefusedLabel:
-    return RefusedLabel(definition.revision, in_their_words(error, container.labels, translation))
+) -> LabelRejection:
+    return LabelRejection(definition.revision, in_their_words(error, container.labels, translation))
 
 
 def _remarks(definition: TaskDefinition, container: Container, translation: Translation) -> Iterator[TraefikRemark]:

@@ -34,14 +34,14 @@ def spread_evenly(text: str, report: LoadReport, tasks: Sequence[str], *, within
     return Claim(text, seen, held, _figures(report, calls_per_task=counts, within=within))
 
 
-def no_call_failed(text: str, report: LoadReport, *, least_rate: float) -> Claim:
+def no_call_failed(text: str, report: LoadReport, *, min_rate: float) -> Claim:
     """No call of this stretch of a steady load failed, and there was such a load."""
-    held = not report.failures and _rate(report) >= least_rate
+    held = not report.failures and _rate(report) >= min_rate
     return Claim(text, f"{_load(report)}, {_failures(report.failures)}", held, _figures(report))
 
 
 def only_calls_inside_failed(
-    text: str, report: LoadReport, *, killed_at: float, gone_at: float, least_rate: float
+    text: str, report: LoadReport, *, killed_at: float, gone_at: float, min_rate: float
 ) -> Claim:
     """No call failed but those that were sent before the killed task was gone and had no answer when it was killed."""
     inside = [call for call in report.failures if _was_inside(call, killed_at, gone_at)]
@@ -53,7 +53,7 @@ def only_calls_inside_failed(
         failed_besides=len(besides),
         seconds_to_die=round(gone_at - killed_at, 4),
     )
-    return Claim(text, seen, not besides and _rate(report) >= least_rate, figures)
+    return Claim(text, seen, not besides and _rate(report) >= min_rate, figures)
 
 
 def in_time(text: str, seconds: Sequence[float | None], *, limit: float) -> Claim:

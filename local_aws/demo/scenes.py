@@ -19,7 +19,7 @@ Claims = AsyncIterator[Claim]
 
 CALLS = 100
 PROCESSES = 4
-LEAST_RATE = 200.0
+MIN_RATE = 200.0
 FIRST_CALL_WITHIN_SECONDS = 3.0
 BACK_WITHIN_SECONDS = 30.0
 HANG_SECONDS, REFUSE_SECONDS = 10.0, 10.0
@@ -126,7 +126,7 @@ async def kill_a_task(stage: Stage, load: Watched) -> Claims:
         report(),
         killed_at=killed_at,
         gone_at=gone_at,
-        least_rate=LEAST_RATE,
+        min_rate=MIN_RATE,
     )
 
 
@@ -170,7 +170,7 @@ async def scale_in(stage: Stage, load: Watched) -> Claims:
 
 
 def no_call_failed(text: str, report: LoadReport) -> Claim:
-    return claims.no_call_failed(text, report, least_rate=LEAST_RATE)
+    return claims.no_call_failed(text, report, min_rate=MIN_RATE)
 
 
 Scene = Callable[[Stage], Claims]

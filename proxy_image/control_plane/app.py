@@ -1,4 +1,4 @@
-"""Wires the control plane: source → applier → snapshots → ADS, with the web server beside it."""
+"""Wires the control plane: source → reconciler → snapshots → ADS, with the web server beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TypeVar
 from proxy_image.control_plane.limits.descriptors import of_this_process
 from proxy_image.control_plane.metrics.cloudwatch import Publisher
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
@@ -43,7 +43,7 @@ async def run(settings: Settings) -> None:
     cache = SnapshotCache()
     ports = Ports(settings.bind_address, settings.port, settings.ready_port)
     own = await asyncio.to_thread(read_task, os.environ)
-    applier = Applier(
+    reconciler = Reconciler(
         cache,
         ports,
         metrics,
@@ -52,22 +52,22 @@ async def run(settings: Settings) -> None:
         system_cas=await asyncio.to_thread(find_system_cas),
     )
     watcher = Watcher(EnvoyStatistics(settings.admin_socket), metrics.journal)
-    follow = await source_of(settings, applier)
+    follow = await source_of(settings, reconciler)
     service = AdsService(cache, metrics)
     async with AdsServer(service, settings.ads_socket):
         log.info("control plane serves", extra={"facts": {"ads": str(settings.ads_socket)}})
         tasks = [
             asyncio.create_task(follow(), name="source"),
             asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
-            asyncio.create_task(_serve_web(applier, metrics, watcher, own.node, settings), name="web"),
+            asyncio.create_task(_serve_web(reconciler, metrics, watcher, own.node, settings), name="web"),
             asyncio.create_task(watcher.run(), name="statistics"),
             asyncio.create_task(_signalled(), name="signal"),
             asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
-            asyncio.create_task(tell_of_following(applier, metrics), name="following"),
+            asyncio.create_task(tell_of_following(reconciler, metrics), name="following"),
         ]
         if settings.cloudwatch_balancer is not None:
             publisher = Publisher(
-                applier,
+                reconciler,
                 metrics,
                 watcher,
                 balancer=settings.cloudwatch_balancer,
@@ -83,7 +83,7 @@ async def run(settings: Settings) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await applier.close()
+            await reconciler.close()
     log.info("control plane stops")
 
 
@@ -94,15 +94,17 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
         await file_source.start()
         return file_source.run
     # Only here: boto3 takes half a second to import, and a targets file needs none of it.
+    from proxy_image.control_plane.sources.delays import Intervals
     from proxy_image.control_plane.sources.last_good import LastGood
     from proxy_image.control_plane.sources.merged import Merged
     from proxy_image.control_plane.sources.parameters import ssm_parameters
     from proxy_image.control_plane.sources.ssm import SsmSource
 
     parameters = ssm_parameters()
+    intervals = Intervals(expecting=settings.poll_seconds, idle=settings.idle_poll_seconds)
 
     def source(prefix: str, last_good: LastGood, sink: Sink) -> SsmSource:
-        return SsmSource(parameters, prefix=prefix, poll_seconds=settings.poll_seconds, last_good=last_good, sink=sink)
+        return SsmSource(parameters, prefix=prefix, intervals=intervals, last_good=last_good, sink=sink)
 
     prefixes = settings.parameter_prefixes
     if len(prefixes) == 1:
@@ -130,15 +132,15 @@ async def _serve_clients(service: AdsService, settings: Settings) -> None:
         await server.stop()
 
 
-async def _serve_web(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node, settings: Settings) -> None:
+async def _serve_web(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, settings: Settings) -> None:
     async def listen() -> socket.socket:
         family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
-    app = web_app(applier, metrics, watcher, own)
+    app = web_app(reconciler, metrics, watcher, own, settings.web_hosts)
     with listening:
-        await serve(app, listening)
+        await serve(app, listening, connections=of_this_process().web)
 
 
 async def _until_listening(what: str, port: int, variable: str, listen: Callable[[], Awaitable[_T]]) -> _T:

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 TRY_SECONDS = 0.5
 PAUSE_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 10.0
-MOST_TRIES_AT_ONCE = 64
+MAX_WAIT_SECONDS = 10.0
+MAX_TRIES_AT_ONCE = 64
 
 
 class Newcomer(NamedTuple):
@@ -56,16 +56,14 @@ def _admitted(service: Service, waiting: frozenset[Newcomer], hosts: frozenset[s
 class Admission:
     """Tries new targets, and calls `changed` whenever one no longer waits."""
 
-    def __init__(
-        self, changed: Callable[[], Awaitable[None]], *, longest_wait_seconds: float = LONGEST_WAIT_SECONDS
-    ) -> None:
+    def __init__(self, changed: Callable[[], Awaitable[None]], *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
         self._changed = changed
-        self._longest_wait_seconds = longest_wait_seconds
+        self._longest_wait_seconds = max_wait_seconds
         self._document: Document | None = None
         # A target may stand behind several services.
         self._services_of: Counter[Newcomer] = Counter()
         self._tries: dict[Newcomer, asyncio.Task[None]] = {}
-        self._at_once = asyncio.Semaphore(MOST_TRIES_AT_ONCE)
+        self._at_once = asyncio.Semaphore(MAX_TRIES_AT_ONCE)
         self._telling: asyncio.Task[None] | None = None
         self._untold = False
 

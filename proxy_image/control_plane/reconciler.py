@@ -25,10 +25,10 @@ from proxy_image.telemetry import OFF, Telemetry
 log = logging.getLogger(__name__)
 
 # A log line and a page hold this many addresses; the counts are whole.
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
-class Applier:
+class Reconciler:
     """A `Sink` for sources. It remembers the document in use, where it came from and what is wrong with newer ones."""
 
     def __init__(
@@ -128,7 +128,7 @@ class Applier:
         if shortened is not None and shortened != self._shortened:
             facts = {
                 "hosts": len(shortened.hosts),
-                "hosts_named": shortened.hosts[:MOST_NAMED],
+                "hosts_named": shortened.hosts[:MAX_NAMED],
                 "routes_wanted": shortened.routes_wanted,
                 "routes_made": shortened.routes_made,
                 "fix": shortened.fix,
@@ -175,11 +175,11 @@ def _facts(
         "targets": sum(len(service.targets) for service in document.services),
         "added": len(new - old),
         "removed": len(old - new),
-        "added_targets": sorted(new - old)[:MOST_NAMED],
-        "removed_targets": sorted(old - new)[:MOST_NAMED],
+        "added_targets": sorted(new - old)[:MAX_NAMED],
+        "removed_targets": sorted(old - new)[:MAX_NAMED],
         "waiting": len(waiting),
-        "labels_refused": document.notes.refusal_count,
-        "routes_lost": document.notes.lost_count,
+        "labels_rejected": document.diagnostics.rejected_count,
+        "routes_shadowed": document.diagnostics.shadowed_count,
     }
 
 

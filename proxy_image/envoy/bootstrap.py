@@ -25,8 +25,8 @@ CONNECTION_DRAIN_SECONDS = 1.0
 # Envoy sends a connection away with its next response, sooner or later by chance ("gradual"), and an idle one in the
 # last third of this time, and only where the connections' own drain time fits in that third (Envoy 1.40's release
 # notes, use_connection_event_drain).
-_SHORTEST_MOVE_SECONDS = 4
-_LONGEST_MOVE_SECONDS = 30
+_MIN_MOVE_SECONDS = 4
+_MAX_MOVE_SECONDS = 30
 
 # Connections towards tasks, log files, sockets: what is left of the descriptors when every client connection is taken.
 RESERVED_DESCRIPTORS_SHARE = 4
@@ -110,12 +110,12 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int, memory: int |
     }
 
 
-def most_client_connections(descriptors: int) -> int:
+def max_client_connections(descriptors: int) -> int:
     """How many client connections all listeners together accept; the rest wait or are refused, and Envoy lives on."""
     return max(1, descriptors - descriptors // RESERVED_DESCRIPTORS_SHARE)
 
 
-def most_heap(memory: int) -> int:
+def max_heap_bytes(memory: int) -> int:
     """How much of the balancer's memory Envoy's heap may take, both in bytes."""
     return max(memory // 2, memory - RESERVED_MEMORY)
 
@@ -125,12 +125,12 @@ def _overload_manager(descriptors: int, memory: int | None) -> dict[str, Any]:
     connections = _monitor(
         _CONNECTIONS_MONITOR,
         "downstream_connections.v3.DownstreamConnectionsConfig",
-        max_active_downstream_connections=most_client_connections(descriptors),
+        max_active_downstream_connections=max_client_connections(descriptors),
     )
     if memory is None:
         return {"resource_monitors": [connections]}
     # Calls that run are never cut for memory: new ones are refused, so that those have what is left.
-    heap = _monitor(_HEAP_MONITOR, "fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=most_heap(memory))
+    heap = _monitor(_HEAP_MONITOR, "fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=max_heap_bytes(memory))
     return {
         "refresh_interval": "0.25s",
         "resource_monitors": [connections, heap],
@@ -153,7 +153,7 @@ def _from(name: str, share: float) -> dict[str, Any]:
 
 def move_seconds(drain_seconds: float) -> int:
     """Envoy's drain time: how long it takes to send every client away, out of the time for the whole drain."""
-    shortest, longest = min(_SHORTEST_MOVE_SECONDS, int(drain_seconds)), _LONGEST_MOVE_SECONDS
+    shortest, longest = min(_MIN_MOVE_SECONDS, int(drain_seconds)), _MAX_MOVE_SECONDS
     return max(1, shortest, min(longest, int(drain_seconds / 5)))
 
 

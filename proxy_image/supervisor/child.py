@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS = 0.1
-LONGEST_DELAY_SECONDS = 10.0
+MAX_DELAY_SECONDS = 10.0
 # A child that ran this long was well: its next failure counts as the first.
 WELL_SECONDS = 30.0
 
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 def restart_delay(failures: int) -> float:
     """Seconds to wait before the start after so many failures in a row: 0.1, 0.2, 0.4 … 10."""
-    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** (min(failures, 20) - 1))
+    return min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** (min(failures, 20) - 1))
 
 
 def describe_exit(code: int) -> str:

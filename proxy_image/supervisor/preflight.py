@@ -16,8 +16,8 @@ from typing import IO
 from proxy_image.settings import Settings
 
 # sun_path holds 108 bytes, the last of them zero (unix(7)); macOS has 104. The longest name in the directory is added.
-_LONGEST_SOCKET_PATH = 103
-_LONGEST_NAME = len("/admin.sock")
+_MAX_SOCKET_PATH = 103
+_MAX_NAME = len("/admin.sock")
 
 # A balancer that was killed a moment ago may still be letting go of its ports.
 _PORT_PATIENCE_SECONDS = 1.0
@@ -62,12 +62,12 @@ def take_state_directory(settings: Settings) -> StateDirectory:
 def _make_run_dir(wanted: Path) -> Path:
     """A fresh directory for the owner alone; at a shorter path, with a link to it, where `wanted` is too long."""
     remove_run_dir(wanted)
-    if len(os.fsencode(wanted)) + _LONGEST_NAME <= _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(wanted)) + _MAX_NAME <= _MAX_SOCKET_PATH:
         wanted.mkdir(mode=0o700)
         return wanted
     for parent in (None, "/tmp"):  # noqa: S108 - mkdtemp makes a private directory with a name nobody can guess
         made = Path(tempfile.mkdtemp(prefix="grpc-lb-", dir=parent))
-        if len(os.fsencode(made)) + _LONGEST_NAME <= _LONGEST_SOCKET_PATH:
+        if len(os.fsencode(made)) + _MAX_NAME <= _MAX_SOCKET_PATH:
             wanted.symlink_to(made)
             return made
         made.rmdir()

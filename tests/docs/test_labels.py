@@ -9,7 +9,7 @@ from datetime import timedelta
 from dev.label_reference import label_reference
 from grpc_lb_contract import Deadline, Overrides, Registration, Retry, Route, read_labels
 from grpc_lb_contract.labels.names import ENABLE, LABELS, METHODS, SERVICE
-from grpc_lb_contract.labels.registration import MOST_ROUTES
+from grpc_lb_contract.labels.registration import MAX_ROUTES
 from tests.docs.pages import DOCS, code, section, tables
 
 PAGE = (DOCS / "labels.md").read_text()
@@ -47,14 +47,14 @@ def test_what_a_wrong_value_takes_out() -> None:
     by_default = read_labels(named, mapped_ports=[50051], default_service="Orders", family="x").registration
     assert by_default is not None
     assert by_default.service == "orders"
-    assert f"at most {MOST_ROUTES}" in PAGE
+    assert f"at most {MAX_ROUTES}" in PAGE
 
 
 def test_the_examples_of_several_routes_give_what_the_page_says() -> None:
     example = dict(re.findall(r'"(grpc-lb[^"]+)": "([^"]+)"', section(PAGE, "### Several routes of a service")))
     preview = tuple(sorted(map(str, routes_of(example)[-1].metadata)))
     assert preview == ("!x-internal", "x-stage!=old", "x-tenant^=acme-")
-    export = Overrides(Deadline(timedelta(minutes=2)), Retry(attempts=0))
+    export = Overrides(Deadline(timedelta(minutes=2)), Retry(max_retries=0))
     assert routes_of(example)[:2] == (
         Route("*", "orders.v1.Orders"),
         Route("*", "orders.v1.Orders", method="Export", overrides=export),

@@ -19,7 +19,7 @@ from botocore.session import Session
 from grpc_lb_contract import Cause, Document, cloudwatch
 from proxy_image.control_plane.metrics.exposition import families
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Problem
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import FormerTarget, MethodReport, ServiceReport, TargetReport
@@ -94,7 +94,7 @@ def test_every_reason_of_a_document_not_taken_is_told_of() -> None:
 
 async def test_what_healthz_says_is_what_the_page_says_of_it() -> None:
     metrics = Metrics()
-    said = facts(Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics), metrics)
+    said = facts(Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics), metrics)
     (paragraph,) = (part for part in PAGE.split("\n\n") if part.startswith("`/healthz` says"))
     told = set(re.findall(r"`([a-z_]+)`", paragraph)) - set(Origin)
     assert told <= said.keys()

@@ -125,7 +125,7 @@ async def test_invariant_11_a_label_with_a_port_that_is_not_mapped_is_refused_an
     labels = {"grpc-lb.enable": "true", "grpc-lb.service": "stranger", "grpc-lb.port": "9"}
     log = stack.layout.run / "aws.log"
     refused = (
-        '"message": "label refused", "family": "stranger", "revision": 1, "label": "grpc-lb.port", "value": "9", '
+        '"event": "label rejected", "family": "stranger", "revision": 1, "label": "grpc-lb.port", "value": "9", '
         '"problem": "must be one of the mapped ports 50051"'
     )
     async with SteadyLoad(stack.addresses.balancer, rate=RATE) as load:

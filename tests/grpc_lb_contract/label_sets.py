@@ -22,7 +22,7 @@ from grpc_lb_contract.labels.names import (
 )
 from grpc_lb_contract.labels.registration import PRIORITY_KIND, WEIGHT_KIND
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TABLE
-from grpc_lb_contract.policy.value_types import Kind
+from grpc_lb_contract.policy.value_types import ValueType
 
 SETS = 10_000
 SEED = 4
@@ -83,12 +83,15 @@ _HOSTILE_LABELS = [
     ),
     *(f"{ROUTES}{name}" for name in ("", "a", "a.", ".a", "A.hosts", "a.b.c", "é.hosts", "a.host", "\0.hosts")),
     *(f"{ROUTES}{'n' * length}.hosts" for length in (63, 64, 3_000)),
-    *(f"{ROUTES}a.{name}" for name in ("weight", "enable", "port", "retry", "retry.budget-least", "limits.requests")),
+    *(
+        f"{ROUTES}a.{name}"
+        for name in ("weight", "enable", "port", "retry", "retry.budget-min-concurrency", "limits.requests")
+    ),
 ]
 
 
 @cache
-def allowed_texts(kind: Kind) -> tuple[str, ...]:
+def allowed_texts(kind: ValueType) -> tuple[str, ...]:
     return tuple(text for text in _TEXTS if kind.read(text) is not None)
 
 

@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from grpc_lb_contract import (
     Condition,
+    Diagnostics,
     Document,
     Group,
-    LostRoute,
     Match,
-    Notes,
     Overrides,
-    Refusal,
     Registration,
+    RejectedLabel,
     Route,
     RouteRule,
     Service,
+    ShadowedRoute,
     Target,
     TargetState,
     TrafficPolicy,
@@ -73,7 +73,7 @@ routes = st.builds(Route, hosts, grpc_services, st.just(()) | metadata) | _route
 
 
 @st.composite
-def services(draw: st.DrawFn, *, most_targets: int = 60) -> Service:
+def services(draw: st.DrawFn, *, max_targets: int = 60) -> Service:
     groups = draw(
         st.lists(
             st.builds(Group, st.text(ascii_letters + digits + "_-", min_size=1, max_size=255), st.integers(0, 1000)),
@@ -94,14 +94,18 @@ def services(draw: st.DrawFn, *, most_targets: int = 60) -> Service:
         draw(service_names),
         tuple(draw(st.lists(routes, max_size=5))),
         tuple(groups),
-        tuple(draw(st.lists(targets, max_size=most_targets))) if groups else (),
+        tuple(draw(st.lists(targets, max_size=max_targets))) if groups else (),
         draw(st.just(TrafficPolicy()) | policies),
     )
 
 
-refusals = st.builds(Refusal, st.text(), st.integers(0), st.text(), st.text(max_size=5_000), st.text(max_size=500))
-lost_routes = st.builds(LostRoute, st.text(max_size=1_000), service_names, service_names)
-notes = st.just(Notes()) | st.builds(Notes.of, st.lists(refusals, max_size=8), st.lists(lost_routes, max_size=8))
+rejected_labels = st.builds(
+    RejectedLabel, st.text(), st.integers(0), st.text(), st.text(max_size=5_000), st.text(max_size=500)
+)
+shadowed_routes = st.builds(ShadowedRoute, st.text(max_size=1_000), service_names, service_names)
+notes = st.just(Diagnostics()) | st.builds(
+    Diagnostics.of, st.lists(rejected_labels, max_size=8), st.lists(shadowed_routes, max_size=8)
+)
 documents = st.builds(
     Document, st.lists(services(), max_size=6, unique_by=lambda service: service.name).map(tuple), notes
 )

@@ -11,12 +11,12 @@ import time
 from tests.hostile.xds_clients import XDS_ATTACKS
 
 # Whatever becomes of the test: no attack lasts longer.
-LONGEST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 
 
 def is_over(started: float) -> bool:
     """Whether the test has closed standard input, or the time is up."""
-    if time.monotonic() - started > LONGEST_SECONDS:
+    if time.monotonic() - started > MAX_SECONDS:
         return True
     try:
         return os.read(0, 1) == b""

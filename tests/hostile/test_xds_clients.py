@@ -14,10 +14,10 @@ from tests.hostile.xds_clients import CDS, EDS, XDS_ATTACKS, ads_channel, open_s
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # A change is three looks of the control plane and Envoy's answers; a busy machine may take many times that.
-MOST_TIMES_LATER = 20
+MAX_TIMES_LATER = 20
 FLOOR_SECONDS = 0.5
-MOST_MEMORY = 128 * MIB
-MOST_LOG = 1 * MIB
+MAX_MEMORY = 128 * MIB
+MAX_LOG = 1 * MIB
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,6 @@ async def test_a_message_that_grows_when_it_is_unpacked_is_refused(on_stage: Sta
     assert on_stage.control_plane_memory - before < 10 * MIB
 
 
-async def test_a_stream_without_a_request_is_ended(on_stage: Stage) -> None:
-    ended, message = await outcome(on_stage.address("xds"), seconds=60)
-    assert (ended, "first request" in message) == ("DEADLINE_EXCEEDED", True), message
-
-
 @pytest.mark.parametrize("kind", XDS_ATTACKS)
 async def test_invariant_14_an_xds_client_delays_no_change_of_others_and_takes_a_bounded_share(
     on_stage: Stage, kind: str
@@ -87,9 +82,9 @@ async def test_invariant_14_an_xds_client_delays_no_change_of_others_and_takes_a
         most = on_stage.control_plane_memory
     assert did, "the attack did nothing"
     assert [failure for one in calls for failure in one.failures] == []
-    assert max(during) < MOST_TIMES_LATER * max(usual, FLOOR_SECONDS), (usual, during, did)
-    assert most - memory < MOST_MEMORY
-    assert on_stage.log_bytes - log_bytes < MOST_LOG
+    assert max(during) < MAX_TIMES_LATER * max(usual, FLOOR_SECONDS), (usual, during, did)
+    assert most - memory < MAX_MEMORY
+    assert on_stage.log_bytes - log_bytes < MAX_LOG
     # AND whoever comes afterwards is served
     async with ads_channel(on_stage.address("xds")) as on:
         stream = open_stream(on, wait_for_ready=True)

@@ -5,13 +5,15 @@ import logging
 
 import pytest
 
+from grpc_lb_contract.log_lines import SCHEMA, JsonFormatter
 from lambda_src import log
+from proxy_image import logs
 
 
 def line(**facts: object) -> dict[str, object]:
-    record = logging.LogRecord("grpc_lb.sync", logging.WARNING, __file__, 1, "label refused", None, None)
+    record = logging.LogRecord("grpc_lb.sync", logging.WARNING, __file__, 1, "label rejected", None, None)
     record.facts = facts
-    text = log.JsonFormatter().format(record)
+    text = JsonFormatter("lambda", log.MAX_FACT).format(record)
     assert "\n" not in text
     parsed: dict[str, object] = json.loads(text)
     return parsed
@@ -19,8 +21,24 @@ def line(**facts: object) -> dict[str, object]:
 
 def test_a_line_is_one_json_object_with_its_facts() -> None:
     found = line(family="rng", value='a\n"b"')
-    assert found.items() >= {"level": "warning", "message": "label refused", "value": 'a\n"b"'}.items()
-    assert str(found["at"]).endswith("Z")
+    assert found.items() >= {"level": "warning", "event": "label rejected", "value": 'a\n"b"'}.items()
+    assert str(found["time"]).endswith("+00:00")
+
+
+def test_no_fact_takes_the_place_of_a_field_of_the_schema() -> None:
+    assert line(time="never", source="elsewhere")["source"] == "lambda"
+
+
+def test_the_lambda_and_the_balancer_write_one_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.configure("supervisor", "info")
+        logging.getLogger("any").info("envoy started", extra={"facts": {"pid": 7}})
+    finally:
+        root.handlers[:], root.level = before
+    (printed,) = capsys.readouterr().err.splitlines()
+    assert tuple(json.loads(printed))[:4] == tuple(line())[:4] == SCHEMA
 
 
 def test_long_values_are_cut() -> None:

@@ -38,7 +38,7 @@ def test_a_refresh_tells_of_targets_and_of_what_was_refused(told: Sync, capsys: 
     told.minute()
     found = said(metrics_in(capsys.readouterr().out))
     assert found.pop("DocumentUsed") == pytest.approx(2, abs=1)
-    assert found == {"RefreshFailures": 0, "RefusedLabels": 1, "RefusedRoutes": 0, "DocumentTargets": 2}
+    assert found == {"RefreshFailures": 0, "RejectedLabels": 1, "ShadowedRoutes": 0, "DocumentTargets": 2}
 
 
 def test_failed_attempts_are_counted_and_tell_no_old_news(told: Sync, capsys: pytest.CaptureFixture[str]) -> None:

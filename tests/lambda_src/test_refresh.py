@@ -574,7 +574,7 @@ def test_a_refresh_logs_one_line_of_counts_and_durations(aws: FakeAws, sync: Syn
             "serving": 1,
             "draining": 1,
             "pending": 0,
-            "labels_refused": 0,
+            "labels_rejected": 0,
             "listings": 1,
             "ecs_calls": 3,
             "writes": 1,
@@ -594,7 +594,7 @@ def test_a_refused_label_is_logged_once_a_refresh_however_many_tasks_have_it(
     for number in range(1, 101):
         aws.run(number, family="bad", service="bad")
     sync.minute()
-    [facts] = logged.about("label refused")
+    [facts] = logged.about("label rejected")
     assert facts == {
         "family": "bad",
         "revision": 1,

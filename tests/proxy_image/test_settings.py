@@ -19,7 +19,8 @@ def test_all_but_the_source_of_targets_has_a_default() -> None:
     assert (settings.web_port, settings.xds_port) == (8080, 18000)
     assert settings.state_dir == Path("/var/lib/grpc-lb")
     assert settings.ads_socket == Path("/var/lib/grpc-lb/run/ads.sock")
-    assert (settings.poll_seconds, settings.drain_delay_seconds, settings.drain_seconds) == (1, 5, 30)
+    assert (settings.poll_seconds, settings.idle_poll_seconds) == (0.5, 5)
+    assert (settings.drain_delay_seconds, settings.drain_seconds) == (5, 30)
     assert settings.envoy_concurrency is None
     assert settings.log_level == "info"
 
@@ -28,6 +29,13 @@ def test_a_balancer_of_several_clusters_has_a_prefix_for_each() -> None:
     settings = from_environment({"GRPC_LB_PARAMETER_PREFIX": "/grpc-lb/a,/grpc-lb/b"})
     assert settings.parameter_prefixes == ("/grpc-lb/a", "/grpc-lb/b")
     assert from_environment(to_environment(settings)) == settings
+
+
+def test_names_of_the_web_page_are_given_with_commas() -> None:
+    settings = from_environment({**MINIMAL, "GRPC_LB_WEB_HOSTS": "lb.example.com, *.corp.example.com"})
+    assert settings.web_hosts == ("lb.example.com", "*.corp.example.com")
+    assert from_environment(to_environment(settings)) == settings
+    assert from_environment(MINIMAL).web_hosts == ()
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
@@ -58,9 +66,12 @@ def test_two_sources_are_refused() -> None:
         ("GRPC_LB_PORT", "http", "must be a whole number 1..65535"),
         ("GRPC_LB_READY_PORT", "65536", "must be a whole number 1..65535"),
         ("GRPC_LB_WEB_PORT", "-1", "must be a whole number 1..65535"),
+        ("GRPC_LB_WEB_HOSTS", "http://lb.example.com", "must be host names with commas, such as lb.example.com"),
+        ("GRPC_LB_WEB_HOSTS", "lb.*.example.com", "must be host names with commas"),
         ("GRPC_LB_XDS_PORT", "18000.0", "must be a whole number 1..65535"),
-        ("GRPC_LB_POLL_SECONDS", "0", "must be seconds, 0.05..300"),
-        ("GRPC_LB_POLL_SECONDS", "nan", "must be seconds, 0.05..300"),
+        ("GRPC_LB_POLL_SECONDS", "0", "must be seconds, 0.05..20"),
+        ("GRPC_LB_POLL_SECONDS", "nan", "must be seconds, 0.05..20"),
+        ("GRPC_LB_IDLE_POLL_SECONDS", "21", "must be seconds, 0.05..20"),
         ("GRPC_LB_DRAIN_DELAY_SECONDS", "-1", "must be seconds, 0..3600"),
         ("GRPC_LB_DRAIN_SECONDS", "soon", "must be seconds, 0..3600"),
         ("GRPC_LB_DRAIN_SECONDS", "inf", "must be seconds, 0..3600"),
@@ -98,6 +109,16 @@ def test_several_mistakes_are_told_at_once() -> None:
     ) in problems
 
 
+def test_an_idle_balancer_never_reads_more_often_than_one_that_expects_changes() -> None:
+    """GIVEN a slow interval alone, THEN the idle one is as long; GIVEN both in the wrong order, THEN that is said."""
+    assert from_environment(MINIMAL | {"GRPC_LB_POLL_SECONDS": "15"}).idle_poll_seconds == 15
+    (problem,) = _problems(MINIMAL | {"GRPC_LB_POLL_SECONDS": "3", "GRPC_LB_IDLE_POLL_SECONDS": "2"})
+    assert problem == (
+        "GRPC_LB_IDLE_POLL_SECONDS (--idle-poll-seconds) must be at least GRPC_LB_POLL_SECONDS (--poll-seconds), "
+        "got 2 and 3: change either"
+    )
+
+
 def test_a_typing_error_in_a_name_is_told_with_the_nearest_name() -> None:
     assert unknown_variables({"GRPC_LB_DRAIN_SECOND": "3", "GRPC_LB_PORT": "1", "PATH": "/"}) == (
         "GRPC_LB_DRAIN_SECOND is not a setting and has no effect, did you mean GRPC_LB_DRAIN_SECONDS",
@@ -112,7 +133,7 @@ def test_a_typing_error_in_a_name_is_told_with_the_nearest_name() -> None:
         optional={
             "GRPC_LB_PORT": st.integers(1, 9999).map(str),
             "GRPC_LB_DRAIN_SECONDS": st.floats(0, 3600).map(str),
-            "GRPC_LB_POLL_SECONDS": st.floats(0.05, 300).map(str),
+            "GRPC_LB_POLL_SECONDS": st.floats(0.05, 20).map(str),
             "GRPC_LB_ENVOY_CONCURRENCY": st.integers(1, 256).map(str),
             "GRPC_LB_LOG_LEVEL": st.sampled_from(["debug", "INFO", "warning"]),
             "BIND_ADDRESS": st.ip_addresses().map(str),

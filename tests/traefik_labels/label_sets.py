@@ -114,7 +114,7 @@ THE_ARTICLE = [
             SERVICES: "rng.v1.RandomNumber",
             "grpc-lb.weight": "10",
             "grpc-lb.balancing": "least-request",
-            "grpc-lb.ejection.failures-to-reach": "2",
+            "grpc-lb.outlier.consecutive-connect-failures": "2",
         },
         [
             ("weight", DIFFERS, "the ECS service as a whole"),
@@ -187,14 +187,14 @@ FIRST = [
     of_first(
         "a breaker on HTTP status",
         {"backend.circuitbreaker.expression": "ResponseCodeRatio(500, 600, 0, 600) > 0.5"},
-        {"grpc-lb.ejection.unavailable-answers": "5"},
+        {"grpc-lb.outlier.consecutive-gateway-failures": "5"},
         ("backend.circuitbreaker.expression", DIFFERS, "200 for errors of gRPC too"),
     ),
     of_first(
         "a breaker on latency, beside one on errors",
         {"backend.circuitbreaker.expression": "LatencyAtQuantileMS(50.0) > 50 || NetworkErrorRatio() >= 0.3"},
-        {"grpc-lb.ejection.failures-to-reach": "2"},
-        ("backend.circuitbreaker.expression", LEFT_OUT, "grpc-lb.deadline.ceiling"),
+        {"grpc-lb.outlier.consecutive-connect-failures": "2"},
+        ("backend.circuitbreaker.expression", LEFT_OUT, "grpc-lb.deadline.max"),
         ("backend.circuitbreaker.expression", DIFFERS, "is left alone"),
     ),
     of_first(
@@ -395,10 +395,10 @@ SECOND = [
         {
             "routers.rng.middlewares": "again",
             "routers.other.rule": "Host(`other.internal`)",
-            "middlewares.again.retry.attempts": "4",
+            "middlewares.again.retry.max-retries": "4",
         },
         {HOSTS: "other.internal", "grpc-lb.routes.rng.hosts": "rng.internal"},
-        ("middlewares.again.retry.attempts", LEFT_OUT, "not every router has this middleware"),
+        ("middlewares.again.retry.max-retries", LEFT_OUT, "not every router has this middleware"),
     ),
     of_second("the lowest port", {}, {"grpc-lb.port": "7000"}, ports=(50051, 7000)),
     of_second("a port", {"services.rng.loadbalancer.server.port": "50051"}, {}, ports=(50051, 7000)),
@@ -495,10 +495,10 @@ SECOND = [
         "retries: Traefik counts the first try",
         {
             "routers.rng.middlewares": "again@ecs",
-            "middlewares.again.retry.attempts": "4",
+            "middlewares.again.retry.max-retries": "4",
             "middlewares.again.retry.initialinterval": "100ms",
         },
-        {"grpc-lb.retry.attempts": "3", "grpc-lb.retry.back-off": "100ms"},
+        {"grpc-lb.retry.max-retries": "3", "grpc-lb.retry.base-backoff": "100ms"},
     ),
     of_second(
         "a breaker",
@@ -507,7 +507,7 @@ SECOND = [
             "middlewares.cb.circuitbreaker.expression": "NetworkErrorRatio() > 0.10",
             "middlewares.cb.circuitbreaker.fallbackduration": "5s",
         },
-        {"grpc-lb.ejection.failures-to-reach": "2", "grpc-lb.ejection.time": "5s"},
+        {"grpc-lb.outlier.consecutive-connect-failures": "2", "grpc-lb.outlier.base-ejection-time": "5s"},
         ("middlewares.cb.circuitbreaker.expression", DIFFERS, "is left alone"),
     ),
     of_second(
@@ -554,9 +554,9 @@ SECOND = [
     ),
     of_second(
         "a middleware that no router has",
-        {"middlewares.again.retry.attempts": "4"},
+        {"middlewares.again.retry.max-retries": "4"},
         {},
-        ("middlewares.again.retry.attempts", NOT_NEEDED, "no router of this container"),
+        ("middlewares.again.retry.max-retries", NOT_NEEDED, "no router of this container"),
     ),
     of_second("TCP", {"tcp.routers.db.rule": "HostSNI(`*`)"}, {}, ("tcp.routers.db.rule", LEFT_OUT, "gRPC alone")),
     of_second("what is for Docker", {"docker.network": "web"}, {}, ("docker.network", NOT_NEEDED, "for Docker")),

@@ -14,8 +14,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from grpc_lb_contract import Condition, Match
-from grpc_lb_contract.labels.registration import MOST_ROUTES
-from grpc_lb_contract.names import HIGHEST_PRIORITY
+from grpc_lb_contract.labels.registration import MAX_ROUTES
+from grpc_lb_contract.names import MAX_PRIORITY
 from traefik_labels.cluster.parts import Router
 from traefik_labels.rules.calls import ALL, Calls
 
@@ -100,7 +100,7 @@ def _add_at_specific_hosts(served: Sequence[Router]) -> None:
                 added = replace(its, host=theirs.host)
                 if added in before.calls:
                     continue
-                if len(before.calls) >= MOST_ROUTES // 2:
+                if len(before.calls) >= MAX_ROUTES // 2:
                     behind.leave_out(
                         theirs,
                         f"Traefik asks the router {before.name} first, and a service has not enough routes to say so",
@@ -127,11 +127,11 @@ def _set_priorities(served: Sequence[Router]) -> None:
                             "Traefik asks either first, by chance; give one a higher priority",
                         )
     numbers = sorted({router.priority for router in contested})
-    fit = not numbers or (numbers[0] >= 0 and numbers[-1] <= HIGHEST_PRIORITY)
+    fit = not numbers or (numbers[0] >= 0 and numbers[-1] <= MAX_PRIORITY)
     for router in served:
         if router in contested:
             router.written_priority = str(router.priority if fit else 1 + numbers.index(router.priority))
-        elif router.said_priority and 0 < router.priority <= HIGHEST_PRIORITY:
+        elif router.said_priority and 0 < router.priority <= MAX_PRIORITY:
             router.written_priority = str(router.priority)
         elif router.said_priority and router.priority:
             router.draft.not_needed(router.priority_label, "no other router's rule takes the same calls")

@@ -10,7 +10,7 @@ from traefik_labels.rules.host_patterns import may_take
 
 ALL = "*"
 
-MOST_SETS = 512
+MAX_SETS = 512
 """While a rule is taken apart; what it ends as must fit a service's routes anyway."""
 
 
@@ -67,8 +67,8 @@ def all_of(parts: Iterable[Sequence[Calls]]) -> tuple[Calls, ...]:
 def any_of(parts: Iterable[Iterable[Calls]]) -> tuple[Calls, ...]:
     """What is in one part at least. Raises TooManyCases."""
     found = dict.fromkeys(calls for part in parts for calls in part)
-    if len(found) > MOST_SETS:
-        raise TooManyCases(f"a rule of at most {MOST_SETS} cases, got {len(found)} (write several routers)")
+    if len(found) > MAX_SETS:
+        raise TooManyCases(f"a rule of at most {MAX_SETS} cases, got {len(found)} (write several routers)")
     return tuple(found)
 
 

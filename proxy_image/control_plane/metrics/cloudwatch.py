@@ -14,7 +14,7 @@ from grpc_lb_contract import Document
 from grpc_lb_contract import cloudwatch as names
 from grpc_lb_contract.cloudwatch import Directive, Values, metrics_line
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.minute_stats import Figures, Tally
 from proxy_image.control_plane.stats.watcher import Watcher
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # CloudWatch's own step: finer ones cost more, and alarms and scaling look at minutes.
 EVERY_SECONDS = 60.0
 # Each service is seven metrics, each of which is billed. Those beyond count for the balancer's own metrics alone.
-MOST_SERVICES = 200
+MAX_SERVICES = 200
 # So few failures in a minute are a client's bad luck; a service that few call must wake nobody for one of them.
 FAILURES_THAT_COUNT = 5
 EVENT = "metrics"
@@ -65,7 +65,7 @@ def lines(
         of_service = (names.BALANCER, names.SERVICE)
         directives = (
             [Directive(((names.BALANCER,), of_service), told), Directive((of_service,), per_target), of_balancer]
-            if number < MOST_SERVICES
+            if number < MAX_SERVICES
             else [Directive(((names.BALANCER,),), told), of_balancer]
         )
         dimensions = {**own, names.SERVICE: name}
@@ -73,7 +73,7 @@ def lines(
     told = _told(
         {
             names.DRAINING_TARGETS: sum(figures.draining or 0 for figures in services.values()),
-            names.SECONDS_SINCE_CONFIRMED: standing.seconds_since_confirmed,
+            names.TARGET_LIST_AGE: standing.seconds_since_confirmed,
             names.EVENT_TO_ENVOY_SECONDS: standing.event_to_envoy_seconds,
             names.ENVOY_RESTARTS: standing.envoy_restarts,
             names.REJECTED_RESOURCES: standing.rejected_resources,
@@ -81,7 +81,7 @@ def lines(
         }
     )
     directive = Directive(((names.BALANCER,),), told)
-    left_out = max(0, len(services) - MOST_SERVICES)
+    left_out = max(0, len(services) - MAX_SERVICES)
     yield metrics_line(
         directive, at=at, namespace=namespace, dimensions=own, event=EVENT, services_without_metrics=left_out
     )
@@ -106,7 +106,7 @@ class Publisher:
 
     def __init__(
         self,
-        applier: Applier,
+        reconciler: Reconciler,
         metrics: Metrics,
         watcher: Watcher,
         *,
@@ -115,7 +115,7 @@ class Publisher:
         write: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._applier = applier
+        self._applier = reconciler
         self._metrics = metrics
         self._watcher = watcher
         self._balancer = balancer

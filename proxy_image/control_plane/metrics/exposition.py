@@ -10,13 +10,13 @@ from prometheus_client.registry import Collector
 
 from grpc_lb_contract import Service
 from proxy_image.control_plane.metrics.call_metrics import ended_families
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts
 from proxy_image.control_plane.stats.history import identity
 from proxy_image.control_plane.stats.watcher import Watcher
 
 # Series of targets, over all services. A fleet beyond it has the series of its services alone: no half of a sum.
-MOST_TARGETS = 1_000
+MAX_TARGETS = 1_000
 
 
 class EnvoyCollector(Collector):
@@ -24,8 +24,8 @@ class EnvoyCollector(Collector):
 
     A target's counts begin anew when Envoy learns of it or starts, as Prometheus' rate() expects of counters."""
 
-    def __init__(self, applier: Applier, watcher: Watcher) -> None:
-        self._applier = applier
+    def __init__(self, reconciler: Reconciler, watcher: Watcher) -> None:
+        self._applier = reconciler
         self._watcher = watcher
 
     def collect(self) -> Iterator[Metric]:
@@ -44,10 +44,10 @@ def families(services: tuple[Service, ...], reading: Reading) -> Iterator[Metric
     yield CounterMetricFamily("grpc_lb_received_calls", "Calls that clients sent to this balancer.", reading.calls)
     yield from _service_families(services, reading)
     yield from ended_families(services, reading)
-    within = sum(len(service.targets) for service in services) <= MOST_TARGETS
+    within = sum(len(service.targets) for service in services) <= MAX_TARGETS
     yield GaugeMetricFamily(
         "grpc_lb_target_series",
-        f"1 where targets have series of their own: up to {MOST_TARGETS:,} targets.",
+        f"1 where targets have series of their own: up to {MAX_TARGETS:,} targets.",
         int(within),
     )
     if within:

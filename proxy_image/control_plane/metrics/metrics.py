@@ -44,11 +44,12 @@ class Metrics:
         self._targets = self._gauge("targets", "Targets in the document in use.", "service", "state")
         self._waiting = self._gauge("targets_not_admitted", "New targets that do not accept connections yet.")
         age = self._gauge(
-            "document_age_seconds", "Seconds since the source confirmed the document in use; NaN before the first time."
+            "target_list_age_seconds",
+            "Seconds since the source confirmed the document in use; NaN before the first time.",
         )
         age.set_function(lambda: float("nan") if self.confirmed_at is None else time.monotonic() - self.confirmed_at)
-        self._refused = self._gauge("refused_labels", "Docker labels that are not obeyed.")
-        self._lost = self._gauge("route_conflicts", "Routes that a service asks for and another holds.")
+        self._rejected = self._gauge("rejected_labels", "Docker labels that are not obeyed.")
+        self._shadowed = self._gauge("shadowed_routes", "Routes that a service asks for and another holds.")
         self._event_to_envoy = Histogram(
             "grpc_lb_event_to_envoy_seconds",
             "From ECS's event to Envoy having taken the document that it caused, by the clocks of both.",
@@ -108,8 +109,8 @@ class Metrics:
     def applied(self, document: Document) -> None:
         self._applied.inc()
         self._services.set(len(document.services))
-        self._refused.set(document.notes.refusal_count)
-        self._lost.set(document.notes.lost_count)
+        self._rejected.set(document.diagnostics.rejected_count)
+        self._shadowed.set(document.diagnostics.shadowed_count)
         before, after = changed_services(self._document, document)
         self._document = document
         for gone in {service.name for service in before} - {service.name for service in after}:

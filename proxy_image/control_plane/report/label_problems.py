@@ -1,58 +1,59 @@
-"""What labels asked for in vain, as problems: one for each task family whose labels are refused, and each loser."""
+"""What labels were rejected, as problems: one for each task family whose labels are refused, and each loser."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
 
-from grpc_lb_contract import LostRoute, Notes, Refusal
+from grpc_lb_contract import Diagnostics, RejectedLabel, ShadowedRoute
 from proxy_image.control_plane.report.problems import Problem, Severity
 
-MOST_SAID = 5
+MAX_SAID = 5
 
 
-def label_problems(notes: Notes) -> Iterator[Problem]:
-    for family, grouped in groupby(notes.refusals, key=lambda refusal: refusal.family):
-        yield _refused(family, tuple(grouped))
-    for loser, lost in groupby(sorted(notes.lost, key=lambda each: each.loser), key=lambda each: each.loser):
-        yield _lost(loser, tuple(lost))
-    if notes.more_refusals or notes.more_lost:
+def label_problems(notes: Diagnostics) -> Iterator[Problem]:
+    for family, grouped in groupby(notes.rejected_labels, key=lambda refusal: refusal.family):
+        yield _rejected(family, tuple(grouped))
+    for loser, shadowed in groupby(sorted(notes.shadowed, key=lambda each: each.loser), key=lambda each: each.loser):
+        yield _shadowed(loser, tuple(shadowed))
+    if notes.more_rejected or notes.more_shadowed:
         yield Problem(
             Severity.WARNING,
             "More labels are refused than the document has room for",
-            f"{notes.more_refusals:,} more labels, and {notes.more_lost:,} more routes that another service holds.",
-            "see 'label refused' and 'route refused' in the Lambda's log for all of them.",
+            f"{notes.more_rejected:,} more labels, and {notes.more_shadowed:,} more routes that another service holds.",
+            "see 'label rejected' and 'route shadowed' in the Lambda's log for all of them.",
         )
 
 
-def _refused(family: str, refusals: tuple[Refusal, ...]) -> Problem:
+def _rejected(family: str, rejected_labels: tuple[RejectedLabel, ...]) -> Problem:
     said = (
-        f"{each.label} of revision {each.revision} {each.problem}, got {each.value!r}" for each in refusals[:MOST_SAID]
+        f"{each.label} of revision {each.revision} {each.problem}, got {each.value!r}"
+        for each in rejected_labels[:MAX_SAID]
     )
     return Problem(
         Severity.WARNING,
-        f"{'A label' if len(refusals) == 1 else f'{len(refusals)} labels'} of task family {family} "
-        f"{'is' if len(refusals) == 1 else 'are'} refused",
-        "; ".join(said) + _more(len(refusals)) + ". What stands on it is left out, the rest works.",
+        f"{'A label' if len(rejected_labels) == 1 else f'{len(rejected_labels)} labels'} of task family {family} "
+        f"{'is' if len(rejected_labels) == 1 else 'are'} refused",
+        "; ".join(said) + _more(len(rejected_labels)) + ". What stands on it is left out, the rest works.",
         f"correct the docker labels in task definition {family} and deploy it. Other services are not affected.",
     )
 
 
-def _lost(loser: str, lost: tuple[LostRoute, ...]) -> Problem:
-    said = (f"{each.route}, which {each.holder} holds" for each in lost[:MOST_SAID])
+def _shadowed(loser: str, shadowed: tuple[ShadowedRoute, ...]) -> Problem:
+    said = (f"{each.route}, which {each.holder} holds" for each in shadowed[:MAX_SAID])
     return Problem(
         Severity.WARNING,
-        f"{loser} asks for calls that go to {_names(lost)}",
-        "; ".join(said) + _more(len(lost)) + ". Who held a route keeps it.",
+        f"{loser} asks for calls that go to {_names(shadowed)}",
+        "; ".join(said) + _more(len(shadowed)) + ". Who held a route keeps it.",
         f"give {loser} a host or gRPC service of its own (grpc-lb.hosts, grpc-lb.grpc-services). If it is to have the "
         "calls, take the route from the other first.",
     )
 
 
-def _names(lost: tuple[LostRoute, ...]) -> str:
-    holders = sorted({each.holder for each in lost})
+def _names(shadowed: tuple[ShadowedRoute, ...]) -> str:
+    holders = sorted({each.holder for each in shadowed})
     return ", ".join(holders[:3]) + (f" and {len(holders) - 3} more" if len(holders) > 3 else "")
 
 
 def _more(count: int) -> str:
-    return f"; and {count - MOST_SAID} more" if count > MOST_SAID else ""
+    return f"; and {count - MAX_SAID} more" if count > MAX_SAID else ""

@@ -8,12 +8,12 @@ from datetime import timedelta
 from grpc_lb_contract import (
     Balancing,
     Deadline,
-    Ejection,
     Fault,
     HealthCheck,
     Limits,
     Method,
     Mirror,
+    OutlierDetection,
     RateLimit,
     Retry,
     Route,
@@ -76,45 +76,49 @@ def _limits(limits: Limits) -> Iterator[str]:
             yield f"at most {most:,} {what}"
 
 
-def _ejection(ejection: Ejection) -> Iterator[str]:
-    reasons = [f"{ejection.failures_to_reach:,} failures to reach it"]
-    if ejection.unavailable_answers is not None:
-        reasons.append(f"{ejection.unavailable_answers:,} answers UNAVAILABLE or DEADLINE_EXCEEDED")
-    if ejection.error_answers is not None:
-        reasons.append(f"{ejection.error_answers:,} answers that tell of an error")
-    said = f"a target is left alone for {span(ejection.time)} or more after {' or '.join(reasons)} in a row"
+def _outlier_detection(ejection: OutlierDetection) -> Iterator[str]:
+    reasons = [f"{ejection.consecutive_connect_failures:,} failures to reach it"]
+    if ejection.consecutive_gateway_failures is not None:
+        reasons.append(f"{ejection.consecutive_gateway_failures:,} answers UNAVAILABLE or DEADLINE_EXCEEDED")
+    if ejection.consecutive_errors is not None:
+        reasons.append(f"{ejection.consecutive_errors:,} answers that tell of an error")
+    said = (
+        f"a target is left alone for {span(ejection.base_ejection_time)} or more after {' or '.join(reasons)} in a row"
+    )
     if ejection.success_rate:
-        said += f", or where it answers far worse than the others (of {ejection.success_rate_calls:,} calls or more)"
-    yield f"{said}; at most {ejection.most_percent} % at once"
+        said += (
+            f", or where it answers far worse than the others (of {ejection.success_rate_min_calls:,} calls or more)"
+        )
+    yield f"{said}; at most {ejection.max_ejection_percent} % at once"
 
 
 def _health_check(check: HealthCheck) -> Iterator[str]:
     of = "" if check.service is None else f" of {check.service}"
     yield (
         f"each target is asked for the health{of} every {span(check.interval)}, has {span(check.timeout)} to answer, "
-        f"gets no call after {_times(check.unhealthy_after, 'failure')} and calls again after "
-        f"{_times(check.healthy_after, 'pass', 'passes')}"
+        f"gets no call after {_times(check.unhealthy_threshold, 'failure')} and calls again after "
+        f"{_times(check.healthy_threshold, 'pass', 'passes')}"
     )
 
 
 def _retry(retry: Retry) -> Iterator[str]:
-    if not retry.attempts:
+    if not retry.max_retries:
         yield "never tried again"
         return
     also = f" {', '.join(sorted(retry.on))} and" if retry.on else ""
-    yield f"tries again{also} what no server has seen, up to {_times(retry.attempts, 'time')}"
-    if retry.try_time is not None:
-        yield f"a try may take {span(retry.try_time)}, then comes the next"
+    yield f"tries again{also} what no server has seen, up to {_times(retry.max_retries, 'time')}"
+    if retry.per_try_timeout is not None:
+        yield f"a try may take {span(retry.per_try_timeout)}, then comes the next"
     fresh = Retry()
-    if retry.back_off != fresh.back_off:
-        yield f"pauses of up to {span(retry.back_off)} between tries"
-    if (retry.budget_percent, retry.budget_least) != (fresh.budget_percent, fresh.budget_least):
-        yield f"tries again may be {retry.budget_percent:g} % of the calls under way, or {retry.budget_least:,}"
+    if retry.base_backoff != fresh.base_backoff:
+        yield f"pauses of up to {span(retry.base_backoff)} between tries"
+    if (retry.budget_percent, retry.budget_min_concurrency) != (fresh.budget_percent, fresh.budget_min_concurrency):
+        yield f"retries may be {retry.budget_percent:g} % of the calls in flight, or {retry.budget_min_concurrency:,}"
 
 
 def _deadline(deadline: Deadline) -> Iterator[str]:
-    if deadline.ceiling is not None:
-        yield f"deadlines: the caller's, at most {span(deadline.ceiling)}"
+    if deadline.max is not None:
+        yield f"deadlines: the caller's, at most {span(deadline.max)}"
     if deadline.default is not None:
         yield f"{span(deadline.default)} for calls without a deadline"
 
@@ -151,7 +155,7 @@ def _web(web: Web) -> Iterator[str]:
 _WORDS: Mapping[str, Callable[..., Iterator[str]]] = {
     "balancing": _balancing,
     "limits": _limits,
-    "ejection": _ejection,
+    "outlier_detection": _outlier_detection,
     "health_check": _health_check,
     "retry": _retry,
     "deadline": _deadline,

@@ -38,7 +38,7 @@ class Standing:
 
     generation: str | None
     origin: Origin
-    confirmed_seconds_ago: float | None
+    target_list_age_seconds: float | None
     trouble: tuple[Trouble, str] | None
     envoy_connected: bool
     envoy_unreadable: str | None
@@ -55,7 +55,7 @@ _DO = {
     Trouble.UNREACHABLE: "calls go on with the targets known. Check the task's way to SSM: route, NAT gateway or VPC "
     "endpoint, security group.",
     Trouble.THROTTLED: "calls go on; readings come slower by themselves. Raise SSM's throughput in this account, or "
-    "GRPC_LB_POLL_SECONDS of the balancers.",
+    "GRPC_LB_POLL_SECONDS and GRPC_LB_IDLE_POLL_SECONDS of the balancers.",
     Trouble.DENIED: "allow ssm:GetParameter and ssm:GetParameters on the parameter prefix to the balancer's task role.",
     Trouble.MISSING: "look at the Lambda's log and its dead-letter queue: it writes the document. Check that "
     "GRPC_LB_PARAMETER_PREFIX is the Lambda's.",
@@ -121,7 +121,7 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             "It could not read the document when it started and uses the last good one.",
             "see to the trouble with the document; the targets are taken from there as soon as it is readable.",
         )
-    age = standing.confirmed_seconds_ago
+    age = standing.target_list_age_seconds
     if age is not None and age > STALE_SECONDS:
         yield Problem(
             Severity.WARNING,

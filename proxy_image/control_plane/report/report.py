@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from grpc_lb_contract import Document, LostRoute, Notes, Refusal, Service
+from grpc_lb_contract import Diagnostics, Document, RejectedLabel, Service, ShadowedRoute
 from proxy_image.control_plane.readiness import Newcomer
 from proxy_image.control_plane.report.label_problems import label_problems
 from proxy_image.control_plane.report.policy_summary import fault_words
@@ -35,7 +35,7 @@ class Report:
     at: float
     generation: str | None
     origin: str
-    confirmed_seconds_ago: float | None
+    target_list_age_seconds: float | None
     grpc_clients: int
     envoy_connected: bool
     envoy_uptime_seconds: int | None
@@ -49,10 +49,10 @@ class Report:
     services: tuple[ServiceReport, ...]
     problems: tuple[Problem, ...]
     changes: tuple[Change, ...]
-    refused_labels: tuple[Refusal, ...]
-    refused_label_count: int
-    route_conflicts: tuple[LostRoute, ...]
-    route_conflict_count: int
+    rejected_labels: tuple[RejectedLabel, ...]
+    rejected_label_count: int
+    shadowed_routes: tuple[ShadowedRoute, ...]
+    shadowed_route_count: int
 
     def service(self, name: str) -> ServiceReport | None:
         return next((service for service in self.services if service.name == name), None)
@@ -72,7 +72,7 @@ def report(
 ) -> Report:
     window = window_of(readings)
     newest = readings[-1] if readings else None
-    notes = Notes() if document is None else document.notes
+    notes = Diagnostics() if document is None else document.diagnostics
     documented = () if document is None else document.services
     former = journal.former()
     services = tuple(
@@ -94,7 +94,7 @@ def report(
         at=at,
         generation=standing.generation,
         origin=standing.origin.value,
-        confirmed_seconds_ago=standing.confirmed_seconds_ago,
+        target_list_age_seconds=standing.target_list_age_seconds,
         grpc_clients=grpc_clients,
         envoy_connected=standing.envoy_connected,
         envoy_uptime_seconds=None if newest is None else newest.uptime_seconds,
@@ -108,10 +108,10 @@ def report(
         services=services,
         problems=tuple(_problems(standing, services, documented, notes)),
         changes=tuple(reversed(journal.changes)),
-        refused_labels=notes.refusals,
-        refused_label_count=notes.refusal_count,
-        route_conflicts=notes.lost,
-        route_conflict_count=notes.lost_count,
+        rejected_labels=notes.rejected_labels,
+        rejected_label_count=notes.rejected_count,
+        shadowed_routes=notes.shadowed,
+        shadowed_route_count=notes.shadowed_count,
     )
 
 
@@ -124,7 +124,7 @@ def _scope(task: str, zone: str) -> str:
 
 
 def _problems(
-    standing: Standing, services: Collection[ServiceReport], documented: Collection[Service], notes: Notes
+    standing: Standing, services: Collection[ServiceReport], documented: Collection[Service], notes: Diagnostics
 ) -> Iterator[Problem]:
     found = [*standing_problems(standing)]
     for each in documented:

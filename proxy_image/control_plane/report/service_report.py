@@ -14,8 +14,8 @@ from proxy_image.control_plane.stats.group_shares import GroupReport, group_repo
 from proxy_image.control_plane.stats.history import Journal, TargetEvent, TargetId, identity
 from proxy_image.control_plane.stats.window import EndedWindow, ServiceWindow, TargetWindow, service_window
 
-MOST_FORMER = 50
-MOST_METHODS = 200
+MAX_FORMER = 50
+MAX_METHODS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _methods(counts: ServiceCounts, recent: ServiceWindow) -> tuple[MethodReport
         return MethodReport(method, calls, rate, dict(lately.statuses), lately.percentiles)
 
     found = (report(method, ended) for method, ended in counts.methods.items())
-    return tuple(sorted(found, key=lambda each: (-each.calls_per_second, -each.calls, each.method)))[:MOST_METHODS]
+    return tuple(sorted(found, key=lambda each: (-each.calls_per_second, -each.calls, each.method)))[:MAX_METHODS]
 
 
 def _held_back(service: Service, waiting: Collection[Newcomer]) -> frozenset[Newcomer]:
@@ -219,7 +219,7 @@ def _state(target: Target, waiting: Collection[Newcomer], counts: ServiceCounts)
 
 
 def _former(gone: Sequence[TargetId], journal: Journal) -> Iterator[FormerTarget]:
-    for each in reversed(gone[-MOST_FORMER:]):
+    for each in reversed(gone[-MAX_FORMER:]):
         yield FormerTarget(each.address, each.task, tuple(journal.targets[each]))
 
 

@@ -11,13 +11,13 @@ from typing import Protocol
 from grpc_lb_contract import (
     WEIGHT_BESIDE_WEIGHED,
     Cause,
+    Diagnostics,
     Document,
     Group,
-    LostRoute,
-    Notes,
     RouteConflict,
     Service,
-    settle_routes,
+    ShadowedRoute,
+    resolve_conflicts,
 )
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
 
@@ -33,19 +33,19 @@ def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict,
     all balancers agree, whenever they started.
     """
     merged = Document()
-    notes = Notes()
+    notes = Diagnostics()
     conflicts: list[RouteConflict] = []
     for document in documents:
-        notes += document.notes
+        notes += document.diagnostics
         services = {service.name: service for service in merged.services}
         for service in document.services:
             known = services.get(service.name)
             services[service.name] = service if known is None else _together(known, service)
-        settled, lost = settle_routes(tuple(services.values()), merged)
+        settled, shadowed = resolve_conflicts(tuple(services.values()), merged)
         merged = Document(settled)
-        conflicts += lost
-    lost_here = (LostRoute(str(each.route), each.holder, each.loser) for each in conflicts)
-    return Document(merged.services, notes + Notes.of((), lost_here)), tuple(conflicts)
+        conflicts += shadowed
+    lost_here = (ShadowedRoute(str(each.route), each.holder, each.loser) for each in conflicts)
+    return Document(merged.services, notes + Diagnostics.of((), lost_here)), tuple(conflicts)
 
 
 def _together(first: Service, second: Service) -> Service:
@@ -75,7 +75,7 @@ class Followed(Protocol):
         """Never returns. `trouble` is what the start has returned."""
 
 
-class Part:
+class PolicySection:
     """The `Sink` of one source. Its trouble leaves its last document, and those of the others, in place."""
 
     def __init__(self, whole: Merged, name: str) -> None:
@@ -118,7 +118,7 @@ class Merged:
     """
 
     def __init__(self, names: Sequence[str], sink: Sink) -> None:
-        self.parts = tuple(Part(self, name) for name in names)
+        self.parts = tuple(PolicySection(self, name) for name in names)
         self._sink = sink
         self._conflicts: frozenset[RouteConflict] = frozenset()
         self._one_at_a_time = asyncio.Lock()
@@ -127,7 +127,7 @@ class Merged:
         """Never returns. `sources` are those of the parts, in their order."""
         await asyncio.gather(*map(self._run, self.parts, sources))
 
-    async def _run(self, part: Part, source: Followed) -> None:
+    async def _run(self, part: PolicySection, source: Followed) -> None:
         trouble = await source.start()
         await part.started()
         await source.follow(trouble)
@@ -154,7 +154,7 @@ class Merged:
                 "loser": conflict.loser,
                 "problem": str(conflict),
             }
-            log.warning("route refused", extra={"facts": facts})
+            log.warning("route shadowed", extra={"facts": facts})
         self._conflicts = conflicts
 
     def tell(self) -> None:

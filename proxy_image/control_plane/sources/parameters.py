@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
-MOST_NAMES_PER_CALL = 10
+MAX_NAMES_PER_CALL = 10
 
 CONNECT_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 2.0
@@ -56,8 +56,8 @@ class SsmParameters:
 
     async def get_many(self, names: Sequence[str]) -> Mapping[str, str]:
         texts: dict[str, str] = {}
-        for start in range(0, len(names), MOST_NAMES_PER_CALL):
-            some = list(names[start : start + MOST_NAMES_PER_CALL])
+        for start in range(0, len(names), MAX_NAMES_PER_CALL):
+            some = list(names[start : start + MAX_NAMES_PER_CALL])
             try:
                 answer = await asyncio.to_thread(self._client.get_parameters, Names=some)
             except (BotoCoreError, ClientError) as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import Counter
 
 from grpc_lb_contract import (
     Document,
     DocumentDecoder,
     DocumentError,
+    Index,
     MissingShard,
     MixedGenerations,
     UnknownFormat,
@@ -20,7 +22,7 @@ from grpc_lb_contract import (
     shard_parameter,
 )
 from grpc_lb_contract.document.shards import content_hash
-from proxy_image.control_plane.sources.delays import delay
+from proxy_image.control_plane.sources.delays import Intervals, delay
 from proxy_image.control_plane.sources.last_good import LastGood, Texts
 from proxy_image.control_plane.sources.parameters import Parameters, ReadFailedError
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
@@ -33,14 +35,15 @@ FIRST_ANSWER_SECONDS = 1.5
 
 class SsmSource:
     def __init__(
-        self, parameters: Parameters, *, prefix: str, poll_seconds: float, last_good: LastGood, sink: Sink
+        self, parameters: Parameters, *, prefix: str, intervals: Intervals, last_good: LastGood, sink: Sink
     ) -> None:
         self._parameters = parameters
         self._prefix = prefix
-        self._poll_seconds = poll_seconds
+        self._intervals = intervals
         self._last_good = last_good
         self._sink = sink
         self._accepted: str | None = None
+        self._index: Index | None = None
         self._refused: tuple[str, Trouble, str] | None = None
         self._decoder = DocumentDecoder()
         self._shards: dict[str, str] = {}
@@ -67,8 +70,13 @@ class SsmSource:
             else:
                 counts[trouble] += 1
             count = 0 if trouble is None else counts[trouble]
-            await asyncio.sleep(delay(self._poll_seconds, trouble, count, random.random()))  # noqa: S311 - jitter
+            interval = self._intervals.after(trouble, count, expects_changes=self._expects_changes)
+            await asyncio.sleep(delay(interval, trouble, count, random.random()))  # noqa: S311 - jitter
             trouble = await self.read()
+
+    @property
+    def _expects_changes(self) -> bool:
+        return self._index is not None and self._index.expects_changes(time.time())
 
     async def _use_last_good(self) -> None:
         loaded = await asyncio.to_thread(self._last_good.load)
@@ -103,7 +111,8 @@ class SsmSource:
         if self._refused is not None and text == self._refused[0]:
             return self._refused[1:]
         try:
-            document, texts = await self._fetch(text)
+            index = read_index(text)
+            document, texts = await self._fetch(index, text)
         except (MissingShard, MixedGenerations) as error:
             return Trouble.TORN, str(error)
         except DocumentError as error:
@@ -111,12 +120,12 @@ class SsmSource:
             self._refused = text, trouble, str(error)
             return trouble, str(error)
         await self._sink.found(document, Origin.SSM, texts.generation, texts.cause)
+        self._index = index
         self._accepted, self._refused, self._shards, self._torn_shards = text, None, dict(texts.shards), {}
         await asyncio.to_thread(self._last_good.save, texts)
         return None, ""
 
-    async def _fetch(self, text: str) -> tuple[Document, Texts]:
-        index = read_index(text)
+    async def _fetch(self, index: Index, text: str) -> tuple[Document, Texts]:
         # Shards are named by their content, so the ones that are here already are not read again.
         here = self._shards | self._torn_shards
         shards = {name: here[name] for name in index.shards if name in here}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grpc_lb_contract import Document, Group, Registration, Service, Target, TargetState, settle_routes
+from grpc_lb_contract import Document, Group, Registration, Service, Target, TargetState, resolve_conflicts
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble, WrongSettingError
 
 
@@ -36,7 +36,7 @@ def parse_targets(text: str, where: str) -> Document:
     try:
         entries = _fields(content, {"services": list}, "the file")["services"]
         services = [_service(entry, number) for number, entry in enumerate(entries, start=1)]
-        settled, conflicts = settle_routes(services, None)
+        settled, conflicts = resolve_conflicts(services, None)
         document = Document(settled)
     except ValueError as error:
         raise TargetsFileError(f"{error} (targets file {where})") from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 PERCENTILES = (50.0, 95.0, 99.0)
 
 # Envoy records whole milliseconds, cut off: 3 stands for 3 up to 4, where its bucket is a tenth as wide.
-LEAST_WIDTH = 1.0
+MIN_WIDTH = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Histogram:
         """Envoy's buckets, which are a tenth of their value wide, as its admin interface has them."""
         found: dict[tuple[float, float], int] = {}
         for each in buckets:
-            bucket = each["lower_bound"], max(each["width"], LEAST_WIDTH)
+            bucket = each["lower_bound"], max(each["width"], MIN_WIDTH)
             found[bucket] = found.get(bucket, 0) + int(each["count"])
         return cls(found)
 

@@ -14,11 +14,11 @@ from proxy_image.control_plane.stats.ejection_reasons import why_ejected
 from proxy_image.control_plane.stats.envoy_stats import Reading, address
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
-MOST_CHANGES = 200
-MOST_NAMED = 50
-MOST_EVENTS = 20
-MOST_TARGETS = 2_000
-MOST_REJECTIONS = 50
+MAX_CHANGES = 200
+MAX_NAMED = 50
+MAX_EVENTS = 20
+MAX_TARGETS = 2_000
+MAX_REJECTIONS = 50
 
 
 class What(StrEnum):
@@ -51,7 +51,7 @@ class TargetId:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One document that was put into use. The lists hold the first MOST_NAMED; the counts are whole.
+    """One document that was put into use. The lists hold the first MAX_NAMED; the counts are whole.
 
     `is_first` marks the first since the control plane started, whose cause may be long past. `envoy_at` is when Envoy
     had taken all of it, None where it has not, or a newer one came first. `event_to_envoy_seconds` compares the clock
@@ -70,7 +70,7 @@ class Change:
     left: tuple[str, ...]
     drained: tuple[str, ...]
     settings: tuple[str, ...] = ()
-    """What else changed: services that came or went, their routes, weights or policies; the first MOST_NAMED."""
+    """What else changed: services that came or went, their routes, weights or policies; the first MAX_NAMED."""
     cause: Cause | None = None
     is_first: bool = False
     envoy_at: float | None = None
@@ -90,10 +90,10 @@ class Journal:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self.started = clock()
-        self.changes: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self.changes: deque[Change] = deque(maxlen=MAX_CHANGES)
         self.targets: dict[TargetId, deque[TargetEvent]] = {}
         self.rejections: dict[tuple[str, str, str], Rejection] = {}
-        self.envoy_restarts: deque[float] = deque(maxlen=MOST_EVENTS)
+        self.envoy_restarts: deque[float] = deque(maxlen=MAX_EVENTS)
         self._states: dict[TargetId, TargetState] = {}
         self._left: dict[TargetId, None] = {}
         self._left_alone: dict[TargetId, What] = {}
@@ -149,7 +149,7 @@ class Journal:
                 _named(joined),
                 _named(left),
                 _named(drained),
-                () if before is None else tuple(_settings(before, document))[:MOST_NAMED],
+                () if before is None else tuple(_settings(before, document))[:MAX_NAMED],
                 cause,
                 is_first=before is None,
             )
@@ -200,7 +200,7 @@ class Journal:
     def rejected(self, audience: str, resource_type: str, node: str, error: str) -> None:
         key = (audience, resource_type, node)
         # One for each type is left for our Envoy, however many clients reject.
-        most = MOST_REJECTIONS if audience == Audience.ENVOY else MOST_REJECTIONS - len(ResourceType)
+        most = MAX_REJECTIONS if audience == Audience.ENVOY else MAX_REJECTIONS - len(ResourceType)
         if key in self.rejections or len(self.rejections) < most:
             self.rejections[key] = Rejection(self._clock(), audience, resource_type, node, error)
 
@@ -213,12 +213,12 @@ class Journal:
             del self.rejections[key]
 
     def _note(self, target: TargetId, what: What, why: str) -> None:
-        events = self.targets.setdefault(target, deque(maxlen=MOST_EVENTS))
+        events = self.targets.setdefault(target, deque(maxlen=MAX_EVENTS))
         events.append(TargetEvent(self._clock(), what, why))
 
     def _forget(self) -> None:
         """Of too many targets, those that left first go first."""
-        while self._left and len(self.targets) > MOST_TARGETS:
+        while self._left and len(self.targets) > MAX_TARGETS:
             first = next(iter(self._left))
             del self._left[first]
             self.targets.pop(first, None)
@@ -250,8 +250,8 @@ def _settings(before: Document, after: Document) -> Iterator[str]:
         if any(differ for _, differ in differs):
             yield f"{name}: {' and '.join(what for what, differ in differs if differ)} changed"
     for what, count, count_before in (
-        ("labels refused", after.notes.refusal_count, before.notes.refusal_count),
-        ("route conflicts", after.notes.lost_count, before.notes.lost_count),
+        ("labels rejected", after.diagnostics.rejected_count, before.diagnostics.rejected_count),
+        ("shadowed routes", after.diagnostics.shadowed_count, before.diagnostics.shadowed_count),
     ):
         if count != count_before:
             yield f"{what}: {count}, before {count_before}"
@@ -264,5 +264,5 @@ def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:
 def _named(targets: list[TargetId]) -> tuple[str, ...]:
     return tuple(
         f"{each.service} {each.address}" + ("" if each.task == each.address else f" (task {each.task})")
-        for each in targets[:MOST_NAMED]
+        for each in targets[:MAX_NAMED]
     )

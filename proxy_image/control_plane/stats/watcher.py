@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 # A page that hears nothing for 8 s connects anew.
-LONGEST_LOOK_SECONDS = 6.0
+MAX_LOOK_SECONDS = 6.0
 # Of a core, at most, for readings while someone looks; to make pages of them takes about as much again.
 READING_SHARE = 0.02
 # Nobody looks: often enough that a page shows a share as it opens, and that ejections are in the history.
 IDLE_SECONDS = 15.0
 # However many ask at once.
-LEAST_SECONDS = 0.2
+MIN_SECONDS = 0.2
 # Enough for the window at the fastest pace.
-MOST_READINGS = round((WINDOW_SECONDS + 2) / LEAST_SECONDS)
+MAX_READINGS = round((WINDOW_SECONDS + 2) / MIN_SECONDS)
 
 
 class EnvoyStatistics(Admin):
@@ -45,13 +45,13 @@ class Watcher:
         self._statistics = statistics
         self._journal = journal
         self._lock = asyncio.Lock()
-        self._read_at = -LEAST_SECONDS
+        self._read_at = -MIN_SECONDS
         self._lookers = 0
         self._reading_cost = 0.0
         self._someone_looks = asyncio.Event()
         self._ticked = asyncio.Condition()
         self.ticks = 0
-        self.readings: deque[Reading] = deque(maxlen=MOST_READINGS)
+        self.readings: deque[Reading] = deque(maxlen=MAX_READINGS)
         self.problem: str | None = None
         """Why the last reading failed."""
 
@@ -76,7 +76,7 @@ class Watcher:
 
     def _pause(self) -> float:
         """A second; longer for a fleet of which a reading takes long, so that pages never take the balancer's CPU."""
-        return min(LONGEST_LOOK_SECONDS, max(LOOK_SECONDS, self._reading_cost / READING_SHARE))
+        return min(MAX_LOOK_SECONDS, max(LOOK_SECONDS, self._reading_cost / READING_SHARE))
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -98,7 +98,7 @@ class Watcher:
         asked = time.monotonic()
         async with self._lock:
             if self._read_at < asked:
-                await asyncio.sleep(max(0.0, self._read_at + LEAST_SECONDS - time.monotonic()))
+                await asyncio.sleep(max(0.0, self._read_at + MIN_SECONDS - time.monotonic()))
                 self._read_at = time.monotonic()
                 await self._read()
         return self.readings[-1] if self.readings and self.problem is None else None

@@ -18,7 +18,7 @@ import dataclasses
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,14 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy_image.control_plane.limits.descriptors import MAX_WEB
+from proxy_image.control_plane.limits.log_rate import LogRate
+from proxy_image.control_plane.limits.pace import Turns
+from proxy_image.control_plane.limits.web_connections import Connections, protocol_of
+from proxy_image.control_plane.limits.web_hosts import Hosts
 from proxy_image.control_plane.metrics.exposition import EnvoyCollector
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, report
 from proxy_image.control_plane.stats.watcher import Watcher
@@ -43,9 +48,9 @@ from proxy_image.control_plane.xds.resource_types import Audience
 from proxy_image.envoy.bootstrap import Node
 
 log = logging.getLogger(__name__)
+# What clients get wrong is uvicorn's to tell, and not for each request.
+logging.getLogger("uvicorn.error").addFilter(LogRate())
 
-# Pages and scrapers are few; anyone else is told to come again, and the control plane's memory is its own.
-MOST_CONNECTIONS = 200
 COME_AGAIN_SECONDS = "5"
 
 _ASSETS = Path(__file__).parent / "page" / "assets"
@@ -81,12 +86,17 @@ class _Safe:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Starlette:
-    metrics.registry.register(EnvoyCollector(applier, watcher))
+def web_app(
+    reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, hosts: Sequence[str] = ()
+) -> Starlette:
+    """hosts: names that requests may be for beside this balancer's own (`limits.web_hosts.is_allowed`)."""
+    metrics.registry.register(EnvoyCollector(reconciler, watcher))
 
     def now() -> Report:
-        return current_report(applier, metrics, watcher, own)
+        return current_report(reconciler, metrics, watcher, own)
 
+    # A report of a large fleet takes the control plane's thread for a while: Envoy has its turn between two.
+    turns = Turns()
     of_tick: dict[int, Report] = {}
 
     def render(path: str) -> dict[str, str] | None:
@@ -99,7 +109,8 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> 
 
     async def page(request: Request) -> Response:
         await watcher.recent()
-        current = now()
+        async with turns.one():
+            current = now()
         main = views.main_of(request.url.path, current)
         if main is None:
             return PlainTextResponse("no such page; see /\n", 404)
@@ -108,7 +119,7 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> 
     async def follow(request: Request) -> Response:
         path = request.query_params.get("page", "/")
         name = path.removeprefix(views.SERVICE)
-        found = applier.document is not None and applier.document.service(name) is not None
+        found = reconciler.document is not None and reconciler.document.service(name) is not None
         if path not in views.PATHS and not (path.startswith(views.SERVICE) and found):
             return PlainTextResponse("no such page\n", 404)
         compressed = "gzip" in request.headers.get("accept-encoding", "")
@@ -121,22 +132,26 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> 
 
     async def service(request: Request) -> Response:
         await watcher.recent()
-        found = now().service(request.path_params["name"])
+        async with turns.one():
+            found = now().service(request.path_params["name"])
         return JSONResponse({"error": "no such service"}, 404) if found is None else _json(found)
 
     def data(choose: Callable[[Report], Any]) -> Endpoint:
         async def endpoint(_request: Request) -> Response:
             await watcher.recent()
-            return _json(choose(now()))
+            async with turns.one():
+                return _json(choose(now()))
 
         return endpoint
 
     async def healthz(_request: Request) -> Response:
-        return JSONResponse(facts(applier, metrics))
+        return JSONResponse(facts(reconciler, metrics))
 
     async def prometheus(_request: Request) -> Response:
         await watcher.fresh()
-        return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        async with turns.one():
+            text = generate_latest(metrics.registry)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return Starlette(
         routes=[
@@ -150,29 +165,29 @@ def web_app(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> 
             Route("/healthz", healthz),
             Route("/metrics", prometheus),
         ],
-        middleware=[Middleware(_Safe)],
+        middleware=[Middleware(_Safe), Middleware(Hosts, hosts)],
     )
 
 
-def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
+def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
     now = time.time()
     standing = Standing(
-        generation=applier.generation,
-        origin=applier.origin,
-        confirmed_seconds_ago=_age(metrics),
-        trouble=applier.problem,
+        generation=reconciler.generation,
+        origin=reconciler.origin,
+        target_list_age_seconds=_age(metrics),
+        trouble=reconciler.problem,
         envoy_connected=metrics.streams[Audience.ENVOY] > 0,
         envoy_unreadable=watcher.problem,
         heap_percent=watcher.readings[-1].heap_percent if watcher.readings else 0,
         refuses_calls=bool(watcher.readings) and watcher.readings[-1].refuses_calls,
         rejections=tuple(metrics.journal.rejections.values()),
-        shortened=None if applier.shortened is None else applier.shortened.fix,
-        left_out=tuple(sorted(applier.left_out)),
+        shortened=None if reconciler.shortened is None else reconciler.shortened.fix,
+        left_out=tuple(sorted(reconciler.left_out)),
         envoy_restarted_seconds_ago=tuple(now - at for at in metrics.journal.envoy_restarts),
     )
     return report(
-        applier.document,
-        applier.newcomers,
+        reconciler.document,
+        reconciler.newcomers,
         tuple(watcher.readings),
         metrics.journal,
         standing,
@@ -183,19 +198,21 @@ def current_report(applier: Applier, metrics: Metrics, watcher: Watcher, own: No
     )
 
 
-def facts(applier: Applier, metrics: Metrics) -> dict[str, object]:
+def facts(reconciler: Reconciler, metrics: Metrics) -> dict[str, object]:
     """What /healthz says: that the control plane runs, and how things stand."""
-    services = () if applier.document is None else applier.document.services
+    services = () if reconciler.document is None else reconciler.document.services
     return {
-        "generation": applier.generation,
-        "origin": applier.origin,
-        "confirmed_seconds_ago": _age(metrics),
+        "generation": reconciler.generation,
+        "origin": reconciler.origin,
+        "target_list_age_seconds": _age(metrics),
         "services": len(services),
         "targets": sum(len(service.targets) for service in services),
-        "targets_not_admitted": applier.waiting,
+        "targets_not_admitted": reconciler.waiting,
         "envoy_connected": metrics.streams[Audience.ENVOY] > 0,
         "grpc_clients": metrics.streams[Audience.GRPC],
-        "problem": None if applier.problem is None else {"reason": applier.problem[0], "message": applier.problem[1]},
+        "problem": None
+        if reconciler.problem is None
+        else {"reason": reconciler.problem[0], "message": reconciler.problem[1]},
     }
 
 
@@ -224,14 +241,15 @@ class _Server(uvicorn.Server):
         yield  # signals are the control plane's own
 
 
-async def serve(app: Starlette, listening: socket.socket) -> None:
-    """Serve until cancelled."""
+async def serve(app: Starlette, listening: socket.socket, *, connections: int = MAX_WEB) -> None:
+    """Serve until cancelled. connections: how many clients may have at once."""
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        http=protocol_of(Connections(connections)),
+        ws="none",
         timeout_graceful_shutdown=1,
         lifespan="off",
     )

@@ -60,7 +60,7 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
 
     Control characters never reach the terminal.
     """
-    age = report["confirmed_seconds_ago"]
+    age = report["target_list_age_seconds"]
     yield f"balancer {_clean(report['task'])} {_clean(report['zone'])}".rstrip()
     yield (
         f"generation {_clean(report['generation'] or 'none')} from {_clean(report['origin'])}, confirmed "

@@ -14,7 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from proxy_image.control_plane.limits.descriptors import MAX_XDS
 from proxy_image.control_plane.limits.log_rate import LogRate
 from proxy_image.control_plane.limits.pace import Turns
-from proxy_image.control_plane.limits.refusal import Refusal, RefusedError
+from proxy_image.control_plane.limits.refusal import RefusedError, RejectedLabel
 from proxy_image.control_plane.limits.xds_client import GrpcClient
 from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
 from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
@@ -88,11 +88,11 @@ class AdsService:
             )
             await context.abort(refusal.code, refusal.message)
 
-    async def _serve_client(self, context: Any) -> Refusal | None:
+    async def _serve_client(self, context: Any) -> RejectedLabel | None:
         """What the stream is ended with, None where the client ends it."""
-        told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[RejectedLabel] = asyncio.get_running_loop().create_future()
 
-        def end(refusal: Refusal) -> None:
+        def end(refusal: RejectedLabel) -> None:
             if not told.done():
                 told.set_result(refusal)
 

@@ -19,7 +19,7 @@ from proxy_image.control_plane.xds.messages import uint32
 OVERPROVISIONING_PERCENT = 100_000
 
 # Where Envoy draws the line too: with fewer than 1 / 1.4 of a zone's targets healthy it begins to send calls away.
-LEAST_OF_A_ZONES_SHARE = 1 / 1.4
+MIN_OF_A_ZONES_SHARE = 1 / 1.4
 
 
 def endpoints(service: Service, own_zone: str = "") -> Any:
@@ -47,7 +47,7 @@ def endpoints(service: Service, own_zone: str = "") -> Any:
 def _has_its_share(zone: str, service: Service) -> bool:
     """Whether a zone can bear the calls that begin in it, taken that as many begin in each zone."""
     serving = Counter(target.zone for target in service.targets if target.state is TargetState.SERVING)
-    return serving[zone] > 0 and serving[zone] >= LEAST_OF_A_ZONES_SHARE * serving.total() / len(serving)
+    return serving[zone] > 0 and serving[zone] >= MIN_OF_A_ZONES_SHARE * serving.total() / len(serving)
 
 
 def _weighed(service: Service) -> Any:

@@ -10,7 +10,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancer
-from cdk_grpc_lb.balancer import image
+from cdk_grpc_lb.balancer import image, polling
 from proxy_image.settings import VARIABLES
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 
@@ -137,3 +137,27 @@ def test_drain_times_that_only_the_deployment_knows_get_all_the_time_there_is(st
     template = synthesise(stack)
     assert template.environment("Balancer")["GRPC_LB_DRAIN_SECONDS"] == {"Ref": "Seconds"}
     assert template.container("Balancer")["StopTimeout"] == 120
+
+
+def test_both_intervals_of_reading_reach_the_image_which_has_its_own_where_none_is_given(
+    stack: cdk.Stack, example: Synthesised
+) -> None:
+    cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc"))
+    seconds = cdk.CfnParameter(stack, "Seconds", type="Number").value_as_number
+    GrpcBalancer(
+        stack,
+        "Balancer",
+        cluster=cluster,
+        poll_interval=cdk.Duration.millis(250),
+        idle_poll_interval=cdk.Duration.seconds(seconds),
+    )
+    told = synthesise(stack).environment("Balancer")
+    assert told["GRPC_LB_POLL_SECONDS"] == "0.25"
+    assert told["GRPC_LB_IDLE_POLL_SECONDS"] == {"Ref": "Seconds"}
+    assert not {"GRPC_LB_POLL_SECONDS", "GRPC_LB_IDLE_POLL_SECONDS"} & example.environment("Balancer").keys()
+
+
+def test_the_intervals_that_the_props_are_checked_against_are_the_images() -> None:
+    defaults = {variable.name: variable.default for variable in VARIABLES}
+    assert defaults["GRPC_LB_POLL_SECONDS"] == f"{polling.IMAGES_INTERVAL_MILLISECONDS / 1000:g}"
+    assert defaults["GRPC_LB_IDLE_POLL_SECONDS"] == f"{polling.IMAGES_IDLE_MILLISECONDS / 1000:g}"

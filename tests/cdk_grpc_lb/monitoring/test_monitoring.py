@@ -43,7 +43,7 @@ def test_what_is_published_is_what_is_asked_for(ways: dict[str, Synthesised]) ->
         assert function["Environment"]["Variables"][published.BALANCER_VARIABLE] == said
     stale = next(alarm for id_, alarm in fleet.of_type("AWS::CloudWatch::Alarm").items() if "TargetsStale" in id_)
     assert stale["Dimensions"] == [{"Name": "Balancer", "Value": said}]
-    assert (stale["Namespace"], stale["MetricName"]) == ("GrpcLb", "SecondsSinceConfirmed")
+    assert (stale["Namespace"], stale["MetricName"]) == ("GrpcLb", "TargetListAge")
     assert re.fullmatch(published.BALANCER_PATTERN, as_text(said).replace("${AWS::StackName}", "Fleet"))
 
 
@@ -63,7 +63,7 @@ def test_every_metric_of_ours_that_an_alarm_asks_for_is_published(alarms: dict[s
 
 
 def test_every_alarm_but_the_one_left_out_is_there_for_each_cluster(alarms: dict[str, Json]) -> None:
-    of_each_cluster = ["SyncSilent", "SyncFails", "SyncBehind", "DeadLetters"]
+    of_each_cluster = ["SyncSilent", "SyncFails", "SyncLag", "DeadLetters"]
     assert alarms.keys() == {*NAMES, *(f"{name}OtherTargets" for name in of_each_cluster)} - {"NoTargets"}
     assert all(len(alarm["AlarmActions"]) == 1 for alarm in alarms.values())
 

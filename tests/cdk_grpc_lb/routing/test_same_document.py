@@ -23,7 +23,6 @@ from cdk_grpc_lb import (
     Balancing,
     Condition,
     Deadline,
-    Ejection,
     Fault,
     GrpcBalancer,
     GrpcBalancerBase,
@@ -32,6 +31,7 @@ from cdk_grpc_lb import (
     Match,
     Method,
     Mirror,
+    OutlierDetection,
     Overrides,
     RateLimit,
     Retry,
@@ -104,12 +104,12 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]]]] = {
     "a canary": ([{}, {"weight": 5}], [{}, {"weight": " 5 "}]),
     "weights": ([{"weight": 1}, {"weight": 1}], [{"weight": "1"}, {"weight": "001"}]),
     "deadlines": (
-        [{"policy": TrafficPolicy(deadline=Deadline(default=timedelta(seconds=90), ceiling=timedelta(hours=1)))}],
-        [{"deadline.default": "90s", "deadline.ceiling": "60m"}],
+        [{"policy": TrafficPolicy(deadline=Deadline(default=timedelta(seconds=90), max=timedelta(hours=1)))}],
+        [{"deadline.default": "90s", "deadline.max": "60m"}],
     ),
     "retries": (
         [{"policy": TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE, RetryStatus.INTERNAL})))}],
-        [{"retry.on": "unavailable, INTERNAL", "retry.attempts": "3"}],
+        [{"retry.on": "unavailable, INTERNAL", "retry.max-retries": "3"}],
     ),
     "affinity": (
         [{"policy": TrafficPolicy(balancing=Balancing(method=Method.MAGLEV, metadata_key="x-user"))}],
@@ -120,7 +120,9 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]]]] = {
             {
                 "policy": TrafficPolicy(
                     limits=Limits(requests=100),
-                    ejection=Ejection(unavailable_answers=5, time=timedelta(milliseconds=1500)),
+                    outlier_detection=OutlierDetection(
+                        consecutive_gateway_failures=5, base_ejection_time=timedelta(milliseconds=1500)
+                    ),
                     health_check=HealthCheck(enabled=True, interval=timedelta(seconds=2)),
                 )
             }
@@ -128,8 +130,8 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[dict[str, str]]]] = {
         [
             {
                 "limits.requests": "0100",
-                "ejection.unavailable-answers": "5",
-                "ejection.time": "1500ms",
+                "outlier.consecutive-gateway-failures": "5",
+                "outlier.base-ejection-time": "1500ms",
                 "health-check": "true",
                 "health-check.interval": "2000ms",
             }

@@ -44,6 +44,24 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
         "110 seconds",
     ),
     (
+        {"poll_interval": cdk.Duration.millis(10)},
+        "poll_interval",
+        "50 milliseconds to 20 seconds",
+        "10 milliseconds",
+    ),
+    (
+        {"idle_poll_interval": cdk.Duration.seconds(21)},
+        "idle_poll_interval",
+        "50 milliseconds to 20 seconds",
+        "21000 milliseconds",
+    ),
+    (
+        {"poll_interval": cdk.Duration.seconds(2), "idle_poll_interval": cdk.Duration.seconds(1)},
+        "idle_poll_interval",
+        "at least poll_interval, 2000 milliseconds",
+        "1000 milliseconds",
+    ),
+    (
         {"ssl_policy": elbv2.SslPolicy.RECOMMENDED_TLS},
         "certificate",
         "given with ssl_policy: there is no TLS without one",

@@ -15,9 +15,9 @@ from aws_cdk import aws_logs as logs
 from cdk_grpc_lb import (
     Condition,
     Deadline,
-    Ejection,
     GrpcBalancedService,
     Match,
+    OutlierDetection,
     Overrides,
     Retry,
     RetryStatus,
@@ -176,17 +176,17 @@ LABELS: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {
-            "policy": TrafficPolicy(deadline=Deadline(ceiling=timedelta(seconds=5))),
+            "policy": TrafficPolicy(deadline=Deadline(max=timedelta(seconds=5))),
             "routes": [RouteRule("slow", overrides=Overrides(deadline=Deadline(default=timedelta(seconds=6))))],
         },
-        "grpc-lb.routes.slow.deadline.default must be at most the ceiling (prop routes",
+        "grpc-lb.routes.slow.deadline.default must be at most deadline.max (prop routes",
     ),
     (
         {
-            "policy": TrafficPolicy(deadline=Deadline(ceiling=timedelta(seconds=5))),
-            "routes": [RouteRule("slow", overrides=Overrides(retry=Retry(try_time=timedelta(seconds=6))))],
+            "policy": TrafficPolicy(deadline=Deadline(max=timedelta(seconds=5))),
+            "routes": [RouteRule("slow", overrides=Overrides(retry=Retry(per_try_timeout=timedelta(seconds=6))))],
         },
-        "retry.try_time must be below deadline.ceiling, 5s, or no call is tried again, got 6s (route slow) "
+        "retry.per_try_timeout must be below deadline.max, 5s, or no call is tried again, got 6s (route slow) "
         "(prop routes",
     ),
     ({"weight": -1}, "weight must be 0..1000, got -1 (prop weight"),
@@ -199,23 +199,24 @@ LABELS: list[tuple[dict[str, Any], str]] = [
     (
         {
             "policy": TrafficPolicy(
-                retry=Retry(try_time=timedelta(seconds=5)), deadline=Deadline(ceiling=timedelta(seconds=5))
+                retry=Retry(per_try_timeout=timedelta(seconds=5)), deadline=Deadline(max=timedelta(seconds=5))
             )
         },
-        "retry.try_time must be below deadline.ceiling, 5s, or no call is tried again, got 5s (prop policy",
+        "retry.per_try_timeout must be below deadline.max, 5s, or no call is tried again, got 5s (prop policy",
     ),
     (
         {
             "policy": TrafficPolicy(
-                retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), budget_percent=0, budget_least=0)
+                retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), budget_percent=0, budget_min_concurrency=0)
             )
         },
-        "retry.budget_percent must be above 0 beside retry.on or retry.try_time (or give budget_least), got 0 "
+        "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout "
+        "(or give budget_min_concurrency), got 0 "
         "(prop policy",
     ),
     (
-        {"policy": TrafficPolicy(ejection=Ejection(success_rate=True, most_percent=0))},
-        "ejection.most_percent must be above 0 beside what is to eject targets, got 0 (prop policy",
+        {"policy": TrafficPolicy(outlier_detection=OutlierDetection(success_rate=True, max_ejection_percent=0))},
+        "ejection.max_ejection_percent must be above 0 beside what is to eject targets, got 0 (prop policy",
     ),
 ]
 

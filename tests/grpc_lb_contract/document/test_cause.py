@@ -16,7 +16,7 @@ from grpc_lb_contract import (
     pack,
     read_index,
 )
-from grpc_lb_contract.document.cause import MOST_TASKS, read_cause
+from grpc_lb_contract.document.cause import MAX_TASKS, read_cause
 from tests.grpc_lb_contract.fleets import fleet
 from tests.grpc_lb_contract.strategies import documents
 
@@ -59,24 +59,24 @@ def test_a_cause_comes_back_as_it_was_and_changes_neither_generation_nor_shards(
 
 @pytest.mark.parametrize("count", range(35, 60, 4))
 def test_where_the_index_has_little_room_the_cause_is_short_or_left_out(count: int) -> None:
-    packed = pack(fleet(count), Cause(CauseKind.EVENT, 0.0, 0.0, 9, (GONE,) * MOST_TASKS))
+    packed = pack(fleet(count), Cause(CauseKind.EVENT, 0.0, 0.0, 9, (GONE,) * MAX_TASKS))
 
     assert len(packed.index) <= MAX_PARAMETER_BYTES
     assert packed.shards == pack(fleet(count)).shards
 
 
 def test_a_cause_that_fits_whole_is_whole_and_one_that_does_not_loses_its_last_tasks_first() -> None:
-    whole = Cause(CauseKind.EVENT, 0.0, 0.0, 9, (GONE,) * MOST_TASKS)
+    whole = Cause(CauseKind.EVENT, 0.0, 0.0, 9, (GONE,) * MAX_TASKS)
     kept = [read_index(pack(fleet(count), whole).index).cause for count in range(1, 60)]
     inline = [None if cause is None else len(cause.tasks) for cause in kept]
 
-    assert inline[0] == MOST_TASKS
-    assert set(inline) >= {MOST_TASKS, 1, None}
-    assert inline[-1] == MOST_TASKS  # in shards: the index has room again
+    assert inline[0] == MAX_TASKS
+    assert set(inline) >= {MAX_TASKS, 1, None}
+    assert inline[-1] == MAX_TASKS  # in shards: the index has room again
 
 
 def test_a_batch_of_many_events_names_the_first() -> None:
-    assert len(Cause(CauseKind.EVENT, events=99, tasks=(GONE,) * 99).tasks) == MOST_TASKS
+    assert len(Cause(CauseKind.EVENT, events=99, tasks=(GONE,) * 99).tasks) == MAX_TASKS
 
 
 @given(

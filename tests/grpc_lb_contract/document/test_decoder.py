@@ -4,11 +4,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Document, DocumentDecoder, DocumentError, Notes, Service, decode_document, encode_document
+from grpc_lb_contract import (
+    Diagnostics,
+    Document,
+    DocumentDecoder,
+    DocumentError,
+    Service,
+    decode_document,
+    encode_document,
+)
 from tests.grpc_lb_contract.fleets import fleet
 from tests.grpc_lb_contract.strategies import notes, services
 
-few = st.lists(services(most_targets=3), max_size=2, unique_by=lambda one: one.name)
+few = st.lists(services(max_targets=3), max_size=2, unique_by=lambda one: one.name)
 
 OTHER_FLEET = fleet(41, services=10)
 
@@ -16,7 +24,7 @@ OTHER_FLEET = fleet(41, services=10)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(few, max_size=3), few, notes)
 def test_a_decoder_reads_each_document_as_if_it_were_the_first(
-    generations: list[list[Service]], stay: list[Service], found: Notes
+    generations: list[list[Service]], stay: list[Service], found: Diagnostics
 ) -> None:
     decoder = DocumentDecoder()
     names = {service.name for service in stay}
@@ -34,9 +42,9 @@ def test_services_that_did_not_change_are_the_same_objects_again() -> None:
     pairs = zip(before.services, after.services, strict=True)
     assert [one.name for one, other in pairs if one is not other] == ["service-0"]
     assert after == OTHER_FLEET
-    noted = decoder.decode(encode_document(Document(OTHER_FLEET.services, Notes(more_lost=1))))
+    noted = decoder.decode(encode_document(Document(OTHER_FLEET.services, Diagnostics(more_shadowed=1))))
     assert all(one is other for one, other in zip(after.services, noted.services, strict=True))
-    assert noted.notes == Notes(more_lost=1)
+    assert noted.diagnostics == Diagnostics(more_shadowed=1)
 
 
 @pytest.mark.parametrize(

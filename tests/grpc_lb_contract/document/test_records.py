@@ -15,19 +15,19 @@ from grpc_lb_contract import (
     Balancing,
     Condition,
     Deadline,
+    Diagnostics,
     Document,
     DocumentError,
     Group,
-    LostRoute,
     Match,
     Method,
-    Notes,
     Overrides,
-    Refusal,
+    RejectedLabel,
     Retry,
     RetryStatus,
     Route,
     Service,
+    ShadowedRoute,
     Target,
     TargetState,
     TrafficPolicy,
@@ -76,9 +76,9 @@ def test_a_policy_is_one_record_of_what_is_not_at_its_default() -> None:
 
 @pytest.mark.parametrize("newer", [{"mirror": "to-mars"}, {"balancing": "peak-ewma"}, {"retry.on": 5}])
 def test_a_setting_of_a_newer_writer_leaves_the_default_and_the_other_settings(newer: dict[str, object]) -> None:
-    text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.attempts": "1", **newer}}) + "\n", 1)
+    text = TEXT.replace("\n", "\n" + json.dumps({"policy": {"retry.max-retries": "1", **newer}}) + "\n", 1)
 
-    assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(attempts=1))
+    assert decode_document(text).services[0].policy == TrafficPolicy(retry=Retry(max_retries=1))
 
 
 OWN = Route(
@@ -87,11 +87,11 @@ OWN = Route(
     (Condition("x-canary"),),
     "Get",
     5,
-    Overrides(Deadline(default=timedelta(seconds=2)), Retry(attempts=0)),
+    Overrides(Deadline(default=timedelta(seconds=2)), Retry(max_retries=0)),
 )
 ROUTE_FOR = (
     '{"route_for":{"host":"rng.internal","grpc_service":"rng.v1.RandomNumber","method":"Get","metadata":["x-canary"],'
-    '"priority":5,"settings":{"retry.attempts":"0","deadline.default":"2s"}}}\n'
+    '"priority":5,"settings":{"retry.max-retries":"0","deadline.default":"2s"}}}\n'
 )
 
 
@@ -209,10 +209,12 @@ EVERY_KIND = encode_document(
                     Target("10.0.1.23", 50051, "us-east-1a", TargetState.SERVING, "rng-blue", "0123456789abcdef"),
                     Target("10.0.1.24", 50051, "us-east-1a", TargetState.DRAINING, "rng-green", "fedcba9876543210"),
                 ),
-                TrafficPolicy(deadline=Deadline(ceiling=timedelta(seconds=9))),
+                TrafficPolicy(deadline=Deadline(max=timedelta(seconds=9))),
             ),
         ),
-        Notes((Refusal("rng", 3, "grpc-lb.port", "0", "must be"),), (LostRoute("host *", "rng", "copy"),), 2, 1),
+        Diagnostics(
+            (RejectedLabel("rng", 3, "grpc-lb.port", "0", "must be"),), (ShadowedRoute("host *", "rng", "copy"),), 2, 1
+        ),
     )
 )
 

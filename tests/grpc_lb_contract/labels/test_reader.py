@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from grpc_lb_contract import LabelReading, Registration, Route, read_labels
 from grpc_lb_contract.labels import names
 from grpc_lb_contract.labels.names import LABELS
-from grpc_lb_contract.labels.reader import MOST_ERRORS, MOST_SUGGESTIONS
+from grpc_lb_contract.labels.reader import MAX_ERRORS, MAX_SUGGESTIONS
 from tests.growth import assert_grows_in_proportion
 from tests.grpc_lb_contract.strategies import registrations
 
@@ -118,7 +118,7 @@ def test_more_routes_than_a_document_can_bear_are_refused_with_the_label_that_ha
 @pytest.mark.parametrize(
     "made",
     [
-        lambda errors: {f"grpc-lb.retry.attempts{number}": "" for number in range(errors)},
+        lambda errors: {f"grpc-lb.retry.max-retries{number}": "" for number in range(errors)},
         lambda errors: {f"grpc-lb.routes.r{number}.host": "" for number in range(errors)},
         lambda errors: {"grpc-lb.hosts": "A b," * (errors - 1) + "A b"},
     ],
@@ -130,7 +130,7 @@ def test_errors_that_fill_a_task_definition_are_counted_beyond_the_first_hundred
     reading = read({"grpc-lb.enable": "true", "grpc-lb.weight": "heavy", **labels})
 
     assert_grows_in_proportion(lambda errors: read({"grpc-lb.enable": "true", **made(errors)}), 2_500)
-    assert len(reading.errors) == MOST_ERRORS
+    assert len(reading.errors) == MAX_ERRORS
     assert "(and 2,401 more errors of this container), got " in messages(reading)[-1]
     assert any(error.label == "grpc-lb.weight" for error in reading.errors) or "grpc-lb.hosts" in labels
 
@@ -171,7 +171,7 @@ def test_what_may_have_been_meant_is_sought_for_a_few_foreign_labels_alone() -> 
     reading = read({"grpc-lb.enable": "true", **{f"grpc-lb.retry.{number}": "x" for number in range(100)}})
     # THEN each is told, and the search, which takes the time, was made for the first ones
     assert len(reading.errors) == 100
-    assert names._nearest.cache_info().misses == MOST_SUGGESTIONS
+    assert names._nearest.cache_info().misses == MAX_SUGGESTIONS
 
 
 def test_of_several_ports_one_must_be_named() -> None:

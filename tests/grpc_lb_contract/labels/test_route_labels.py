@@ -29,7 +29,7 @@ from grpc_lb_contract import (
 from tests.grpc_lb_contract.strategies import overrides, policies, registrations, routes
 
 ORDERS = "orders.v1.Orders"
-SLOW = Overrides(Deadline(ceiling=timedelta(minutes=1)))
+SLOW = Overrides(Deadline(max=timedelta(minutes=1)))
 
 
 def read(labels: dict[str, str]) -> tuple[Registration, list[str]]:
@@ -47,7 +47,7 @@ def test_a_named_route_has_what_the_container_has_and_what_it_says_itself() -> N
             "metadata": "x-tenant",
             "priority": "3",
             "routes.slow.methods": f"{ORDERS}/Export",
-            "routes.slow.deadline.ceiling": "1m",
+            "routes.slow.deadline.max": "1m",
             "routes.canary.hosts": "a.test",
             "routes.canary.metadata": "x-canary=yes",
             "routes.canary.priority": "9",
@@ -89,9 +89,9 @@ def test_an_empty_list_of_a_named_route_is_none_of_the_containers() -> None:
 
 
 def test_of_routes_for_the_same_calls_the_higher_priority_counts_then_the_named_one() -> None:
-    named, errors = read({"routes.b.deadline.ceiling": "1m", "routes.c.deadline.ceiling": "2m"})
+    named, errors = read({"routes.b.deadline.max": "1m", "routes.c.deadline.max": "2m"})
     assert named.routes == (Route(overrides=SLOW),)
-    higher, _ = read({"routes.b.deadline.ceiling": "1m", "routes.c.priority": "1"})
+    higher, _ = read({"routes.b.deadline.max": "1m", "routes.c.priority": "1"})
     assert higher.routes == (Route(priority=1),)
     assert errors == []
 
@@ -113,21 +113,27 @@ def test_of_routes_for_the_same_calls_the_higher_priority_counts_then_the_named_
             "methods must stand beside no grpc-lb.grpc-services of *",
         ),
         ({"routes.r.host": "b"}, "host must be one of the labels grpc-lb.routes.r.hosts, grpc-lb.routes.r.grpc-s"),
-        ({"routes.r.retry.budget-least": "1"}, "budget-least must be one of the labels grpc-lb.routes.r.hosts"),
+        (
+            {"routes.r.retry.budget-min-concurrency": "1"},
+            "budget-min-concurrency must be one of the labels grpc-lb.routes.r.hosts",
+        ),
         ({"routes.r": "b"}, "r must be one of the labels grpc-lb.routes.r.hosts"),
         ({"routes.R.hosts": "b"}, "hosts must have a route's name of 1 to 63 of a-z, 0-9 and - after grpc-lb.routes."),
-        ({"routes.r.deadline.ceiling": "never"}, "ceiling must be a time 1ms..24h"),
-        ({"routes.r.deadline.default": "6s"}, "default must be at most the ceiling, got '6s'"),
-        ({"routes.r.retry.try-time": "1h"}, "try-time must stand beside retry.attempts of 1 or more"),
-        ({"routes.r.retry.attempts": "3"}, "attempts must differ from the default, which for a route means as its "),
+        ({"routes.r.deadline.max": "never"}, "max must be a time 1ms..24h"),
+        ({"routes.r.deadline.default": "6s"}, "default must be at most deadline.max, got '6s'"),
+        ({"routes.r.retry.per-try-timeout": "1h"}, "per-try-timeout must stand beside retry.max-retries of 1 or more"),
+        (
+            {"routes.r.retry.max-retries": "3"},
+            "max-retries must differ from the default, which for a route means as its ",
+        ),
     ],
 )
 def test_invariant_11_a_bad_label_of_a_named_route_takes_out_no_more_than_it(bad: dict[str, str], message: str) -> None:
     """GIVEN a good service with a good named route WHEN another one is bad THEN the two stay as they were."""
     good = {
         "hosts": "a.test",
-        "deadline.ceiling": "5s",
-        "retry.attempts": "0",
+        "deadline.max": "5s",
+        "retry.max-retries": "0",
         "routes.good.methods": f"{ORDERS}/Get",
         "routes.good.deadline.default": "4s",
     }
@@ -141,8 +147,8 @@ def test_invariant_11_a_bad_label_of_a_named_route_takes_out_no_more_than_it(bad
 
 
 def test_a_label_that_may_be_meant_is_named() -> None:
-    _, (error,) = read({"routes.slow.deadline.max": "5s"})
-    assert "(grpc-lb.routes.slow.deadline.default?)" in error or "(grpc-lb.routes.slow.deadline.ceiling?)" in error
+    _, (error,) = read({"routes.slow.deadline.maximum": "5s"})
+    assert "(grpc-lb.routes.slow.deadline.default?)" in error or "(grpc-lb.routes.slow.deadline.max?)" in error
 
 
 def test_bad_conditions_of_the_container_take_out_the_named_routes_that_would_have_them() -> None:
@@ -177,17 +183,17 @@ def test_there_is_room_for_64_routes_in_all() -> None:
 
 SERVICE = TrafficPolicy(
     deadline=Deadline(timedelta(seconds=5), timedelta(seconds=3)),
-    retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=2, budget_least=7),
+    retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=2, budget_min_concurrency=7),
 )
 
 
 def test_a_routes_settings_take_the_place_of_the_services() -> None:
-    own = Overrides(Deadline(default=timedelta(seconds=1)), Retry(attempts=1))
+    own = Overrides(Deadline(default=timedelta(seconds=1)), Retry(max_retries=1))
     assert own.over(SERVICE) == (
         replace(
             SERVICE,
             deadline=replace(SERVICE.deadline, default=timedelta(seconds=1)),
-            retry=replace(SERVICE.retry, attempts=1),
+            retry=replace(SERVICE.retry, max_retries=1),
         ),
         (),
     )
@@ -196,9 +202,9 @@ def test_a_routes_settings_take_the_place_of_the_services() -> None:
 
 def test_what_the_service_says_gives_way_to_what_it_could_not_stand_beside() -> None:
     """GIVEN a service that tries UNAVAILABLE again WHEN a method of it must not be tried twice THEN it is not."""
-    policy, refusals = Overrides(Deadline(timedelta(seconds=2)), Retry(attempts=0)).over(SERVICE)
+    policy, refusals = Overrides(Deadline(timedelta(seconds=2)), Retry(max_retries=0)).over(SERVICE)
     assert refusals == ()
-    assert policy.retry == Retry(attempts=0, budget_least=7)
+    assert policy.retry == Retry(max_retries=0, budget_min_concurrency=7)
     assert policy.deadline == Deadline(timedelta(seconds=2))
 
 
@@ -225,8 +231,8 @@ def test_a_routes_record_fits_beside_others_in_one_parameter(route: Route) -> No
 def test_the_longest_route_fits_in_one_parameter() -> None:
     conditions = (Condition("k" * 64, Match.EXACT, '"' * 128), Condition("l" * 61, Match.ABSENT))
     host = ".".join(["h" * 63] * 3 + ["h" * 61])
-    slow = {"deadline.ceiling": "86399999ms", "deadline.default": "86399998ms", "retry.try-time": "3599999ms"}
-    every = Overrides.from_settings(slow | {"retry.on": ",".join(RetryStatus), "retry.back-off": "59999ms"})[0]
+    slow = {"deadline.max": "86399999ms", "deadline.default": "86399998ms", "retry.per-try-timeout": "3599999ms"}
+    every = Overrides.from_settings(slow | {"retry.on": ",".join(RetryStatus), "retry.base-backoff": "59999ms"})[0]
     route = Route(host, "s" * 255, conditions, "m" * 128, 1_000_000, every)
     assert 1_200 < len(encode_document(Document((Service("rng", (route,)),)))) < 2048
 
@@ -243,7 +249,10 @@ def test_the_longest_route_fits_in_one_parameter() -> None:
         (lambda: RouteRule("r"), "route r must say something that the registration does not, got nothing"),
         (lambda: RouteRule("R", priority=1), "the name of a route must be 1 to 63 of a-z, 0-9 and -, got 'R'"),
         (lambda: RouteRule("r", methods=("a",)), "each of methods must be a full method name"),
-        (lambda: Overrides(retry=Retry(budget_least=1)), "budget_least must be that of the whole service"),
+        (
+            lambda: Overrides(retry=Retry(budget_min_concurrency=1)),
+            "budget_min_concurrency must be that of the whole service",
+        ),
         (
             lambda: Registration("a", 1, rules=(RouteRule("r", priority=1), RouteRule("r", priority=2))),
             "rules must have names of their own, got r, r",
@@ -255,7 +264,7 @@ def test_the_longest_route_fits_in_one_parameter() -> None:
                 policy=TrafficPolicy(deadline=Deadline(timedelta(seconds=1))),
                 rules=(RouteRule("r", overrides=Overrides(Deadline(default=timedelta(seconds=2)))),),
             ),
-            "grpc-lb.routes.r.deadline.default must be at most the ceiling",
+            "grpc-lb.routes.r.deadline.default must be at most deadline.max",
         ),
         (
             lambda: Registration("a", 1, rules=(RouteRule("r", hosts=tuple(f"h{n}" for n in range(64))),)),

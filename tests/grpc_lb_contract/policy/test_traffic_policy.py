@@ -14,10 +14,10 @@ from grpc_lb_contract import (
     Balancing,
     Deadline,
     Document,
-    Ejection,
     Fault,
     HealthCheck,
     Method,
+    OutlierDetection,
     RateLimit,
     Registration,
     Retry,
@@ -35,17 +35,17 @@ from tests.grpc_lb_contract.strategies import policies, setting_texts
 
 POLICY = TrafficPolicy(
     balancing=Balancing(method=Method.MAGLEV, metadata_key="session"),
-    retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=2, try_time=timedelta(milliseconds=250)),
-    deadline=Deadline(ceiling=timedelta(minutes=2)),
+    retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=2, per_try_timeout=timedelta(milliseconds=250)),
+    deadline=Deadline(max=timedelta(minutes=2)),
     fault=Fault(abort=Status.ABORTED, abort_percent=0.5),
 )
 LABELS = {
     "grpc-lb.balancing": "maglev",
     "grpc-lb.balancing.metadata-key": "session",
     "grpc-lb.retry.on": "UNAVAILABLE",
-    "grpc-lb.retry.attempts": "2",
-    "grpc-lb.retry.try-time": "250ms",
-    "grpc-lb.deadline.ceiling": "2m",
+    "grpc-lb.retry.max-retries": "2",
+    "grpc-lb.retry.per-try-timeout": "250ms",
+    "grpc-lb.deadline.max": "2m",
     "grpc-lb.fault.abort": "ABORTED",
     "grpc-lb.fault.abort-percent": "0.5",
 }
@@ -87,9 +87,9 @@ def test_texts_may_be_written_in_several_ways() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"retry.attempts": "11"}, "attempts must be a whole number 0..10, got '11'"),
-        ({"retry.attempts": "-1"}, "attempts must be a whole number 0..10, got '-1'"),
-        ({"retry.attempts": "٣"}, "attempts must be a whole number 0..10"),
+        ({"retry.max-retries": "11"}, "max-retries must be a whole number 0..10, got '11'"),
+        ({"retry.max-retries": "-1"}, "max-retries must be a whole number 0..10, got '-1'"),
+        ({"retry.max-retries": "٣"}, "max-retries must be a whole number 0..10"),
         ({"retry.on": "UNAVAILABLE,NOT_FOUND"}, "on must be a comma-separated list of CANCELLED, "),
         ({"retry.budget-percent": "1e3"}, "budget-percent must be a number 0..100 with at most 4 decimals"),
         ({"deadline.default": "5"}, "default must be a time 1ms..24h such as 250ms, 2s, 5m or 1h, got '5'"),
@@ -103,12 +103,12 @@ def test_texts_may_be_written_in_several_ways() -> None:
         ({"balancing.metadata-key": "a"}, "metadata-key must stand beside balancing ring-hash or maglev"),
         ({"balancing.active-request-bias": "2"}, "active-request-bias must stand beside balancing least-request"),
         ({"balancing": "random", "balancing.slow-start": "9s"}, "slow-start must stand beside balancing round-robin"),
-        ({"deadline.ceiling": "1s", "deadline.default": "2s"}, "default must be at most the ceiling, got '2s'"),
+        ({"deadline.max": "1s", "deadline.default": "2s"}, "default must be at most deadline.max, got '2s'"),
         ({"rate-limit.burst": "3"}, "burst must stand beside rate-limit.calls-per-second"),
         ({"fault.delay-percent": "3"}, "delay-percent must stand beside fault.delay"),
         ({"fault.abort-percent": "3"}, "abort-percent must stand beside fault.abort"),
         ({"health-check.interval": "9s"}, "interval must stand beside health-check true"),
-        ({"ejection.success-rate-calls": "9"}, "success-rate-calls must stand beside ejection.success-rate true"),
+        ({"outlier.success-rate-min-calls": "9"}, "success-rate-min-calls must stand beside outlier.success-rate true"),
         ({"mirror.service": "Other"}, "service must be the name of a service: 1 to 63 of a-z, 0-9 and -"),
         ({"mirror.percent": "5"}, "percent must stand beside mirror.service"),
         ({"tls.server-name": "a.test"}, "server-name must stand beside tls true"),
@@ -125,7 +125,7 @@ def test_texts_may_be_written_in_several_ways() -> None:
         ),
         ({"web": "true", "web.allow-origins": "https://a.test:443"}, "allow-origins must be a comma-separated list"),
         ({"web": "true", "web.allow-origins": "*.a.test"}, "allow-origins must be a comma-separated list"),
-        ({"retry.attempts": "0", "retry.on": "INTERNAL"}, "on must stand beside retry.attempts of 1 or more"),
+        ({"retry.max-retries": "0", "retry.on": "INTERNAL"}, "on must stand beside retry.max-retries of 1 or more"),
     ],
 )
 def test_invariant_11_a_bad_setting_takes_out_only_itself(labels: dict[str, str], message: str) -> None:
@@ -148,10 +148,10 @@ def test_a_setting_that_stood_on_a_refused_one_is_refused_too() -> None:
 
 
 def test_an_unknown_label_is_told_which_there_are_about_the_same() -> None:
-    _, (error,) = read({"grpc-lb.deadline.max": "5s"})
+    _, (error,) = read({"grpc-lb.deadline.maximum": "5s"})
     assert error == (
-        "max must be one of the labels grpc-lb.deadline.ceiling, grpc-lb.deadline.default "
-        "(grpc-lb.deadline.default?), got '5s' (label grpc-lb.deadline.max of task family fam)"
+        "maximum must be one of the labels grpc-lb.deadline.max, grpc-lb.deadline.default "
+        "(grpc-lb.deadline.max?), got '5s' (label grpc-lb.deadline.maximum of task family fam)"
     )
 
 
@@ -168,15 +168,18 @@ def test_a_bad_weight_is_refused_alone(text: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: Retry(attempts=True), "attempts must be a whole number 0..10, got True"),
-        (lambda: Retry(try_time=timedelta(microseconds=1)), "try_time must be a time 10ms..1h"),
-        (lambda: Retry(back_off=5), "back_off must be a time"),  # type: ignore[arg-type]  # wrong on purpose
+        (lambda: Retry(max_retries=True), "max_retries must be a whole number 0..10, got True"),
+        (lambda: Retry(per_try_timeout=timedelta(microseconds=1)), "per_try_timeout must be a time 10ms..1h"),
+        (lambda: Retry(base_backoff=5), "base_backoff must be a time"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: Balancing(method="random"), "method must be one of"),  # type: ignore[arg-type]  # wrong on purpose
         (lambda: Balancing(method=Method.MAGLEV), "method must stand beside a metadata-key"),
         (lambda: Fault(abort=Status.INTERNAL, abort_percent=float("nan")), "abort_percent must be a number 0..100"),
         (lambda: RateLimit(burst=1), "burst must stand beside rate-limit.calls-per-second"),
         (lambda: HealthCheck(enabled=True, service="a/b"), "service must be a full gRPC service name"),
-        (lambda: Ejection(most_percent=101), r"most_percent must be a whole number 0\.\.100, got 101"),
+        (
+            lambda: OutlierDetection(max_ejection_percent=101),
+            r"max_ejection_percent must be a whole number 0\.\.100, got 101",
+        ),
     ],
 )
 def test_a_policy_that_no_label_could_say_is_not_made(wrong: Any, message: str) -> None:
@@ -207,5 +210,5 @@ def test_the_reference_has_a_row_for_each_label() -> None:
     of_routes = [f"grpc-lb.routes.NAME.{setting}" for setting in ROUTE_SETTINGS]
     assert [*LABELS_OF_EVERY_SERVICE, *(row.split("`")[1] for row in rows)] == [*ALL_LABELS, *of_routes]
     assert all(row.count(" | ") == 3 for row in rows)
-    assert "| `grpc-lb.retry.attempts` | a whole number 0..10 | `3` | Most tries after the first. |" in rows
+    assert "| `grpc-lb.retry.max-retries` | a whole number 0..10 | `3` | Most tries after the first. |" in rows
     assert len(set(POLICY_LABELS)) == len(TABLE)

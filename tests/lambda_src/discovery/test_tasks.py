@@ -27,14 +27,14 @@ def test_the_only_tcp_port_is_the_port(aws: FakeAws, sync: Sync) -> None:
     aws.run(1)
     sync.minute()
     assert served(sync) == {("10.0.0.1", 50051)}
-    assert sync.document().notes.refusal_count == 0
+    assert sync.document().diagnostics.rejected_count == 0
 
 
 def test_a_container_that_maps_udp_alone_is_told_to_map_a_tcp_port(aws: FakeAws, sync: Sync, logged: Lines) -> None:
     aws.define("rng", portMappings=[{"containerPort": 8125, "protocol": "udp"}])
     aws.run(1)
     sync.minute()
-    [facts] = logged.about("label refused")
+    [facts] = logged.about("label rejected")
     assert facts["problem"] == "must be a mapped TCP port, and the container maps none (add a port mapping)"
 
 
@@ -57,7 +57,7 @@ def test_a_port_outside_a_range_is_refused_with_the_range(aws: FakeAws, sync: Sy
     )
     aws.run(1)
     sync.minute()
-    [facts] = logged.about("label refused")
+    [facts] = logged.about("label rejected")
     assert facts["problem"] == "must be one of the mapped ports 8080, 50051-50055"
 
 

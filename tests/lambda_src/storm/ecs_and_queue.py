@@ -54,12 +54,12 @@ class Queue:
     def done(self, batch: list[Any]) -> None:
         for _ in batch:
             self.waiting.popleft()
-        self.attempts, self.blocked_until = 0, 0.0
+        self.max_retries, self.blocked_until = 0, 0.0
 
     def failed(self, batch: list[Any]) -> None:
-        self.attempts += 1
+        self.max_retries += 1
         self.blocked_until = self.time.now + VISIBILITY_SECONDS
-        if self.attempts == ATTEMPTS:
+        if self.max_retries == ATTEMPTS:
             self.dead += len(batch)
             self.done(batch)
 

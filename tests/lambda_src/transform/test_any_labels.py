@@ -15,9 +15,9 @@ NEIGHBOUR = {
     "grpc-lb.service": "neighbour",
     "grpc-lb.hosts": "*, h1.test",
     "grpc-lb.priority": "7",
-    "grpc-lb.deadline.ceiling": "9s",
+    "grpc-lb.deadline.max": "9s",
     "grpc-lb.routes.slow.methods": "a.B/C",
-    "grpc-lb.routes.slow.deadline.ceiling": "1s",
+    "grpc-lb.routes.slow.deadline.max": "1s",
 }
 
 AT_ONCE = 5

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import Document, Route, Service, pack
-from lambda_src.transform.budget import MOST_BYTES, MOST_BYTES_OF_A_SERVICE, MOST_ROUTES, within_budget
+from lambda_src.transform.budget import MAX_BYTES, MAX_BYTES_OF_A_SERVICE, MAX_ROUTES, within_budget
 from tests.docs.pages import DOCS
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import LABELS, FakeAws, task_name
@@ -55,11 +55,11 @@ def test_invariant_11_20_hostile_task_definitions_take_nothing_from_the_others(
     assert all(sync.serving(name) == {task_name(number)} for number, name in enumerate(names))
     # AND the targets of the others too, and no more routes than there is room for
     assert all(sync.serving(f"a{number}") == {task_name(number)} for number in HOSTILE)
-    assert sum(len(service.routes) for service in sync.document().services) <= MOST_ROUTES
+    assert sum(len(service.routes) for service in sync.document().services) <= MAX_ROUTES
     assert pack(sync.document()).index
     # AND who got nothing is told, by name, with what it asked for and what is allowed
     without = {number for number in HOSTILE if not routes_of(sync, f"a{number}")}
-    refused = [facts for facts in logged.about("label refused") if "must ask for at most" in facts["problem"]]
+    refused = [facts for facts in logged.about("label rejected") if "must ask for at most" in facts["problem"]]
     assert without
     assert {facts["family"] for facts in refused} == {f"a{number}" for number in without}
     assert all("64 new routes of" in facts["value"] for facts in refused)
@@ -81,7 +81,7 @@ def test_who_has_its_routes_keeps_them_and_who_asks_for_most_is_refused() -> Non
     services, refused = within_budget((routed("b", 250), routed("a", 251), routed("had", 700)), had)
     assert {service.name: len(service.routes) for service in services} == {"b": 250, "a": 0, "had": 700}
     assert [(one.service, one.allowed) for one in refused] == [
-        ("a", f"{MOST_ROUTES} routes for all services, of which 950 are taken")
+        ("a", f"{MAX_ROUTES} routes for all services, of which 950 are taken")
     ]
 
 
@@ -89,7 +89,7 @@ def test_a_service_that_asks_for_more_than_it_may_keeps_what_it_had() -> None:
     [kept], [refused] = within_budget((routed("a", 100, 200),), Document((routed("a", 7, 200),)))
     assert kept == routed("a", 7, 200)
     assert refused.asked.startswith("93 new routes of ")
-    assert refused.allowed == f"{MOST_BYTES_OF_A_SERVICE} bytes for one service"
+    assert refused.allowed == f"{MAX_BYTES_OF_A_SERVICE} bytes for one service"
 
 
 def test_a_route_that_changes_where_there_is_no_room_stays_as_it_was() -> None:
@@ -106,14 +106,14 @@ def test_a_route_that_changes_where_there_is_no_room_stays_as_it_was() -> None:
 def test_routes_that_are_many_and_long_meet_the_bound_of_bytes() -> None:
     services, refused = within_budget([routed(f"s{number:02}", 60, 200) for number in range(12)], None)
     assert [one.service for one in refused] == ["s09", "s10", "s11"]
-    assert f"at most {MOST_BYTES} bytes".endswith(refused[0].allowed.partition(" for")[0])
+    assert f"at most {MAX_BYTES} bytes".endswith(refused[0].allowed.partition(" for")[0])
     assert len(services) == 12
 
 
 def test_the_page_of_labels_names_the_bounds() -> None:
     page = (DOCS / "labels.md").read_text()
-    assert f"at most {MOST_ROUTES:,} routes and {MOST_BYTES:,} bytes" in " ".join(page.split())
-    assert f"at most {MOST_BYTES_OF_A_SERVICE:,} bytes for one service" in " ".join(page.split())
+    assert f"at most {MAX_ROUTES:,} routes and {MAX_BYTES:,} bytes" in " ".join(page.split())
+    assert f"at most {MAX_BYTES_OF_A_SERVICE:,} bytes for one service" in " ".join(page.split())
 
 
 SERVICES = st.lists(
@@ -126,7 +126,7 @@ SERVICES = st.lists(
 @given(SERVICES, SERVICES)
 def test_whatever_is_asked_for_what_is_granted_stays_granted(first: list[Service], second: list[Service]) -> None:
     granted, _ = within_budget(first, None)
-    assert sum(len(service.routes) for service in granted) <= MOST_ROUTES
+    assert sum(len(service.routes) for service in granted) <= MAX_ROUTES
     assert within_budget(first, Document(granted))[0] == granted
     before = {service.name: set(service.routes) for service in granted}
     for asked, service in zip(second, within_budget(second, Document(granted))[0], strict=True):

@@ -9,11 +9,11 @@ import pytest
 from grpc_lb_contract import (
     Cause,
     CauseKind,
+    Diagnostics,
     Document,
     DocumentTooLarge,
-    LostRoute,
-    Notes,
-    Refusal,
+    RejectedLabel,
+    ShadowedRoute,
     TaskChange,
     generation_of,
     index_parameter,
@@ -164,22 +164,22 @@ def test_a_refused_label_and_a_lost_route_are_in_the_document_and_go_with_their_
     # WHEN their events come
     sync.handle(aws.event(copy), aws.event(bad))
     # THEN the document says both
-    notes = sync.document().notes
-    assert notes.lost == (LostRoute("host * and gRPC service *", "rng", "copy"),)
-    [refusal] = notes.refusals
+    notes = sync.document().diagnostics
+    assert notes.shadowed == (ShadowedRoute("host * and gRPC service *", "rng", "copy"),)
+    [refusal] = notes.rejected_labels
     assert (refusal.family, refusal.revision, refusal.label, refusal.value) == ("bad", 1, "grpc-lb.port", "http")
     assert "must be" in refusal.problem
     # AND when they are gone, so are the notes
     del aws.tasks[copy], aws.tasks[bad]
     sync.minute()
-    assert sync.document().notes == Notes()
+    assert sync.document().diagnostics == Diagnostics()
 
 
 def test_a_label_refused_alone_is_published_with_its_event(aws: FakeAws, sync: Sync) -> None:
     aws.define("bad", labels=LABELS | {"grpc-lb.port": "http"})
     bad = aws.run(3, family="bad", service="bad")
     sync.handle(aws.event(bad))
-    assert (sync.document().services, sync.document().notes.refusal_count) == ((), 1)
+    assert (sync.document().services, sync.document().diagnostics.rejected_count) == ((), 1)
     assert cause(aws).tasks[0].task == bad
 
 
@@ -187,7 +187,7 @@ def test_notes_never_cost_a_target_its_place(aws: FakeAws, monkeypatch: pytest.M
     # GIVEN a fleet that fills the document, but for the notes
     monkeypatch.setattr("grpc_lb_contract.document.shards.MAX_PARAMETER_BYTES", 300)
     monkeypatch.setattr("grpc_lb_contract.document.shards.CUT_FROM_BYTES", 150)
-    refused = [Refusal("rng", number, "grpc-lb.port", "0" * 99, "must be 1..65535") for number in range(40)]
+    refused = [RejectedLabel("rng", number, "grpc-lb.port", "0" * 99, "must be 1..65535") for number in range(40)]
     count = max(n for n in range(10, 60) if _fits(fleet(0, n)) and not _fits(_noted(fleet(0, n), refused)))
     document = _noted(fleet(0, count), refused)
     store = ParameterStore(aws.client("ssm"), PREFIX)
@@ -198,8 +198,8 @@ def test_notes_never_cost_a_target_its_place(aws: FakeAws, monkeypatch: pytest.M
     assert store.read().generation == generation_of(fleet(0, count))
 
 
-def _noted(document: Document, refused: list[Refusal]) -> Document:
-    return Document(document.services, Notes.of(refused, ()))
+def _noted(document: Document, refused: list[RejectedLabel]) -> Document:
+    return Document(document.services, Diagnostics.of(refused, ()))
 
 
 def _fits(document: Document) -> bool:

@@ -141,4 +141,4 @@ def test_two_ports_of_a_task_are_never_mixed_from_its_event_to_the_document(aws:
     sync.minute()
     assert [service.name for service in sync.document().services] == ["good"]
     assert sync.serving("good") == {good}
-    assert sync.document().notes.refusal_count == 1
+    assert sync.document().diagnostics.rejected_count == 1

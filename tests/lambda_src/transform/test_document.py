@@ -250,4 +250,4 @@ def test_a_refused_label_is_told_until_its_task_is_over(last_status: str) -> Non
     running, over = task(), task(last_status=last_status, desired_status="STOPPED")
     assert [refused.error.label for refused in draft([running], bad).refused] == ["grpc-lb.port"]
     assert draft([over], bad).refused == ()
-    assert draft([over], bad).document.notes == Document().notes
+    assert draft([over], bad).document.diagnostics == Document().diagnostics

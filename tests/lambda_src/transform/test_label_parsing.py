@@ -45,7 +45,7 @@ def test_labels_are_read_once_for_all_tasks_and_refreshes(aws: FakeAws, sync: Sy
     assert reads == {"foreign": 10, "rng": 2}
     assert sync.serving() == set(good)
     # AND their errors are told in the document, as before
-    assert sync.document().notes.refusal_count == 100
+    assert sync.document().diagnostics.rejected_count == 100
     aws.define("new")
     aws.run(9, family="new", service="new")
     sync.minute()
@@ -57,15 +57,15 @@ def test_a_refusal_is_gone_when_the_tasks_that_have_it_are(aws: FakeAws, sync: S
     aws.run(1)
     bad = aws.run(2, family="bad", service="bad")
     sync.minute()
-    assert sync.document().notes.refusal_count == 1
+    assert sync.document().diagnostics.rejected_count == 1
     aws.stop(bad, "STOPPED")
     sync.handle(aws.event(bad))
-    assert sync.document().notes.refusal_count == 0
+    assert sync.document().diagnostics.rejected_count == 0
     # AND it is told again when they come again
     again = aws.run(3, family="bad", service="bad")
     sync.handle(aws.event(again))
-    assert sync.document().notes.refusal_count == 1
-    assert len(logged.about("label refused")) == 2
+    assert sync.document().diagnostics.rejected_count == 1
+    assert len(logged.about("label rejected")) == 2
 
 
 def test_a_hundred_refused_labels_are_logged_and_the_rest_is_counted(aws: FakeAws, sync: Sync, logged: Lines) -> None:
@@ -73,6 +73,6 @@ def test_a_hundred_refused_labels_are_logged_and_the_rest_is_counted(aws: FakeAw
         aws.define(f"foreign{number}", labels=LABELS | {f"grpc-lb.retry.{n}": "7" for n in range(50)})
         aws.run(number, family=f"foreign{number}", service=f"foreign{number}")
     sync.minute()
-    assert len(logged.about("label refused")) == 100
-    assert logged.about("more labels refused") == [{"count": 50}]
-    assert logged.about("refresh")[0]["labels_refused"] == 150
+    assert len(logged.about("label rejected")) == 100
+    assert logged.about("more labels rejected") == [{"count": 50}]
+    assert logged.about("refresh")[0]["labels_rejected"] == 150

@@ -60,8 +60,8 @@ def test_of_several_groups_the_one_with_the_most_tasks_says_what_holds_for_the_s
     assert made(stable[:1] + canary, BOTH).policy == limit(10)
 
 
-SLOW = {"hosts": "a.test", "routes.slow.methods": "a.B/C", "routes.slow.deadline.ceiling": "1s"}
-SLOWER = SLOW | {"routes.slow.deadline.ceiling": "2s"}
+SLOW = {"hosts": "a.test", "routes.slow.methods": "a.B/C", "routes.slow.deadline.max": "1s"}
+SLOWER = SLOW | {"routes.slow.deadline.max": "2s"}
 
 
 def test_where_tasks_ask_for_the_same_calls_otherwise_those_count_that_the_policy_is_of() -> None:
@@ -70,7 +70,7 @@ def test_where_tasks_ask_for_the_same_calls_otherwise_those_count_that_the_polic
     def ceiling(tasks: list[Task]) -> str:
         its, slow = made(tasks, definitions).routes
         assert its == Route("a.test")
-        return slow.overrides.to_settings()["deadline.ceiling"]
+        return slow.overrides.to_settings()["deadline.max"]
 
     assert ceiling(running("rng:9", "rng:9", "rng:10")) == "2s"
     stable, canary = running("rng:9", "rng:9", group="stable"), running("rng:10", group="canary", first=3)

@@ -34,7 +34,7 @@ def test_invariant_11_a_service_scaled_to_nothing_keeps_its_routes(aws: FakeAws,
         assert (sync.serving(), sync.draining()) == (set(), set())
         sync.restart()
         sync.minute()
-    assert logged.about("route refused")[-1]["holder"] == "rng"
+    assert logged.about("route shadowed")[-1]["holder"] == "rng"
     assert logged.about("refresh")[-1]["services_without_tasks"] == 1
     # AND when its tasks come again, they serve by them
     aws.run(3)
@@ -140,7 +140,7 @@ def test_where_no_document_says_who_holds_a_route_that_is_told(
     sync.minute()
     assert routes(sync) == {"rng": ALL, "a-rival": ()}
     assert len(logged.about("route owners unknown")) == 1  # the first document of all
-    # WHEN the document is lost, THEN the first by name has them, and the log says why
+    # WHEN the document is shadowed, THEN the first by name has them, and the log says why
     if text is None:
         del aws.parameters[index_parameter(PREFIX)]
     else:

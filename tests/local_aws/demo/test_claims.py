@@ -66,7 +66,7 @@ def test_evenly_holds_when_each_task_has_its_part(report: LoadReport, within: in
     ],
 )
 def test_no_call_failed_holds_under_a_load_that_was_there(report: LoadReport, held: bool) -> None:
-    assert claims.no_call_failed("text", report, least_rate=RATE).held is held
+    assert claims.no_call_failed("text", report, min_rate=RATE).held is held
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_no_call_failed_holds_under_a_load_that_was_there(report: LoadReport, he
 def test_a_killed_task_may_take_along_the_calls_inside_it_alone(failure: Call, held: bool, inside: int) -> None:
     report = load({"a": 400}, failure, seconds=2)
 
-    claim = claims.only_calls_inside_failed("text", report, killed_at=1000.0, gone_at=1000.02, least_rate=RATE)
+    claim = claims.only_calls_inside_failed("text", report, killed_at=1000.0, gone_at=1000.02, min_rate=RATE)
 
     assert claim.held is held
     assert claim.figures["failed_inside_the_task"] == inside

@@ -22,9 +22,11 @@ class FakeParameters:
     fails: Trouble | None = None
     hangs: bool = False
 
-    def publish(self, document: Document, cause: Cause | None = None) -> None:
+    def publish(
+        self, document: Document, cause: Cause | None = None, *, changes_expected_until: float | None = None
+    ) -> None:
         """As the Lambda does: shards, then the index, then what is left over goes."""
-        packed = pack(document, cause)
+        packed = pack(document, cause, changes_expected_until=changes_expected_until)
         self.texts.update({shard_parameter(PREFIX, name): text for name, text in packed.shards.items()})
         self.texts[index_parameter(PREFIX)] = packed.index
 

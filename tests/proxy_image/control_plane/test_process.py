@@ -111,7 +111,7 @@ async def test_a_targets_file_is_served_and_followed(tmp_path: Path) -> None:
             health = await control.health()
             assert health["envoy_connected"] is True
             assert (health["origin"], health["services"], health["targets"]) == ("file", 1, 2)
-            assert 0 <= health["confirmed_seconds_ago"] < time.monotonic() - started
+            assert 0 <= health["target_list_age_seconds"] < time.monotonic() - started
             assert health["problem"] is None
             (tmp_path / "targets.json").write_text("{")
 
@@ -175,7 +175,7 @@ async def test_metrics_are_readable_by_prometheus(tmp_path: Path) -> None:
             (serving,) = [one for one in families["grpc_lb_targets"].samples if one.labels["state"] == "serving"]
             assert (serving.labels["service"], serving.value) == ("rng", 1)
             assert families["grpc_lb_documents_applied"].samples[0].value == 1
-            assert 0 <= families["grpc_lb_document_age_seconds"].samples[0].value < time.monotonic() - started
+            assert 0 <= families["grpc_lb_target_list_age_seconds"].samples[0].value < time.monotonic() - started
             assert (await control.get("/nothing")).status_code == 404
 
 

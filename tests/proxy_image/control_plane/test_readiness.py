@@ -12,7 +12,7 @@ from grpc_lb_contract import Document, generation_of
 from proxy_image.control_plane import readiness
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.readiness import Admission, Newcomer, admitted_only
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
@@ -54,12 +54,12 @@ def test_a_draining_target_is_no_other_target() -> None:
 
 
 class Door:
-    """An applier, and what Envoy would get."""
+    """An reconciler, and what Envoy would get."""
 
     def __init__(self) -> None:
         self.cache = SnapshotCache()
         self.metrics = Metrics()
-        self.applier = Applier(self.cache, Ports("127.0.0.1", 1, 2), self.metrics)
+        self.reconciler = Reconciler(self.cache, Ports("127.0.0.1", 1, 2), self.metrics)
 
     def has(self, document: Document) -> bool:
         assert self.cache.snapshot is not None
@@ -72,31 +72,31 @@ class Door:
 async def door() -> AsyncIterator[Door]:
     door = Door()
     yield door
-    await door.applier.close()
+    await door.reconciler.close()
 
 
 async def test_the_first_document_of_a_process_is_served_whole(door: Door) -> None:
     (port,) = free_ports(1)
-    await door.applier.found(rng(target(port)), Origin.SSM)
+    await door.reconciler.found(rng(target(port)), Origin.SSM)
     assert door.has(rng(target(port)))
-    assert door.applier.waiting == 0
+    assert door.reconciler.waiting == 0
 
 
 async def test_a_new_target_is_served_as_soon_as_it_listens(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     (port,) = free_ports(1)
     # GIVEN a wait of an hour, so that nothing else lets it in
-    monkeypatch.setattr(door.applier._admission, "_longest_wait_seconds", 3600.0)
+    monkeypatch.setattr(door.reconciler._admission, "_longest_wait_seconds", 3600.0)
     async with backends("a") as (a,):
-        await door.applier.found(rng(a.target), Origin.SSM)
-        await door.applier.found(rng(a.target, target(port)), Origin.SSM)
+        await door.reconciler.found(rng(a.target), Origin.SSM)
+        await door.reconciler.found(rng(a.target, target(port)), Origin.SSM)
         assert door.has(rng(a.target))
-        assert door.applier.waiting == 1
+        assert door.reconciler.waiting == 1
         await asyncio.sleep(3 * readiness.PAUSE_SECONDS)
         assert door.has(rng(a.target))
         late = Backend("late")
         await late.start(port)
         await eventually(lambda: door.has(rng(a.target, target(port))))
-        assert door.applier.waiting == 0
+        assert door.reconciler.waiting == 0
         await late.stop()
 
 
@@ -109,7 +109,7 @@ async def test_a_new_target_that_never_listens_is_served_after_a_while(
     async def changed() -> None:
         told.set()
 
-    at_the_door = Admission(changed, longest_wait_seconds=0.3)
+    at_the_door = Admission(changed, max_wait_seconds=0.3)
     at_the_door.follow(rng(target(port)), trusted=False)
     assert at_the_door.waiting
     await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
@@ -121,56 +121,56 @@ async def test_a_new_target_that_never_listens_is_served_after_a_while(
 async def test_a_target_that_leaves_while_it_waits_is_tried_no_more(door: Door) -> None:
     (port,) = free_ports(1)
     async with backends("a") as (a,):
-        await door.applier.found(rng(a.target), Origin.SSM)
-        await door.applier.found(rng(a.target, target(port)), Origin.SSM)
-        await door.applier.found(rng(a.target), Origin.SSM)
-        assert door.applier.waiting == 0
+        await door.reconciler.found(rng(a.target), Origin.SSM)
+        await door.reconciler.found(rng(a.target, target(port)), Origin.SSM)
+        await door.reconciler.found(rng(a.target), Origin.SSM)
+        assert door.reconciler.waiting == 0
         names = [task.get_name() for task in asyncio.all_tasks() if not task.cancelling()]
         assert not [name for name in names if name.startswith("admission of")]
 
 
 async def test_a_target_that_was_admitted_stays_whatever_becomes_of_it(door: Door) -> None:
     async with backends("a", "b") as (a, b):
-        await door.applier.found(rng(a.target), Origin.SSM)
-        await door.applier.found(rng(a.target, b.target), Origin.SSM)
+        await door.reconciler.found(rng(a.target), Origin.SSM)
+        await door.reconciler.found(rng(a.target, b.target), Origin.SSM)
         await eventually(lambda: door.has(rng(a.target, b.target)))
         await b.stop()
         (port,) = free_ports(1)
-        await door.applier.found(rng(a.target, b.target, target(port)), Origin.SSM)
+        await door.reconciler.found(rng(a.target, b.target, target(port)), Origin.SSM)
         assert door.has(rng(a.target, b.target))
 
 
 async def test_a_target_that_waits_and_is_told_to_stop_is_drained_at_once(door: Door) -> None:
     (port,) = free_ports(1)
     async with backends("a") as (a,):
-        await door.applier.found(rng(a.target), Origin.SSM)
-        await door.applier.found(rng(a.target, target(port)), Origin.SSM)
-        await door.applier.found(rng(a.target, target(port, draining=True)), Origin.SSM)
+        await door.reconciler.found(rng(a.target), Origin.SSM)
+        await door.reconciler.found(rng(a.target, target(port)), Origin.SSM)
+        await door.reconciler.found(rng(a.target, target(port, draining=True)), Origin.SSM)
         assert door.has(rng(a.target, target(port, draining=True)))
 
 
 async def test_the_generation_is_that_of_the_whole_document(door: Door) -> None:
     (port,) = free_ports(1)
     async with backends("a") as (a,):
-        await door.applier.found(rng(a.target), Origin.SSM)
-        await door.applier.found(rng(a.target, target(port)), Origin.SSM)
-        assert door.applier.generation == generation_of(rng(a.target, target(port)))
+        await door.reconciler.found(rng(a.target), Origin.SSM)
+        await door.reconciler.found(rng(a.target, target(port)), Origin.SSM)
+        assert door.reconciler.generation == generation_of(rng(a.target, target(port)))
 
 
 async def test_no_call_goes_to_a_task_that_does_not_listen_yet_and_none_is_ejected(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     *_, port = free_ports(5)  # the first four are the settings'
     door = Door()
-    door.applier = Applier(door.cache, Ports("127.0.0.1", settings.port, settings.ready_port), door.metrics)
+    door.reconciler = Reconciler(door.cache, Ports("127.0.0.1", settings.port, settings.ready_port), door.metrics)
     async with (
         backends("a") as (a,),
         AdsServer(AdsService(door.cache, door.metrics), settings.ads_socket),
         running_envoy(settings) as envoy,
         envoy.channel() as channel,
     ):
-        await door.applier.found(rng(a.target), Origin.SSM)
+        await door.reconciler.found(rng(a.target), Origin.SSM)
         await envoy.ready()
-        await door.applier.found(rng(a.target, target(port)), Origin.SSM)
+        await door.reconciler.found(rng(a.target, target(port)), Origin.SSM)
         assert await who(channel, 50) == {"a": 50}
         late = Backend("late")
         await late.start(port)
@@ -179,7 +179,7 @@ async def test_no_call_goes_to_a_task_that_does_not_listen_yet_and_none_is_eject
         assert await envoy.stat("cluster.rng.upstream_cx_connect_fail") == 0
         assert await envoy.stat("cluster.rng.outlier_detection.ejections_enforced_total") == 0
         await late.stop()
-    await door.applier.close()
+    await door.reconciler.close()
 
 
 async def test_a_target_of_two_services_is_new_only_once(door: Door) -> None:
@@ -187,9 +187,9 @@ async def test_a_target_of_two_services_is_new_only_once(door: Door) -> None:
     (port,) = free_ports(1)
     one, other = service("one", target(port)), service("other", target(port))
     for services in ((one,), (one, other), (one,), (one, other)):
-        await door.applier.found(Document(services), Origin.SSM)
-        assert door.applier.waiting == 0
+        await door.reconciler.found(Document(services), Origin.SSM)
+        assert door.reconciler.waiting == 0
     # AND once neither has it, it is new again
-    await door.applier.found(Document(), Origin.SSM)
-    await door.applier.found(Document((one,)), Origin.SSM)
-    assert door.applier.waiting == 1
+    await door.reconciler.found(Document(), Origin.SSM)
+    await door.reconciler.found(Document((one,)), Origin.SSM)
+    assert door.reconciler.waiting == 1

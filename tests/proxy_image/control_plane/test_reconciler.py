@@ -1,4 +1,4 @@
-"""What the applier says of trouble, and how often."""
+"""What the reconciler says of trouble, and how often."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from grpc_lb_contract import Document
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
@@ -24,26 +25,26 @@ from tests.proxy_image.control_plane.support import logged, rng, target
 async def test_a_document_not_taken_is_said_every_minute_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
     """So that an alarm on the line does not clear itself while the trouble lasts."""
     now = 1000.0
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics(), clock=lambda: now)
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics(), clock=lambda: now)
 
     def said() -> int:
         return len(logged(caplog, "document not taken"))
 
     # WHEN each of ten minutes' readings fails, one a second
     for _ in range(600):
-        applier.troubled(Trouble.UNREACHABLE, "no answer")
+        reconciler.troubled(Trouble.UNREACHABLE, "no answer")
         now += 1
     # THEN it is said once a minute
     assert said() == 10
     # AND another trouble at once
-    applier.troubled(Trouble.DENIED, "no credentials")
-    applier.troubled(Trouble.DENIED, "no credentials")
+    reconciler.troubled(Trouble.DENIED, "no credentials")
+    reconciler.troubled(Trouble.DENIED, "no credentials")
     assert said() == 11
     # AND the same one at once where it was over in between
-    applier.confirmed()
-    applier.troubled(Trouble.DENIED, "no credentials")
+    reconciler.confirmed()
+    reconciler.troubled(Trouble.DENIED, "no credentials")
     assert said() == 12
-    await applier.close()
+    await reconciler.close()
 
 
 async def test_a_document_of_which_no_snapshot_can_be_made_stays_a_trouble_until_the_source_has_another(
@@ -59,8 +60,10 @@ async def test_a_document_of_which_no_snapshot_can_be_made_stays_a_trouble_until
 
     monkeypatch.setattr(SnapshotMaker, "make", make_no_two)
     parameters, metrics = FakeParameters(), Metrics()
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
-    source = SsmSource(parameters, prefix=PREFIX, poll_seconds=1, last_good=LastGood(tmp_path, PREFIX), sink=applier)
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
+    source = SsmSource(
+        parameters, prefix=PREFIX, intervals=Intervals(1, 1), last_good=LastGood(tmp_path, PREFIX), sink=reconciler
+    )
     # GIVEN a document in use WHEN the next one makes an inconsistent snapshot
     parameters.publish(rng(target(1)))
     await source.read()
@@ -69,13 +72,13 @@ async def test_a_document_of_which_no_snapshot_can_be_made_stays_a_trouble_until
     for _ in range(3):
         await source.read()
     # THEN that is a trouble however often the source is read, and nothing confirms what is in use
-    assert applier.problem == (Trouble.INTERNAL, "route calls names cluster two, which is not there")
-    assert (applier.document, metrics.confirmed_at) == (rng(target(1)), confirmed_at)
+    assert reconciler.problem == (Trouble.INTERNAL, "route calls names cluster two, which is not there")
+    assert (reconciler.document, metrics.confirmed_at) == (rng(target(1)), confirmed_at)
     assert len(logged(caplog, "document not taken")) == 1
     assert not logged(caplog, "document readable again")
     # AND it is over with a document that is taken, be it the one in use
     parameters.publish(rng(target(1)))
     await source.read()
-    assert applier.problem is None
+    assert reconciler.problem is None
     assert len(logged(caplog, "document readable again")) == 1
-    await applier.close()
+    await reconciler.close()

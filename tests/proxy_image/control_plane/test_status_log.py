@@ -11,7 +11,7 @@ import pytest
 
 from proxy_image.control_plane import status_log
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -24,21 +24,25 @@ async def test_a_line_comes_again_and_again_with_generation_age_and_origin(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(status_log, "TELL_SECONDS", 0.01)
     metrics = Metrics()
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
-    telling = asyncio.create_task(status_log.tell_of_following(applier, metrics))
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
+    telling = asyncio.create_task(status_log.tell_of_following(reconciler, metrics))
     try:
         await eventually(lambda: logged(caplog, "following"))
-        assert logged(caplog, "following")[0] == {"generation": None, "age_seconds": None, "origin": Origin.NONE}
+        assert logged(caplog, "following")[0] == {
+            "generation": None,
+            "target_list_age_seconds": None,
+            "origin": Origin.NONE,
+        }
         started = time.monotonic()
-        await applier.found(rng(target(1)), Origin.SSM)
-        applier.confirmed()
+        await reconciler.found(rng(target(1)), Origin.SSM)
+        reconciler.confirmed()
         before = len(logged(caplog, "following"))
         await eventually(lambda: len(logged(caplog, "following")) > before + 2)
         said = logged(caplog, "following")[-1]
-        assert (said["generation"], said["origin"]) == (applier.generation, Origin.SSM)
-        assert 0 <= said["age_seconds"] <= time.monotonic() - started + 0.05  # rounded to tenths
+        assert (said["generation"], said["origin"]) == (reconciler.generation, Origin.SSM)
+        assert 0 <= said["target_list_age_seconds"] <= time.monotonic() - started + 0.05  # rounded to tenths
     finally:
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
-        await applier.close()
+        await reconciler.close()

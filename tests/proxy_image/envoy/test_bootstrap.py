@@ -13,7 +13,7 @@ from proxy_image.envoy.bootstrap import (
     Node,
     arguments,
     bootstrap,
-    most_heap,
+    max_heap_bytes,
     move_seconds,
     to_json,
 )
@@ -65,7 +65,7 @@ def test_client_connections_leave_descriptors_for_those_to_targets(tmp_path: Pat
 
 @pytest.mark.parametrize(("task_mib", "heap_mib"), [(256, 128), (512, 256), (1024, 768), (4096, 3840)])
 def test_envoys_heap_leaves_memory_for_the_rest_of_the_task(task_mib: int, heap_mib: int) -> None:
-    assert most_heap(task_mib * 2**20) == heap_mib * 2**20
+    assert max_heap_bytes(task_mib * 2**20) == heap_mib * 2**20
 
 
 def test_invariant_8_no_call_is_cut_for_memory(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from proxy_image.control_plane.stats.watcher import Watcher
 
 # Open pages that are kept live; others are told to come again. A connection each, of the web server's 200.
-MOST_PAGES = 100
+MAX_PAGES = 100
 
 # A gzip stream is this header and deflate blocks (RFC 1952, 2.3). Each frame is compressed by itself and flushed to a
 # whole byte, so whoever comes later can start with any frame, and all are sent the same bytes.
@@ -38,7 +38,7 @@ class Live:
 
     def follow(self, path: str, *, compressed: bool) -> AsyncIterator[bytes]:
         """Raises `TooManyPagesError`."""
-        if self._pages >= MOST_PAGES:
+        if self._pages >= MAX_PAGES:
             raise TooManyPagesError
         return self._follow(path, compressed=compressed)
 

@@ -15,16 +15,16 @@ from proxy_image.control_plane.web.page.markup import Child, Html, joined, tag
 from proxy_image.control_plane.web.page.parts import bar, latencies, moment, shared
 
 # A service of more targets is shown by those that are not simply serving, and its busiest; the API has all.
-MOST_ROWS = 200
-MOST_ROWS_IN_OVERVIEW = 12
-MOST_EVENTS = 100
-MOST_METHODS = 50
+MAX_ROWS = 200
+MAX_ROWS_IN_OVERVIEW = 12
+MAX_EVENTS = 100
+MAX_METHODS = 50
 
 
 def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detailed: bool) -> Html:
     if not rows:
         return Html()
-    most = MOST_ROWS if detailed else MOST_ROWS_IN_OVERVIEW
+    most = MAX_ROWS if detailed else MAX_ROWS_IN_OVERVIEW
     if len(rows) > most:
         rows = sorted(rows, key=lambda target: (target.state == "serving", -(target.share or 0), target.address))
     shown = rows[:most]
@@ -159,7 +159,7 @@ def methods_table(service: ServiceReport) -> Html:
         "p50 / p95 / p99": "number",
         "since Envoy started": "number",
     }
-    shown = service.methods[:MOST_METHODS]
+    shown = service.methods[:MAX_METHODS]
     return joined(
         table(f"Methods of {service.name}", "methods", columns, map(row, shown)),
         _more(service, len(service.methods) - len(shown), detailed=True) if len(service.methods) > len(shown) else None,
@@ -207,7 +207,7 @@ def history_table(service: ServiceReport, report: Report) -> Html:
                     tag("td", event.why, class_="why"),
                     tag("td", tag("span", words.short(task), title=task), class_="lesser"),
                 )
-                for event, address, task in events[:MOST_EVENTS]
+                for event, address, task in events[:MAX_EVENTS]
             ),
         ),
         class_="history",

@@ -25,9 +25,9 @@ TITLE = "gRPC balancer"
 PATHS = ("/", "/timeline", "/problems")
 SERVICE = "/services/"
 # A service of more routes is shown with the first; the API has all.
-MOST_ROUTES = 20
+MAX_ROUTES = 20
 # A page is made and read anew each second: of more services the rest is one line each.
-MOST_CARDS = 30
+MAX_CARDS = 30
 
 
 def main_of(path: str, report: Report) -> Html | None:
@@ -120,7 +120,7 @@ def overview(report: Report) -> Html:
 
 def _in_two(services: Sequence[ServiceReport]) -> tuple[Sequence[ServiceReport], Sequence[ServiceReport]]:
     """Of many services, those that fail or are not whole, then the busiest, have their targets shown."""
-    if len(services) <= MOST_CARDS:
+    if len(services) <= MAX_CARDS:
         return services, ()
 
     def rank(service: ServiceReport) -> tuple[bool, int, str]:
@@ -128,7 +128,7 @@ def _in_two(services: Sequence[ServiceReport]) -> tuple[Sequence[ServiceReport],
         # By all their calls: by those of the window, services would change places all the time.
         return whole and not service.failures_in_window, -service.calls, service.name
 
-    first = {service.name for service in sorted(services, key=rank)[:MOST_CARDS]}
+    first = {service.name for service in sorted(services, key=rank)[:MAX_CARDS]}
     return (
         [service for service in services if service.name in first],
         [service for service in services if service.name not in first],
@@ -182,7 +182,7 @@ def _policy(service: ServiceReport) -> Html:
 
 
 def _summary(report: Report) -> Html:
-    age = report.confirmed_seconds_ago
+    age = report.target_list_age_seconds
     uptime = report.envoy_uptime_seconds
     return facts(
         (
@@ -258,7 +258,7 @@ def _about(service: ServiceReport, own_zone: str, *, brief: bool) -> Html:
         for group in service.groups
     )
     policy = "; ".join(service.policy_words) or "the default"
-    shown, hidden = service.routes[:MOST_ROUTES], len(service.routes) - MOST_ROUTES
+    shown, hidden = service.routes[:MAX_ROUTES], len(service.routes) - MAX_ROUTES
     return tag(
         "dl",
         tag(

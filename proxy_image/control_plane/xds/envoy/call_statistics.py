@@ -23,16 +23,16 @@ from proxy_image.envoy.bootstrap import CALLS_STATISTICS, METHODS_STATISTICS
 from proxy_image.telemetry import CallStatistics
 
 # Of each kind. A service has as many as there are statuses that its calls end with: 20,000 are 1,000 services and more.
-MOST_OF_SERVICES = 20_000
+MAX_OF_SERVICES = 20_000
 # Methods are what clients say they are: where there are more, those that came first are counted.
-MOST_OF_METHODS = 1_000
-LONGEST_METHOD = 128
+MAX_OF_METHODS = 1_000
+MAX_METHOD = 128
 
 # A status that gRPC does not know. A server may make up as many as it likes, and each would be a series of its own.
 OTHER = "other"
 
 _SERVICE = "%UPSTREAM_CLUSTER_RAW%"
-_METHOD = f"%REQ(:PATH):{LONGEST_METHOD}%"
+_METHOD = f"%REQ(:PATH):{MAX_METHOD}%"
 _STATUS = "%GRPC_STATUS_NUMBER%"
 # Whole milliseconds. Finer ones there are only of calls that a target answered, and Envoy logs an error for each other.
 _DURATION = "%DURATION%"
@@ -54,9 +54,9 @@ Config = stats_pb2.Config
 
 
 def call_statistics(kind: CallStatistics) -> Iterator[Any]:
-    yield from _loggers(CALLS_STATISTICS, {"service": _SERVICE}, MOST_OF_SERVICES)
+    yield from _loggers(CALLS_STATISTICS, {"service": _SERVICE}, MAX_OF_SERVICES)
     if kind is CallStatistics.METHODS:
-        yield from _loggers(METHODS_STATISTICS, {"service": _SERVICE, "method": _METHOD}, MOST_OF_METHODS)
+        yield from _loggers(METHODS_STATISTICS, {"service": _SERVICE, "method": _METHOD}, MAX_OF_METHODS)
 
 
 def _loggers(prefix: str, tags: dict[str, str], most: int) -> Iterator[Any]:

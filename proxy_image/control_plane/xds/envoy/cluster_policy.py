@@ -9,7 +9,7 @@ from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_de
 from envoy.config.core.v3 import base_pb2, health_check_pb2
 from envoy.type.v3 import percent_pb2
 
-from grpc_lb_contract import Balancing, Ejection, HealthCheck, Limits, Method, Retry
+from grpc_lb_contract import Balancing, HealthCheck, Limits, Method, OutlierDetection, Retry
 from proxy_image.control_plane.xds.messages import boolean, duration, uint32
 
 Cluster = cluster_pb2.Cluster
@@ -18,8 +18,8 @@ Cluster = cluster_pb2.Cluster
 # protects a service is the owner's to choose; ours is beyond what one balancer can hold.
 UNREACHED = 1_000_000
 
-# Ejection grows with each one in a row, up to this many times the first, so that a target that is back serves soon.
-LONGEST_EJECTION_TIMES = 10
+# Ejections in a row last longer, up to this many times the first, so that a target that is back serves soon.
+MAX_EJECTION_TIMES = 10
 
 # With fewer targets, one that fails every call is never 1.9 standard deviations below the mean.
 SUCCESS_RATE_TARGETS = 5
@@ -62,7 +62,7 @@ def circuit_breakers(limits: Limits, retry: Retry) -> Any:
                 max_requests=uint32(limits.requests or UNREACHED),
                 retry_budget=thresholds.RetryBudget(
                     budget_percent=percent_pb2.Percent(value=retry.budget_percent),
-                    min_retry_concurrency=uint32(retry.budget_least),
+                    min_retry_concurrency=uint32(retry.budget_min_concurrency),
                 ),
             )
         ],
@@ -73,26 +73,26 @@ def circuit_breakers(limits: Limits, retry: Retry) -> Any:
     )
 
 
-def outlier_detection(ejection: Ejection) -> Any:
+def outlier_detection(ejection: OutlierDetection) -> Any:
     # By failures to reach a host, and by answers only on request. Envoy maps gRPC statuses to HTTP's, where
     # UNIMPLEMENTED counts as 501, so that a client that calls a method which is not there would eject healthy tasks
     # (envoy#8228). A gateway failure is 502 to 504: UNAVAILABLE and DEADLINE_EXCEEDED.
     return outlier_detection_pb2.OutlierDetection(
         split_external_local_origin_errors=True,
-        consecutive_local_origin_failure=uint32(ejection.failures_to_reach),
+        consecutive_local_origin_failure=uint32(ejection.consecutive_connect_failures),
         enforcing_consecutive_local_origin_failure=uint32(100),
         enforcing_local_origin_success_rate=uint32(0),
-        consecutive_5xx=_count(ejection.error_answers),
-        enforcing_consecutive_5xx=_enforced(ejection.error_answers is not None),
-        consecutive_gateway_failure=_count(ejection.unavailable_answers),
-        enforcing_consecutive_gateway_failure=_enforced(ejection.unavailable_answers is not None),
+        consecutive_5xx=_count(ejection.consecutive_errors),
+        enforcing_consecutive_5xx=_enforced(ejection.consecutive_errors is not None),
+        consecutive_gateway_failure=_count(ejection.consecutive_gateway_failures),
+        enforcing_consecutive_gateway_failure=_enforced(ejection.consecutive_gateway_failures is not None),
         enforcing_success_rate=_enforced(ejection.success_rate),
         success_rate_minimum_hosts=uint32(SUCCESS_RATE_TARGETS) if ejection.success_rate else None,
-        success_rate_request_volume=uint32(ejection.success_rate_calls) if ejection.success_rate else None,
-        interval=seconds(ejection.time),
-        base_ejection_time=seconds(ejection.time),
-        max_ejection_time=seconds(LONGEST_EJECTION_TIMES * ejection.time),
-        max_ejection_percent=uint32(ejection.most_percent),
+        success_rate_request_volume=uint32(ejection.success_rate_min_calls) if ejection.success_rate else None,
+        interval=seconds(ejection.base_ejection_time),
+        base_ejection_time=seconds(ejection.base_ejection_time),
+        max_ejection_time=seconds(MAX_EJECTION_TIMES * ejection.base_ejection_time),
+        max_ejection_percent=uint32(ejection.max_ejection_percent),
         always_eject_one_host=boolean(False),
     )
 
@@ -106,8 +106,8 @@ def health_checks(check: HealthCheck) -> tuple[Any, ...]:
             interval=seconds(check.interval),
             # Where no call has come yet Envoy asks once a minute, unless told otherwise.
             no_traffic_interval=seconds(check.interval),
-            unhealthy_threshold=uint32(check.unhealthy_after),
-            healthy_threshold=uint32(check.healthy_after),
+            unhealthy_threshold=uint32(check.unhealthy_threshold),
+            healthy_threshold=uint32(check.healthy_threshold),
             grpc_health_check=health_check_pb2.HealthCheck.GrpcHealthCheck(service_name=check.service or ""),
         ),
     )

@@ -18,7 +18,7 @@ from proxy_image.control_plane.xds.envoy.cluster_policy import (
     outlier_detection,
     set_balancing,
 )
-from proxy_image.control_plane.xds.envoy.mirror import LONGEST_COPY_SECONDS, copies_of
+from proxy_image.control_plane.xds.envoy.mirror import MAX_COPY_SECONDS, copies_of
 from proxy_image.control_plane.xds.envoy.tls import transport_socket
 from proxy_image.control_plane.xds.messages import duration, packed, uint32
 
@@ -48,14 +48,14 @@ def ads_config_source() -> Any:
 
 def cluster_of_copies(service: Service, system_cas: Path | None = None) -> Any:
     """The cluster by which a service gets copies of another one's calls."""
-    return _cluster(copies_of(service.name), service, system_cas, longest_call_seconds=LONGEST_COPY_SECONDS)
+    return _cluster(copies_of(service.name), service, system_cas, max_call_seconds=MAX_COPY_SECONDS)
 
 
 def cluster(service: Service, system_cas: Path | None = None) -> Any:
     return _cluster(service.name, service, system_cas)
 
 
-def _cluster(name: str, service: Service, system_cas: Path | None, *, longest_call_seconds: float | None = None) -> Any:
+def _cluster(name: str, service: Service, system_cas: Path | None, *, max_call_seconds: float | None = None) -> Any:
     policy = service.policy
     message = cluster_pb2.Cluster(
         name=name,
@@ -69,7 +69,7 @@ def _cluster(name: str, service: Service, system_cas: Path | None, *, longest_ca
             update_merge_window=duration(0),
         ),
         circuit_breakers=circuit_breakers(policy.limits, policy.retry),
-        outlier_detection=outlier_detection(policy.ejection),
+        outlier_detection=outlier_detection(policy.outlier_detection),
         health_checks=health_checks(policy.health_check),
         # A target that is gone from the document is gone, whatever its health check says.
         ignore_health_on_host_removal=policy.health_check.enabled,
@@ -90,8 +90,8 @@ def _cluster(name: str, service: Service, system_cas: Path | None, *, longest_ca
         packed(
             http_protocol_options_pb2.HttpProtocolOptions(
                 common_http_protocol_options=None
-                if longest_call_seconds is None
-                else protocol_pb2.HttpProtocolOptions(max_stream_duration=duration(longest_call_seconds)),
+                if max_call_seconds is None
+                else protocol_pb2.HttpProtocolOptions(max_stream_duration=duration(max_call_seconds)),
                 explicit_http_config=http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
                     http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
                 ),

@@ -17,7 +17,7 @@ ALL = "*"
 
 # Of one route configuration, copies included: about 2 MB and half a second of work. A fleet of a hundred hosts, each
 # with gRPC services of its own, beside a hundred services for all hosts has half as many.
-MOST_ROUTES = 20_000
+MAX_ROUTES = 20_000
 
 # Envoy takes 14 to 19 KB for a route of a service with gRPC-Web (with its CORS, and the one for preflights beside it),
 # and 2 KB for another: 20,000 of them were 400 MiB, twice that with each change. Four conditions take 1 to 2 KB.
@@ -54,7 +54,7 @@ class Shortened:
     @property
     def fix(self) -> str:
         return (
-            f"routes of all hosts together must be at most {MOST_ROUTES}, got {self.routes_wanted} (each of a service "
+            f"routes of all hosts together must be at most {MAX_ROUTES}, got {self.routes_wanted} (each of a service "
             f"with grpc-lb.web counts as {WEB_COUNTS_AS}, {CONDITIONS_THAT_COUNT} conditions as one more); name fewer "
             "gRPC services for host * (grpc-lb.grpc-services), or fewer hosts that have gRPC services of their own "
             "(grpc-lb.hosts)"
@@ -64,7 +64,7 @@ class Shortened:
 class HostRoutes:
     """The routes of each virtual host, in Envoy's order: the first that fits takes the call."""
 
-    def __init__(self, document: Document, most: int = MOST_ROUTES) -> None:
+    def __init__(self, document: Document, most: int = MAX_ROUTES) -> None:
         own: dict[str, list[Routed]] = {ALL: []}
         for service in document.services:
             counts_as = WEB_COUNTS_AS if service.policy.web.enabled else 1

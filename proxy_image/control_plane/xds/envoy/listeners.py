@@ -54,7 +54,7 @@ class ConnectionTimes:
 
 
 # HTTP/2 lets a server bound a connection's streams; a gRPC client that meets the bound queues calls without a word.
-MOST_STREAMS = 2**31 - 1
+MAX_STREAMS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _calls_manager(times: ConnectionTimes) -> Any:
             times.renew_jitter_percent,
         ),
         http2_protocol_options=protocol_pb2.Http2ProtocolOptions(
-            max_concurrent_streams=uint32(MOST_STREAMS),
+            max_concurrent_streams=uint32(MAX_STREAMS),
             connection_keepalive=protocol_pb2.KeepaliveSettings(
                 interval=duration(times.ping_seconds), timeout=duration(times.ping_timeout_seconds)
             ),

@@ -15,8 +15,8 @@ from proxy_image.control_plane.xds.messages import fraction
 # Envoy waits for the answer to a copy without end: a service that never answers would fill the balancer's memory. And
 # where that service does not read what is uploaded, the call waits for its copy once the buffers are full (1 MiB and
 # the service's own): until the copy ends.
-LONGEST_COPY_SECONDS = 10.0
-MOST_COPIES = 1_000
+MAX_COPY_SECONDS = 10.0
+MAX_COPIES = 1_000
 
 
 def copies_of(service: str) -> str:
@@ -43,5 +43,5 @@ def mirrored(document: Document) -> Iterator[Service]:
     for service in document.services:
         if service.name in names:
             limits = service.policy.limits
-            bounded = replace(limits, requests=min(limits.requests or MOST_COPIES, MOST_COPIES))
+            bounded = replace(limits, requests=min(limits.requests or MAX_COPIES, MAX_COPIES))
             yield replace(service, policy=replace(service.policy, limits=bounded))

@@ -25,7 +25,7 @@ RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 # A try that has run out of time is a reset to Envoy.
 RETRY_ON_RUN_OUT = "reset"
 OTHER_HOST_ATTEMPTS = 5
-LONGEST_BACK_OFF_TIMES = 10
+MAX_BACK_OFF_TIMES = 10
 
 RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit"
 FAULT_FILTER = "envoy.filters.http.fault"
@@ -41,11 +41,11 @@ def hash_policies(balancing: Balancing) -> tuple[Any, ...]:
 def retry_policy(retry: Retry, *, leaving_the_zone: bool = False) -> Any:
     policy = route_components_pb2.RetryPolicy
     asked_for = sorted(status.value.lower().replace("_", "-") for status in retry.on)
-    run_out = (RETRY_ON_RUN_OUT,) if retry.try_time is not None else ()
+    run_out = (RETRY_ON_RUN_OUT,) if retry.per_try_timeout is not None else ()
     return policy(
         retry_on=",".join((RETRY_ON, *run_out, *asked_for)),
-        num_retries=uint32(retry.attempts),
-        per_try_timeout=None if retry.try_time is None else seconds(retry.try_time),
+        num_retries=uint32(retry.max_retries),
+        per_try_timeout=None if retry.per_try_timeout is None else seconds(retry.per_try_timeout),
         retry_host_predicate=[
             policy.RetryHostPredicate(
                 name="envoy.retry_host_predicates.previous_hosts",
@@ -61,7 +61,7 @@ def retry_policy(retry: Retry, *, leaving_the_zone: bool = False) -> Any:
         else None,
         host_selection_retry_max_attempts=OTHER_HOST_ATTEMPTS,
         retry_back_off=policy.RetryBackOff(
-            base_interval=seconds(retry.back_off), max_interval=seconds(LONGEST_BACK_OFF_TIMES * retry.back_off)
+            base_interval=seconds(retry.base_backoff), max_interval=seconds(MAX_BACK_OFF_TIMES * retry.base_backoff)
         ),
     )
 
@@ -76,19 +76,19 @@ def own_retry_policy(policy: TrafficPolicy) -> Any:
 
 def _is_retried_otherwise(retry: Retry) -> bool:
     """Whether a route needs a policy of its own beside the one on its virtual host. The budget is the cluster's."""
-    budget = {"budget_percent": retry.budget_percent, "budget_least": retry.budget_least}
+    budget = {"budget_percent": retry.budget_percent, "budget_min_concurrency": retry.budget_min_concurrency}
     return retry != Retry(**budget)  # type: ignore[arg-type]  # each under its own name
 
 
 def max_stream_duration(deadline: Deadline) -> Any:
-    """The caller's deadline, from grpc-timeout, however long it is (0), or up to the ceiling.
+    """The caller's deadline, from grpc-timeout, however long it is (0), or up to the maximum.
 
     https://www.envoyproxy.io/docs/envoy/v1.39.0/faq/configuration/timeouts
     """
-    without = deadline.ceiling if deadline.default is None else deadline.default
+    without = deadline.max if deadline.default is None else deadline.default
     return route_components_pb2.RouteAction.MaxStreamDuration(
         max_stream_duration=None if without is None else seconds(without),
-        grpc_timeout_header_max=duration(0) if deadline.ceiling is None else seconds(deadline.ceiling),
+        grpc_timeout_header_max=duration(0) if deadline.max is None else seconds(deadline.max),
     )
 
 

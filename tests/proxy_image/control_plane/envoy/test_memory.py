@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from proxy_image.envoy.bootstrap import most_heap
+from proxy_image.envoy.bootstrap import max_heap_bytes
 from tests.proxy_image.control_plane.calls import reads, start
 from tests.proxy_image.control_plane.support import (
     GRPC_SERVICE,
@@ -26,7 +26,7 @@ from tests.proxy_image.control_plane.support import (
 
 UPLOAD = f"/{GRPC_SERVICE}/Upload"
 HEAP = 40 * 2**20
-MOST_UPLOADS = 100
+MAX_UPLOADS = 100
 OVERLOADED = (grpc.StatusCode.UNAVAILABLE, "envoy overloaded")
 
 
@@ -72,7 +72,7 @@ async def outcome(channel: grpc.aio.Channel) -> tuple[grpc.StatusCode, str]:
 
 async def test_invariant_8_an_envoy_short_of_memory_refuses_new_calls_and_finishes_those_it_has(tmp_path: Path) -> None:
     server, settings = SlowServer(), settings_for(tmp_path)
-    assert most_heap(2 * HEAP) == HEAP
+    assert max_heap_bytes(2 * HEAP) == HEAP
     async with (
         server.running(),
         control_plane(settings) as plane,
@@ -85,7 +85,7 @@ async def test_invariant_8_an_envoy_short_of_memory_refuses_new_calls_and_finish
         # WHEN uploads that nobody reads fill Envoy's heap
         uploads: list[Any] = []
         while await outcome(channel) != OVERLOADED:
-            assert len(uploads) < MOST_UPLOADS
+            assert len(uploads) < MAX_UPLOADS
             upload: Any = channel.stream_unary(UPLOAD)
             uploads += [upload(mebibyte()) for _ in range(5)]
             await asyncio.sleep(0.1)

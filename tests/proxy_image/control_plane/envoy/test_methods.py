@@ -18,7 +18,7 @@ from grpc_lb_contract import (
     Match,
     Route,
     Service,
-    settle_routes,
+    resolve_conflicts,
 )
 from tests.proxy_image.control_plane.calls import channel_to
 from tests.proxy_image.control_plane.support import (
@@ -161,7 +161,7 @@ async def test_of_two_that_ask_for_a_route_the_holder_keeps_it_then_the_priority
         asked = Callers(envoy)
 
         async def taken_by(previous: Document | None, a_priority: int, b_priority: int) -> tuple[str, Document]:
-            document = Document(settle_routes([asks(b, b_priority), asks(a, a_priority)], previous)[0])
+            document = Document(resolve_conflicts([asks(b, b_priority), asks(a, a_priority)], previous)[0])
             return await settled_caller(plane, asked, document), document
 
         assert (await taken_by(None, 0, 0))[0] == "a", "the first by name"

@@ -61,7 +61,7 @@ async def test_a_methods_deadlines_are_what_the_server_sees_and_the_others_keep_
 
 
 async def test_a_methods_ceiling_ends_its_calls_and_no_others(tmp_path: Path) -> None:
-    own = Overrides(Deadline(ceiling=ms(300)))
+    own = Overrides(Deadline(max=ms(300)))
     routes = [Route(), replace(OF_WHO, method="Stay", overrides=own)]
     async with backends("a") as (a,):
         document = Document((service("rng", a.target, routes=routes),))
@@ -78,7 +78,7 @@ async def test_a_methods_ceiling_ends_its_calls_and_no_others(tmp_path: Path) ->
 
 
 async def test_a_method_is_tried_again_as_often_as_it_says_and_the_others_as_the_service_says(tmp_path: Path) -> None:
-    own = Overrides(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=2))
+    own = Overrides(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=2))
     async with one_method_otherwise(tmp_path, own, TrafficPolicy()) as (a, channel):
         a.abort = grpc.StatusCode.UNAVAILABLE
         for calls in range(1, 4):
@@ -88,8 +88,8 @@ async def test_a_method_is_tried_again_as_often_as_it_says_and_the_others_as_the
 
 
 async def test_a_method_that_must_not_be_tried_twice_is_not_although_its_service_is(tmp_path: Path) -> None:
-    policy = TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), attempts=1))
-    async with one_method_otherwise(tmp_path, Overrides(retry=Retry(attempts=0)), policy) as (a, channel):
+    policy = TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=1))
+    async with one_method_otherwise(tmp_path, Overrides(retry=Retry(max_retries=0)), policy) as (a, channel):
         a.abort = grpc.StatusCode.UNAVAILABLE
         for calls in range(1, 4):
             assert await call(channel, WHO) is grpc.StatusCode.UNAVAILABLE

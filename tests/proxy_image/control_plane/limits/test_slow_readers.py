@@ -1,4 +1,4 @@
-"""A client that asks and does not read."""
+"""A client that asks and does not read, and one that does not even ask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy_image.control_plane.limits import xds_client
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.resource_types import Audience
 from tests.hostile import http2
-from tests.hostile.xds_clients import ADS, LDS, request
+from tests.hostile.xds_clients import ADS, LDS, outcome, request
 from tests.proxy_image.control_plane.support import control_plane, eventually, logged, service, settings_for, target
 
 
@@ -38,3 +38,13 @@ async def test_a_client_that_reads_no_response_is_ended(
             writing.close()
             await writing.wait_closed()
             del reading
+
+
+async def test_a_stream_without_a_request_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xds_client, "FIRST_REQUEST_SECONDS", 0.5)
+    async with (
+        control_plane(settings_for(tmp_path)) as plane,
+        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+    ):
+        ended = await outcome(("127.0.0.1", server.port), seconds=60)
+        assert ended == ("DEADLINE_EXCEEDED", "the first request must come within 0.5 s of the stream, got none")

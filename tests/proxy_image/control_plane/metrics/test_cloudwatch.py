@@ -16,9 +16,9 @@ import grpc
 import httpx
 import pytest
 
-from proxy_image.control_plane.metrics.cloudwatch import MOST_SERVICES, Publisher, Standing, lines
+from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, Publisher, Standing, lines
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.stats.minute_stats import Figures
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
@@ -146,7 +146,7 @@ def test_every_line_is_one_that_cloudwatch_takes() -> None:
     assert of_gone == ["Calls", "Failures"]
     of_balancer = {datum.name for datum in data if dict(datum.dimensions) == {"Balancer": "Shop/Balancer"}}
     assert "CallsPerTarget" not in of_balancer
-    assert {"DrainingTargets", "SecondsSinceConfirmed", "EnvoyRestarts", "RejectedResources"} < of_balancer
+    assert {"DrainingTargets", "TargetListAge", "EnvoyRestarts", "RejectedResources"} < of_balancer
     assert not {"ClientConnections", "EventToEnvoySeconds"} & of_balancer
     assert {datum.at for datum in data} == {120.0}
 
@@ -163,13 +163,13 @@ def test_the_percentage_of_failures_needs_some(calls: int, failures: int, percen
 
 def test_no_target_and_no_more_than_so_many_services_make_metrics_of_their_own() -> None:
     """GIVEN more services than have metrics of their own, THEN those of the balancer count all of them."""
-    services = {f"service-{number:03}": Figures(1, 0, 1.0, 1, 0, 0, 0.0) for number in range(MOST_SERVICES + 10)}
+    services = {f"service-{number:03}": Figures(1, 0, 1.0, 1, 0, 0, 0.0) for number in range(MAX_SERVICES + 10)}
     text = "\n".join(lines("Balancer", "GrpcLb", services, ALL_IS_WELL, at=60.0))
     data = metrics_in(text)
     own = {value for datum in data for name, value in datum.dimensions if name == "Service"}
-    assert len(own) == MOST_SERVICES
+    assert len(own) == MAX_SERVICES
     assert {name for datum in data for name, _ in datum.dimensions} == {"Balancer", "Service"}
-    assert sum(values(data, "Calls", Balancer="Balancer")) == MOST_SERVICES + 10
+    assert sum(values(data, "Calls", Balancer="Balancer")) == MAX_SERVICES + 10
     assert json.loads(text.splitlines()[-1])["services_without_metrics"] == 10
 
 
@@ -182,9 +182,9 @@ def test_a_line_stays_whole_in_a_pipe() -> None:
 
 def publisher(tmp_path: Path, write: Any, **more: Any) -> Publisher:
     metrics = Metrics()
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
     watcher = Watcher(EnvoyStatistics(tmp_path / "no-envoy.sock"), metrics.journal)
-    return Publisher(applier, metrics, watcher, balancer="Balancer", namespace="GrpcLb", write=write, **more)
+    return Publisher(reconciler, metrics, watcher, balancer="Balancer", namespace="GrpcLb", write=write, **more)
 
 
 async def test_without_envoy_the_balancer_still_tells_how_old_its_targets_are(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ async def test_without_envoy_the_balancer_still_tells_how_old_its_targets_are(tm
     started = time.monotonic()
     await publisher(tmp_path, written.append).tell(at=60.0)
     data = metrics_in("".join(written))
-    assert 0 <= values(data, "SecondsSinceConfirmed", Balancer="Balancer")[0] <= time.monotonic() - started
+    assert 0 <= values(data, "TargetListAge", Balancer="Balancer")[0] <= time.monotonic() - started
     assert {datum.name for datum in data} >= {"EnvoyRestarts", "RejectedResources"}
     assert "Calls" not in {datum.name for datum in data}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy_image.control_plane.metrics.exposition import MOST_TARGETS, families
+from proxy_image.control_plane.metrics.exposition import MAX_TARGETS, families
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from tests.proxy_image.control_plane.support import backends, eventually, rng, running_envoy, target, who
 from tests.proxy_image.control_plane.test_process import Process, file_settings, running, targets_file
@@ -55,13 +55,13 @@ async def test_without_envoy_a_scrape_says_so_and_has_no_old_counts(tmp_path: Pa
 
 
 def test_series_of_targets_are_bounded_and_those_of_services_stay() -> None:
-    document = rng(*(target(port + 1) for port in range(MOST_TARGETS + 1)))
-    counts = {f"127.0.0.1:{port + 1}": TargetCounts(calls=1) for port in range(MOST_TARGETS + 1)}
-    reading = Reading(0.0, {"rng": ServiceCounts(counts, calls=MOST_TARGETS + 1)})
+    document = rng(*(target(port + 1) for port in range(MAX_TARGETS + 1)))
+    counts = {f"127.0.0.1:{port + 1}": TargetCounts(calls=1) for port in range(MAX_TARGETS + 1)}
+    reading = Reading(0.0, {"rng": ServiceCounts(counts, calls=MAX_TARGETS + 1)})
     found = {family.name: family for family in families(document.services, reading)}
     assert "grpc_lb_target_calls" not in found
     assert found["grpc_lb_target_series"].samples[0].value == 0
-    assert found["grpc_lb_service_calls"].samples[0].value == MOST_TARGETS + 1
+    assert found["grpc_lb_service_calls"].samples[0].value == MAX_TARGETS + 1
 
 
 def test_a_target_that_left_the_document_has_no_series() -> None:

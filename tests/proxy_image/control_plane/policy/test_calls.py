@@ -66,7 +66,7 @@ async def test_servers_see_a_failing_call_exactly_as_often_as_promised(tmp_path:
 async def test_without_attempts_not_even_a_call_that_no_server_has_seen_is_tried_again(tmp_path: Path) -> None:
     async with (
         backends("a", "b") as (a, b),
-        balancer(tmp_path, treated(TrafficPolicy(retry=Retry(attempts=0)), a.target, b.target)) as (_, envoy),
+        balancer(tmp_path, treated(TrafficPolicy(retry=Retry(max_retries=0)), a.target, b.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
         await b.server.stop(0)
@@ -76,7 +76,9 @@ async def test_without_attempts_not_even_a_call_that_no_server_has_seen_is_tried
 
 async def test_the_budget_bounds_the_tries_under_way(tmp_path: Path) -> None:
     """GIVEN a budget of one try at a time, and long pauses, WHEN 10 calls fail at once THEN one may be tried again."""
-    policy = retried(RetryStatus.UNAVAILABLE, attempts=1, back_off=ms(60_000), budget_percent=0.0, budget_least=1)
+    policy = retried(
+        RetryStatus.UNAVAILABLE, max_retries=1, base_backoff=ms(60_000), budget_percent=0.0, budget_min_concurrency=1
+    )
     async with (
         backends("a", "b") as (a, b),
         balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
@@ -95,11 +97,11 @@ async def test_the_pause_before_a_second_try_grows_with_the_back_off(tmp_path: P
     """GIVEN pauses by chance of up to 400 ms, and of up to 1,600 ms, WHEN 10 calls each are tried again side by side
     THEN they take 2 s and 8 s, give or take."""
 
-    async def seconds_with(back_off: int) -> float:
-        policy = retried(RetryStatus.UNAVAILABLE, attempts=1, back_off=ms(back_off))
+    async def seconds_with(base_backoff: int) -> float:
+        policy = retried(RetryStatus.UNAVAILABLE, max_retries=1, base_backoff=ms(base_backoff))
         async with (
             backends("a") as (a,),
-            balancer(tmp_path / str(back_off), treated(policy, a.target)) as (_, envoy),
+            balancer(tmp_path / str(base_backoff), treated(policy, a.target)) as (_, envoy),
             envoy.channel() as channel,
         ):
             a.abort = grpc.StatusCode.UNAVAILABLE
@@ -114,7 +116,7 @@ async def test_the_pause_before_a_second_try_grows_with_the_back_off(tmp_path: P
 
 
 async def test_a_try_that_takes_too_long_is_tried_again_on_another_target(tmp_path: Path) -> None:
-    policy = TrafficPolicy(retry=Retry(try_time=ms(300)))
+    policy = TrafficPolicy(retry=Retry(per_try_timeout=ms(300)))
     async with (
         backends("a", "b") as (a, b),
         balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
@@ -129,7 +131,7 @@ async def test_a_try_that_takes_too_long_is_tried_again_on_another_target(tmp_pa
 
 
 async def test_the_ceiling_ends_a_call_whatever_its_own_deadline_is(tmp_path: Path) -> None:
-    policy = TrafficPolicy(deadline=Deadline(ceiling=ms(1500)))
+    policy = TrafficPolicy(deadline=Deadline(max=ms(1500)))
     async with (
         backends("a") as (a,),
         balancer(tmp_path, treated(policy, a.target)) as (_, envoy),

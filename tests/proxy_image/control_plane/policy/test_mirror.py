@@ -13,7 +13,7 @@ import pytest
 
 from grpc_lb_contract import Document, Fault, Mirror, RateLimit, Route, Status, Target, TrafficPolicy
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy import clusters, mirror
@@ -108,8 +108,8 @@ async def test_a_mirror_that_fails_or_cannot_be_reached_is_not_noticed(tmp_path:
 async def test_a_mirror_that_never_answers_delays_no_call_and_its_copies_are_bounded_and_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "MOST_COPIES", 3)
-    monkeypatch.setattr(clusters, "LONGEST_COPY_SECONDS", 5.0)
+    monkeypatch.setattr(mirror, "MAX_COPIES", 3)
+    monkeypatch.setattr(clusters, "MAX_COPY_SECONDS", 5.0)
     async with (
         backends("a", "m") as (a, m),
         balancer(tmp_path, mirroring(a.target, m.target)) as (_, envoy),
@@ -138,7 +138,7 @@ def takes_uploads(backend: Backend, *, once_released: bool = False) -> None:
 async def test_an_upload_that_its_mirror_does_not_read_goes_on_when_the_copy_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clusters, "LONGEST_COPY_SECONDS", 0.5)
+    monkeypatch.setattr(clusters, "MAX_COPY_SECONDS", 0.5)
     async with (
         backends("a", "m") as (a, m),
         balancer(tmp_path, mirroring(a.target, m.target)) as (_, envoy),
@@ -178,13 +178,13 @@ async def test_a_mirror_that_is_not_there_or_the_service_itself_does_no_harm(tmp
 
 
 async def test_what_is_not_obeyed_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
     one, two = target(1), target(2)
     for document in (mirroring(one), mirroring(two), mirroring(one, two), mirroring(one, to="rng")):
-        await applier.found(document, Origin.SSM)
+        await reconciler.found(document, Origin.SSM)
     assert [(fact["value"], fact["problem"]) for fact in logged(caplog, "policy not obeyed")] == [
         ("shadow", "must be a service of this balancer: no call is copied until it is"),
         ("rng", "must be another service: no call is copied"),
     ]
     assert {fact["service"] for fact in logged(caplog, "policy not obeyed")} == {"rng"}
-    await applier.close()
+    await reconciler.close()

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from grpc_lb_contract import Ejection, HealthCheck, Limits, Retry, TrafficPolicy
+from grpc_lb_contract import HealthCheck, Limits, OutlierDetection, Retry, TrafficPolicy
 from tests.proxy_image.control_plane.calls import failure_of, reads, settled, start
 from tests.proxy_image.control_plane.policies import codes, ms, treated
 from tests.proxy_image.control_plane.support import STAY, Backend, Envoy, backends, balancer, eventually, target, who
@@ -71,7 +71,7 @@ def that_answers_nobody() -> Iterator[int]:
 
 async def test_calls_that_wait_for_a_connection_are_limited_too(tmp_path: Path) -> None:
     """GIVEN a target that cannot be reached WHEN 6 calls come at once THEN 2 wait, and 4 are answered at once."""
-    policy = TrafficPolicy(limits=Limits(pending=2), retry=Retry(attempts=0))
+    policy = TrafficPolicy(limits=Limits(pending=2), retry=Retry(max_retries=0))
     with that_answers_nobody() as port:
         async with balancer(tmp_path, treated(policy, target(port))) as (_, envoy), envoy.channel() as channel:
             method: Any = channel.unary_unary(STAY)
@@ -120,7 +120,9 @@ async def test_calls_beyond_what_the_connections_allow_wait_and_are_answered(
 
 
 async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes_back(tmp_path: Path) -> None:
-    policy = TrafficPolicy(ejection=Ejection(unavailable_answers=3, time=ms(2000)))
+    policy = TrafficPolicy(
+        outlier_detection=OutlierDetection(consecutive_gateway_failures=3, base_ejection_time=ms(2000))
+    )
     async with (
         backends("a", "b") as (a, b),
         balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
@@ -155,8 +157,9 @@ async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes
 )
 async def test_which_statuses_count(tmp_path: Path, status: grpc.StatusCode, unavailable: bool, error: bool) -> None:
     """Both ways to eject, in one balancer: the same target behind each."""
-    for setting, counts in (("unavailable_answers", unavailable), ("error_answers", error)):
-        policy = TrafficPolicy(ejection=Ejection(**{setting: 2}, time=timedelta(minutes=1)))  # type: ignore[arg-type]
+    for setting, counts in (("consecutive_gateway_failures", unavailable), ("consecutive_errors", error)):
+        outlier = OutlierDetection(**{setting: 2}, base_ejection_time=timedelta(minutes=1))  # type: ignore[arg-type]
+        policy = TrafficPolicy(outlier_detection=outlier)
         folder = tmp_path / setting
         folder.mkdir()
         async with (
@@ -174,7 +177,11 @@ async def test_which_statuses_count(tmp_path: Path, status: grpc.StatusCode, una
 
 async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None:
     for most, ejected in ((25, 1), (100, 4)):
-        policy = TrafficPolicy(ejection=Ejection(unavailable_answers=1, most_percent=most, time=timedelta(minutes=1)))
+        policy = TrafficPolicy(
+            outlier_detection=OutlierDetection(
+                consecutive_gateway_failures=1, max_ejection_percent=most, base_ejection_time=timedelta(minutes=1)
+            )
+        )
         folder = tmp_path / str(most)
         folder.mkdir()
         async with (
@@ -198,7 +205,9 @@ async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None
 
 async def test_a_target_that_fails_much_more_often_than_the_others_is_ejected_on_request(tmp_path: Path) -> None:
     """GIVEN five targets of which one fails half of its calls THEN it is ejected, which none in a row would do."""
-    policy = TrafficPolicy(ejection=Ejection(success_rate=True, success_rate_calls=5, time=ms(500)))
+    policy = TrafficPolicy(
+        outlier_detection=OutlierDetection(success_rate=True, success_rate_min_calls=5, base_ejection_time=ms(500))
+    )
     async with (
         backends("a", "b", "c", "d", "e") as servers,
         balancer(tmp_path, treated(policy, *(server.target for server in servers))) as (_, envoy),
@@ -216,7 +225,7 @@ async def test_a_target_that_fails_much_more_often_than_the_others_is_ejected_on
 
 async def test_a_target_gets_calls_only_while_it_says_that_it_serves(tmp_path: Path) -> None:
     policy = TrafficPolicy(
-        health_check=HealthCheck(enabled=True, service="test.Test", interval=ms(100), unhealthy_after=1)
+        health_check=HealthCheck(enabled=True, service="test.Test", interval=ms(100), unhealthy_threshold=1)
     )
     async with backends("a", "b") as (a, b):
         health = HealthOf(a)

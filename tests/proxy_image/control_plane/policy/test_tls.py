@@ -12,7 +12,7 @@ import pytest
 
 from grpc_lb_contract import Document, HealthCheck, Route, Tls, TlsVerify, TrafficPolicy
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy import tls
@@ -129,7 +129,7 @@ async def test_a_target_is_asked_for_http_2_and_by_the_servers_name(tmp_path: Pa
 async def test_health_checks_go_by_tls_too(tmp_path: Path) -> None:
     policy = TrafficPolicy(
         tls=Tls(enabled=True, pins=frozenset({SERVER.pin})),
-        health_check=HealthCheck(enabled=True, interval=ms(100), unhealthy_after=1),
+        health_check=HealthCheck(enabled=True, interval=ms(100), unhealthy_threshold=1),
     )
     async with backends("a", credentials=SERVER.credentials) as (a,):
         health = HealthOf(a)
@@ -158,13 +158,13 @@ async def test_without_a_file_of_cas_nothing_is_rejected_and_no_target_gets_a_ca
 
 async def test_a_missing_file_of_cas_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     verified = TrafficPolicy(tls=Tls(enabled=True, **NAMED))  # type: ignore[arg-type]  # each under its own name
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
     for port in (1, 2):
-        await applier.found(treated(verified, target(port)), Origin.SSM)
+        await reconciler.found(treated(verified, target(port)), Origin.SSM)
     (fact,) = logged(caplog, "policy not obeyed")
     assert (fact["service"], fact["label"], fact["value"]) == ("rng", "grpc-lb.tls.verify", "system")
     assert "SSL_CERT_FILE" in fact["problem"]
-    await applier.close()
+    await reconciler.close()
 
 
 def test_the_systems_cas_are_the_file_that_is_named_or_the_first_that_holds_any(

@@ -15,8 +15,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from grpc_lb_contract import Cause, CauseKind, Document, LostRoute, Notes, Refusal, TaskChange
-from proxy_image.control_plane.reconciler import Applier
+from grpc_lb_contract import Cause, CauseKind, Diagnostics, Document, RejectedLabel, ShadowedRoute, TaskChange
+from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.stats.history import Change, Journal, What, identity
@@ -39,9 +40,9 @@ from tests.proxy_image.control_plane.support import (
 )
 
 WHY = "Essential container in task exited (app: exit code 137)"
-NOTES = Notes(
-    (Refusal("orders", 4, "grpc-lb.port", "http", "must be 1..65535"),),
-    (LostRoute("host * and gRPC service *", "rng", "rng-copy"),),
+NOTES = Diagnostics(
+    (RejectedLabel("orders", 4, "grpc-lb.port", "http", "must be 1..65535"),),
+    (ShadowedRoute("host * and gRPC service *", "rng", "rng-copy"),),
     2,
 )
 
@@ -76,16 +77,16 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     settings = settings_for(tmp_path)
     async with control_plane(settings) as plane:
-        applier = Applier(plane.cache, plane.ports, plane.metrics)
+        reconciler = Reconciler(plane.cache, plane.ports, plane.metrics)
         parameters = FakeParameters()
         source = SsmSource(
-            parameters, prefix=PREFIX, poll_seconds=1, last_good=LastGood(tmp_path, PREFIX), sink=applier
+            parameters, prefix=PREFIX, intervals=Intervals(1, 1), last_good=LastGood(tmp_path, PREFIX), sink=reconciler
         )
         watcher = Watcher(EnvoyStatistics(settings.admin_socket), plane.metrics.journal)
-        transport = httpx.ASGITransport(web_app(applier, plane.metrics, watcher, NODE))
+        transport = httpx.ASGITransport(web_app(reconciler, plane.metrics, watcher, NODE))
         async with httpx.AsyncClient(transport=transport, base_url="http://balancer") as client:
             yield World(plane, parameters, source, client)
-        await applier.close()
+        await reconciler.close()
 
 
 async def test_the_time_from_ecss_event_to_envoy_is_measured_and_shown(
@@ -133,11 +134,11 @@ async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_
     async with world(tmp_path) as here:
         await here.publish(Document(rng(target(1)).services, NOTES))
         report = (await here.client.get("/api/report")).json()
-        assert report["refused_label_count"] == 3
-        assert report["refused_labels"] == [
+        assert report["rejected_label_count"] == 3
+        assert report["rejected_labels"] == [
             {"family": "orders", "revision": 4, "label": "grpc-lb.port", "value": "http", "problem": "must be 1..65535"}
         ]
-        assert report["route_conflicts"] == [
+        assert report["shadowed_routes"] == [
             {"route": "host * and gRPC service *", "holder": "rng", "loser": "rng-copy"}
         ]
         page = (await here.client.get("/problems")).text
@@ -145,15 +146,15 @@ async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_
         assert "grpc-lb.port of revision 4 must be 1..65535, got &#x27;http&#x27;" in page
         assert "rng-copy asks for calls that go to rng" in page
         assert "2 more labels" in page
-        assert here.samples("grpc_lb_refused_labels")[""] == 3
-        assert here.samples("grpc_lb_route_conflicts")[""] == 1
+        assert here.samples("grpc_lb_rejected_labels")[""] == 3
+        assert here.samples("grpc_lb_shadowed_routes")[""] == 1
         print("\n".join(terminal.lines(report)))
         shown = capsys.readouterr().out
         assert "grpc-lb.port of revision 4 must be 1..65535, got 'http'" in shown
         assert "rng-copy asks for calls that go to rng" in shown
         # AND they go when they are mended
         await here.publish(rng(target(1)))
-        assert here.samples("grpc_lb_refused_labels")[""] == 0
+        assert here.samples("grpc_lb_rejected_labels")[""] == 0
         assert (await here.client.get("/api/problems")).text.count("orders") == 0
 
 

@@ -24,12 +24,12 @@ from tests.grpc_lb_contract.strategies import policies
         ({"balancing.slow-start": "30s"}, ("new targets come to their full share within 30 s",)),
         ({"limits.requests": "2000"}, ("at most 2,000 calls at once",)),
         (
-            {"retry.on": "UNAVAILABLE", "retry.attempts": "1"},
+            {"retry.on": "UNAVAILABLE", "retry.max-retries": "1"},
             ("tries again UNAVAILABLE and what no server has seen, up to 1 time",),
         ),
-        ({"retry.attempts": "0"}, ("never tried again",)),
+        ({"retry.max-retries": "0"}, ("never tried again",)),
         (
-            {"deadline.ceiling": "5s", "deadline.default": "250ms"},
+            {"deadline.max": "5s", "deadline.default": "250ms"},
             ("deadlines: the caller's, at most 5 s", "250 ms for calls without a deadline"),
         ),
         (
@@ -41,7 +41,7 @@ from tests.grpc_lb_contract.strategies import policies
             ("on purpose 5 % of the calls are answered UNAVAILABLE",),
         ),
         (
-            {"ejection.error-answers": "5", "ejection.time": "1m"},
+            {"outlier.consecutive-errors": "5", "outlier.base-ejection-time": "1m"},
             (
                 "a target is left alone for 1 min or more after 2 failures to reach it or 5 answers that tell of an "
                 "error in a row; at most 50 % at once",
@@ -91,8 +91,8 @@ def test_times_are_said_in_their_largest_whole_unit(time: timedelta, said: str) 
             "a.test / a.B if k!=v and l",
         ),
         (
-            Route(priority=5, overrides=Overrides(Deadline(timedelta(seconds=2)), Retry(attempts=0))),
-            "any host / any gRPC service (priority 5, retry.attempts 0, deadline.ceiling 2s)",
+            Route(priority=5, overrides=Overrides(Deadline(timedelta(seconds=2)), Retry(max_retries=0))),
+            "any host / any gRPC service (priority 5, retry.max-retries 0, deadline.max 2s)",
         ),
     ],
 )

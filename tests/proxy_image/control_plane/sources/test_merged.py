@@ -16,18 +16,19 @@ from moto import mock_aws
 from grpc_lb_contract import (
     Cause,
     CauseKind,
+    Diagnostics,
     Document,
     Group,
     Limits,
-    LostRoute,
-    Notes,
-    Refusal,
+    RejectedLabel,
     Route,
+    ShadowedRoute,
     TrafficPolicy,
     index_parameter,
     pack,
 )
 from proxy_image.control_plane.app import source_of
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import FILE_NAME, LastGood
 from proxy_image.control_plane.sources.merged import Merged, merge
 from proxy_image.control_plane.sources.sink import Origin, Trouble
@@ -59,11 +60,11 @@ def test_services_of_one_name_share_their_calls() -> None:
 
 
 def test_what_labels_asked_for_in_vain_is_known_of_all_clusters_and_between_them() -> None:
-    refused = Notes((Refusal("rng", 1, "grpc-lb.port", "x", "must be 1..65535"),))
-    other = Document((service("aaa", target(9), routes=[Route("orders")]),), Notes(more_refusals=2))
+    refused = Diagnostics((RejectedLabel("rng", 1, "grpc-lb.port", "x", "must be 1..65535"),))
+    other = Document((service("aaa", target(9), routes=[Route("orders")]),), Diagnostics(more_rejected=2))
     document, _ = merge([Document(ORDERS.services, refused), other])
-    lost = LostRoute("host orders and gRPC service *", "orders", "aaa")
-    assert document.notes == Notes(refused.refusals, (lost,), 2)
+    shadowed = ShadowedRoute("host orders and gRPC service *", "orders", "aaa")
+    assert document.diagnostics == Diagnostics(refused.rejected_labels, (shadowed,), 2)
 
 
 def test_a_route_that_one_service_has_in_two_clusters_is_that_of_the_earlier() -> None:
@@ -138,7 +139,7 @@ class World:
             SsmSource(
                 parameters,
                 prefix=PREFIX,
-                poll_seconds=0.02,
+                intervals=Intervals(0.02, 0.02),
                 last_good=LastGood(self.state_dir / part.name[1:], PREFIX),
                 sink=part,
             )
@@ -184,10 +185,10 @@ async def test_balancers_agree_on_a_route_whatever_they_saw_before_and_tell_of_t
         await world.has(BOTH)
         world.parameters[0].publish(thief)
         await world.has(agreed)
-        assert len(logged(caplog, "route refused")) == 1
+        assert len(logged(caplog, "route shadowed")) == 1
         world.parameters[0].publish(Document((*thief.services, *rng(target(7)).services)))
         await eventually(lambda: world.sink.document is not None and len(world.sink.document.services) == 3)
-        assert len(logged(caplog, "route refused")) == 1
+        assert len(logged(caplog, "route shadowed")) == 1
         old = world.sink.document
     # THEN it serves what a balancer serves that starts only now
     async with world.running():
@@ -200,7 +201,7 @@ async def test_each_conflict_between_clusters_is_told_with_what_to_do(
     world.parameters[0].publish(Document((service("zoo", target(9), routes=[Route("billing"), Route("zoo")]),)))
     async with world.running():
         await eventually(lambda: world.sink.confirmations > 10)
-    (facts,) = logged(caplog, "route refused")
+    (facts,) = logged(caplog, "route shadowed")
     assert (facts["host"], facts["holder"], facts["loser"]) == ("billing", "zoo", "billing")
     assert "give billing a host" in facts["problem"]
 

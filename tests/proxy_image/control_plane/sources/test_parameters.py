@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from grpc_lb_contract import index_parameter, pack, shard_parameter
 from proxy_image.control_plane.sources import parameters
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.parameters import ReadFailedError, ssm_parameters
 from proxy_image.control_plane.sources.sink import Trouble, WrongSettingError
@@ -48,7 +49,7 @@ async def test_a_document_of_many_shards_comes_through_ssm(moto: None, tmp_path:
     source = SsmSource(
         ssm_parameters(),
         prefix=PREFIX,
-        poll_seconds=1,
+        intervals=Intervals(1, 1),
         last_good=LastGood(tmp_path, PREFIX),  # type: ignore[arg-type]  # pytest's own path
         sink=sink,
     )

@@ -12,6 +12,7 @@ import pytest
 
 from grpc_lb_contract import Document, index_parameter, pack, shard_parameter
 from proxy_image.control_plane.sources import ssm
+from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import FILE_NAME, LastGood
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
@@ -37,7 +38,7 @@ class World:
         return SsmSource(
             self.parameters,
             prefix=PREFIX,
-            poll_seconds=0.02,
+            intervals=Intervals(0.02, 0.02),
             last_good=LastGood(self.state_dir, PREFIX),
             sink=self.sink,
         )

@@ -22,7 +22,7 @@ from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts
 from proxy_image.control_plane.stats.histogram import Histogram, percentiles
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics
 from proxy_image.control_plane.stats.window import service_window
-from proxy_image.control_plane.xds.envoy.call_statistics import MOST_OF_METHODS
+from proxy_image.control_plane.xds.envoy.call_statistics import MAX_OF_METHODS
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports, listeners
 from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, start
 from tests.proxy_image.control_plane.envoy.test_access_log import logged as logged_calls
@@ -204,14 +204,14 @@ async def test_a_client_that_makes_up_methods_fills_a_table_of_fixed_size_and_no
         envoy.channel() as channel,
     ):
         await who(channel, 5)
-        made_up = MOST_OF_METHODS + 300
+        made_up = MAX_OF_METHODS + 300
         for first in range(0, made_up, 100):
             calls = [start(channel.unary_unary(f"/x.X/M{number}"), timeout=60) for number in range(first, first + 100)]
             await asyncio.gather(*(call.code() for call in calls))
         await who(channel, 5)
         rng_service = (await reading_of(envoy)).services["rng"]
         assert dict(rng_service.ended.statuses) == {"OK": 10, "UNIMPLEMENTED": made_up}
-        assert len(rng_service.methods) <= MOST_OF_METHODS
+        assert len(rng_service.methods) <= MAX_OF_METHODS
         assert dict(rng_service.methods["test.Test/Who"].statuses) == {"OK": 10}
 
 

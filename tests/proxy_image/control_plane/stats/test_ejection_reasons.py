@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 
-from grpc_lb_contract import Document, Ejection, HealthCheck, TrafficPolicy
+from grpc_lb_contract import Document, HealthCheck, OutlierDetection, TrafficPolicy
 from proxy_image.control_plane.report.problems import Standing, service_problems
 from proxy_image.control_plane.report.report import Report, report
 from proxy_image.control_plane.sources.sink import Origin
@@ -71,7 +71,9 @@ async def watched(tmp_path: Path, document: Document) -> AsyncIterator[Watched]:
 
 
 async def test_a_target_ejected_for_its_answers_is_said_to_be_so_and_returns(tmp_path: Path) -> None:
-    policy = TrafficPolicy(ejection=Ejection(unavailable_answers=3, time=ms(1000)))
+    policy = TrafficPolicy(
+        outlier_detection=OutlierDetection(consecutive_gateway_failures=3, base_ejection_time=ms(1000))
+    )
     async with (
         backends("a", "b") as (a, b),
         watched(tmp_path, treated(policy, a.target, b.target)) as here,

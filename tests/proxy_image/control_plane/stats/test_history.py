@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
-from proxy_image.control_plane.stats.history import MOST_TARGETS, Journal, What, identity
+from proxy_image.control_plane.stats.history import MAX_TARGETS, Journal, What, identity
 from tests.proxy_image.control_plane.support import rng, target
 
 
@@ -71,7 +71,7 @@ def test_memory_is_bounded_however_many_targets_come_and_go() -> None:
         document = rng(*(target(start + port + 1) for port in range(1_000)))
         journal.applied(before, document, "ssm")
         before = document
-    assert len(journal.targets) == MOST_TARGETS
+    assert len(journal.targets) == MAX_TARGETS
     assert all(identity("rng", each) in journal.targets for each in document.services[0].targets)
     assert len(journal.changes[-1].joined) == 50
     assert journal.changes[-1].joined_count == 1_000

@@ -21,22 +21,22 @@ from grpc_lb_contract import (
     Balancing,
     Cause,
     CauseKind,
+    Diagnostics,
     Document,
     Fault,
     Limits,
-    LostRoute,
     Method,
     Mirror,
-    Notes,
-    Refusal,
+    RejectedLabel,
     Route,
     Service,
+    ShadowedRoute,
     Status,
     TaskChange,
     TrafficPolicy,
 )
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web.page import live as live_pages
@@ -85,7 +85,7 @@ def made_hostile(value: Any) -> Any:
 
 @dataclasses.dataclass
 class Parts:
-    applier: Applier
+    reconciler: Reconciler
     metrics: Metrics
     watcher: Watcher
     client: httpx.AsyncClient
@@ -94,26 +94,26 @@ class Parts:
 @asynccontextmanager
 async def app(tmp_path: Path, document: Document | None) -> AsyncIterator[Parts]:
     metrics = Metrics()
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
     if document is not None:
-        await applier.found(document, Origin.SSM)
+        await reconciler.found(document, Origin.SSM)
     watcher = Watcher(EnvoyStatistics(tmp_path / "admin.sock"), metrics.journal)
-    transport = httpx.ASGITransport(web_app(applier, metrics, watcher, OWN))
+    transport = httpx.ASGITransport(web_app(reconciler, metrics, watcher, OWN))
     async with httpx.AsyncClient(transport=transport, base_url="http://balancer") as client:
-        yield Parts(applier, metrics, watcher, client)
-    await applier.close()
+        yield Parts(reconciler, metrics, watcher, client)
+    await reconciler.close()
 
 
 async def test_nothing_that_is_shown_can_become_markup(tmp_path: Path) -> None:
     async with app(tmp_path, rng(target(1), target(2, draining=True))) as parts:
-        notes = Notes((Refusal("f", 1, "l", "v", "p"),), (LostRoute("r", "h", "l"),), 1, 1)
+        notes = Diagnostics((RejectedLabel("f", 1, "l", "v", "p"),), (ShadowedRoute("r", "h", "l"),), 1, 1)
         cause = Cause(CauseKind.EVENT, 1.0, 2.0, 9, (TaskChange("t", "s", "l", "STOPPED", "r", "c"),))
-        await parts.applier.found(Document(rng(target(2), target(3)).services, notes), Origin.SSM, cause=cause)
-        parts.metrics.journal.in_use(parts.applier.generation or "")
+        await parts.reconciler.found(Document(rng(target(2), target(3)).services, notes), Origin.SSM, cause=cause)
+        parts.metrics.journal.in_use(parts.reconciler.generation or "")
         parts.metrics.journal.envoy_restarts.append(time.time())
-        parts.applier.troubled(Trouble.BROKEN, HOSTILE)
+        parts.reconciler.troubled(Trouble.BROKEN, HOSTILE)
         parts.metrics.rejected(Audience.GRPC, "CDS", HOSTILE, HOSTILE)
-        report = made_hostile(current_report(parts.applier, parts.metrics, parts.watcher, OWN))
+        report = made_hostile(current_report(parts.reconciler, parts.metrics, parts.watcher, OWN))
         for path in ("/", "/timeline", "/problems", f"/services/{HOSTILE}"):
             main = views.main_of(path, report)
             assert main is not None
@@ -174,7 +174,7 @@ async def test_a_page_that_is_not_there_is_404(tmp_path: Path) -> None:
 
 async def test_problems_say_what_to_do(tmp_path: Path) -> None:
     async with app(tmp_path, None) as parts:
-        parts.applier.troubled(Trouble.DENIED, "AccessDeniedException on /grpc-lb/x/index")
+        parts.reconciler.troubled(Trouble.DENIED, "AccessDeniedException on /grpc-lb/x/index")
         parts.metrics.rejected(Audience.GRPC, "CDS", "client-7", "no such policy")
         problems = (await parts.client.get("/api/problems")).json()
         titles = [problem["title"] for problem in problems]
@@ -195,7 +195,7 @@ async def test_a_service_without_targets_that_take_calls_is_a_problem(tmp_path: 
 
 
 async def test_too_many_live_pages_are_told_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_pages, "MOST_PAGES", 0)
+    monkeypatch.setattr(live_pages, "MAX_PAGES", 0)
     async with app(tmp_path, rng(target(1))) as parts:
         answer = await parts.client.get("/live?page=/")
         assert answer.status_code == 503
@@ -314,7 +314,7 @@ async def test_of_many_services_those_that_are_not_whole_are_shown_and_the_rest_
 
     async with app(tmp_path, Document(tuple(one(number) for number in range(500)))) as parts:
         page = (await parts.client.get("/")).text
-        assert page.count('class="service"') == views.MOST_CARDS
+        assert page.count('class="service"') == views.MAX_CARDS
         assert '<h2><a href="/services/service-444">' in page
         assert "470 more services" in page
         assert page.count('<th scope="row"><a href="/services/') == 470

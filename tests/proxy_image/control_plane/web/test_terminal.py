@@ -65,7 +65,7 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     change = Change(0.0, "\x1b[2J", "ssm", 1, 1, 1, 0, 0, ("\x1b[2J",), (), (), cause=cause)
     report = {
         "generation": "\x1b[2J", "task": "\x1b[2J", "zone": "",
-        "origin": "ssm", "confirmed_seconds_ago": None, "envoy_connected": False,
+        "origin": "ssm", "target_list_age_seconds": None, "envoy_connected": False,
         "calls_per_second": 0, "in_flight": 0, "failures_in_window": 0, "window_seconds": 0.0,
         "latency_ms": [None, 0.0, 1500.0], "services": [], "scope": "", "at": 0,
         "changes": [dataclasses.asdict(change)],

@@ -9,10 +9,10 @@ import pytest
 
 from grpc_lb_contract import Condition, Document, Route, TrafficPolicy, Web
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.reconciler import Applier
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.envoy.host_routes import MOST_ROUTES, HostRoutes
+from proxy_image.control_plane.xds.envoy.host_routes import MAX_ROUTES, HostRoutes
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.envoy.route_policy import RETRY_ON
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
@@ -52,7 +52,7 @@ def test_invariant_11_hostile_labels_make_no_product_of_hosts_and_routes(contain
     configuration = route_configuration(document, "calls")
     assert_grows_in_proportion(lambda each: route_configuration(hostile(containers, each), "calls"), routes)
     # THEN there are no more than the bound, or than what was asked for, with the last route of each host
-    assert count(configuration) <= max(MOST_ROUTES, 2 * asked + 1)
+    assert count(configuration) <= max(MAX_ROUTES, 2 * asked + 1)
     assert len(configuration.SerializeToString()) < 5_000_000
     # AND each host that was asked for has its own routes
     hosts = hosts_of(configuration)
@@ -90,7 +90,7 @@ def test_who_makes_the_product_large_goes_without_copies_first() -> None:
     shortened = HostRoutes(hostile(16, 64)).shortened
     assert shortened is not None
     assert all(host.endswith(".test") and host != "honest.test" for host in shortened.hosts)
-    assert shortened.routes_made <= MOST_ROUTES < shortened.routes_wanted
+    assert shortened.routes_made <= MAX_ROUTES < shortened.routes_wanted
 
 
 def test_a_large_honest_fleet_loses_nothing() -> None:
@@ -128,13 +128,13 @@ def test_the_retry_policy_is_on_the_virtual_host_and_on_no_route() -> None:
 
 
 async def test_hosts_that_keep_only_their_own_routes_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    applier = Applier(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
     document = hostile(16, 64)
-    await applier.found(document, Origin.FILE)
-    await applier.found(document, Origin.FILE)
-    await applier.found(Document((*document.services, service("more", target(2), routes=[]))), Origin.FILE)
+    await reconciler.found(document, Origin.FILE)
+    await reconciler.found(document, Origin.FILE)
+    await reconciler.found(Document((*document.services, service("more", target(2), routes=[]))), Origin.FILE)
     (facts,) = logged(caplog, "routes not copied")
-    assert facts["routes_made"] <= MOST_ROUTES < facts["routes_wanted"]
+    assert facts["routes_made"] <= MAX_ROUTES < facts["routes_wanted"]
     assert facts["hosts"] > len(facts["hosts_named"]) == 20
     assert "grpc-lb.hosts" in facts["fix"]
-    await applier.close()
+    await reconciler.close()

@@ -20,7 +20,7 @@ from grpc_lb_contract import (
     decode_document,
     encode_document,
     read_labels,
-    settle_routes,
+    resolve_conflicts,
 )
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
@@ -57,9 +57,9 @@ def documents() -> Iterator[Document]:
         if registration is not None:
             services.append(served(len(services), registration))
         if len(services) == SERVICES_AT_ONCE:
-            yield Document(settle_routes(services, None)[0])
+            yield Document(resolve_conflicts(services, None)[0])
             services = []
-    yield Document(settle_routes(services, None)[0])
+    yield Document(resolve_conflicts(services, None)[0])
 
 
 async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_10_000_label_sets(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Condition, Document, Match, Route, Service, TrafficPolicy, Web, settle_routes
+from grpc_lb_contract import Condition, Document, Match, Route, Service, TrafficPolicy, Web, resolve_conflicts
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
 
 HOSTS = ("*", "*.test", "*.b.test", "a.b.test", "b.test")
@@ -46,7 +46,7 @@ services = st.builds(
     st.booleans(),
 )
 documents = st.lists(services, max_size=4, unique_by=lambda one: one.name).map(
-    lambda of: Document(settle_routes(of, None)[0])
+    lambda of: Document(resolve_conflicts(of, None)[0])
 )
 calls = st.builds(
     Call,
