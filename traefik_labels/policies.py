@@ -18,6 +18,7 @@ BURST = "grpc-lb.rate-limit.burst"
 FAILURES_TO_REACH = "grpc-lb.outlier.consecutive-connect-failures"
 UNAVAILABLE_ANSWERS = "grpc-lb.outlier.consecutive-gateway-failures"
 TLS = "grpc-lb.tls"
+STRIP_FORWARDED = "grpc-lb.forwarded-headers.strip"
 WEB, WEB_ORIGINS = "grpc-lb.web", "grpc-lb.web.allow-origins"
 EJECTION_TIME = "grpc-lb.outlier.base-ejection-time"
 

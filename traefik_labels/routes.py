@@ -95,6 +95,7 @@ def _take_apart(
     except NotReadable as error:
         draft.refuse(label, f"must be {error}")
         return False
+    sets = tuple(replace(calls, unsaid=_LONG) if _is_long(calls) else calls for calls in sets)
     router.calls = tuple(calls for calls in sets if not calls.unsaid)
     router.reach = sets
     if rule.narrower:
@@ -105,6 +106,11 @@ def _take_apart(
 
 
 _IN_PART = frozenset({"in part"})
+_LONG = frozenset({f"its headers are more than {MAX_LIST} characters"})
+
+
+def _is_long(calls: Calls) -> bool:
+    return not calls.unsaid and len(write_conditions(sorted(calls.metadata))) > MAX_LIST
 
 
 def _tell(router: Router, sets: Sequence[Calls], rule: Rule) -> None:
@@ -131,9 +137,7 @@ def put_routes(draft: Draft, routers: Sequence[Router]) -> bool:
     main: dict[str, str] | None = None
     for router, block in blocks:
         texts = _texts(block, router.written_priority)
-        if len(texts[METADATA]) > MAX_LIST:
-            draft.leave_out(router.label, f"its headers are more than {MAX_LIST} characters: {texts[METADATA]}")
-        elif main is None:
+        if main is None:
             main = texts
             unsaid = {HOSTS: ALL, GRPC_SERVICES: "" if block.methods else ALL, METHODS: "", METADATA: "", PRIORITY: "0"}
             _put(draft, router, {label: text for label, text in texts.items() if text != unsaid[label]})

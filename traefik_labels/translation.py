@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from grpc_lb_contract import LabelError
-from grpc_lb_contract.labels.names import ENABLE, SERVICE
+from grpc_lb_contract.labels.names import ENABLE, PORT, SERVICE
+from grpc_lb_contract.labels.registration import MAX_ROUTES
 from grpc_lb_contract.policy.traffic_policy import PREFIX as OURS
 from traefik_labels.cluster.conflicts import keep_out_conflicts
 from traefik_labels.cluster.names import name_services
@@ -14,6 +15,7 @@ from traefik_labels.cluster.order import settle
 from traefik_labels.cluster.parts import Part, Router, Served
 from traefik_labels.configuration.decode import CannotDecode, enabled
 from traefik_labels.model import PREFIX, Container, Draft, Translation
+from traefik_labels.policies import STRIP_FORWARDED
 from traefik_labels.routes import put_routes
 from traefik_labels.rules.constraints import constraint
 from traefik_labels.settings import TraefikLabels
@@ -38,6 +40,8 @@ def translate_all(containers: Sequence[Container], settings: TraefikLabels) -> t
     read = [_read(container, settings) for container in containers]
     parts = [one for one in read if isinstance(one, Part)]
     keep_out_conflicts(parts)
+    for part in parts:
+        _keep_out_what_is_refused(part)
     settle([router for part in parts for router in part.routers])
     for part in parts:
         part.served = [one for one in part.served if _routers_of(part, one)]
@@ -62,6 +66,25 @@ def _read(container: Container, settings: TraefikLabels) -> Part | Translation:
     return draft.passed_over() if part is None else part
 
 
+def _keep_out_what_is_refused(part: Part) -> None:
+    """What a registration could not hold: its calls are no other router's."""
+    for served in part.served:
+        routers = _routers_of(part, served)
+        number = sum(len(router.calls) for router in routers)
+        ports = part.container.ports
+        if ports and served.port not in map(str, ports):
+            why = f"must be one of the mapped ports {', '.join(map(str, ports))}"
+            part.draft.refuse(served.port_label, why)
+        elif number > MAX_ROUTES:
+            why = f"must leave the container at most {MAX_ROUTES} routes, got {number}"
+            for label in dict.fromkeys(router.label for router in routers):
+                part.draft.refuse(label, why)
+        else:
+            continue
+        for router in routers:
+            router.keep_out(checks=False)
+
+
 def _routers_of(part: Part, served: Served) -> list[Router]:
     return [
         router
@@ -81,6 +104,7 @@ def _put(part: Part) -> Translation:
         draft.put(ENABLE, "true", PREFIX + "enable")
         if served.name is not None:
             draft.put(SERVICE, served.name, served.label)
+        draft.put(PORT, served.port, served.port_label)
         served.put(draft, routers)
         found.append(draft.finished())
     if not found:
@@ -96,6 +120,13 @@ def _put(part: Part) -> Translation:
 def with_own(written: Mapping[str, str], translation: Translation) -> dict[str, str]:
     """The labels to read: the container's own, and beside them the translated ones."""
     return {**translation.labels, **written}
+
+
+def as_behind_traefik(labels: Mapping[str, str], translation: Translation) -> Mapping[str, str]:
+    """What else holds where a container takes part by Traefik's labels: servers behind Traefik see no x-forwarded-*
+    that a caller has written, and may believe what they see.
+    """
+    return {STRIP_FORWARDED: "true", **labels} if translation.labels.get(ENABLE) == "true" else labels
 
 
 def in_their_words(error: LabelError, written: Mapping[str, str], translation: Translation) -> LabelError:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract import service_name_from
-from grpc_lb_contract.labels.names import PORT, WEIGHT
+from grpc_lb_contract.labels.names import WEIGHT
 from traefik_labels import policies
 from traefik_labels.cluster.parts import Part, Router, Served
 from traefik_labels.model import PREFIX, Container, Draft
@@ -81,7 +81,6 @@ def _served(segment: Segment, container: Container, draft: Draft, *, alone: bool
     default = container.ecs_service or container.family or container.name
 
     def put(into: Draft, _routers: list[Router]) -> None:
-        into.put(PORT, _port(segment, container), segment.label("port"))
         policies.put_tls(into, segment.label("protocol"), _protocol(segment, into))
         for setting, one in segment.labels.items():
             if setting in _READERS:
@@ -89,7 +88,8 @@ def _served(segment: Segment, container: Container, draft: Draft, *, alone: bool
         _rate_limit(into, segment)
 
     wanted = service_name_from(said or (default if alone else f"{default}-{segment.name}"))
-    return Served(_backend_of(segment, container, draft), wanted, bool(said) or not alone, label, put)
+    backend, port = _backend_of(segment, container, draft), _port(segment, container)
+    return Served(backend, wanted, bool(said) or not alone, label, port, segment.label("port"), put)
 
 
 def _backend_of(segment: Segment, container: Container, draft: Draft) -> str:

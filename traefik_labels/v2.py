@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from grpc_lb_contract import service_name_from
-from grpc_lb_contract.labels.names import PORT
 from traefik_labels import services
 from traefik_labels.cluster.parts import Defined, Part, Router, Served
 from traefik_labels.configuration.decode import CannotDecode, decode
@@ -80,13 +79,13 @@ def _served(name: str, seen: _Seen, middlewares: Middlewares) -> Served:
     its = seen.services[name]
 
     def put(draft: Draft, routers: list[Router]) -> None:
-        draft.put(PORT, *services.port(name, its, seen.container, draft))
         services.put(name, its, draft)
         middlewares.put([router.name for router in routers], draft)
 
     is_said = name in seen.labels.services
     wanted = service_name_from(name if is_said else _default_name(seen.container))
-    return Served(name, wanted, is_said, next(iter(its.values()), f"traefik.http.services.{name}"), put)
+    label = next(iter(its.values()), f"traefik.http.services.{name}")
+    return Served(name, wanted, is_said, label, *services.port(name, its, seen.container, seen.draft), put)
 
 
 def _default_name(container: Container) -> str:

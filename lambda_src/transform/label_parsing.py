@@ -16,6 +16,7 @@ from traefik_labels import (
     Remark,
     TraefikLabels,
     Translation,
+    as_behind_traefik,
     in_their_words,
     translate,
     translate_all,
@@ -203,6 +204,7 @@ class Readings:
         labels = self._selection.labels_of(translated, default)
         if labels is None:
             return _Read(LabelReading(None), translation)
+        labels = as_behind_traefik(labels, translation)
         reading = read_labels(labels, mapped_ports=container.ports, default_service=default, family=definition.family)
         errors = (*reading.errors, *_refusals(definition, translation))
         refused = frozenset(_in_their_words(definition, container, translation, error) for error in errors)

@@ -19,44 +19,54 @@ from grpc_lb_contract.names import MAX_PRIORITY
 from traefik_labels.cluster.parts import Router
 from traefik_labels.rules.calls import ALL, Calls
 
+MAX_ADDED = MAX_ROUTES // 2
+"""Alternatives of a router, with those at more specific hosts."""
+
 
 def settle(routers: Sequence[Router]) -> None:
     """Take away what must not be served, add routes at more specific hosts, and set the priorities that are needed."""
     there = [router for router in routers if not router.is_apart]
     _leave_out_behind(there)
+    while _add_at_specific_hosts(there):
+        # What was left out for want of routes must come through no other router either.
+        _leave_out_behind(there)
     served = [router for router in there if not router.is_kept_out and router.calls]
     _leave_out_covered(served)
-    _add_at_specific_hosts(served)
     _set_priorities(served)
 
 
 def _leave_out_behind(routers: Sequence[Router]) -> None:
+    """What is left out of one router is left out of those behind it in turn, so the first come first."""
     shields = _Hosts((router, calls) for router in routers for calls in _unserved(router))
-    for router in routers:
-        if router.is_kept_out:
-            continue
-        for calls in router.calls:
-            before = next(
-                (
-                    other
-                    for other, reach in shields.near(calls.host)
-                    if other.priority >= router.priority and _takes_from(other, router) and _meet(calls, reach)
-                ),
-                None,
-            )
-            if before is not None:
+    waiting = sorted((one for one in routers if not one.is_kept_out), key=lambda router: -router.priority)
+    while waiting:
+        again = False
+        for router in waiting:
+            for calls in router.calls:
+                before = _before(router, calls, shields)
+                if before is None:
+                    continue
                 why = "is left out" if before.is_kept_out else "is served in part"
                 router.leave_out(
                     calls,
                     f"Traefik asks the router {before.name} first, which {why}: its calls would come through this one",
                 )
+                shields.add(router, calls)
+                again = True
+        if not again:
+            return
+
+
+def _before(router: Router, calls: Calls, shields: _Hosts) -> Router | None:
+    """A router that is asked before this one, and has calls of these that it does not serve."""
+    for other, reach in shields.near(calls.host):
+        if other.priority >= router.priority and _takes_from(other, router) and _meet(calls, reach):
+            return other
+    return None
 
 
 def _unserved(router: Router) -> Iterator[Calls]:
-    if router.is_kept_out:
-        yield from router.reach
-    else:
-        yield from (calls for calls in router.reach if calls.unsaid or calls not in router.calls)
+    yield from (calls for calls in router.reach if router.is_kept_out or calls.unsaid or calls not in router.calls)
 
 
 def _takes_from(before: Router, router: Router) -> bool:
@@ -67,7 +77,10 @@ def _takes_from(before: Router, router: Router) -> bool:
 
 
 def _leave_out_covered(served: Sequence[Router]) -> None:
-    """Calls that another router takes before, all of them: Traefik never sends one here."""
+    """Calls that another router takes before, all of them: Traefik never sends one here.
+
+    Not those of a narrower host: at a host of its own a service without routes would lose them to others.
+    """
     known = _Hosts((router, calls) for router in served for calls in router.calls)
     for router in served:
         for calls in router.calls:
@@ -83,32 +96,36 @@ def _leave_out_covered(served: Sequence[Router]) -> None:
                     break
 
 
-def _add_at_specific_hosts(served: Sequence[Router]) -> None:
+def _add_at_specific_hosts(routers: Sequence[Router]) -> bool:
+    """Whether something had to be left out for it."""
+    served = [router for router in routers if not router.is_kept_out]
     waiting = [(router, calls) for router in served for calls in router.calls]
     known = _Hosts(waiting)
+    left_out = False
     while waiting:
         router, calls = waiting.pop()
-        if calls not in router.calls:
-            continue
         for other, others in list(known.near(calls.host)):
-            if other.service == router.service or others not in other.calls or not _meet(calls, others):
+            if calls not in router.calls or others not in other.calls or other.service == router.service:
                 continue
-            pair = ((router, calls), (other, others))
-            for (before, its), (behind, theirs) in (pair, pair[::-1]):
-                if before.priority <= behind.priority or not _is_below(theirs.host, its.host):
-                    continue
-                added = replace(its, host=theirs.host)
-                if added in before.calls:
-                    continue
-                if len(before.calls) >= MAX_ROUTES // 2:
-                    behind.leave_out(
-                        theirs,
-                        f"Traefik asks the router {before.name} first, and a service has not enough routes to say so",
-                    )
-                    continue
-                before.calls = (*before.calls, added)
-                known.add(before, added)
-                waiting.append((before, added))
+            if not _meet(calls, others):
+                continue
+            before, its, behind, theirs = (
+                (router, calls, other, others) if router.priority > other.priority else (other, others, router, calls)
+            )
+            if before.priority == behind.priority or not _is_below(theirs.host, its.host):
+                continue
+            added = replace(its, host=theirs.host)
+            if added in before.calls:
+                continue
+            if len(before.calls) >= MAX_ADDED:
+                why = f"Traefik asks the router {before.name} first, and a service has not enough routes to say so"
+                behind.leave_out(theirs, why)
+                left_out = True
+                continue
+            before.calls = (*before.calls, added)
+            known.add(before, added)
+            waiting.append((before, added))
+    return left_out
 
 
 def _set_priorities(served: Sequence[Router]) -> None:

@@ -69,13 +69,16 @@ class Defined:
 @dataclass(slots=True, eq=False)
 class Served:
     """A service that a container is. `service` is Traefik's name of it, `wanted` the name that it would have here,
-    which `is_said` by a label; `label` is one that says it, or would. `put` puts what it has beside its routes.
+    which `is_said` by a label; `label` is one that says it, or would. `put` puts what it has beside its routes
+    and its port.
     """
 
     service: str
     wanted: str
     is_said: bool
     label: str
+    port: str
+    port_label: str
     put: Callable[[Draft, list[Router]], None]
     name: str | None = None
     """Its name here; None for the one that it has without a label."""

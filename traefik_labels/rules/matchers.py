@@ -17,7 +17,6 @@ from traefik_labels.rules.host_patterns import domain_of, from_template, is_refu
 _SUBDOMAINS = re.compile(r"\{[A-Za-z0-9_]*:\.[+*]\}\.([A-Za-z0-9_.-]+)|\^\.[+*]\\\.((?:[A-Za-z0-9_-]|\\\.)+)\$")
 _DOT = "\\."
 _ANY_HOST = (".+", ".*", "^.+$", "^.*$")
-_EXACT_HOST = re.compile(r"\^((?:[a-z0-9_-]|\\\.)+)\$")
 _BEGINS_WITH = re.compile(r"\^([A-Za-z0-9_@:/-]+)(\$|\.\*\$?)?")
 _PATH_BEGINS_WITH = re.compile(r"\^(/(?:[A-Za-z0-9_]|\\\.)+/)(?:([A-Za-z_][A-Za-z0-9_]*)\$|\.\*\$?)?")
 
@@ -225,9 +224,6 @@ def _host_pattern(call: Call, pattern: str, *, is_v3: bool) -> tuple[Calls, ...]
         return EVERY
     if is_v3 and is_refused(pattern):
         raise NotReadable(f"a rule with regular expressions; that of {call} is none")
-    exact = _EXACT_HOST.fullmatch(pattern)
-    if exact is not None and is_host(exact[1].replace("\\.", ".")):
-        return (Calls(host=exact[1].replace("\\.", ".")),)
     found = _SUBDOMAINS.fullmatch(pattern)
     if found is not None and is_v3 and found[1]:
         why = "a pattern in braces is of version 2's syntax; version 3's has ^.+\\.a-domain$"

@@ -22,6 +22,9 @@ from traefik_labels import TraefikLabels
 TIMES = 4
 """How often a call is made where several tasks may answer it."""
 
+IN_DEPLOYMENT = "while tasks of two revisions say different things"
+"""In a deployment that changes labels Traefik answers no call and this balancer does, and says so."""
+
 # What a proxy owns: where a server sees it as the caller wrote it, the caller chooses who it is.
 OWNED = ("x-forwarded-for", "x-real-ip", "x-user")
 
@@ -148,7 +151,8 @@ def _compare(there: Sequence[Answer], here: Sequence[Answer], told: tuple[str, .
         narrower = Verdict.NARROWER_TOLD if _warns(told) else Verdict.SILENT
         return (narrower if theirs else Verdict.SAME), words
     if not theirs:
-        return Verdict.WIDER, words
+        in_deployment = any(IN_DEPLOYMENT in one for one in told)
+        return (Verdict.BETTER if in_deployment else Verdict.WIDER), words
     if not ours_ <= theirs:
         return Verdict.ELSEWHERE, words
     passed = _owned(here) - _owned(there)

@@ -71,7 +71,11 @@ class LabelSet:
             ("/rng.~.R/Get", *(_full_path(path) for path in _arguments(_PATH, texts) if path.startswith("/")))
         )
         pairs = dict.fromkeys(
-            (key.lower(), value) for text in texts for key, value in _HEADER.findall(text) if value and key
+            (key.lower(), value)
+            for text in texts
+            for key, value in _HEADER.findall(text)
+            # Each call has these already.
+            if value and key and key.lower() not in ("content-type", "te", "host", ":authority")
         )
         metadata: list[Metadata] = [(), *((pair,) for pair in pairs)]
         made = (
