@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := build/venv/bin
 
-.PHONY: help setup demo containers up down test browser screenshots lint types docs wheel wheel-ends lock clean
+.PHONY: help setup demo containers up down test traefik browser screenshots lint types docs wheel wheel-ends lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -17,6 +17,8 @@ down: setup  ## stop what `make up` started, also after a crash
 	@$(BIN)/python -m local_aws down
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
+traefik: setup  ## all label sets before a real Traefik and this balancer, and more by chance
+	@$(BIN)/python -m tests.traefik_labels.judge
 browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium)
 	@$(BIN)/python -m pytest tests/browser/*_in_chromium.py
 screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)

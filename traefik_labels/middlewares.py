@@ -11,7 +11,7 @@ from traefik_labels.model import Draft
 from traefik_labels.unsupported import MIDDLEWARES, remark, without
 
 Settings = Mapping[str, str]
-"""The names of labels, by what they set: `retry.max-retries`."""
+"""The names of labels, by what they set: `retry.attempts`."""
 
 _DEEPEST_CHAIN = 8
 
@@ -145,10 +145,10 @@ def _kind(setting: str) -> str:
 def _retry(draft: Draft, labels: Settings) -> None:
     for setting, label in labels.items():
         text = draft.written[label].strip()
-        if setting == "retry.max-retries" and policies.number(text):
+        if setting == "retry.attempts" and policies.number(text):
             # Traefik counts the first try: https://github.com/traefik/traefik/blob/v3.6.0/pkg/middlewares/retry/retry.go
             draft.put("grpc-lb.retry.max-retries", str(int(text) - 1), label)
-        elif setting == "retry.max-retries":
+        elif setting == "retry.attempts":
             draft.refuse(label, "must be a number of tries, 1 or more")
         elif setting == "retry.initialinterval":
             policies.put_time(draft, "grpc-lb.retry.base-backoff", label, text)

@@ -70,6 +70,11 @@ class TraefikLabels:
             raise ValueError(f"constraints must be {error}, got {self.constraints!r}") from None
 
 
+def with_tls(settings: TraefikLabels, tls: bool) -> TraefikLabels:
+    """These options, with callers that speak TLS or do not where nothing is said of it."""
+    return settings if settings.tls is not None else dataclasses.replace(settings, tls=tls or None)
+
+
 def to_json(settings: TraefikLabels) -> str:
     """What differs from the defaults, as one line."""
     said = {field.name: (getattr(settings, field.name), field.default) for field in dataclasses.fields(settings)}

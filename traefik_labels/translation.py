@@ -73,7 +73,8 @@ def _keep_out_what_is_refused(part: Part) -> None:
         number = sum(len(router.calls) for router in routers)
         ports = part.container.ports
         if ports and served.port not in map(str, ports):
-            why = f"must be one of the mapped ports {', '.join(map(str, ports))}"
+            mapped = ", ".join(map(str, ports))
+            why = f"must be one of the mapped ports {mapped} (read as {PORT}={served.port})"
             part.draft.refuse(served.port_label, why)
         elif number > MAX_ROUTES:
             why = f"must leave the container at most {MAX_ROUTES} routes, got {number}"

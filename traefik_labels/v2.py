@@ -47,6 +47,8 @@ def read_v2(container: Container, settings: TraefikLabels, draft: Draft) -> Part
     except CannotDecode as error:
         draft.refuse(error.label, f"must be {error}; Traefik leaves out the whole container, and so is it here")
         return None
+    for label, other in root.overwritten:
+        draft.refuse(label, f"must be there once, and {other} says the same: case makes no difference")
     labels = labels_of(root)
     _remark_others(draft)
     name = normalized(container.traefik_name)
@@ -102,7 +104,7 @@ def _remark_others(draft: Draft) -> None:
         if row is not None:
             remark(draft, row, label)
         else:
-            draft.not_needed(label, "versions 2 and 3 of Traefik do not read it")
+            draft.refuse(label, "must be a label that versions 2 and 3 of Traefik have")
 
 
 def _router(name: str, its: Settings, seen: _Seen) -> Router | None:

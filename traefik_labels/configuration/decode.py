@@ -39,7 +39,10 @@ class Node:
     label: str
     value: str = ""
     children: list[Node] = field(default_factory=list)
+    is_said: bool = False
     is_off: bool = False
+    overwritten: list[tuple[str, str]] = field(default_factory=list)
+    """Of the root: labels, and those that say the same and stand behind them."""
 
     def child(self, name: str) -> Node | None:
         """The one of this name, which differs by case at most."""
@@ -100,7 +103,9 @@ def _add(root: Node, parts: Sequence[str], label: str, value: str) -> None:
             found = Node(part, label)
             node.children.append(found)
         node = found
-    node.value, node.label = value, label
+    if node.is_said:
+        root.overwritten.append((node.label, label))
+    node.value, node.label, node.is_said = value, label, True
 
 
 def _check_fields(node: Node, structure: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from traefik_labels.grammar.parsing import read_expression
@@ -36,6 +37,7 @@ def _spellings(matchers: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[in
     }
 
 
+_TEMPLATE = re.compile(r"HostRegexp\([^)]*\{[A-Za-z0-9_]*:", re.IGNORECASE)
 _DIALECTS = {3: _spellings(_V3), 2: _spellings(_V2)}
 
 
@@ -50,13 +52,15 @@ def read_rule(text: str, syntax: int | None) -> tuple[Expression, int]:
         return expression, syntax
     try:
         _check(expression, 3)
+        # It is a regular expression to version 3 too, which no host fits.
+        is_v3 = _TEMPLATE.search(text) is None
     except NotReadable as error:
         try:
             _check(expression, 2)
         except NotReadable:
             raise error from None
         return expression, 2
-    return expression, 3
+    return expression, 3 if is_v3 else 2
 
 
 def _check(expression: Expression, syntax: int) -> None:

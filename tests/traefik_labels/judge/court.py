@@ -40,6 +40,9 @@ class Verdict(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
+SETTINGS = TraefikLabels(version=3)
+"""As the judge's Traefik is set up, where nothing is said of its entry points."""
+
 GOOD = frozenset({Verdict.SAME, Verdict.NARROWER_TOLD, Verdict.BETTER})
 _ORDER = tuple(Verdict)
 
@@ -72,6 +75,10 @@ class Court:
 
     def __post_init__(self) -> None:
         self._marks = itertools.count(1)
+
+    def begin_at(self, number: int) -> None:
+        """Have other marks than another court has on the same cluster."""
+        self._marks = itertools.count(number)
 
     def judge(self, sets: Sequence[LabelSet]) -> list[Judged]:
         """Those that stand alone one by one, the others all at once."""
