@@ -1,7 +1,10 @@
 PYTHON ?= python3
 BIN := build/venv/bin
+# Most tests wait for processes they started, so one more than there are cores runs at once.
+TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
+SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 
-.PHONY: help setup demo containers up down test traefik browser screenshots lint types docs wheel wheel-ends lock clean
+.PHONY: help setup demo containers up down test test-long traefik browser screenshots lint types docs wheel wheel-ends lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -15,12 +18,14 @@ up: setup    ## start the whole stack on this machine and stay
 	@$(BIN)/python -m local_aws up
 down: setup  ## stop what `make up` started, also after a crash
 	@$(BIN)/python -m local_aws down
-test: setup  ## all tests
-	@$(BIN)/python -m pytest
+test: setup  ## all tests but the long ones, side by side; make test T=tests/…::name runs one
+	@$(BIN)/python -m pytest $(if $(T),$(T),$(SIDE_BY_SIDE))
+test-long: setup  ## the long tests: what `make test` tries, with many more random examples
+	@$(BIN)/python -m pytest --long $(SIDE_BY_SIDE)
 traefik: setup  ## all label sets before a real Traefik and this balancer, and more by chance
 	@$(BIN)/python -m tests.traefik_labels.judge
 browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium)
-	@$(BIN)/python -m pytest tests/browser/*_in_chromium.py
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/browser/*_in_chromium.py
 screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)
 	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/browser/stack_in_chromium.py
 lint: setup  ## ruff
@@ -28,7 +33,7 @@ lint: setup  ## ruff
 types: setup ## mypy --strict
 	@$(BIN)/mypy . && for app in examples/*/; do (cd $$app && echo $$app && MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy \
 		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
-docs: setup  ## write docs/api.md from the docstrings
+docs: setup  ## write docs/api.md from the docstrings, and the table of docs/labels.md from the contract
 	@$(BIN)/python dev/make_api.py
 wheel: setup ## build the sdist and the wheel into dist/
 	@$(BIN)/python -m hatchling build

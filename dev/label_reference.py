@@ -29,6 +29,15 @@ def label_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_label_reference(page: str) -> str:
+    """docs/labels.md with the table of its section "Traffic policy" made anew. Raises ValueError where it has none."""
+    head, *rest = page.partition("| label | holds | by default | meaning |\n")
+    if not rest[1]:
+        raise ValueError("docs/labels.md must have the table of labels, whose first row is label, holds, ..., got none")
+    after = rest[1].partition("\n\n")
+    return f"{head}{label_reference()}\n{after[2]}"
+
+
 def _cells() -> Iterator[tuple[str, str, str, str]]:
     yield (
         f"`{METHODS}`",

@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 
 from grpc_lb_contract.cloudwatch import BALANCER, REFRESH_FAILURES, Directive, metrics_line
-from lambda_src import log
+from lambda_src import log, removal
 from lambda_src.discovery.ecs_listing import EcsCluster
 from lambda_src.discovery.events import read_batch
 from lambda_src.publish import ParameterStore
@@ -78,4 +78,7 @@ def warm() -> Handler:
 
 
 def handler(event: Any, context: Context) -> None:
+    if removal.is_request(event):
+        removal.answer(event)
+        return
     warm()(event, context)

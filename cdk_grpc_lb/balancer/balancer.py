@@ -137,6 +137,8 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
     :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
+    :param removal_policy: Whether the target document in SSM is deleted with the stack (``DESTROY``) or stays
+        (``RETAIN``). By default it is deleted.
     :param log_retention: How long logs are kept. By default, one month.
     """
 
@@ -201,6 +203,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         cloudwatch_namespace: str = NAMESPACE,
         log_level: str | None = None,
         envoy_concurrency: int | None = None,
+        removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
         super().__init__(scope, id)
@@ -247,6 +250,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         # Whoever calls a balancer with a certificate speaks TLS to it.
         self._traefik_labels = None if traefik_labels is None else with_tls(traefik_labels, certificate is not None)
         self._log_retention = log_retention
+        self._removal_policy = removal_policy
         prefix = own_prefix(self)
         self.cloudwatch_name = name_of(prefix) if cloudwatch_metrics else None
         self._published = Published(props, self.cloudwatch_name, cloudwatch_namespace)
@@ -483,6 +487,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
             cloudwatch_name=self.cloudwatch_name,
             cloudwatch_namespace=self._published.namespace,
             log_retention=self._log_retention,
+            removal_policy=self._removal_policy,
         )
 
     def _allow_reading(self, parameter_prefix: str) -> None:

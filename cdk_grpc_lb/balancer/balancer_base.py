@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import aws_cdk as cdk
 import jsii
@@ -52,6 +52,8 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
     is_imported: bool = False
     """Whether another app, or another stack of this one, has made it."""
     _admission: Admission
+    _service_class: ClassVar[type[GrpcBalancedService]]
+    """Set by the module of services, which makes balancers: the two cannot import each other."""
 
     @property
     def address(self) -> str:
@@ -81,9 +83,7 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         :param id: The construct's id, of which the service's name is made.
         :param props: Those of :class:`GrpcBalancedService` but ``vpc`` and ``balancer``.
         """
-        from cdk_grpc_lb.service.balanced_service import GrpcBalancedService  # which in turn makes balancers
-
-        return GrpcBalancedService(self, id, balancer=self, **props)
+        return self._service_class(self, id, balancer=self, **props)
 
     def register(
         self,

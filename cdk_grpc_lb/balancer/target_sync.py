@@ -16,6 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_grpc_lb.balancer.parameters import parameters_under
+from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack
 from cdk_grpc_lb.monitoring.call_metrics import Published
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge, wildcard_in
 from cdk_grpc_lb.routing.service_registry import check_admission
@@ -60,6 +61,8 @@ class TargetSync(Construct):
         default, it publishes none.
     :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
     :param log_retention: How long the function's logs are kept. By default, one month.
+    :param removal_policy: Whether the parameters are deleted with the stack (``DESTROY``) or stay (``RETAIN``). By
+        default they are deleted.
     """
 
     def __init__(
@@ -76,10 +79,12 @@ class TargetSync(Construct):
         cloudwatch_name: str | None = None,
         cloudwatch_namespace: str = NAMESPACE,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+        removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
     ) -> None:
         super().__init__(scope, id)
         props = Props(type(self).__name__, id)
         check_admission(props, only_services, only_label)
+        check_removal(props, removal_policy)
         published = Published(props, cloudwatch_name, cloudwatch_namespace)
         published.check()
         if not cdk.Token.is_unresolved(parameter_prefix) and (
@@ -163,6 +168,9 @@ class TargetSync(Construct):
             schedule=events.Schedule.rate(cdk.Duration.minutes(1)),
             targets=[to_queue],
         )
+
+        if removal_policy == cdk.RemovalPolicy.DESTROY:
+            remove_with_stack(self, self.function, parameter_prefix)
 
     def _allow_listing(self) -> None:
         in_this_cluster = {"ArnEquals": {"ecs:cluster": self.cluster.cluster_arn}}

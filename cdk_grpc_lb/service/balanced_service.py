@@ -313,6 +313,9 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         )
 
 
+GrpcBalancerBase._service_class = GrpcBalancedService
+
+
 def _refuse_contradictions(
     props: Props, vpc: ec2.IVpc | None, cluster: ecs.ICluster | None, balancer: GrpcBalancerBase | None
 ) -> None:

@@ -80,7 +80,7 @@ def _merged(name: str, own: PolicySection, inherited: PolicySection, rejected: l
     of_route, of_service = _set_in(own), _set_in(inherited)
     while True:
         try:
-            return type(own)(**of_service | of_route)
+            return type(own).of_read(of_service | of_route)
         except ConflictError as conflict:
             if conflict.name not in of_route:
                 del of_service[conflict.name]

@@ -118,7 +118,7 @@ def read_part(part: str, texts: Mapping[str, object], rejected: list[RejectedSet
             values[name] = value
     while True:
         try:
-            return _PARTS[part](**values)
+            return _PARTS[part].of_read(values)
         except ConflictError as conflict:
             rejected.append(RejectedSetting(rows[conflict.name].label, conflict.problem))
             del values[conflict.name]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from enum import Enum, StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from grpc_lb_contract.names import is_grpc_service
 
@@ -184,6 +184,18 @@ class PolicySection:
             if settled is None:
                 raise ValueError(f"{name} must be {about.kind.rule_for(value)}, got {value!r}")
             object.__setattr__(self, name, settled)
+        self._check_conflicts()
+
+    @classmethod
+    def of_read(cls, values: Mapping[str, Any]) -> Self:
+        """Of values that their types have read already: they are not parsed again. Raises ConflictError alone."""
+        section = object.__new__(cls)
+        for name, _, default in settings_of(cls):
+            object.__setattr__(section, name, values.get(name, default))
+        section._check_conflicts()
+        return section
+
+    def _check_conflicts(self) -> None:
         for name, problem in self.conflicts():
             raise ConflictError(name, problem, getattr(self, name))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import alb, ecr, ecs, ssm
-from ministack.services.cloudformation import provisioners
+from ministack.services import alb, ecr, ecs, lambda_svc, ssm
+from ministack.services.cloudformation import custom_resource, provisioners
 
 from local_aws.errors import LocalAwsError
 from local_aws.stand_in import resources
@@ -175,6 +176,26 @@ def patch_cloudformation() -> None:
     handlers["AWS::ECS::Service"]["create"] = _with_grace_period(handlers["AWS::ECS::Service"]["create"])
     handlers["AWS::EC2::VPC"]["create"] = resources.with_cidr_block(handlers["AWS::EC2::VPC"]["create"])
     provisioners._normalize_container_defs = resources.container_definitions
+    # Where their functions answer: ministack says localhost, and listens on an address of its own.
+    custom_resource._HOST = os.environ["BIND_HOST"]
+    custom_resource.invoke_custom_resource = _in_python_alone(custom_resource.invoke_custom_resource)
+
+
+def _in_python_alone(invoke: Callable[..., Any]) -> Callable[..., Any]:
+    """A custom resource whose function does not run here is waited for until its timeout, without a word."""
+
+    @functools.wraps(invoke)
+    def checked(request: str, logical_id: str, properties: Mapping[str, Any], *more: Any, **named: Any) -> Any:
+        _, config, name = lambda_svc._get_func_record_for_ref(properties.get("ServiceToken", ""))
+        runtime = (config or {}).get("Runtime") or "an image"
+        if config is not None and not runtime.startswith("python"):
+            raise ValueError(
+                f"custom resource {logical_id} must have a function in Python, which is all that the local AWS runs, "
+                f"got {runtime} (function {name}): leave it out of what is deployed here"
+            )
+        return invoke(request, logical_id, properties, *more, **named)
+
+    return checked
 
 
 def _with_grace_period(create: Callable[..., Any]) -> Callable[..., Any]:

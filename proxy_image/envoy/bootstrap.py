@@ -85,7 +85,7 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int, memory: int |
             "cds_config": _ads(),
         },
         "static_resources": {"clusters": [_control_plane_cluster(settings.ads_socket), *collector]},
-        **({"layered_runtime": _TRACING_RUNTIME} if tracing else {}),
+        "layered_runtime": {"layers": [_RUNTIME, *([_TRACING_RUNTIME] if tracing else [])]},
         "admin": {
             "address": {"pipe": {"path": str(settings.admin_socket), "mode": _OWNER_ONLY}},
             "ignore_global_conn_limit": True,
@@ -211,14 +211,25 @@ def _control_plane_cluster(socket: Path) -> dict[str, Any]:
 # Spans leave together, as many as a second has: by default every 5 spans are a request
 # (https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/trace/v3/opentelemetry.proto).
 _TRACING_RUNTIME = {
-    "layers": [
-        {
-            "name": "tracing",
-            "static_layer": {
-                "tracing": {"opentelemetry": {"min_flush_spans": 512, "flush_interval_ms": 1000}},
-            },
-        }
-    ]
+    "name": "tracing",
+    "static_layer": {"tracing": {"opentelemetry": {"min_flush_spans": 512, "flush_interval_ms": 1000}}},
+}
+
+# Envoy closes a connection half of whose first 500 streams are reset within a second of their start, as a gRPC
+# deadline or cancel does: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/operations/runtime
+_NEVER = 2**31 - 1
+MAX_CALLS_PER_READ = 10
+_RUNTIME = {
+    "name": "calls",
+    "static_layer": {
+        "overload": {"premature_reset_total_stream_count": _NEVER},
+        # What bounds such an attack instead: of one read of a connection, this many calls are begun; the rest wait for
+        # the worker's next round, and those that are reset by then never reach a server.
+        "http": {"max_requests_per_io_cycle": MAX_CALLS_PER_READ},
+        # nghttp2, Envoy's own choice, ends a whole connection where one call has 64 KiB of metadata or many calls are
+        # cancelled. As a guard, because the field for it logs a warning for each cluster.
+        "envoy": {"reloadable_features": {"http2_use_oghttp2": True}},
+    },
 }
 
 

@@ -15,7 +15,7 @@ EVERY = 4
 """Of the sets that may stand beside others, each so manieth of a kind."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def judges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     with court(tmp_path_factory.mktemp("judge"), SETTINGS) as found:
         yield found

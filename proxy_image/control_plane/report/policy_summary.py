@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from grpc_lb_contract import (
@@ -22,7 +23,8 @@ from grpc_lb_contract import (
     TrafficPolicy,
     Web,
 )
-from grpc_lb_contract.policy.traffic_policy import TABLE
+from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting
+from grpc_lb_contract.policy.value_types import ConflictError, PolicySection
 
 DEFAULT = (
     "Nothing was chosen: each target in turn; calls are tried again only where no server can have seen them; the "
@@ -31,23 +33,37 @@ DEFAULT = (
 
 
 def policy_words(policy: TrafficPolicy) -> tuple[str, ...]:
-    """One phrase for each choice; none where all is at its default."""
-    return tuple(phrase for part in _parts(policy) for phrase in part)
+    """What its owner chose, in phrases; none where all is at its default. Each choice changes a phrase or adds one."""
+    return tuple(phrase for section in _chosen(policy) for phrase in section)
 
 
-def _parts(policy: TrafficPolicy) -> Iterator[Iterator[str]]:
-    set_in_part: dict[str, dict[str, str]] = {}
+def _chosen(policy: TrafficPolicy) -> Iterator[Iterator[str]]:
+    chosen: dict[str, list[PolicySetting]] = {}
     for row in TABLE:
-        value = getattr(getattr(policy, row.part), row.name)
-        if value != row.default:
-            set_in_part.setdefault(row.part, {})[row.setting.label] = row.setting.kind.write(value)
-    for part, settings in set_in_part.items():
-        words = _WORDS.get(part)
-        yield _plain(settings) if words is None else words(getattr(policy, part))
+        if getattr(getattr(policy, row.part), row.name) != row.default:
+            chosen.setdefault(row.part, []).append(row)
+    for name, rows in chosen.items():
+        section = getattr(policy, name)
+        words = _WORDS.get(name)
+        if words is None:
+            yield _plain(section, rows)
+        else:
+            yield words(section)
+            yield _plain(section, [row for row in rows if not _tells(words, section, row)])
 
 
-def _plain(settings: Mapping[str, str]) -> Iterator[str]:
-    yield ", ".join(f"{label} {text}" for label, text in settings.items())
+def _tells(words: Callable[..., Iterator[str]], section: PolicySection, row: PolicySetting) -> bool:
+    """Whether the section's words depend on a setting. One that only the contract knows is told by its label."""
+    try:
+        without = replace(section, **{row.name: row.default})  # type: ignore[type-var]  # every section is a dataclass
+    except ConflictError:
+        return True  # other settings stand on it, so that words about those are words about it
+    return without == type(section)() or list(words(section)) != list(words(without))
+
+
+def _plain(section: PolicySection, rows: Sequence[PolicySetting]) -> Iterator[str]:
+    if rows:
+        yield ", ".join(f"{row.setting.label} {row.setting.kind.write(getattr(section, row.name))}" for row in rows)
 
 
 def _balancing(balancing: Balancing) -> Iterator[str]:

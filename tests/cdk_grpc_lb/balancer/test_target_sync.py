@@ -57,6 +57,27 @@ def test_each_event_reaches_the_queue_whole(example: Synthesised, queue: dict[st
             assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
 
 
+def test_the_document_is_deleted_with_the_stack_once_nothing_writes_any_more(example: Synthesised) -> None:
+    """GIVEN CloudFormation deletes what depends on a resource first, THEN the rules and the event source of the
+    function are gone when it is asked to delete the document.
+    """
+    ((name, asked),) = (
+        (name, each) for name, each in example.body["Resources"].items() if each["Type"].startswith("Custom::GrpcLb")
+    )
+    assert asked["Properties"]["ServiceToken"]["Fn::GetAtt"][0] in example.of_type("AWS::Lambda::Function")
+    writers = [
+        each
+        for each in example.body["Resources"].values()
+        if each["Type"] in ("AWS::Events::Rule", "AWS::Lambda::EventSourceMapping")
+    ]
+    assert len(writers) == 3
+    assert all(name in each["DependsOn"] for each in writers)
+
+
+def test_a_document_may_outlive_its_stack(networks: dict[str, Synthesised]) -> None:
+    assert not [each for each in networks["TwoRanges"].body["Resources"].values() if "GrpcLb" in each["Type"]]
+
+
 def test_hints_that_fail_again_and_again_are_kept_apart(example: Synthesised, queue: dict[str, Any]) -> None:
     ((name, letters),) = (
         (name, letters) for name, letters in example.of_type("AWS::SQS::Queue").items() if "DeadLetters" in name

@@ -62,6 +62,7 @@ def make_two_ranges(app: cdk.App) -> cdk.Stack:
         poll_interval=cdk.Duration.millis(500),
         log_level="debug",
         envoy_concurrency=3,
+        removal_policy=cdk.RemovalPolicy.RETAIN,
     )
     return stack
 

@@ -13,6 +13,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_route53 as route53
 
 from cdk_grpc_lb import GrpcBalancer, TargetSync
+from tests.cdk_grpc_lb.validation import cases
 from tests.cdk_grpc_lb.validation.cases import (
     BALANCER,
     balancer_in,
@@ -92,7 +93,7 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=cases.name)
 def test_a_balancer_refuses(stack: cdk.Stack, props: dict[str, Any], prop: str, allowed: str, got: str) -> None:
     with refused(BALANCER, prop, allowed, got):
         balancer_in(stack, **props)

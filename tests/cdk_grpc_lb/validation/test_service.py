@@ -24,6 +24,7 @@ from cdk_grpc_lb import (
     RouteRule,
     TrafficPolicy,
 )
+from tests.cdk_grpc_lb.validation import cases
 from tests.cdk_grpc_lb.validation.cases import SERVICE, contradiction, existing_cluster, provider, refused, resources
 from tests.cdk_grpc_lb.ways import IMAGE
 
@@ -248,14 +249,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=cases.name)
 def test_a_service_refuses(stack: cdk.Stack, props: dict[str, Any], prop: str, allowed: str, got: str) -> None:
     with refused(SERVICE, prop, allowed, got):
         GrpcBalancedService(stack, "RandomNumbers", **{"image": IMAGE, "port": 50051, **props})
     assert not resources(stack)
 
 
-@pytest.mark.parametrize(("props", "sentence"), LABELS, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "sentence"), LABELS, ids=cases.name)
 def test_a_service_refuses_labels_that_cannot_be_obeyed(stack: cdk.Stack, props: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match="must") as caught:
         GrpcBalancedService(stack, "RandomNumbers", image=IMAGE, port=50051, **props)
@@ -263,7 +264,7 @@ def test_a_service_refuses_labels_that_cannot_be_obeyed(stack: cdk.Stack, props:
     assert not resources(stack)
 
 
-@pytest.mark.parametrize(("props", "first", "second", "fix"), CONTRADICTIONS, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "first", "second", "fix"), CONTRADICTIONS, ids=cases.name)
 def test_a_service_refuses_what_contradicts_itself(
     stack: cdk.Stack, props: dict[str, Any], first: str, second: str, fix: str
 ) -> None:
@@ -301,7 +302,7 @@ def service(stack: cdk.Stack) -> GrpcBalancedService:
             "0",
         ),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=cases.name,
 )
 def test_autoscaling_refuses(
     service: GrpcBalancedService, props: dict[str, Any], prop: str, allowed: str, got: str

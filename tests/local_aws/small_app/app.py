@@ -19,8 +19,8 @@ PORT = 50200
 class Small(cdk.Stack):
     def __init__(self, scope: Construct, id: str) -> None:  # noqa: A002 - a construct's id
         super().__init__(scope, id)
-        # Elastic addresses, NAT gateways and rules between security groups come with it.
-        vpc = ec2.Vpc(self, "Vpc", max_azs=2, restrict_default_security_group=False)
+        # Elastic addresses, NAT gateways, rules between security groups and a custom resource come with it.
+        vpc = ec2.Vpc(self, "Vpc", max_azs=2, restrict_default_security_group=True)
         self.cluster = ecs.Cluster(self, "Cluster", vpc=vpc)
         echo = self.service(
             "Echo", desired_count=2, stop_timeout=cdk.Duration.seconds(2), grace=cdk.Duration.seconds(0)

@@ -38,7 +38,7 @@ def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path, more
 def test_tracing_adds_its_collector_and_nothing_to_a_balancer_without(tmp_path: Path) -> None:
     without = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)
     assert [cluster["name"] for cluster in without["static_resources"]["clusters"]] == [CONTROL_PLANE_CLUSTER]
-    assert "layered_runtime" not in without
+    assert [layer["name"] for layer in without["layered_runtime"]["layers"]] == ["calls"]
     for collector, kind in (("10.0.0.1:4317", "STATIC"), ("[::1]:4317", "STATIC"), ("collector.test:1", "STRICT_DNS")):
         settings = _settings(tmp_path, GRPC_LB_TRACING_PERCENT="1", GRPC_LB_TRACING_COLLECTOR=collector)
         _, cluster = bootstrap(settings, NODE, descriptors=20_000)["static_resources"]["clusters"]

@@ -18,11 +18,13 @@ from proxy_image.control_plane.xds.envoy.cluster_policy import (
     outlier_detection,
     set_balancing,
 )
+from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_targets
 from proxy_image.control_plane.xds.envoy.mirror import MAX_COPY_SECONDS, copies_of
 from proxy_image.control_plane.xds.envoy.tls import transport_socket
 from proxy_image.control_plane.xds.messages import duration, packed, uint32
 
 CONNECT_TIMEOUT_SECONDS = 1.0
+DEFAULT_METADATA = MetadataLimits()
 
 # A host that died without a word (a lost Fargate host answers nothing) is noticed by the kernel: by keepalive probes
 # on a quiet connection, by unacknowledged data on a busy one. HTTP/2 PINGs would be seen by the server: gRPC servers
@@ -46,16 +48,20 @@ def ads_config_source() -> Any:
     )
 
 
-def cluster_of_copies(service: Service, system_cas: Path | None = None) -> Any:
+def cluster_of_copies(
+    service: Service, system_cas: Path | None = None, metadata: MetadataLimits = DEFAULT_METADATA
+) -> Any:
     """The cluster by which a service gets copies of another one's calls."""
-    return _cluster(copies_of(service.name), service, system_cas, max_call_seconds=MAX_COPY_SECONDS)
+    return _cluster(copies_of(service.name), service, system_cas, metadata, duration(MAX_COPY_SECONDS))
 
 
-def cluster(service: Service, system_cas: Path | None = None) -> Any:
-    return _cluster(service.name, service, system_cas)
+def cluster(service: Service, system_cas: Path | None = None, metadata: MetadataLimits = DEFAULT_METADATA) -> Any:
+    return _cluster(service.name, service, system_cas, metadata)
 
 
-def _cluster(name: str, service: Service, system_cas: Path | None, *, max_call_seconds: float | None = None) -> Any:
+def _cluster(
+    name: str, service: Service, system_cas: Path | None, metadata: MetadataLimits, max_call_time: Any = None
+) -> Any:
     policy = service.policy
     message = cluster_pb2.Cluster(
         name=name,
@@ -89,11 +95,13 @@ def _cluster(name: str, service: Service, system_cas: Path | None, *, max_call_s
     message.typed_extension_protocol_options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"].CopyFrom(
         packed(
             http_protocol_options_pb2.HttpProtocolOptions(
-                common_http_protocol_options=None
-                if max_call_seconds is None
-                else protocol_pb2.HttpProtocolOptions(max_stream_duration=duration(max_call_seconds)),
+                common_http_protocol_options=protocol_pb2.HttpProtocolOptions(
+                    max_headers_count=uint32(metadata.entries),
+                    max_response_headers_kb=uint32(metadata.kib),
+                    max_stream_duration=max_call_time,
+                ),
                 explicit_http_config=http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-                    http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
+                    http2_protocol_options=to_targets(metadata)
                 ),
             )
         )

@@ -18,8 +18,9 @@ from envoy.type.matcher.v3 import string_pb2
 from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.envoy.access_log import access_log
 from proxy_image.control_plane.xds.envoy.call_statistics import call_statistics
-from proxy_image.control_plane.xds.envoy.clusters import ads_config_source
+from proxy_image.control_plane.xds.envoy.clusters import DEFAULT_METADATA, ads_config_source
 from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_replies
+from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_callers
 from proxy_image.control_plane.xds.envoy.route_policy import listener_filters
 from proxy_image.control_plane.xds.envoy.tracing import traced
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
@@ -53,10 +54,6 @@ class ConnectionTimes:
     drain_seconds: float = CONNECTION_DRAIN_SECONDS
 
 
-# HTTP/2 lets a server bound a connection's streams; a gRPC client that meets the bound queues calls without a word.
-MAX_STREAMS = 2**31 - 1
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     bind_address: str
@@ -64,8 +61,13 @@ class Ports:
     ready: int
 
 
-def listeners(ports: Ports, times: ConnectionTimes, telemetry: Telemetry = OFF) -> tuple[Any, Any]:
-    managers = manager, http1_manager = _calls_manager(times), _http1_manager(times)
+def listeners(
+    ports: Ports,
+    times: ConnectionTimes,
+    telemetry: Telemetry = OFF,
+    metadata: MetadataLimits = DEFAULT_METADATA,
+) -> tuple[Any, Any]:
+    managers = manager, http1_manager = _calls_manager(times, metadata), _http1_manager(times, metadata)
     for each in managers:
         if telemetry.tracing is not None:
             traced(each, telemetry.tracing)
@@ -117,19 +119,22 @@ def _take_http1_apart(calls: Any, manager: Any) -> None:
     calls.continue_on_listener_filters_timeout = True
 
 
-def _calls_manager(times: ConnectionTimes) -> Any:
+def _calls_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
     return Hcm(
         stat_prefix=CALLS_STAT_PREFIX,
         codec_type=Hcm.HTTP2,
         rds=http_connection_manager_pb2.Rds(config_source=ads_config_source(), route_config_name=CALLS),
         http_filters=[*(_switched_off(name, options) for name, options in listener_filters()), _router()],
+        max_request_headers_kb=uint32(metadata.kib),
         common_http_protocol_options=with_connection_duration_jitter(
-            protocol_pb2.HttpProtocolOptions(max_connection_duration=duration(times.renew_seconds)),
+            protocol_pb2.HttpProtocolOptions(
+                max_connection_duration=duration(times.renew_seconds), max_headers_count=uint32(metadata.entries)
+            ),
             times.renew_jitter_percent,
         ),
-        http2_protocol_options=protocol_pb2.Http2ProtocolOptions(
-            max_concurrent_streams=uint32(MAX_STREAMS),
-            connection_keepalive=protocol_pb2.KeepaliveSettings(
+        http2_protocol_options=to_callers(
+            metadata,
+            protocol_pb2.KeepaliveSettings(
                 interval=duration(times.ping_seconds), timeout=duration(times.ping_timeout_seconds)
             ),
         ),
@@ -147,9 +152,9 @@ def _calls_manager(times: ConnectionTimes) -> Any:
     )
 
 
-def _http1_manager(times: ConnectionTimes) -> Any:
+def _http1_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
     """For browsers without TLS, which speak no HTTP/2."""
-    manager = _calls_manager(times)
+    manager = _calls_manager(times, metadata)
     manager.codec_type = Hcm.HTTP1
     manager.http_filters.insert(0, http1_filter())
     manager.local_reply_config.CopyFrom(http1_replies())

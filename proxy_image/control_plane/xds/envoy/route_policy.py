@@ -97,7 +97,7 @@ def max_stream_duration(deadline: Deadline) -> Any:
     without = deadline.max if deadline.default is None else deadline.default
     return route_components_pb2.RouteAction.MaxStreamDuration(
         max_stream_duration=None if without is None else seconds(without),
-        grpc_timeout_header_max=duration(0) if deadline.max is None else seconds(deadline.max),
+        grpc_timeout_header_max=None if deadline.max is None else seconds(deadline.max),
     )
 
 

@@ -26,7 +26,7 @@ from tests.proxy_image.control_plane.support import (
 
 UPLOAD = f"/{GRPC_SERVICE}/Upload"
 HEAP = 40 * 2**20
-MAX_UPLOADS = 100
+MAX_UPLOADS = 400
 OVERLOADED = (grpc.StatusCode.UNAVAILABLE, "envoy overloaded")
 
 

@@ -51,7 +51,7 @@ async def test_a_status_that_is_not_on_the_list_is_not_tried_again(tmp_path: Pat
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 async def test_servers_see_a_failing_call_exactly_as_often_as_promised(tmp_path: Path, attempts: int) -> None:
-    policy = retried(RetryStatus.UNAVAILABLE, attempts=attempts)
+    policy = retried(RetryStatus.UNAVAILABLE, max_retries=attempts)
     async with (
         backends("a", "b") as (a, b),
         balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 
 from grpc_lb_contract import Condition, Deadline, Match, Overrides, Retry, Route, TrafficPolicy
+from grpc_lb_contract.policy.traffic_policy import TABLE
+from grpc_lb_contract.policy.value_types import ConflictError
 from proxy_image.control_plane.report.policy_summary import policy_words, route_words, span
 from tests.grpc_lb_contract.strategies import policies
 
@@ -66,6 +70,33 @@ def test_every_policy_has_words_where_it_differs_from_the_default(policy: Traffi
     words = policy_words(policy)
     assert bool(words) == (policy != TrafficPolicy())
     assert all(phrase and "None" not in phrase for phrase in words)
+
+
+@given(policies)
+def test_every_setting_of_the_contract_is_told(policy: TrafficPolicy) -> None:
+    """GIVEN any policy WHEN one of its choices goes back to the default THEN the page says something else."""
+    for row in TABLE:
+        section = getattr(policy, row.part)
+        if getattr(section, row.name) == row.default:
+            continue
+        with suppress(ConflictError):
+            without = replace(policy, **{row.part: replace(section, **{row.name: row.default})})
+            assert policy_words(policy) != policy_words(without), row.label
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"web": "true", "web.allow-origins": "*", "web.allow-headers": "x-tenant"},
+        {"web": "true", "web.allow-origins": "*", "web.expose-headers": "x-tenant"},
+        {"web": "true", "web.allow-origins": "*", "web.max-age": "10m"},
+    ],
+)
+def test_a_setting_without_words_of_its_own_is_told_by_its_label(settings: dict[str, str]) -> None:
+    policy, rejected = TrafficPolicy.from_settings(settings)
+    assert not rejected
+    *_, (label, text) = settings.items()
+    assert f"{label} {text}" in policy_words(policy)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""The parameters of a balancer, removed with its stack: a CloudFormation custom resource.
+
+The protocol: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from grpc_lb_contract import index_parameter, shard_parameter
+from lambda_src import log
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+PREFIX_PROPERTY = "ParameterPrefix"
+# DeleteParameters takes so many at once, GetParametersByPath gives so many:
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html
+_PER_CALL = 10
+# A refresh that was running when its queue was cut off may write once more.
+_PAUSE_SECONDS = 5.0
+_ATTEMPTS = Config(retries={"mode": "standard", "total_max_attempts": 10})
+_MAX_REASON = 1000
+
+
+def is_request(event: Any) -> bool:
+    """Whether CloudFormation asks, and not the queue."""
+    return isinstance(event, dict) and "RequestType" in event
+
+
+def answer(event: Mapping[str, Any]) -> None:
+    """Deletes every parameter below the prefix when the resource is deleted; otherwise there is nothing to do."""
+    log.configure()
+    prefix = str(event["ResourceProperties"][PREFIX_PROPERTY])
+    status, reason = "SUCCESS", ""
+    if event["RequestType"] == "Delete":
+        try:
+            # What a stack of another prefix had is named by the physical id, since that is the prefix.
+            remove(boto3.client("ssm", config=_ATTEMPTS), str(event.get("PhysicalResourceId") or prefix))
+        except Exception as error:
+            log.error("parameters not removed", prefix=prefix, error=type(error).__name__, problem=str(error))
+            status, reason = "FAILED", f"{type(error).__name__}: {error}"[:_MAX_REASON]
+    _answer(event, status, reason, prefix)
+
+
+def remove(ssm: SSMClient, prefix: str) -> int:
+    """Delete all, and again after a pause, until there was nothing left. Returns how many there were."""
+    removed = 0
+    while names := _names(ssm, prefix):
+        for start in range(0, len(names), _PER_CALL):
+            ssm.delete_parameters(Names=names[start : start + _PER_CALL])
+        removed += len(names)
+        time.sleep(_PAUSE_SECONDS)
+    log.info("parameters removed", prefix=prefix, parameters=removed)
+    return removed
+
+
+def _names(ssm: SSMClient, prefix: str) -> list[str]:
+    # Not by the prefix itself: the function's role names what is below it.
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(
+        Path=shard_parameter(prefix, "").rstrip("/"), PaginationConfig={"PageSize": _PER_CALL}
+    )
+    shards = [parameter["Name"] for page in pages for parameter in page["Parameters"]]
+    index = ssm.get_parameters(Names=[index_parameter(prefix)])["Parameters"]
+    return [*(parameter["Name"] for parameter in index), *shards]
+
+
+def _answer(event: Mapping[str, Any], status: str, reason: str, prefix: str) -> None:
+    answer = {
+        "Status": status,
+        "Reason": reason,
+        # Another prefix is another resource, so that CloudFormation deletes the old one after an update.
+        "PhysicalResourceId": event.get("PhysicalResourceId") if event["RequestType"] == "Delete" else prefix,
+        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
+    }
+    request = urllib.request.Request(  # noqa: S310 - CloudFormation's own address
+        event["ResponseURL"], data=json.dumps(answer).encode(), method="PUT", headers={"Content-Type": ""}
+    )
+    with urllib.request.urlopen(request, timeout=20):  # noqa: S310 - as above
+        pass

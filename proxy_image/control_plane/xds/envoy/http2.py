@@ -1,0 +1,58 @@
+"""HTTP/2 towards callers and targets: windows, metadata and streams, so that what one call does ends with that call.
+
+docs/transparency.md has each default beside ours, and why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.core.v3 import protocol_pb2
+
+from proxy_image.control_plane.xds.messages import uint32
+
+# What one stream holds at each side of Envoy while its reader pauses. Envoy's own default is 16 MiB.
+STREAM_WINDOW = 256 * 2**10
+# All paused streams of a connection together must not fill it, or every call on the connection waits for the slowest
+# reader (default: 24 MiB, less than two paused streams of Envoy's default size).
+CONNECTION_WINDOW = 64 * 2**20
+# So many streams go on one connection to a target, or fewer where it says so: all of them paused fill 25 of 64 MiB,
+# and Kestrel, which takes 100, refuses none. More streams go on more connections.
+STREAMS_PER_TARGET_CONNECTION = 100
+
+# https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.2
+SETTINGS_MAX_HEADER_LIST_SIZE = 6
+
+# HTTP/2 lets a server bound a connection's streams; a gRPC client that meets the bound queues calls without a word.
+UNBOUNDED_STREAMS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataLimits:
+    """The most metadata of one call in each direction: beyond it that call alone fails, with RESOURCE_EXHAUSTED."""
+
+    kib: int = 1024
+    entries: int = 2000
+
+
+def to_callers(metadata: MetadataLimits, keepalive: Any) -> Any:
+    return _options(metadata, max_concurrent_streams=uint32(UNBOUNDED_STREAMS), connection_keepalive=keepalive)
+
+
+def to_targets(metadata: MetadataLimits) -> Any:
+    return _options(metadata, max_concurrent_streams=uint32(STREAMS_PER_TARGET_CONNECTION))
+
+
+def _options(metadata: MetadataLimits, **more: Any) -> Any:
+    return protocol_pb2.Http2ProtocolOptions(
+        # Peers that know the limit do not send what is beyond it: they fail that call themselves, and say why.
+        custom_settings_parameters=[
+            protocol_pb2.Http2ProtocolOptions.SettingsParameter(
+                identifier=uint32(SETTINGS_MAX_HEADER_LIST_SIZE), value=uint32(metadata.kib * 2**10)
+            )
+        ],
+        initial_stream_window_size=uint32(STREAM_WINDOW),
+        initial_connection_window_size=uint32(CONNECTION_WINDOW),
+        **more,
+    )
