@@ -29,7 +29,7 @@ def test_expressions_are_read_as_go_reads_them(text: str, read: str) -> None:
         ("", "cannot be read at its end"),
         (r'Host("\q")', "cannot be read at character 7"),
         ("Host(`a`\n)", "cannot be read at character 9"),
-        ("Host(`a`)\n|| Host(`b`)", "cannot be read at character 10"),
+        ("Host(`a`)\n|| Host(`b`)", "cannot be read at character 11"),
         ("Host(`a`) & Host(`b`)", "cannot be read at character 11"),
         ("Host('a')", "cannot be read at character 6"),
         ("A() > 1 > 2", "cannot be read at character 9"),
