@@ -16,19 +16,22 @@ import venv
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 VENV = BUILD / "venv"
 MINISTACK_VENV = BUILD / "ministack-venv"
-TRAEFIK_VENV = BUILD / "traefik-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
+NODE_GRPC = BUILD / "node-grpc"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
+# gRPC clients of Node, which the tests let call by xds:///.
+NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -37,14 +40,12 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message says what is missing and what to do."""
 
 
-def main(arguments: Sequence[str] = ()) -> int:
+def main(optional: Sequence[str] = ()) -> int:
+    """`optional` names environments that few targets need, such as publish or traefik."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
-        if "traefik" in arguments:  # what few tests need is no part of the usual set-up
-            make_part(TRAEFIK_VENV, requirements_stamp("traefik"), make_traefik_venv)
-            return 0
         with ThreadPoolExecutor() as side_by_side:
             parts = [
                 side_by_side.submit(make_part, VENV, requirements_stamp("dev"), make_main_venv),
@@ -52,7 +53,13 @@ def main(arguments: Sequence[str] = ()) -> int:
             ]
             for part in parts:
                 part.result()
-        make_part(NODE, CDK_CLI, make_cdk_cli)
+        make_part(NODE, CDK_CLI, lambda: npm_install(NODE, CDK_CLI))
+        make_part(NODE_GRPC, " ".join(NODE_GRPC_PACKAGES), lambda: npm_install(NODE_GRPC, *NODE_GRPC_PACKAGES))
+        for name in optional:
+            folder = BUILD / f"{name}-venv"
+            make_part(
+                folder, requirements_stamp(name), partial(make_venv, folder, ROOT / "requirements" / f"{name}.txt")
+            )
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -75,7 +82,11 @@ def check_python() -> None:
 
 
 def requirements_stamp(name: str) -> str:
-    return hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes() + sys.version.encode()).hexdigest()
+    requirements = ROOT / "requirements" / f"{name}.txt"
+    if not requirements.exists():
+        known = ", ".join(sorted(path.stem for path in requirements.parent.glob("*.txt")))
+        raise SetUpError(f"an environment must be one of {known}, got {name}")
+    return hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
 
 
 def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
@@ -96,10 +107,6 @@ def make_main_venv() -> None:
 
 def make_ministack_venv() -> None:
     make_venv(MINISTACK_VENV, ROOT / "requirements" / "ministack.txt")
-
-
-def make_traefik_venv() -> None:
-    make_venv(TRAEFIK_VENV, ROOT / "requirements" / "traefik.txt")
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
@@ -131,20 +138,10 @@ def pip_install(folder: Path, requirements: Path) -> None:
     )
 
 
-def make_cdk_cli() -> None:
-    run(
-        str(VENV / "bin" / "npm"),
-        *(
-            "install",
-            "--prefix",
-            str(NODE),
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-            CDK_CLI,
-        ),
-    )
+def npm_install(folder: Path, *packages: str) -> None:
+    # No lock file: it would name the registry of whoever made it.
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    run(str(VENV / "bin" / "npm"), "install", "--prefix", str(folder), *options, *packages)
 
 
 def run(*command: str) -> None:

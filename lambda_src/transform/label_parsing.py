@@ -102,7 +102,9 @@ class LabelCache:
         self._translated, self.translations = frozenset(containers), translations
 
     def keep(self, definitions: Set[str]) -> None:
-        """Forget all others."""
+        """Forget all others, once there are many."""
+        if len(self.definitions) <= 2 * len(definitions) + 100:
+            return
         self.containers = {key: read for key, read in self.containers.items() if key[0] in definitions}
         self.definitions = {key: read for key, read in self.definitions.items() if key[0] in definitions}
 
