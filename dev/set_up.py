@@ -27,11 +27,14 @@ UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
 NODE_GRPC = BUILD / "node-grpc"
+AXE = BUILD / "axe"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
 # gRPC clients of Node, which the tests let call by xds:///.
 NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
+# What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
+AXE_CORE = "axe-core@4.10.3"
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -41,7 +44,7 @@ class SetUpError(Exception):
 
 
 def main(optional: Sequence[str] = ()) -> int:
-    """`optional` names environments that few targets need, such as publish."""
+    """`optional` names environments that few targets need, such as publish or traefik."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
@@ -55,6 +58,7 @@ def main(optional: Sequence[str] = ()) -> int:
                 part.result()
         make_part(NODE, CDK_CLI, lambda: npm_install(NODE, CDK_CLI))
         make_part(NODE_GRPC, " ".join(NODE_GRPC_PACKAGES), lambda: npm_install(NODE_GRPC, *NODE_GRPC_PACKAGES))
+        make_part(AXE, AXE_CORE, lambda: npm_install(AXE, AXE_CORE))
         for name in optional:
             folder = BUILD / f"{name}-venv"
             make_part(

@@ -113,7 +113,8 @@ def web_app(
             current = now()
         main = views.main_of(request.url.path, current)
         if main is None:
-            return PlainTextResponse("no such page; see /\n", 404)
+            main = views.no_such_page(request.url.path, current)
+            return HTMLResponse(views.document(request.url.path, main, current, live=False), 404)
         return HTMLResponse(views.document(request.url.path, main, current))
 
     async def follow(request: Request) -> Response:
@@ -196,6 +197,7 @@ def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, o
         proxyless=proxyless_of(metrics.clients),
         task=own.id,
         zone=own.zone,
+        silences=watcher.silence.now,
     )
 
 

@@ -16,6 +16,7 @@ from proxy_image.control_plane.xds.envoy.route_policy import (
     hash_policies,
     max_stream_duration,
     own_retry_policy,
+    removed_headers,
     retry_policy,
 )
 from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
@@ -39,7 +40,7 @@ def route_configuration(document: Document, name: str, host_routes: HostRoutes |
         virtual_hosts=[
             route_components_pb2.VirtualHost(
                 name=host,
-                domains=[host],
+                domains=_domains(host),
                 routes=[*made.of(tuple(routes)), _no_route()],
                 retry_policy=retry_policy(Retry()),
             )
@@ -50,6 +51,11 @@ def route_configuration(document: Document, name: str, host_routes: HostRoutes |
         # The snapshot is consistent and clusters come first; a route is not refused for a cluster that is being made.
         validate_clusters=boolean(False),
     )
+
+
+def _domains(host: str) -> list[str]:
+    """A name may have a dot at its end, which says that it is a whole one: https://www.rfc-editor.org/rfc/rfc1034#section-3.1"""
+    return [host] if "*" in host else [host, f"{host}."]
 
 
 class _Made:
@@ -103,6 +109,7 @@ def _route(routed: Routed, service: Service) -> Any:
             request_mirror_policies=mirror_policies(policy.mirror),
         ),
         request_headers_to_add=added_headers(policy.deadline),
+        request_headers_to_remove=removed_headers(policy.forwarded_headers),
         typed_per_filter_config=filters(policy),
     )
 
