@@ -26,9 +26,15 @@ MINISTACK_VENV = BUILD / "ministack-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
+NODE_GRPC = BUILD / "node-grpc"
+AXE = BUILD / "axe"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
+# gRPC clients of Node, which the tests let call by xds:///.
+NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
+# What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
+AXE_CORE = "axe-core@4.10.3"
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -38,7 +44,7 @@ class SetUpError(Exception):
 
 
 def main(optional: Sequence[str] = ()) -> int:
-    """`optional` names environments that few targets need, such as publish."""
+    """`optional` names environments that few targets need, such as publish or traefik."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
@@ -50,7 +56,9 @@ def main(optional: Sequence[str] = ()) -> int:
             ]
             for part in parts:
                 part.result()
-        make_part(NODE, CDK_CLI, make_cdk_cli)
+        make_part(NODE, CDK_CLI, lambda: npm_install(NODE, CDK_CLI))
+        make_part(NODE_GRPC, " ".join(NODE_GRPC_PACKAGES), lambda: npm_install(NODE_GRPC, *NODE_GRPC_PACKAGES))
+        make_part(AXE, AXE_CORE, lambda: npm_install(AXE, AXE_CORE))
         for name in optional:
             folder = BUILD / f"{name}-venv"
             make_part(
@@ -134,20 +142,10 @@ def pip_install(folder: Path, requirements: Path) -> None:
     )
 
 
-def make_cdk_cli() -> None:
-    run(
-        str(VENV / "bin" / "npm"),
-        *(
-            "install",
-            "--prefix",
-            str(NODE),
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-            CDK_CLI,
-        ),
-    )
+def npm_install(folder: Path, *packages: str) -> None:
+    # No lock file: it would name the registry of whoever made it.
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    run(str(VENV / "bin" / "npm"), "install", "--prefix", str(folder), *options, *packages)
 
 
 def run(*command: str) -> None:

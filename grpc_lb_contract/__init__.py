@@ -38,7 +38,7 @@ from grpc_lb_contract.labels.registration import Registration, RouteRule
 from grpc_lb_contract.names import service_name_from
 from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
 from grpc_lb_contract.policy.overrides import Overrides
-from grpc_lb_contract.policy.protocol import Mirror, Tls, TlsVerify, Web
+from grpc_lb_contract.policy.protocol import ForwardedHeaders, Mirror, Tls, TlsVerify, Web
 from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, Method, OutlierDetection
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
@@ -57,6 +57,7 @@ __all__ = [
     "DocumentTooLarge",
     "Fault",
     "ForeignIndex",
+    "ForwardedHeaders",
     "Group",
     "HealthCheck",
     "Index",

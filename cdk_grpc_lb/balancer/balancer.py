@@ -28,6 +28,7 @@ from cdk_grpc_lb.balancer.image import (
 from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
+from cdk_grpc_lb.balancer.proxyless import ProxylessClients
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -57,6 +58,7 @@ from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
+from traefik_labels.settings import with_tls
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
@@ -69,7 +71,7 @@ _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
 
 @shown
-class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
+class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
@@ -250,7 +252,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         self._admission.watch(self, knows_all=True)
         watch_overlap(self)
         self._exposed_by_default = exposed_by_default
-        self._traefik_labels = traefik_labels
+        # Whoever calls a balancer with a certificate speaks TLS to it.
+        self._traefik_labels = None if traefik_labels is None else with_tls(traefik_labels, certificate is not None)
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)

@@ -79,12 +79,13 @@ class SsmSource:
             else:
                 counts[trouble] += 1
             count = 0 if trouble is None else counts[trouble]
-            interval = self._intervals.after(trouble, count, expects_changes=self._expects_changes)
+            interval = self._intervals.after(trouble, count, expects_changes=self.expects_changes)
             await asyncio.sleep(delay(interval, trouble, count, random.random()))  # noqa: S311 - jitter
             trouble = await self.read()
 
     @property
-    def _expects_changes(self) -> bool:
+    def expects_changes(self) -> bool:
+        """Whether the index announces changes now."""
         return self._index is not None and self._index.expects_changes(time.time())
 
     async def _use_last_good(self) -> None:

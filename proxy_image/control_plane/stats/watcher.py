@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, UnreadableError, read
 from proxy_image.control_plane.stats.history import Journal
+from proxy_image.control_plane.stats.silence import SilenceWatch
 from proxy_image.control_plane.stats.window import WINDOW_SECONDS
 from proxy_image.envoy.admin import Admin, AdminError
 
@@ -52,6 +53,7 @@ class Watcher:
         self._ticked = asyncio.Condition()
         self.ticks = 0
         self.readings: deque[Reading] = deque(maxlen=MAX_READINGS)
+        self.silence = SilenceWatch()
         self.problem: str | None = None
         """Why the last reading failed."""
 
@@ -125,7 +127,10 @@ class Watcher:
         self.problem = None
         last = self.readings[-1] if self.readings else None
         self._journal.read(last, reading)
-        if last is not None and reading.is_of_another_envoy(last):
+        if last is not None and not reading.is_of_another_envoy(last):
+            self.silence.add(last, reading, time.time())
+        elif last is not None:
+            self.silence = SilenceWatch()
             self.readings.clear()  # its counts say nothing of what the one before did
         self.readings.append(reading)
         while len(self.readings) > 2 and reading.at - self.readings[1].at > WINDOW_SECONDS:

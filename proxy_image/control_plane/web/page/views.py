@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.policy_summary import DEFAULT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
-from proxy_image.control_plane.web.page import words
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 from proxy_image.control_plane.web.page.parts import facts, latencies, problem_list, zones
 from proxy_image.control_plane.web.page.tables import (
@@ -42,14 +42,29 @@ def main_of(path: str, report: Report) -> Html | None:
     return None if service is None else service_view(service, report)
 
 
-def document(path: str, main: Html, report: Report) -> str:
+def no_such_page(path: str, report: Report) -> Html:
+    """What <main> holds where there is no such page: the way back, and the services that there are."""
+    name = path.removeprefix(SERVICE)
+    known = report.services[:MAX_CARDS]
+    return joined(
+        tag("h1", f"No service is named {name[:80]}" if path.startswith(SERVICE) else "No such page"),
+        tag("p", "It may have been stopped since, or its tasks have another label. The services that there are:")
+        if known
+        else tag("p", "No service is known yet."),
+        tag("ul", *(tag("li", tag("a", each.name, href=f"{SERVICE}{each.name}")) for each in known)) if known else None,
+        tag("p", tag("a", "Overview", href="/")),
+    )
+
+
+def document(path: str, main: Html, report: Report, *, live: bool = True) -> str:
+    """A whole page; `live` says whether there is something for it to follow."""
     whose = f" this task alone: {words.short(report.task)}" + (f" in {report.zone}" if report.zone else "")
     head = joined(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),
-        tag("title", f"{path.strip('/') or 'overview'} · {TITLE}"),
+        tag("title", f"{path.strip('/')[:80] or 'overview'} · {TITLE}"),
         Html('<link rel="stylesheet" href="/assets/page.css"><link rel="icon" href="/assets/icon.svg">'),
-        Html('<script src="/assets/page.js" defer></script>'),
+        Html('<script src="/assets/page.js" defer></script>') if live else None,
     )
     links = (("/", "Overview"), ("/timeline", "Timeline"), ("/problems", "Problems"))
     body = joined(
@@ -70,7 +85,7 @@ def document(path: str, main: Html, report: Report) -> str:
                 tag("span", _count(report), id="count"),
                 aria_label="Views",
             ),
-            tag("span", "not live", id="live", role="status"),
+            tag("span", "not live", id="live", role="status") if live else None,
         ),
         tag("main", main, id="main", tabindex=-1),
         tag(
@@ -114,7 +129,7 @@ def overview(report: Report) -> Html:
         *(_service_card(service, report.zone) for service in cards),
         joined(tag("h2", words.count(len(others), "more service")), services_table(others)) if others else None,
         tag("h2", "Latest changes of the targets"),
-        change_list(report.changes[:3], report) if report.changes else tag("p", "None yet."),
+        change_list(report.changes[:3], report, heading="h3") if report.changes else tag("p", "None yet."),
     )
 
 
@@ -141,7 +156,7 @@ def timeline(report: Report) -> Html:
         tag(
             "p", "Each target document that this balancer put into use since its control plane started.", class_="note"
         ),
-        change_list(report.changes, report) if report.changes else tag("p", "None yet."),
+        change_list(report.changes, report, heading="h2") if report.changes else tag("p", "None yet."),
     )
 
 
@@ -169,6 +184,20 @@ def service_view(service: ServiceReport, report: Report) -> Html:
         tag("h2", "What became of its targets"),
         history_table(service, report),
         tag("p", tag("a", "All services", href="/")),
+    )
+
+
+def _held_by_others(service: ServiceReport) -> Html | None:
+    if not service.shadowed:
+        return None
+    said = "; ".join(f"{each.route}, which {each.holder} holds" for each in service.shadowed[:MAX_ROUTES])
+    hidden = len(service.shadowed) - MAX_ROUTES
+    more = f"; and {hidden} more" if hidden > 0 else ""
+    return tag(
+        "span",
+        "no calls can arrive: it asks for " if service.takes_no_call else " not: ",
+        f"{said}{more}",
+        class_="bad" if service.takes_no_call else "note",
     )
 
 
@@ -268,7 +297,8 @@ def _about(service: ServiceReport, own_zone: str, *, brief: bool) -> Html:
                 "dd",
                 *(tag("code", route) for route in shown),
                 f"and {words.count(hidden, 'more route')}" if hidden > 0 else None,
-                None if service.routes else "no calls: it has no route",
+                None if service.routes or service.shadowed else "no calls: it has no route",
+                _held_by_others(service),
             ),
         ),
         tag("div", tag("dt", "policy"), tag("dd", policy)) if brief else None,
