@@ -44,7 +44,7 @@ class SetUpError(Exception):
 
 
 def main(optional: Sequence[str] = ()) -> int:
-    """`optional` names environments that few targets need, such as publish."""
+    """`optional` names environments that few targets need, such as publish or traefik."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
