@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
+from proxy_image.control_plane.fleet.fleet import Fleet
 from proxy_image.control_plane.limits.descriptors import of_this_process
 from proxy_image.control_plane.metrics.cloudwatch import Publisher
 from proxy_image.control_plane.metrics.metrics import Metrics
@@ -139,7 +140,8 @@ async def _serve_web(reconciler: Reconciler, metrics: Metrics, watcher: Watcher,
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
-    app = web_app(reconciler, metrics, watcher, own, settings.web_hosts)
+    fleet = Fleet(settings.parameter_prefixes, own.id, (settings.bind_address, settings.web_port))
+    app = web_app(reconciler, metrics, watcher, own, settings.web_hosts, fleet)
     with listening:
         await serve(app, listening, connections=of_this_process().web)
 
