@@ -142,7 +142,7 @@ async def test_every_page_shows_the_whole_fleet_and_the_one_that_was_killed(tmp_
             await envoy.ready()
             await eventually(controls[-1].health)
             await stack.enter_async_context(SteadyLoad(f"127.0.0.1:{each.port}", rate=20, channels=1))
-        cell = "document.querySelector('.fleet tbody tr td').textContent"
+        cell = "document.querySelector('.fleet tbody tr td').textContent.replace(/\\s/g, ' ')"
         sum_of_calls = "Math.round(Number(document.querySelectorAll('.fleet tbody tr td')[1].textContent) / 30)"
         for path_of in ("/", "/services/rng"):
             await page.open(f"http://{webs[0]}{path_of}")

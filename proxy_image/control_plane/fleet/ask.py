@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import h11
 
@@ -27,8 +28,12 @@ async def ask(balancer: Balancer) -> Summary:
             status, body = await _get(balancer)
     except TimeoutError:
         raise NoAnswerError(f"no answer within {ANSWER_SECONDS:g} s") from None
+    except NoAnswerError:
+        raise
     except OSError as error:
-        raise NoAnswerError(error.strerror or str(error) or type(error).__name__) from error
+        # asyncio puts the address into the text, which the reader has already.
+        said = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise NoAnswerError(said or type(error).__name__) from error
     except h11.ProtocolError as error:
         raise NoAnswerError(f"it does not speak HTTP: {error}") from error
     if status != 200:

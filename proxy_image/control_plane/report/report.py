@@ -182,8 +182,8 @@ def proxyless_of(clients: ClientRegister) -> Proxyless:
 def _scope(task: str, zone: str) -> str:
     where = f" in {zone}" if zone else ""
     return (
-        f"This is balancer {task}{where}: its own calls, its own view of the targets. Other balancers see their own "
-        "part, on pages of their own; the sum of all is in CloudWatch."
+        f"This is balancer {task}{where}: its own calls, its own view of the targets, but for what is "
+        "said of all balancers."
     )
 
 
