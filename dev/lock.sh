@@ -10,6 +10,7 @@ compile() {
 compile requirements/dev.in --output-file requirements/dev.txt
 compile requirements/uv.in --output-file requirements/uv.txt
 compile requirements/ministack.in --output-file requirements/ministack.txt
+compile requirements/peers.in --output-file requirements/peers.txt
 for image in rng_service proxy_image; do
     compile --constraints requirements/dev.txt "$image/requirements.in" --output-file "$image/requirements.txt"
 done

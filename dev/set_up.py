@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 VENV = BUILD / "venv"
 MINISTACK_VENV = BUILD / "ministack-venv"
+PEERS_VENV = BUILD / "peers-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
@@ -41,14 +42,12 @@ def main() -> int:
         check_python()
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
+        chains: list[Callable[[], None]] = [make_tools, make_ministack]
+        if "--peers" in sys.argv[1:]:
+            chains.append(make_peers)
         with ThreadPoolExecutor() as side_by_side:
-            parts = [
-                side_by_side.submit(make_part, VENV, requirements_stamp("dev"), make_main_venv),
-                side_by_side.submit(make_part, MINISTACK_VENV, requirements_stamp("ministack"), make_ministack_venv),
-            ]
-            for part in parts:
+            for part in [side_by_side.submit(chain) for chain in chains]:
                 part.result()
-        make_part(NODE, CDK_CLI, make_cdk_cli)
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -86,12 +85,24 @@ def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
     stamp_file.write_text(stamp)
 
 
-def make_main_venv() -> None:
-    make_venv(VENV, ROOT / "requirements" / "dev.txt")
+def make_tools() -> None:
+    """The environment, and the CDK CLI by the npm in it."""
+    make_environment(VENV, "dev")
+    make_part(NODE, CDK_CLI, make_cdk_cli)
 
 
-def make_ministack_venv() -> None:
-    make_venv(MINISTACK_VENV, ROOT / "requirements" / "ministack.txt")
+def make_ministack() -> None:
+    make_environment(MINISTACK_VENV, "ministack")
+
+
+def make_peers() -> None:
+    """What `make bench` compares with, for nothing else."""
+    make_environment(PEERS_VENV, "peers")
+
+
+def make_environment(folder: Path, name: str) -> None:
+    requirements = ROOT / "requirements" / f"{name}.txt"
+    make_part(folder, requirements_stamp(name), lambda: make_venv(folder, requirements))
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
