@@ -16,8 +16,8 @@ from constructs import IConstruct
 from cdk_grpc_lb import GrpcBalancer
 from tests.cdk_grpc_lb.ways import existing_vpc
 
-SERVICE = "GrpcBalancedService RandomNumbers"
-BALANCER = "GrpcBalancer Balancer"
+SERVICE = "GrpcBalancedService Stack/RandomNumbers"
+BALANCER = "GrpcBalancer Stack/Balancer"
 
 
 @contextmanager

@@ -180,6 +180,6 @@ def test_an_imported_balancer_refuses_a_port_and_patterns_that_none_has(stack: c
 def test_a_target_sync_refuses_a_prefix_that_no_parameter_can_have(stack: cdk.Stack, prefix: str) -> None:
     cluster = existing_cluster(stack)
     with refused(
-        "TargetSync Sync", "parameter_prefix", "a path that starts with / and does not end with one", repr(prefix)
+        "TargetSync Stack/Sync", "parameter_prefix", "a path that starts with / and does not end with one", repr(prefix)
     ):
         TargetSync(stack, "Sync", cluster=cluster, parameter_prefix=prefix)
