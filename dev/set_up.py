@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +21,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 VENV = BUILD / "venv"
-MINISTACK_VENV = BUILD / "ministack-venv"
-PEERS_VENV = BUILD / "peers-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
+NODE_GRPC = BUILD / "node-grpc"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
+# gRPC clients of Node, which the tests let call by xds:///.
+NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -37,16 +38,21 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message says what is missing and what to do."""
 
 
-def main() -> int:
+def main(optional: Sequence[str] = ()) -> int:
+    """`optional` names environments that few targets need, such as publish or peers."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
-        chains: list[Callable[[], None]] = [make_tools, make_ministack]
-        if "--peers" in sys.argv[1:]:
-            chains.append(make_peers)
         with ThreadPoolExecutor() as side_by_side:
-            for part in [side_by_side.submit(chain) for chain in chains]:
+            parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *optional)]
+            make_environment("dev")  # has Node, which the next two are made with
+            parts.append(side_by_side.submit(make_part, NODE, CDK_CLI, lambda: npm_install(NODE, CDK_CLI)))
+            packages = NODE_GRPC_PACKAGES
+            parts.append(
+                side_by_side.submit(make_part, NODE_GRPC, " ".join(packages), lambda: npm_install(NODE_GRPC, *packages))
+            )
+            for part in parts:
                 part.result()
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -70,7 +76,11 @@ def check_python() -> None:
 
 
 def requirements_stamp(name: str) -> str:
-    return hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes() + sys.version.encode()).hexdigest()
+    requirements = ROOT / "requirements" / f"{name}.txt"
+    if not requirements.exists():
+        known = ", ".join(sorted(path.stem for path in requirements.parent.glob("*.txt")))
+        raise SetUpError(f"an environment must be one of {known}, got {name}")
+    return hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
 
 
 def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
@@ -85,22 +95,9 @@ def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
     stamp_file.write_text(stamp)
 
 
-def make_tools() -> None:
-    """The environment, and the CDK CLI by the npm in it."""
-    make_environment(VENV, "dev")
-    make_part(NODE, CDK_CLI, make_cdk_cli)
-
-
-def make_ministack() -> None:
-    make_environment(MINISTACK_VENV, "ministack")
-
-
-def make_peers() -> None:
-    """What `make bench` compares with, for nothing else."""
-    make_environment(PEERS_VENV, "peers")
-
-
-def make_environment(folder: Path, name: str) -> None:
+def make_environment(name: str) -> None:
+    """build/NAME-venv from requirements/NAME.txt; that of dev is build/venv."""
+    folder = VENV if name == "dev" else BUILD / f"{name}-venv"
     requirements = ROOT / "requirements" / f"{name}.txt"
     make_part(folder, requirements_stamp(name), lambda: make_venv(folder, requirements))
 
@@ -134,20 +131,10 @@ def pip_install(folder: Path, requirements: Path) -> None:
     )
 
 
-def make_cdk_cli() -> None:
-    run(
-        str(VENV / "bin" / "npm"),
-        *(
-            "install",
-            "--prefix",
-            str(NODE),
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-            CDK_CLI,
-        ),
-    )
+def npm_install(folder: Path, *packages: str) -> None:
+    # No lock file: it would name the registry of whoever made it.
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    run(str(VENV / "bin" / "npm"), "install", "--prefix", str(folder), *options, *packages)
 
 
 def run(*command: str) -> None:
@@ -181,4 +168,4 @@ def progress(what: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -28,6 +28,7 @@ from cdk_grpc_lb.balancer.image import (
 from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
+from cdk_grpc_lb.balancer.proxyless import ProxylessClients
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -69,7 +70,7 @@ _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
 
 @shown
-class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
+class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the

@@ -21,6 +21,30 @@ from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.histogram import difference, percentiles
 from proxy_image.control_plane.stats.history import Change, Journal
 from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
+from proxy_image.control_plane.xds.proxyless.register import ClientGroup, ClientRegister
+from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+
+
+@dataclass(frozen=True, slots=True)
+class ProxylessCalls:
+    """Calls since this control plane began, by the client's zone; outcome: ok, error, or dropped by the client."""
+
+    service: str
+    zone: str
+    outcome: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proxyless:
+    """gRPC clients that call the tasks directly: who they are, what they told of, what they cannot follow."""
+
+    clients: tuple[ClientGroup, ...] = ()
+    calls: tuple[ProxylessCalls, ...] = ()
+    unfollowed: tuple[Unfollowed, ...] = ()
+
+
+NO_CLIENTS = Proxyless()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +61,7 @@ class Report:
     origin: str
     target_list_age_seconds: float | None
     grpc_clients: int
+    proxyless: Proxyless
     envoy_connected: bool
     envoy_uptime_seconds: int | None
     connections: int
@@ -67,6 +92,7 @@ def report(
     *,
     at: float,
     grpc_clients: int,
+    proxyless: Proxyless = NO_CLIENTS,
     task: str,
     zone: str,
 ) -> Report:
@@ -96,6 +122,7 @@ def report(
         origin=standing.origin.value,
         target_list_age_seconds=standing.target_list_age_seconds,
         grpc_clients=grpc_clients,
+        proxyless=proxyless,
         envoy_connected=standing.envoy_connected,
         envoy_uptime_seconds=None if newest is None else newest.uptime_seconds,
         connections=0 if newest is None else newest.connections,
@@ -113,6 +140,12 @@ def report(
         shadowed_routes=notes.shadowed,
         shadowed_route_count=notes.shadowed_count,
     )
+
+
+def proxyless_of(clients: ClientRegister) -> Proxyless:
+    counts = clients.calls.counts.items()
+    calls = tuple(ProxylessCalls(service, zone, outcome, count) for (service, zone, outcome), count in sorted(counts))
+    return Proxyless(clients.groups, calls, clients.unfollowed)
 
 
 def _scope(task: str, zone: str) -> str:

@@ -40,7 +40,7 @@ from proxy_image.control_plane.metrics.exposition import EnvoyCollector
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
-from proxy_image.control_plane.report.report import Report, report
+from proxy_image.control_plane.report.report import Report, proxyless_of, report
 from proxy_image.control_plane.stats.watcher import Watcher
 from proxy_image.control_plane.web.page import views
 from proxy_image.control_plane.web.page.live import Live, TooManyPagesError
@@ -193,6 +193,7 @@ def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, o
         standing,
         at=now,
         grpc_clients=metrics.streams[Audience.GRPC],
+        proxyless=proxyless_of(metrics.clients),
         task=own.id,
         zone=own.zone,
     )
