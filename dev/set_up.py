@@ -25,11 +25,14 @@ UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
 NODE_GRPC = BUILD / "node-grpc"
+AXE = BUILD / "axe"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
 # gRPC clients of Node, which the tests let call by xds:///.
 NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
+# What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
+AXE_CORE = "axe-core@4.10.3"
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -39,7 +42,7 @@ class SetUpError(Exception):
 
 
 def main(optional: Sequence[str] = ()) -> int:
-    """`optional` names environments that few targets need, such as publish or peers."""
+    """`optional` names environments that few targets need, such as publish, traefik or peers."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
@@ -47,11 +50,8 @@ def main(optional: Sequence[str] = ()) -> int:
         with ThreadPoolExecutor() as side_by_side:
             parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *optional)]
             make_environment("dev")  # has Node, which the next two are made with
-            parts.append(side_by_side.submit(make_part, NODE, CDK_CLI, lambda: npm_install(NODE, CDK_CLI)))
-            packages = NODE_GRPC_PACKAGES
-            parts.append(
-                side_by_side.submit(make_part, NODE_GRPC, " ".join(packages), lambda: npm_install(NODE_GRPC, *packages))
-            )
+            of_npm = {NODE: (CDK_CLI,), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
+            parts += [side_by_side.submit(npm_install, folder, *packages) for folder, packages in of_npm.items()]
             for part in parts:
                 part.result()
     except SetUpError as error:
@@ -132,6 +132,10 @@ def pip_install(folder: Path, requirements: Path) -> None:
 
 
 def npm_install(folder: Path, *packages: str) -> None:
+    make_part(folder, " ".join(packages), lambda: run_npm(folder, packages))
+
+
+def run_npm(folder: Path, packages: Sequence[str]) -> None:
     # No lock file: it would name the registry of whoever made it.
     options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
     run(str(VENV / "bin" / "npm"), "install", "--prefix", str(folder), *options, *packages)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from grpc_lb_contract import Condition
+from traefik_labels.rules.host_patterns import may_take
 
 ALL = "*"
 
@@ -29,6 +30,8 @@ class Calls:
     method: str = ALL
     metadata: frozenset[Condition] = frozenset()
     unsaid: frozenset[str] = field(default=frozenset())
+    patterns: frozenset[str] = field(default=frozenset())
+    """Regular expressions that a rule asks of the host, among what is unsaid."""
 
     def and_(self, other: Calls) -> Calls | None:
         """Those that are in both; None where none is."""
@@ -37,7 +40,15 @@ class Calls:
         method = _narrower(self.method, other.method)
         if host is None or grpc_service is None or method is None:
             return None
-        return Calls(host, grpc_service, method, self.metadata | other.metadata, self.unsaid | other.unsaid)
+        patterns = self.patterns | other.patterns
+        if is_exact(host) and not all(may_take(pattern, host) for pattern in patterns):
+            return None
+        return Calls(host, grpc_service, method, self.metadata | other.metadata, self.unsaid | other.unsaid, patterns)
+
+
+def is_exact(host: str) -> bool:
+    """Whether it is a single name, and no pattern."""
+    return "*" not in host
 
 
 EVERY: tuple[Calls, ...] = (Calls(),)

@@ -6,12 +6,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-DEEPEST = 32
-"""Levels of `&&` in `||` in `&&`: what is deeper nobody has written by hand."""
-
 
 class NotReadable(ValueError):  # noqa: N818 - the name says what is the matter
     """A text that the grammar does not fit. Its message goes on after "must be"."""
+
+
+class TooMuch(NotReadable):
+    """A text that Traefik may well read, and that is too long or too deep here."""
 
 
 class CannotBeReadAt(ValueError):  # noqa: N818
@@ -28,6 +29,8 @@ class Call:
 
     name: str
     arguments: tuple[str, ...]
+    has_numbers: bool = field(default=False, compare=False, repr=False)
+    """Among the arguments, where only circuit breakers may have some."""
     depth: int = field(default=1, init=False, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -55,7 +58,7 @@ class Not:
     depth: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _one_deeper((self.what,)))
+        object.__setattr__(self, "depth", 1 + self.what.depth)
 
     def __str__(self) -> str:
         return f"!{_in_parentheses(self.what)}"
@@ -69,7 +72,7 @@ class And:
     depth: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _one_deeper(self.all))
+        object.__setattr__(self, "depth", 1 + max(part.depth for part in self.all))
 
     def __str__(self) -> str:
         return " && ".join(map(_in_parentheses, self.all))
@@ -83,7 +86,7 @@ class Or:
     depth: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", _one_deeper(self.any))
+        object.__setattr__(self, "depth", 1 + max(part.depth for part in self.any))
 
     def __str__(self) -> str:
         return " || ".join(map(_in_parentheses, self.any))
@@ -133,10 +136,3 @@ def quoted(text: str) -> str:
 
 def _in_parentheses(expression: Expression) -> str:
     return f"({expression})" if isinstance(expression, And | Or | Comparison) else str(expression)
-
-
-def _one_deeper(parts: tuple[Expression, ...]) -> int:
-    depth = 1 + max(part.depth for part in parts)
-    if depth > DEEPEST:
-        raise NotReadable(f"an expression of at most {DEEPEST} levels")
-    return depth

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from grpc_lb_contract import Condition, Match
 from grpc_lb_contract.names import is_grpc_service, is_host
-from traefik_labels.calls import EVERY, NONE, Calls, all_of, any_of
-from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or
+from traefik_labels.grammar.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or, TooMuch
+from traefik_labels.rules.calls import ALL, EVERY, NONE, Calls, all_of, any_of
+from traefik_labels.rules.host_patterns import domain_of, from_template, is_refused
 
 # `{name:.+}.example.com` in versions 1 and 2, `^.+\.example\.com$` in 3: the regular expressions that say what
 # *.example.com says. `[a-z]+` says less: one level, some letters.
 _SUBDOMAINS = re.compile(r"\{[A-Za-z0-9_]*:\.[+*]\}\.([A-Za-z0-9_.-]+)|\^\.[+*]\\\.((?:[A-Za-z0-9_-]|\\\.)+)\$")
+_DOT = "\\."
+_ANY_HOST = (".+", ".*", "^.+$", "^.*$")
 _BEGINS_WITH = re.compile(r"\^([A-Za-z0-9_@:/-]+)(\$|\.\*\$?)?")
 _PATH_BEGINS_WITH = re.compile(r"\^(/(?:[A-Za-z0-9_]|\\\.)+/)(?:([A-Za-z_][A-Za-z0-9_]*)\$|\.\*\$?)?")
 
 
-class Rule:
-    """One rule taken apart. `narrower` tells where ours takes fewer calls than it."""
+DEEPEST = 100
+"""Levels of `&&` in `||` in `&&`: what is deeper nobody has written by hand."""
 
-    def __init__(self) -> None:
+
+class Rule:
+    """One rule taken apart. `narrower` tells where ours takes fewer calls than it; `is_v3` is for a rule that is read
+    in version 3's syntax, and not in an older one's.
+    """
+
+    def __init__(self, *, is_v3: bool = False) -> None:
         self.narrower: dict[str, None] = {}
+        self._is_v3 = is_v3
 
     def of_expression(self, expression: Expression, *, negated: bool = False) -> tuple[Calls, ...]:
-        """The calls that it takes, or, negated, that it does not. Raises NotReadable and TooManyCases."""
+        """The calls that it takes, or, negated, that it does not. Raises NotReadable, TooMuch and TooManyCases."""
+        if expression.depth > DEEPEST:
+            raise TooMuch(f"a rule of at most {DEEPEST} levels")
         match expression:
             case Not(what):
                 return self.of_expression(what, negated=not negated)
@@ -59,14 +72,16 @@ class Rule:
             return NONE if _METHOD in _upper(call.arguments) else EVERY
         if name in ("header", "headers") and len(call.arguments) == 2:
             return _metadata(call, Match.NOT_EXACT)
-        Rule()._of_call(call)
+        if name == "host" and call.arguments == ("*",):
+            return NONE
+        Rule(is_v3=self._is_v3)._of_call(call)
         return _unsaid(call, "no label says which calls a service does not take, but for metadata", negated=True)
 
     def hosts(self, call: Call) -> tuple[Calls, ...]:
         return any_of(_host(call, host) for host in call.arguments)
 
     def host_patterns(self, call: Call) -> tuple[Calls, ...]:
-        return any_of(_host_pattern(call, pattern) for pattern in call.arguments)
+        return any_of(_host_pattern(call, pattern, is_v3=self._is_v3) for pattern in call.arguments)
 
     def paths(self, call: Call) -> tuple[Calls, ...]:
         return any_of(self._path(call, path) for path in call.arguments)
@@ -81,7 +96,7 @@ class Rule:
         _must_begin_with_slash(call, path)
         grpc_service, method = _parts_of(path)
         if "{" in path:
-            return _unsaid(call, "a path with a pattern has no counterpart; write the methods")
+            return NONE if self._is_v3 else _unsaid(call, "a path with a pattern has no counterpart; write the methods")
         return (Calls(grpc_service=grpc_service, method=method),) if grpc_service and method else NONE
 
     def _path_prefix(self, call: Call, path: str) -> tuple[Calls, ...]:
@@ -127,6 +142,26 @@ class Rule:
         return _unsaid(call, "a call's path is the name of its method and is never rewritten")
 
 
+PROXY_OWNED = frozenset(
+    {
+        "x-forwarded-proto",
+        "x-forwarded-scheme",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-server",
+        "x-forwarded-uri",
+        "x-forwarded-method",
+        "x-forwarded-prefix",
+        "x-forwarded-tls-client-cert",
+        "x-forwarded-tls-client-cert-info",
+        "x-scheme",
+        "x-real-ip",
+    }
+)
+"""Headers that Traefik takes from callers, and writes itself, before it looks at a rule:
+https://doc.traefik.io/traefik/v3.6/reference/install-configuration/entrypoints/#forwarded-headers"""
+
 _MATCHERS: dict[str, Callable[[Rule, Call], tuple[Calls, ...]]] = {
     "host": Rule.hosts,
     "hostheader": Rule.hosts,
@@ -167,26 +202,44 @@ def _upper(texts: Sequence[str]) -> list[str]:
     return [text.upper() for text in texts]
 
 
-def _unsaid(call: Call, why: str, *, negated: bool = False) -> tuple[Calls, ...]:
-    return (Calls(unsaid=frozenset({f"{'!' if negated else ''}{call}: {why}"})),)
+def _unsaid(call: Call, why: str, *, negated: bool = False, host: str = ALL) -> tuple[Calls, ...]:
+    """`host` is what its calls are within, where that is known."""
+    return (Calls(host=host, unsaid=frozenset({f"{'!' if negated else ''}{call}: {why}"})),)
 
 
 def _host(call: Call, host: str) -> tuple[Calls, ...]:
     name = host.lower().removesuffix(".")
+    if name == "*":
+        return EVERY
+    if name.startswith("*.") and is_host(name):
+        why = f"{host} is one level of names, and *.a-domain here is any number; write the names, or HostRegexp"
+        return _unsaid(call, why, host=name)
     if "*" in name or not is_host(name):
-        return _unsaid(call, f"{host!r} is no host name")
+        return _unsaid_pattern(call, f"{host!r} is no host name", f"^{name.replace('.', _DOT)}$")
     return (Calls(host=name),)
 
 
-def _host_pattern(call: Call, pattern: str) -> tuple[Calls, ...]:
+def _host_pattern(call: Call, pattern: str, *, is_v3: bool) -> tuple[Calls, ...]:
+    if pattern in _ANY_HOST:
+        return EVERY
+    if is_v3 and is_refused(pattern):
+        raise NotReadable(f"a rule with regular expressions; that of {call} is none")
     found = _SUBDOMAINS.fullmatch(pattern)
+    if found is not None and is_v3 and found[1]:
+        why = "a pattern in braces is of version 2's syntax; version 3's has ^.+\\.a-domain$"
+        return _unsaid_pattern(call, why, pattern)
     domain = (found[1] or found[2].replace("\\.", ".")) if found else ""
     # Hosts are compared in lower case: what a pattern says in upper case fits none.
     if not is_host(f"*.{domain}"):
-        return _unsaid(
-            call, "of regular expressions only {name:.+}.a-domain and ^.+\\.a-domain$ have a counterpart, *.a-domain"
-        )
+        why = "of regular expressions only {name:.+}.a-domain and ^.+\\.a-domain$ have a counterpart, *.a-domain"
+        return _unsaid_pattern(call, why, pattern if is_v3 or "{" not in pattern else from_template(pattern))
     return (Calls(host=f"*.{domain}"),)
+
+
+def _unsaid_pattern(call: Call, why: str, pattern: str) -> tuple[Calls, ...]:
+    domain = domain_of(pattern)
+    host = f"*.{domain}" if domain is not None and is_host(f"*.{domain}") else ALL
+    return tuple(replace(one, patterns=frozenset({pattern})) for one in _unsaid(call, why, host=host))
 
 
 def _must_begin_with_slash(call: Call, path: str) -> None:
@@ -221,6 +274,9 @@ def _with_metadata(call: Call, key: str, match: Match, value: str) -> tuple[Call
     if key.lower() == "host":
         # Go takes it out of the headers, so that no request fits; to Envoy it is another name of :authority.
         return EVERY if negated else NONE
+    if key.lower().replace("_", "-") in PROXY_OWNED:
+        why = "a proxy sets this header itself, and here it comes as the caller wrote it"
+        return _unsaid(call, why, negated=negated)
     try:
         return (Calls(metadata=frozenset({Condition(key.lower(), match, value)})),)
     except ValueError:

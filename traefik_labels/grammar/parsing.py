@@ -1,17 +1,16 @@
-"""The texts of Traefik's labels read as trees.
-
-`expressions.lark` is their grammar, and `parser.py`, which Lark's stand-alone generator makes of it, reads them.
-"""
+"""The texts of Traefik's labels read as trees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
-from traefik_labels.syntax import Call, CannotBeReadAt, Expression, NotReadable, Tag, Template
+from traefik_labels.grammar.syntax import Call, CannotBeReadAt, Expression, NotReadable, Tag, Template, TooMuch
 
-LONGEST = 4096
+LONGEST = 65_536
+"""A whole task definition is no longer:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
 
 
 def read_expression(text: str, such_as: str = "Host(`a.example`) && PathPrefix(`/`)") -> Expression:
@@ -41,16 +40,22 @@ def read_template(text: str) -> Template:
 @cache
 def _parser() -> Callable[[str, str], Any]:
     # A Lambda that reads no such labels is not to load a parser at its cold start.
-    from traefik_labels.builder import build
+    from traefik_labels.grammar import expression, lists, template
 
-    return build
+    readers: Mapping[str, Callable[[str], Any]] = {
+        "expression": expression.expression,
+        "first_rule": lists.first_rule,
+        "tags": lists.tags,
+        "template": template.template,
+    }
+    return lambda text, start: readers[start](text)
 
 
 @lru_cache(maxsize=1024)
 def _read(text: str, start: str, rule: str) -> Any:
     # A Lambda reads the labels of all running task definitions at each refresh, and they seldom change.
     if len(text) > LONGEST:
-        raise NotReadable(f"at most {LONGEST} characters")
+        raise TooMuch(f"at most {LONGEST} characters")
     try:
         return _parser()(text, start)
     except CannotBeReadAt as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from traefik_labels.grammar.parsing import read_template
+from traefik_labels.grammar.syntax import Field, Name, NotReadable, Pipeline, Word
 from traefik_labels.model import Container
-from traefik_labels.parsing import read_template
-from traefik_labels.syntax import Field, Name, NotReadable, Pipeline, Word
 
 DEFAULT_RULE = "Host(`{{ normalize .Name }}`)"
 """https://doc.traefik.io/traefik/v3.6/providers/ecs/#defaultrule"""

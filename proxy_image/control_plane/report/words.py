@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image.control_plane.stats.call_stats import OK
 from proxy_image.control_plane.stats.history import Change
+from proxy_image.control_plane.stats.waits import Wait
 
 NOTHING = "–"
 
@@ -48,6 +49,16 @@ def milliseconds(value: float | None) -> str:
     if value < 1:
         return "<1 ms"
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def wait(time: Wait | None) -> str:
+    """
+    >>> wait(Wait(12.3, at_most=False)), wait(Wait(40.0, at_most=True))
+    ('≈ 12 ms', '< 40 ms')
+    """
+    if time is None:
+        return NOTHING
+    return f"{'<' if time.at_most else '≈'} {milliseconds(max(1.0, time.ms))}"
 
 
 def duration(seconds: float) -> str:
@@ -98,7 +109,7 @@ def cause(why: Cause | None) -> Iterator[str]:
         return
     if why.kind is CauseKind.EVENT:
         if not why.tasks:
-            yield "Found by a refresh that events of other tasks asked for; none of them tells of it."
+            yield "ECS told of other tasks; when the Lambda then listed all of them, it found this too."
             return
         told = "ECS's event" if why.at is not None else "ECS's event, older than what was found"
         for change in why.tasks:

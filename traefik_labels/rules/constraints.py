@@ -6,8 +6,8 @@ import fnmatch
 import re
 from collections.abc import Callable, Mapping
 
-from traefik_labels.parsing import read_expression, read_tags
-from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or, Tag
+from traefik_labels.grammar.parsing import read_expression, read_tags
+from traefik_labels.grammar.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or, Tag
 
 TAGS = "traefik.tags"
 _OF_TAGS = re.compile(r"\s*tag\s*[!=]=")
