@@ -4,7 +4,7 @@ BIN := build/venv/bin
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 
-.PHONY: help setup demo picture containers up down test test-long traefik browser screenshots lint types docs docs-serve wheel \
+.PHONY: help setup demo picture containers up down test test-long traefik browser screenshots bench lint types docs docs-serve wheel \
 	release-check wheel-ends lock clean
 
 help:     ## say what each target does
@@ -31,6 +31,9 @@ browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chr
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/browser/*_in_chromium.py
 screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)
 	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/browser/stack_in_chromium.py
+bench:    ## this balancer beside its peers: CPU a call, latency, throughput (QUICK=yes, WRITE=yes for docs/benchmark.md)
+	@$(PYTHON) dev/set_up.py peers
+	@PYTHONPATH=benchmarks:. $(BIN)/python -m peers $(if $(QUICK),--quick) $(if $(WRITE),--write)
 lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict
