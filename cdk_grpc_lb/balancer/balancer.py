@@ -58,6 +58,7 @@ from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
+from traefik_labels.settings import with_tls
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
@@ -251,7 +252,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._admission.watch(self, knows_all=True)
         watch_overlap(self)
         self._exposed_by_default = exposed_by_default
-        self._traefik_labels = traefik_labels
+        # Whoever calls a balancer with a certificate speaks TLS to it.
+        self._traefik_labels = None if traefik_labels is None else with_tls(traefik_labels, certificate is not None)
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)

@@ -65,6 +65,8 @@ class Backend:
     time_left: list[float | None] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     abort: grpc.StatusCode | None = None
+    hold: bool = False
+    """Answer nothing until released."""
     credentials: grpc.ServerCredentials | None = None
     options: tuple[tuple[str, Any], ...] = ()
     server: Any = None
@@ -84,6 +86,8 @@ class Backend:
         self.seen[method] += 1
         self.metadata.append(dict(context.invocation_metadata()))
         self.time_left.append(context.time_remaining())
+        if self.hold:
+            await self.release.wait()
         if self.abort is not None:
             await context.abort(self.abort, "as the test wants")
         return self.name.encode()

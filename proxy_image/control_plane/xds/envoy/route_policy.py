@@ -14,7 +14,7 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
-from grpc_lb_contract import Balancing, Deadline, Fault, RateLimit, Retry, TrafficPolicy
+from grpc_lb_contract import Balancing, Deadline, Fault, ForwardedHeaders, RateLimit, Retry, TrafficPolicy
 from proxy_image.control_plane.xds.envoy import grpc_web
 from proxy_image.control_plane.xds.envoy.cluster_policy import seconds
 from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
@@ -29,6 +29,15 @@ MAX_BACK_OFF_TIMES = 10
 
 RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit"
 FAULT_FILTER = "envoy.filters.http.fault"
+
+
+# As the best known reverse proxies write them:
+# https://doc.traefik.io/traefik/v3.6/reference/install-configuration/entrypoints/#forwarded-headers
+_FORWARDED = (
+    *("for", "host", "method", "port", "prefix", "proto", "scheme", "server", "tls-client-cert"),
+    *("tls-client-cert-info", "uri"),
+)
+FORWARDED = (*(f"x-forwarded-{what}" for what in _FORWARDED), "x-real-ip", "x-scheme")
 
 
 def hash_policies(balancing: Balancing) -> tuple[Any, ...]:
@@ -86,10 +95,19 @@ def max_stream_duration(deadline: Deadline) -> Any:
     https://www.envoyproxy.io/docs/envoy/v1.39.0/faq/configuration/timeouts
     """
     without = deadline.max if deadline.default is None else deadline.default
+    # With a default and no limit, Envoy would put the default in the place of the caller's own.
+    longest = 0.0 if deadline.max is None else deadline.max.total_seconds()
     return route_components_pb2.RouteAction.MaxStreamDuration(
         max_stream_duration=None if without is None else seconds(without),
-        grpc_timeout_header_max=None if deadline.max is None else seconds(deadline.max),
+        grpc_timeout_header_max=None if without is None else duration(longest),
     )
+
+
+def removed_headers(forwarded: ForwardedHeaders) -> tuple[str, ...]:
+    """Some servers take _ for -, so both are gone."""
+    if not forwarded.strip:
+        return ()
+    return tuple(spelling for name in FORWARDED for spelling in (name, name.replace("-", "_")))
 
 
 def added_headers(deadline: Deadline) -> tuple[Any, ...]:
