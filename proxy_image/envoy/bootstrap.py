@@ -217,11 +217,14 @@ _TRACING_RUNTIME = {
 
 # Envoy closes a connection half of whose first 500 streams are reset within a second of their start, as a gRPC
 # deadline or cancel does: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/operations/runtime
+MAX_REGEX_PROGRAM = 2_000
 _NEVER = 2**31 - 1
 _RUNTIME = {
     "name": "calls",
     "static_layer": {
         "overload": {"premature_reset_total_stream_count": _NEVER},
+        # Of expressions for deadlines; Envoy's own limit is 100, and what is beyond is rejected with all routes.
+        "re2": {"max_program_size": {"error_level": MAX_REGEX_PROGRAM}},
         # nghttp2, Envoy's own choice, ends a whole connection where one call has 64 KiB of metadata or many calls are
         # cancelled. As a guard, because the field for it logs a warning for each cluster.
         "envoy": {"reloadable_features": {"http2_use_oghttp2": True}},
