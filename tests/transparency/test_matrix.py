@@ -1,0 +1,100 @@
+"""Every behaviour, by every client against every server: through the balancer as directly, or as documented."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.transparency.balanced import balanced
+from tests.transparency.behaviours import BEHAVIOURS
+from tests.transparency.differences import documented
+from tests.transparency.neighbours import bystander
+from tests.transparency.peers import grpc_aio, grpc_sync, raw_h2
+from tests.transparency.peers.grpc_js import Node, node
+from tests.transparency.peers.script import Call, Outcome
+
+SERVERS = ("grpc.aio", "grpcio", "grpc-js", "h2")
+
+Run = Callable[[Call, int], Awaitable[Outcome]]
+
+
+@asynccontextmanager
+async def server(kind: str, running: Node) -> AsyncIterator[int]:
+    match kind:
+        case "grpc.aio":
+            async with grpc_aio.server() as port:
+                yield port
+        case "grpcio":
+            with grpc_sync.server() as port:
+                yield port
+        case "grpc-js":
+            yield await running.server()
+        case "h2":
+            async with raw_h2.server(max_concurrent_streams=1000) as raw:
+                yield raw.port
+
+
+def clients(running: Node) -> dict[str, Run]:
+    async def by_aio(call: Call, port: int) -> Outcome:
+        async with grpc_aio.channel(port) as channel:
+            return await grpc_aio.outcome(call, channel)
+
+    async def by_threads(call: Call, port: int) -> Outcome:
+        return await asyncio.to_thread(grpc_sync.outcome, call, port)
+
+    async def by_frames(call: Call, port: int) -> Outcome:
+        async with raw_h2.connected(port) as connection:
+            return await raw_h2.outcome(call, connection)
+
+    return {"grpc.aio": by_aio, "grpcio": by_threads, "grpc-js": running.outcome, "h2": by_frames}
+
+
+def differences(direct: Outcome, through: Outcome) -> set[str]:
+    """In the words of the documentation's table."""
+    if direct == through:
+        return set()
+    found = set()
+    for where in ("initial", "trailing"):
+        more = set(getattr(through, where)) - set(getattr(direct, where))
+        less = set(getattr(direct, where)) - set(getattr(through, where))
+        found |= {f"+{key}" for key, _ in more} | {f"-{key}" for key, _ in less}
+    if direct.received != through.received:
+        found |= told(direct, through)
+    if direct.status != through.status:
+        found.add(f"status {direct.status} as {through.status}")
+    if direct.message != through.message:
+        found.add("message")
+    return found
+
+
+def told(direct: Outcome, through: Outcome) -> set[str]:
+    """What differs in the messages: where a server tells its metadata, which."""
+    if len(direct.received) == len(through.received) == 1 and direct.received[0].startswith("["):
+        has, had = ({tuple(pair) for pair in json.loads(one.received[0])} for one in (through, direct))
+        return {f"server +{key}" for key, _ in has - had} | {f"server -{key}" for key, _ in had - has}
+    return {"messages"}
+
+
+@pytest.mark.parametrize("served_by", SERVERS)
+async def test_calls_go_through_the_balancer_as_they_do_directly(tmp_path: Path, served_by: str) -> None:
+    allowed = documented()
+    unexpected: list[str] = []
+    async with (
+        node() as running,
+        server(served_by, running) as port,
+        balanced(tmp_path, port) as ways,
+        grpc_aio.channel(ways.balanced) as neighbour,
+        bystander(neighbour),
+    ):
+        for (kind, run), (name, call) in product(clients(running).items(), BEHAVIOURS.items()):
+            found = differences(await run(call, ways.direct), await run(call, ways.balanced))
+            found -= {one.what for one in allowed if one.holds(name, kind, served_by)}
+            if found:
+                unexpected.append(f"{name}, {kind} to {served_by}: {sorted(found)}")
+    assert not unexpected, "\n".join(unexpected)
