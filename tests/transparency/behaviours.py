@@ -13,7 +13,7 @@ BEHAVIOURS = {
     # sizes
     "an empty message": Call([["send", 0, 1], *READ], [["read", 1], ["send", 0, 1]]),
     "a message of a mebibyte": Call([["send", 2**20, 1], *READ], [["read-all"], ["send", 2**20, 1]]),
-    "a message of ten mebibytes": Call([["send", 10 * 2**20, 1], *READ], [["read-all"], ["send", 10 * 2**20, 1]]),
+    "a message of three mebibytes": Call([["send", 3 * 2**20, 1], *READ], [["read-all"], ["send", 3 * 2**20, 1]]),
     "a hundred messages each way": Call([["send", 1000, 100], *READ], [["read", 100], ["send", 1000, 100]]),
     "no message at all": Call(READ, [["read-all"]]),
     # metadata

@@ -3,7 +3,6 @@
 "use strict";
 const grpc = require(process.env.GRPC_JS);
 const METHOD = "/transparency.Peer/Call";
-const SHOWN = 2000;
 const LARGEST = 64 * 2 ** 20;
 const OPTIONS = {
   "grpc.max_receive_message_length": LARGEST,
@@ -33,7 +32,7 @@ function pairsOf(metadata) {
 
 function shown(message) {
   const text = message.toString();
-  return text.length < SHOWN && !/^m*$/.test(text) ? text : `${message.length} bytes`;
+  return !/^m*$/.test(text) ? text : `${message.length} bytes`;
 }
 
 // Messages one by one, from a stream that tells of them by events.
@@ -60,14 +59,12 @@ class Inbox {
 }
 
 async function writeAll(stream, size, count) {
+  const over = new Promise((resolve) => {
+    for (const event of ["close", "status", "cancelled"]) stream.once(event, resolve);
+  });
   for (let number = 0; number < count; number += 1) {
     if (stream.destroyed || stream.writableEnded) return;
-    await new Promise((resolve) => {
-      stream.once("close", resolve);
-      stream.once("status", resolve);
-      stream.once("cancelled", resolve);
-      stream.write(Buffer.alloc(size, "m"), () => resolve());
-    });
+    await Promise.race([over, new Promise((resolve) => stream.write(Buffer.alloc(size, "m"), () => resolve()))]);
   }
 }
 
@@ -129,7 +126,8 @@ async function outcome({ port, steps, metadata, deadline }) {
   const status = await ended;
   client.close();
   return {
-    status: status.code, message: status.details, initial: pairsOf(initial), trailing: pairsOf(status.metadata), received,
+    // After the comma stands how long it took, and where.
+    status: status.code, message: status.details.replace(/(Deadline exceeded after).*/s, "$1"), initial: pairsOf(initial), trailing: pairsOf(status.metadata), received,
   };
 }
 
