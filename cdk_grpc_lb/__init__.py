@@ -33,6 +33,8 @@ from grpc_lb_contract import (
 )
 from traefik_labels import TraefikLabels
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AccessLog",
     "BalancerMetrics",

@@ -31,10 +31,16 @@ class Props:
     """The props of one construct. Each method raises ValueError for a value that is known at synth and not allowed."""
 
     construct: str
-    id: str
+    path: str
 
-    def error(self, prop: str, allowed: str, got: object) -> ValueError:
-        return ValueError(f"{prop} must be {allowed}, got {got} (prop {prop} of {self.construct} {self.id})")
+    def error(self, what: str, allowed: str, got: object, *, prop: str | None = None) -> ValueError:
+        """`what` is the prop, or a part of it."""
+        named = what if prop is None else prop
+        return ValueError(f"{what} must be {allowed}, got {got} (prop {named} of {self.construct} {self.path})")
+
+    def sentence(self, prop: str, sentence: str) -> ValueError:
+        """For what is wrong between constructs."""
+        return ValueError(f"{sentence} (prop {prop} of {self.construct} {self.path})")
 
     @contextmanager
     def naming(self, prop: str) -> Iterator[None]:
@@ -42,19 +48,20 @@ class Props:
         try:
             yield
         except ValueError as error:
-            raise ValueError(f"{error} (prop {prop} of {self.construct} {self.id})") from None
+            raise ValueError(f"{error} (prop {prop} of {self.construct} {self.path})") from None
 
     def conflict(self, first: str, second: str, fix: str) -> ValueError:
         return ValueError(
             f"{first} and {second} must not be given both: {fix} "
-            f"(props {first} and {second} of {self.construct} {self.id})"
+            f"(props {first} and {second} of {self.construct} {self.path})"
         )
 
     def whole_number(self, prop: str, value: object, lowest: int, highest: int) -> None:
         if cdk.Token.is_unresolved(value):
             return
         if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-            raise self.error(prop, f"{lowest}..{highest}", repr(value))
+            number = "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number "
+            raise self.error(prop, f"{number}{lowest}..{highest}", repr(value))
 
     def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> None:
         if value.is_unresolved():

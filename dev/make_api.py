@@ -59,7 +59,12 @@ def exported(package: griffe.Module) -> list[str]:
 
 
 def load() -> griffe.Module:
-    loader = griffe.GriffeLoader(search_paths=[ROOT], allow_inspection=False, docstring_parser=griffe.Parser.sphinx)
+    loader = griffe.GriffeLoader(
+        search_paths=[ROOT],
+        allow_inspection=False,
+        docstring_parser=griffe.Parser.sphinx,
+        docstring_options={"warnings": False},  # of props that are unpacked from a TypedDict
+    )
     for package in BESIDE:
         loader.load(package)
     return cast(griffe.Module, loader.load(PACKAGE))
@@ -196,7 +201,23 @@ def function_of(member: griffe.Object | griffe.Alias) -> griffe.Function:
 
 
 def parameters_of(function: griffe.Function) -> list[tuple[str, griffe.Parameter]]:
-    return [(each.name.lstrip("*"), each) for each in function.parameters if each.name not in ("self", "cls")]
+    """Its parameters, those of an unpacked TypedDict one by one."""
+    own = [(each.name.lstrip("*"), each) for each in function.parameters if each.name not in ("self", "cls")]
+    return [one for name, each in own for one in (unpacked(function, each) or [(name, each)])]
+
+
+def unpacked(function: griffe.Function, parameter: griffe.Parameter) -> list[tuple[str, griffe.Parameter]]:
+    found = re.fullmatch(r"Unpack\[(\w+)\]", str(parameter.annotation))
+    # `props` are said elsewhere, all together.
+    if found is None or parameter.name.lstrip("*") == "props":
+        return []
+    kind = resolved(function.module.members[found[1]])
+    return [
+        (one.name, griffe.Parameter(one.name, annotation=one.annotation, default="None"))
+        for base in (*reversed(kind.mro()), kind)
+        for one in base.members.values()
+        if isinstance(one, griffe.Attribute)
+    ]
 
 
 def parameter_table(documented: griffe.Object, function: griffe.Function) -> str:

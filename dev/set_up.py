@@ -13,9 +13,10 @@ import sys
 import threading
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +37,8 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message says what is missing and what to do."""
 
 
-def main() -> int:
+def main(optional: Sequence[str] = ()) -> int:
+    """`optional` names environments that few targets need, such as publish."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
@@ -49,6 +51,11 @@ def main() -> int:
             for part in parts:
                 part.result()
         make_part(NODE, CDK_CLI, make_cdk_cli)
+        for name in optional:
+            folder = BUILD / f"{name}-venv"
+            make_part(
+                folder, requirements_stamp(name), partial(make_venv, folder, ROOT / "requirements" / f"{name}.txt")
+            )
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -71,7 +78,11 @@ def check_python() -> None:
 
 
 def requirements_stamp(name: str) -> str:
-    return hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes() + sys.version.encode()).hexdigest()
+    requirements = ROOT / "requirements" / f"{name}.txt"
+    if not requirements.exists():
+        known = ", ".join(sorted(path.stem for path in requirements.parent.glob("*.txt")))
+        raise SetUpError(f"an environment must be one of {known}, got {name}")
+    return hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
 
 
 def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
@@ -170,4 +181,4 @@ def progress(what: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 ALL = "*"
 
@@ -83,5 +84,6 @@ def must_be_full_method(what: str, got: object) -> None:
 
 
 def must_be_within(what: str, got: object, lowest: int, highest: int) -> None:
-    if not isinstance(got, int) or isinstance(got, bool) or not lowest <= got <= highest:
-        raise ValueError(f"{what} must be {lowest}..{highest}, got {got!r}")
+    is_whole = isinstance(got, int) and not isinstance(got, bool)
+    if not is_whole or not lowest <= cast(int, got) <= highest:
+        raise ValueError(f"{what} must be {'' if is_whole else 'a whole number '}{lowest}..{highest}, got {got!r}")

@@ -1,9 +1,50 @@
-"""How hypothesis searches: on a machine of CI always the same examples, so that a change is judged by itself alone."""
+"""How all tests run: side by side, the long ones only when asked for, with random examples that CI can repeat."""
+
+from __future__ import annotations
 
 import os
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
+from tests.sharing import groups_of, session_fixtures
+
+# On a machine of CI always the same examples, so that a change is judged by itself alone.
 settings.register_profile("everyday", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "everyday")
+
+LONG = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long, in place of the others")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: repeats what others try less often; runs by `make test-long` or by name")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not any("::" in argument for argument in config.args):
+        keep_wanted(config, items)
+    groups = groups_of({item.nodeid: session_fixtures(item) for item in items})
+    for item in items:
+        if item.nodeid in groups:
+            item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
+
+
+def keep_wanted(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long tests alone, or all others."""
+    wanted = bool(config.getoption("--long"))
+    left_out = [item for item in items if (item.get_closest_marker("long") is not None) is not wanted]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[LONG] = 0 if wanted else len(left_out)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if count := config.stash.get(LONG, 0):
+        terminalreporter.write_line(f"{count} long tests were left out: make test-long runs them")

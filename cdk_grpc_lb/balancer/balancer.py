@@ -13,6 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct, IConstruct
 
+from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase, ImportedBalancer
 from cdk_grpc_lb.balancer.draining import Drain
 from cdk_grpc_lb.balancer.image import (
@@ -33,7 +34,6 @@ from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment,
 from cdk_grpc_lb.monitoring.call_metrics import Published
 from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
-from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
 from cdk_grpc_lb.monitoring.tracing import (
     Tracing,
     add_collector,
@@ -52,6 +52,7 @@ from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import Admission, check_admission
 from cdk_grpc_lb.service.deployment import ROLL_BACK
 from cdk_grpc_lb.service.scaling import auto_scale
+from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.labels.names import ENABLE
@@ -67,7 +68,8 @@ _MAX_TARGETS = 1000
 _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
 
-class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
+@shown
+class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
@@ -205,8 +207,10 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
+        given = dict(locals())
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, id)
+        self._props = props = Props(type(self).__name__, self.node.path)
+        check_arguments(props, GrpcBalancer.__init__, given)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 1, _MAX_TARGETS)
         props.fargate_size(cpu, memory_limit_mib)
@@ -364,7 +368,7 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
         :param cloudwatch_name: Its ``cloudwatch_name``, for metrics of calls. By default there are none.
         :param cloudwatch_namespace: Its ``cloudwatch_namespace``. By default ``GrpcLb``.
         """
-        props = Props(cls.__name__, id)
+        props = Props(cls.__name__, f"{scope.node.path}/{id}")
         if not cdk.Token.is_unresolved(host) and (not host or ":" in host):
             raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
@@ -445,15 +449,6 @@ class GrpcBalancer(ServiceMetrics, Monitored, GrpcBalancerBase):
     def auto_scale_task_count(
         self, *, max_capacity: int, min_capacity: int = 2, cpu_percent: int | None = 50
     ) -> ecs.ScalableTaskCount:
-        """Let the number of balancer tasks follow their load. What is returned takes more policies, such as schedules.
-
-        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back.
-
-        :param max_capacity: The most tasks.
-        :param min_capacity: The fewest tasks. By default 2, so that one may fail or be replaced.
-        :param cpu_percent: How much of their CPU the tasks should use on average. By default 50 percent; None for no
-            scaling on CPU.
-        """
         return auto_scale(
             self._props,
             self.service,

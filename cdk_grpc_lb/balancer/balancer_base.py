@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import aws_cdk as cdk
 import jsii
@@ -11,25 +11,27 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct, IConstruct
 
+from cdk_grpc_lb.argument_types import check_arguments, check_props
 from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, Published
-from cdk_grpc_lb.routing.labels import CallProps, Wish, wish_of
+from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
+from cdk_grpc_lb.routing.labels import Wish, wish_of
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import Admission
 from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container
+from cdk_grpc_lb.service.props import DEFAULTS, AddedServiceProps, CallProps
 from cdk_grpc_lb.service.traffic_shift import refuse_traffic_shift
+from cdk_grpc_lb.signatures import takes
 from cdk_grpc_lb.validation import Props, surely_other
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from cdk_grpc_lb.service.balanced_service import GrpcBalancedService
-    from cdk_grpc_lb.service.props import AddedServiceProps
-    from grpc_lb_contract import Condition, RouteRule, TrafficPolicy
 
 
 @jsii.implements(ec2.IConnectable)
-class GrpcBalancerBase(BalancerMetrics, Construct):
+class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     """A balancer that services register with and callers call.
 
     Made with :class:`GrpcBalancer`, or imported with :meth:`GrpcBalancer.from_attributes`.
@@ -49,9 +51,9 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
     """The security group of the balancer's tasks, from where calls come to the services."""
     cloudwatch_name: str | None
     """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
-    is_imported: bool = False
-    """Whether another app, or another stack of this one, has made it."""
     _admission: Admission
+    _service_class: ClassVar[type[GrpcBalancedService]]
+    """Set by the module of services, which makes balancers: the two cannot import each other."""
 
     @property
     def address(self) -> str:
@@ -71,8 +73,33 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         :param other: Who may call: a service, a function, a security group or an ``ec2.Peer``.
         :param description: What the security group's rule says about it. By default, a general sentence.
         """
+        check_arguments(
+            Props(type(self).__name__, self.node.path),
+            GrpcBalancerBase.allow_from,
+            {"other": other, "description": description},
+        )
         self._let_call(other, self.port, description if description is not None else "calls to the gRPC balancer")
 
+    def auto_scale_task_count(
+        self,
+        *,
+        max_capacity: int,  # noqa: ARG002 - a balancer that is made here uses them
+        min_capacity: int = 2,  # noqa: ARG002 - as above
+        cpu_percent: int | None = 50,  # noqa: ARG002 - as above
+    ) -> ecs.ScalableTaskCount:
+        """Let the number of balancer tasks follow their load. What is returned takes more policies, such as schedules.
+
+        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back; and
+        for an imported balancer, whose tasks are those of another app.
+
+        :param max_capacity: The most tasks.
+        :param min_capacity: The fewest tasks. By default 2, so that one may fail or be replaced.
+        :param cpu_percent: How much of their CPU the tasks should use on average. By default 50 percent; None for no
+            scaling on CPU.
+        """
+        raise self._elsewhere("auto_scale_task_count")
+
+    @takes(AddedServiceProps, DEFAULTS)
     def add_service(self, id: str, **props: Unpack[AddedServiceProps]) -> GrpcBalancedService:  # noqa: A002 - as above
         """Make a service behind this balancer, as a child of it.
 
@@ -81,10 +108,9 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         :param id: The construct's id, of which the service's name is made.
         :param props: Those of :class:`GrpcBalancedService` but ``vpc`` and ``balancer``.
         """
-        from cdk_grpc_lb.service.balanced_service import GrpcBalancedService  # which in turn makes balancers
+        return self._service_class(self, id, balancer=self, **props)
 
-        return GrpcBalancedService(self, id, balancer=self, **props)
-
+    @takes(CallProps, {})
     def register(
         self,
         service: ecs.BaseService,
@@ -92,14 +118,7 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
         service_name: str,
         port: int | None = None,
         container_name: str | None = None,
-        hosts: Sequence[str] | None = None,
-        grpc_services: Sequence[str] | None = None,
-        methods: Sequence[str] | None = None,
-        metadata: Sequence[Condition] | None = None,
-        priority: int | None = None,
-        routes: Sequence[RouteRule] | None = None,
-        weight: int | None = None,
-        policy: TrafficPolicy | None = None,
+        **calls: Unpack[CallProps],
     ) -> None:
         """Balance a service that exists already, made by hand or by another construct.
 
@@ -133,26 +152,17 @@ class GrpcBalancerBase(BalancerMetrics, Construct):
             for all. By default what ``TrafficPolicy()`` says.
         """
         if not isinstance(service, ecs.BaseService):
-            raise Props(type(self).__name__, self.node.id).error(
+            raise Props(type(self).__name__, self.node.path).error(
                 "service",
                 "one made in this app, because its container gets labels (in the app that makes it, "
                 "import the balancer with GrpcBalancer.from_attributes)",
                 repr(service),
             )
         props = Props("the registered service", service.node.path)
+        check_props(props, CallProps, calls)
         self._refuse_strangers(props, service, service.cluster)
         refuse_traffic_shift(props, service)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
-        calls = CallProps(
-            hosts=hosts,
-            grpc_services=grpc_services,
-            methods=methods,
-            metadata=metadata,
-            priority=priority,
-            routes=routes,
-            weight=weight,
-            policy=policy,
-        )
         wish = wish_of(props, calls, service_name=service_name, port=serving.port)
         refuse_other_labels(props, serving.container, self._labels_for(serving, wish))
         self._admit(props, wish, service, name_is_given=True)

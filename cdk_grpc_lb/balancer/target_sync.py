@@ -15,11 +15,13 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.balancer.parameters import parameters_under
 from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack
 from cdk_grpc_lb.monitoring.call_metrics import Published
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge, wildcard_in
 from cdk_grpc_lb.routing.service_registry import check_admission
+from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.staging import stage
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.cloudwatch import NAMESPACE
@@ -40,6 +42,7 @@ ONLY_SERVICES = "GRPC_LB_ONLY_SERVICES"
 _BATCH_SIZE = 10
 
 
+@shown
 class TargetSync(Construct):
     """Keeps the target document of a cluster: the ECS services that take part, and the addresses of their tasks.
 
@@ -81,8 +84,10 @@ class TargetSync(Construct):
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
     ) -> None:
+        given = dict(locals())
         super().__init__(scope, id)
-        props = Props(type(self).__name__, id)
+        props = Props(type(self).__name__, self.node.path)
+        check_arguments(props, TargetSync.__init__, given)
         check_admission(props, only_services, only_label)
         check_removal(props, removal_policy)
         published = Published(props, cloudwatch_name, cloudwatch_namespace)

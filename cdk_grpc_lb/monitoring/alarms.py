@@ -13,6 +13,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from cdk_grpc_lb.argument_types import check_arguments
+from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ NAMES = (
 )
 
 
+@shown
 class GrpcAlarms(Construct):
     """Alarms of a balancer, of its services together, and of the Lambdas that keep its lists of targets.
 
@@ -96,8 +99,10 @@ class GrpcAlarms(Construct):
         imbalance: float = 1.5,
         saturation_percent: float = 80,
     ) -> None:
+        given = dict(locals())
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, id)
+        self._props = props = Props(type(self).__name__, self.node.path)
+        check_arguments(props, GrpcAlarms.__init__, given)
         if isinstance(leave_out, str) or not set(leave_out) <= set(NAMES):
             raise props.error("leave_out", f"a list of {', '.join(NAMES)}", repr(leave_out))
         _check_between(props, "failures_percent", failures_percent, 0, 100)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Monitored:
-    """A balancer that alarms and a dashboard can be made for."""
+    """A balancer that alarms and a dashboard can be made for, unless it is imported: then its own app makes them."""
+
+    is_imported: bool = False
+    """Whether another app, or another stack of this one, has made it."""
 
     def add_alarms(
         self,
@@ -35,6 +38,8 @@ class Monitored:
         :param imbalance: How many times its fair share the busiest target may get. By default 1.5.
         :param saturation_percent: How far limits may be used. By default 80 percent.
         """
+        if self.is_imported:
+            raise self._elsewhere("add_alarms")
         return GrpcAlarms(
             self._as_balancer,
             "Alarms",
@@ -51,7 +56,15 @@ class Monitored:
 
         :param dashboard_name: The name of the dashboard. By default, CloudFormation makes one.
         """
+        if self.is_imported:
+            raise self._elsewhere("add_dashboard")
         return GrpcDashboard(self._as_balancer, "Monitoring", balancer=self._as_balancer, dashboard_name=dashboard_name)
+
+    def _elsewhere(self, method: str) -> ValueError:
+        path = self._as_balancer.node.path
+        return ValueError(
+            f"{method} must be called where the balancer is made, got the imported one {path}: call it in that app"
+        )
 
     @property
     def _as_balancer(self) -> GrpcBalancer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aws_cdk as cdk
 
@@ -13,25 +13,14 @@ from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import Condition, Registration, Route, RouteRule, TrafficPolicy, read_labels
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, PORT, SERVICE
 
+if TYPE_CHECKING:
+    from cdk_grpc_lb.service.props import CallProps
+
 _Kind = TypeVar("_Kind")
 
 # Stands for tokens where a registration is checked.
 _ANY = Registration(service="any", port=1)
 _ANY_METHOD = "any/Any"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallProps:
-    """The props of a service that say which calls it takes and how they are treated; None stands for the default."""
-
-    hosts: Sequence[str] | None
-    grpc_services: Sequence[str] | None
-    methods: Sequence[str] | None
-    metadata: Sequence[Condition] | None
-    priority: int | None
-    routes: Sequence[RouteRule] | None
-    weight: int | None
-    policy: TrafficPolicy | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +40,19 @@ def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> 
     A name, port, host, gRPC service or method that is a token has no value at synth: it goes in unchecked, and the
     Lambda checks what it becomes.
     """
-    hosts = _texts(props, "hosts", calls.hosts, fix="leave it out for all")
-    grpc_services = _texts(props, "grpc_services", calls.grpc_services, fix="leave it out for all")
-    methods = _texts(props, "methods", calls.methods, fix="leave it out for those of grpc_services")
+    hosts = _texts(props, "hosts", calls.get("hosts"), fix="leave it out for all")
+    grpc_services = _texts(props, "grpc_services", calls.get("grpc_services"), fix="leave it out for all")
+    methods = _texts(props, "methods", calls.get("methods"), fix="leave it out for those of grpc_services")
     if methods is not None and grpc_services is not None and set(grpc_services) == {"*"}:
         raise props.conflict("methods", "grpc_services *", "a gRPC service has all its methods; leave out either")
-    for prop, number in (("weight", calls.weight), ("priority", calls.priority)):
+    for prop, number in (("weight", calls.get("weight")), ("priority", calls.get("priority"))):
         if cdk.Token.is_unresolved(number):
             raise props.error(prop, "known at synth", "a token")
-    policy = check_policy(props, calls.policy, of=service_name)
-    metadata = _conditions(props, "metadata", calls.metadata)
-    rules = _all_of(props, "routes", calls.routes, RouteRule, 'RouteRule("reads", methods=("orders.v1.Orders/Get",))')
+    policy = check_policy(props, calls.get("policy"), of=service_name)
+    metadata = _conditions(props, "metadata", calls.get("metadata"))
+    rules = _all_of(
+        props, "routes", calls.get("routes"), RouteRule, 'RouteRule("reads", methods=("orders.v1.Orders/Get",))'
+    )
     for rule in rules:
         _conditions(props, "routes", rule.metadata)
     registration = _registration(
@@ -72,8 +63,8 @@ def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> 
         ("grpc_services", "grpc_services", _known_of(grpc_services, _ANY.service)),
         ("methods", "methods", _known_of(methods, _ANY_METHOD)),
         ("metadata", "metadata", metadata),
-        ("priority", "priority", calls.priority),
-        ("weight", "weight", calls.weight),
+        ("priority", "priority", calls.get("priority")),
+        ("weight", "weight", calls.get("weight")),
         ("policy", "policy", policy),
         ("routes", "rules", rules),
     )
@@ -87,7 +78,7 @@ def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> 
         if values is not None and any(map(cdk.Token.is_unresolved, values)):
             labels[label] = ",".join(values)
             routes = ()
-    return Wish(service_name, labels, routes, calls.weight, policy)
+    return Wish(service_name, labels, routes, calls.get("weight"), policy)
 
 
 def _registration(props: Props, *given: tuple[str, str, Any]) -> Registration:

@@ -17,6 +17,7 @@ from grpc_lb_contract.document.model import RouteMatch
 from grpc_lb_contract.labels.names import SERVICE
 from grpc_lb_contract.policy.traffic_policy import PREFIX
 
+_ALL_CALLS = "host * and gRPC service *"
 _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
 
 
@@ -26,7 +27,7 @@ class Admission:
 
     only_services: Sequence[str] | None
     only_label: str | None
-    _holders: dict[RouteMatch, str] = field(default_factory=dict)
+    _holders: dict[RouteMatch, tuple[str, str]] = field(default_factory=dict)
     _names_of_ids: dict[str, str] = field(default_factory=dict)
     _groups: dict[str, Group] = field(default_factory=dict)
     labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -54,13 +55,16 @@ class Admission:
                 repr(name),
             )
         for route in wish.routes:
-            if self._holders.get(route.match, name) != name:
-                raise props.error(
+            holder, holder_path = self._holders.get(route.match, (name, ""))
+            if holder != name:
+                calls = "all calls" if str(route) == _ALL_CALLS else f"the calls to {route}"
+                raise props.sentence(
                     "hosts",
-                    f"hosts of its own, or grpc_services or metadata, where another service has the calls to {route}",
-                    f"those of service {self._holders[route.match]} for service {name}",
+                    f"{holder_path} and {service.node.path} both take {calls} on this balancer: give one of them "
+                    "hosts=, grpc_services=, methods= or metadata= of its own, or both the same service_name= to "
+                    "share them",
                 )
-        self._holders.update((route.match, name) for route in wish.routes)
+        self._holders.update((route.match, (name, service.node.path)) for route in wish.routes)
         if named_after is not None:
             self._names_of_ids[name] = named_after
         self._groups[service.node.path] = Group(service, wish)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -13,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.balancer.balancer import own_balancer
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
@@ -21,20 +20,23 @@ from cdk_grpc_lb.network.endpoints import SERVICE_NEEDS
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import check_way_out, placement_of
 from cdk_grpc_lb.ordering import start_after
-from cdk_grpc_lb.routing.labels import CallProps, wish_of
+from cdk_grpc_lb.routing.labels import wish_of
 from cdk_grpc_lb.service.containers import refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
 from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
+from cdk_grpc_lb.service.props import DEFAULTS, CallProps, ServiceProps, TaskProps, part_of
 from cdk_grpc_lb.service.scaling import Calls, auto_scale
 from cdk_grpc_lb.service.task import OwnTask, given_task
+from cdk_grpc_lb.signatures import shown, takes
 from cdk_grpc_lb.validation import Props, vpc_of
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from aws_cdk import aws_cloudwatch as cloudwatch
 
-    from grpc_lb_contract import Condition, RouteRule, TrafficPolicy
 
-
+@shown
 @jsii.implements(ec2.IConnectable, iam.IGrantable)
 class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     """A Fargate service of which every task gets its fair share of the calls, on however few connections they come.
@@ -125,50 +127,20 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     service_name: str
     """The logical name under which the balancer and its clients know the service."""
 
+    @takes(ServiceProps, DEFAULTS)
     def __init__(
         self,
         scope: Construct,
         id: str,  # noqa: A002 - the name that every construct gives it
-        *,
-        image: ecs.ContainerImage | None = None,
-        port: int | None = None,
-        task_definition: ecs.TaskDefinition | None = None,
-        container_name: str | None = None,
-        vpc: ec2.IVpc | None = None,
-        cluster: ecs.ICluster | None = None,
-        balancer: GrpcBalancerBase | None = None,
-        task_subnets: ec2.SubnetSelection | None = None,
-        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
-        assign_public_ip: bool | None = None,
-        service_name: str | None = None,
-        hosts: Sequence[str] | None = None,
-        grpc_services: Sequence[str] | None = None,
-        methods: Sequence[str] | None = None,
-        metadata: Sequence[Condition] | None = None,
-        priority: int | None = None,
-        routes: Sequence[RouteRule] | None = None,
-        weight: int | None = None,
-        policy: TrafficPolicy | None = None,
-        cpu: int | None = None,
-        memory_limit_mib: int | None = None,
-        runtime_platform: ecs.RuntimePlatform | None = None,
-        environment: Mapping[str, str] | None = None,
-        secrets: Mapping[str, ecs.Secret] | None = None,
-        health_check: ecs.HealthCheck | None = None,
-        grpc_health_probe: str | None = None,
-        drain_time: cdk.Duration | None = None,
-        log_driver: ecs.LogDriver | None = None,
-        log_retention: logs.RetentionDays | None = None,
-        desired_count: int | None = None,
-        capacity_provider_strategies: Sequence[ecs.CapacityProviderStrategy] | None = None,
-        min_healthy_percent: int = 100,
-        max_healthy_percent: int = 200,
-        circuit_breaker: ecs.DeploymentCircuitBreaker | None = None,
-        deployment_alarms: ecs.DeploymentAlarmConfig | None = None,
-        enable_execute_command: bool = False,
+        **given: Unpack[ServiceProps],
     ) -> None:
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, id)
+        self._props = props = Props(type(self).__name__, self.node.path)
+        check_props(props, ServiceProps, given)
+        vpc, cluster, balancer = given.get("vpc"), given.get("cluster"), given.get("balancer")
+        task_definition, port, service_name = given.get("task_definition"), given.get("port"), given.get("service_name")
+        security_groups, strategies = given.get("security_groups"), given.get("capacity_provider_strategies")
+        min_percent, max_percent = given.get("min_healthy_percent", 100), given.get("max_healthy_percent", 200)
         _refuse_contradictions(props, vpc, cluster, balancer)
         if balancer is not None:
             balancer._refuse_strangers(props, self, cluster)
@@ -176,60 +148,40 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             vpc_of(props, cluster)
         if security_groups is not None and not security_groups:
             raise props.error("security_groups", "a list that names at least one (leave it out for one of its own)", [])
-        own_task = OwnTask(
-            image=image,
-            port=port,
-            cpu=cpu,
-            memory_limit_mib=memory_limit_mib,
-            runtime_platform=runtime_platform,
-            environment=environment,
-            secrets=secrets,
-            health_check=health_check,
-            grpc_health_probe=grpc_health_probe,
-            drain_time=drain_time,
-            log_driver=log_driver,
-            log_retention=log_retention,
-        )
-        given = None
+        own_task = OwnTask(part_of(given, TaskProps))
+        whole = None
         if task_definition is not None:
-            given = given_task(props, task_definition, beside=own_task, container_name=container_name)
-            port = given.serving.port
+            container_name = given.get("container_name")
+            whole = given_task(props, task_definition, beside=own_task, container_name=container_name)
+            port = whole.serving.port
         else:
-            own_task.check(props, container_name)
+            own_task.check(props, given.get("container_name"))
         assert port is not None  # noqa: S101 - checked by either
         name = service_name if service_name is not None else logical_name(id)
-        calls = CallProps(
-            hosts=hosts,
-            grpc_services=grpc_services,
-            methods=methods,
-            metadata=metadata,
-            priority=priority,
-            routes=routes,
-            weight=weight,
-            policy=policy,
-        )
-        wish = wish_of(props, calls, service_name=name, port=port)
+        wish = wish_of(props, part_of(given, CallProps), service_name=name, port=port)
+        desired_count = given.get("desired_count")
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 0, MAX_TASKS)
-        check_percents(props, count, min_healthy_percent, max_healthy_percent)
-        check_capacity(props, capacity_provider_strategies)
-        check_alarms(props, deployment_alarms)
-        if given is not None:
-            labels = balancer._labels_for(given.serving, wish) if balancer is not None else wish.labels
-            refuse_other_labels(props, given.serving.container, labels)
+        check_percents(props, count, min_percent, max_percent)
+        check_capacity(props, strategies)
+        check_alarms(props, given.get("deployment_alarms"))
+        if whole is not None:
+            labels = balancer._labels_for(whole.serving, wish) if balancer is not None else wish.labels
+            refuse_other_labels(props, whole.serving.container, labels)
         if balancer is not None:
             balancer._admit(props, wish, self, name_is_given=service_name is not None)
 
         if cluster is None:
             cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
-        if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
+        if strategies is not None and isinstance(cluster, ecs.Cluster):
             cluster.enable_fargate_capacity_providers()
-        placement = placement_of(props, cluster.vpc, task_subnets, assign_public_ip=assign_public_ip)
+        task_subnets = given.get("task_subnets")
+        placement = placement_of(props, cluster.vpc, task_subnets, assign_public_ip=given.get("assign_public_ip"))
         self.cluster = cluster
         self.port = port
         self.service_name = wish.service_name
 
-        task = given if given is not None else own_task.make(self)
+        task = whole if whole is not None else own_task.make(self)
         self.log_group = task.log_group
         self.task_definition = task.definition
         self.container = task.serving.container
@@ -242,12 +194,12 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             vpc_subnets=task_subnets,
             security_groups=security_groups,
             assign_public_ip=placement.assign_public_ip,
-            capacity_provider_strategies=capacity_provider_strategies,
-            min_healthy_percent=min_healthy_percent,
-            max_healthy_percent=max_healthy_percent,
-            circuit_breaker=circuit_breaker if circuit_breaker is not None else ROLL_BACK,
-            deployment_alarms=deployment_alarms,
-            enable_execute_command=enable_execute_command,
+            capacity_provider_strategies=strategies,
+            min_healthy_percent=min_percent,
+            max_healthy_percent=max_percent,
+            circuit_breaker=given.get("circuit_breaker") or ROLL_BACK,
+            deployment_alarms=given.get("deployment_alarms"),
+            enable_execute_command=given.get("enable_execute_command", False),
         )
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
@@ -311,6 +263,9 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             cpu_percent=cpu_percent,
             calls=Calls(calls_metric, calls_per_target, self.metric_calls_per_target),
         )
+
+
+GrpcBalancerBase._service_class = GrpcBalancedService
 
 
 def _refuse_contradictions(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
@@ -13,6 +13,9 @@ from constructs import Construct
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.service.containers import Serving, serving_container
 from cdk_grpc_lb.validation import MAX_STOP_SECONDS, Props
+
+if TYPE_CHECKING:
+    from cdk_grpc_lb.service.props import TaskProps
 
 _CONTAINER = "App"
 # From SIGTERM until no balancer sends a call any more takes about two seconds; the rest is for slow days.
@@ -28,84 +31,80 @@ class Made:
     log_group: logs.LogGroup | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OwnTask:
-    """The props of a service that say what its task is made of; None stands for the default."""
+    """A task made of the props of a service."""
 
-    image: ecs.ContainerImage | None
-    port: int | None
-    cpu: int | None
-    memory_limit_mib: int | None
-    runtime_platform: ecs.RuntimePlatform | None
-    environment: Mapping[str, str] | None
-    secrets: Mapping[str, ecs.Secret] | None
-    health_check: ecs.HealthCheck | None
-    grpc_health_probe: str | None
-    drain_time: cdk.Duration | None
-    log_driver: ecs.LogDriver | None
-    log_retention: logs.RetentionDays | None
+    given: TaskProps
 
     def check(self, props: Props, container_name: str | None) -> None:
         """Raise ValueError for what no deployment could take."""
         if container_name is not None:
             raise props.error("container_name", "left out, or given with a task_definition", repr(container_name))
-        if self.image is None:
+        given = self.given
+        if given.get("image") is None:
             raise props.error("image", "given, or a task_definition instead of it", None)
-        if self.port is None:
+        if given.get("port") is None:
             raise props.error("port", "given with image: the port on which the container takes gRPC calls", None)
-        props.whole_number("port", self.port, 1, 65_535)
+        props.whole_number("port", given.get("port"), 1, 65_535)
         props.fargate_size(self._cpu, self._memory)
         props.seconds("drain_time", self._drain_time, 0, MAX_STOP_SECONDS - _CALLS_STOP_SECONDS)
-        twice = sorted({*(self.environment or ())} & {*(self.secrets or ())})
+        twice = sorted({*(given.get("environment") or ())} & {*(given.get("secrets") or ())})
         if twice:
             raise props.conflict(f"environment {twice[0]}", f"secrets {twice[0]}", "a variable has one value")
-        if self.log_driver is not None and self.log_retention is not None:
+        if given.get("log_driver") is not None and given.get("log_retention") is not None:
             raise props.conflict("log_driver", "log_retention", "set the retention where the log driver writes to")
-        if self.health_check is not None and self.grpc_health_probe is not None:
+        if given.get("health_check") is not None and given.get("grpc_health_probe") is not None:
             raise props.conflict("health_check", "grpc_health_probe", "a container has one health check")
-        probe = self.grpc_health_probe
+        probe = given.get("grpc_health_probe")
         if probe is not None and not cdk.Token.is_unresolved(probe) and not probe.startswith("/"):
             raise props.error("grpc_health_probe", "the absolute path of grpc_health_probe in the image", repr(probe))
 
     def make(self, service: Construct) -> Made:
-        assert self.image is not None  # noqa: S101 - checked before
-        assert self.port is not None  # noqa: S101 - likewise
+        image, port = self.given.get("image"), self.given.get("port")
+        assert image is not None  # noqa: S101 - checked before
+        assert port is not None  # noqa: S101 - likewise
         log_group = None
-        log_driver = self.log_driver
+        log_driver = self.given.get("log_driver")
         if log_driver is None:
-            retention = self.log_retention if self.log_retention is not None else logs.RetentionDays.ONE_MONTH
-            log_group = logs.LogGroup(service, "Logs", retention=retention)
+            retention = self.given.get("log_retention")
+            log_group = logs.LogGroup(
+                service, "Logs", retention=retention if retention is not None else logs.RetentionDays.ONE_MONTH
+            )
             log_driver = calm_log_driver(log_group, "app")
         definition = ecs.FargateTaskDefinition(
             service,
             "TaskDefinition",
             cpu=self._cpu,
             memory_limit_mib=self._memory,
-            runtime_platform=self.runtime_platform,
+            runtime_platform=self.given.get("runtime_platform"),
         )
         container = definition.add_container(
             _CONTAINER,
-            image=self.image,
-            environment=dict(self.environment or {}),
-            secrets=dict(self.secrets or {}),
+            image=image,
+            environment=dict(self.given.get("environment") or {}),
+            secrets=dict(self.given.get("secrets") or {}),
             health_check=self._health_check,
             logging=log_driver,
-            port_mappings=[ecs.PortMapping(container_port=self.port)],
+            port_mappings=[ecs.PortMapping(container_port=port)],
             stop_timeout=self._stop_timeout,
         )
-        return Made(definition, Serving(container, self.port), log_group)
+        return Made(definition, Serving(container, port), log_group)
 
     @property
     def _cpu(self) -> int:
-        return self.cpu if self.cpu is not None else 256
+        cpu = self.given.get("cpu")
+        return cpu if cpu is not None else 256
 
     @property
     def _memory(self) -> int:
-        return self.memory_limit_mib if self.memory_limit_mib is not None else 512
+        memory = self.given.get("memory_limit_mib")
+        return memory if memory is not None else 512
 
     @property
     def _drain_time(self) -> cdk.Duration:
-        return self.drain_time if self.drain_time is not None else cdk.Duration.seconds(45)
+        drain_time = self.given.get("drain_time")
+        return drain_time if drain_time is not None else cdk.Duration.seconds(45)
 
     @property
     def _stop_timeout(self) -> cdk.Duration:
@@ -116,11 +115,12 @@ class OwnTask:
 
     @property
     def _health_check(self) -> ecs.HealthCheck | None:
-        if self.grpc_health_probe is None:
-            return self.health_check
-        port = cdk.Token.as_string(self.port) if cdk.Token.is_unresolved(self.port) else str(self.port)
+        probe, port = self.given.get("grpc_health_probe"), self.given.get("port")
+        if probe is None:
+            return self.given.get("health_check")
+        port_text = cdk.Token.as_string(port) if cdk.Token.is_unresolved(port) else str(port)
         return ecs.HealthCheck(
-            command=["CMD", self.grpc_health_probe, f"-addr=localhost:{port}", "-rpc-timeout=2s"],
+            command=["CMD", probe, f"-addr=localhost:{port_text}", "-rpc-timeout=2s"],
             # The shortest that ECS allows: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
             interval=cdk.Duration.seconds(5),
             timeout=cdk.Duration.seconds(3),
@@ -139,8 +139,8 @@ def given_task(
     """A task definition that the user has made. Raises ValueError for one that cannot serve, and for props that say
     again what it says already.
     """
-    for prop in beside.__dataclass_fields__:
-        if prop != "port" and getattr(beside, prop) is not None:
+    for prop, value in beside.given.items():
+        if prop != "port" and value is not None:
             fix = "a task definition says all about its containers; leave out either"
             raise props.conflict(prop, "task_definition", fix)
     if not isinstance(definition, ecs.TaskDefinition):
@@ -151,4 +151,6 @@ def given_task(
         raise props.error(
             "task_definition", "one for Fargate (compatibility FARGATE or EC2_AND_FARGATE)", definition.node.path
         )
-    return Made(definition, serving_container(props, definition, port=beside.port, container_name=container_name))
+    return Made(
+        definition, serving_container(props, definition, port=beside.given.get("port"), container_name=container_name)
+    )

@@ -31,6 +31,8 @@ class ValueType:
     def settled(self, value: object) -> Any:
         """An allowed value as its text is read (50 as 50.0, a set as a frozenset); None for what is not allowed."""
         try:
+            if isinstance(value, (list, tuple, set)):
+                value = frozenset(value)
             read = self.read(self.write(value))
         except (TypeError, ValueError, AttributeError, OverflowError):
             return None
@@ -182,7 +184,7 @@ class PolicySection:
                 continue
             settled = about.kind.settled(value)
             if settled is None:
-                raise ValueError(f"{name} must be {about.kind.rule_for(value)}, got {value!r}")
+                raise ValueError(f"{type(self).__name__}.{name} must be {about.kind.rule_for(value)}, got {value!r}")
             object.__setattr__(self, name, settled)
         self._check_conflicts()
 

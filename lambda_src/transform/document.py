@@ -31,6 +31,7 @@ from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expectation import Observed, expects_changes
 from lambda_src.transform.health import DoubtedHealth, Place, standing
+from lambda_src.transform.in_doubt import kept_as_they_were
 from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
 from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
@@ -137,10 +138,11 @@ def transform(
     selection: Selection = EVERYTHING_LABELLED,
     active: Set[str] = frozenset(),
     label_cache: LabelCache | None = None,
+    in_doubt: Set[str] = frozenset(),
 ) -> Draft:
     """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
     that are in it alone, those stay that one of the `active` ECS services backs. Labels that are in the cache are not
-    read again.
+    read again. Of tasks without a definition nothing is known; those `in_doubt` keep the targets that they had.
     """
     readings = Readings(selection, label_cache)
     asking, apart = _kept_apart(_asking(tasks, definitions, readings, told_to_stop), previous, readings)
@@ -157,6 +159,7 @@ def transform(
         if problem is not None:
             skipped.add(SkippedTask(one.task.id, problem))
     present = with_groups(_services(members), _backing(asking))
+    present = kept_as_they_were(previous, present, in_doubt, told_to_stop, selection)
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
     services, conflicts = resolve_conflicts(affordable, previous)
@@ -185,8 +188,10 @@ def _asking(
     told_to_stop: frozenset[str],
 ) -> Iterator[Asking]:
     for task in sorted(tasks, key=lambda task: task.id):
-        definition = definitions[task.definition]
-        if all(stage_of(task, container, told_to_stop) is None for container in definition.containers):
+        definition = definitions.get(task.definition)
+        if definition is None or all(
+            stage_of(task, container, told_to_stop) is None for container in definition.containers
+        ):
             continue  # labels of a task that is over are nobody's trouble any more
         for one in readings.participants(task, definition):
             stage = stage_of(task, one.container, told_to_stop)

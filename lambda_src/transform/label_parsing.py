@@ -66,7 +66,9 @@ class LabelCache:
         self.definitions: dict[tuple[str, str], _Together] = {}
 
     def keep(self, definitions: Set[str]) -> None:
-        """Forget all others."""
+        """Forget all others, once there are many."""
+        if len(self.definitions) <= 2 * len(definitions) + 100:
+            return
         self.containers = {key: read for key, read in self.containers.items() if key[0] in definitions}
         self.definitions = {key: read for key, read in self.definitions.items() if key[0] in definitions}
 

@@ -16,7 +16,7 @@ STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedLabel:
+class Rejection:
     """The error in the place of an answer: HTTP status 400, `code` as in botocore's `ClientError`."""
 
     code: str
@@ -30,10 +30,10 @@ class RejectedLabel:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """The call takes `seconds`, and is answered by `refusal` where that is not None."""
+    """The call takes `seconds`, and is answered by `rejection` where that is not None."""
 
     seconds: float
-    refusal: RejectedLabel | None = None
+    rejection: Rejection | None = None
 
 
 class Edge:
@@ -49,7 +49,7 @@ class Edge:
         with self._lock:
             seconds = self._profile.latency.draw(self._chance)
         if self._profile.quotas and not self.quotas.allow(operation, now):
-            return Met(seconds, RejectedLabel("ThrottlingException", "Rate exceeded"))
+            return Met(seconds, Rejection("ThrottlingException", "Rate exceeded"))
         return Met(seconds, too_large(operation, parameters))
 
     def delays(self) -> tuple[float, ...]:
@@ -62,30 +62,36 @@ class Edge:
         with self._lock:
             return self._profile.staleness.lag(self._chance)
 
+    def start_seconds(self) -> float:
+        """How long the next task is PROVISIONING."""
+        start = self._profile.start
+        with self._lock:
+            return self._chance.uniform(start.shortest, start.longest)
+
     def is_cold(self) -> bool:
         """Whether the next invocation finds its environment taken away."""
         with self._lock:
             return self._chance.random() < self._profile.functions.cold
 
 
-def too_large(operation: str, parameters: Mapping[str, Any]) -> RejectedLabel | None:
-    """The refusal of a PutParameter whose value its tier does not hold."""
+def too_large(operation: str, parameters: Mapping[str, Any]) -> Rejection | None:
+    """The rejection of a PutParameter whose value its tier does not hold."""
     if operation != "PutParameter":
         return None
     tier = parameters.get("Tier") or "Standard"
     limit = STANDARD_PARAMETER_BYTES if tier == "Standard" else ADVANCED_PARAMETER_BYTES
     if len(str(parameters.get("Value", "")).encode()) <= limit:
         return None
-    return RejectedLabel(
+    return Rejection(
         "ValidationException", f"{tier} tier parameters support a maximum parameter value of {limit} characters."
     )
 
 
-def gone_definition(arn: str, *, inactive: bool, referenced: bool) -> RejectedLabel | None:
+def gone_definition(arn: str, *, inactive: bool, referenced: bool) -> Rejection | None:
     """ECS describes an INACTIVE definition only while something refers to it, and may forget it at any time.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deregister-task-definition-v2.html
     """
     if not inactive or referenced:
         return None
-    return RejectedLabel("ClientException", f"Unable to describe task definition. ({arn})")
+    return Rejection("ClientException", f"Unable to describe task definition. ({arn})")

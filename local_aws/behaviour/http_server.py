@@ -32,8 +32,8 @@ def serving(answer: Answer, edge: Edge, now: Callable[[], float] = time.monotoni
             due = time.monotonic()
             met = edge.meet(operation, parameters, now())
             due += met.seconds
-            if met.refusal is not None:
-                status, body = 400, dict(met.refusal.body)
+            if met.rejection is not None:
+                status, body = 400, dict(met.rejection.body)
             else:
                 with lock:
                     status, body = answer(operation, parameters)

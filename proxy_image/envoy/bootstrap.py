@@ -217,14 +217,18 @@ _TRACING_RUNTIME = {
 
 # Envoy closes a connection half of whose first 500 streams are reset within a second of their start, as a gRPC
 # deadline or cancel does: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/operations/runtime
-MAX_REGEX_PROGRAM = 2_000
 _NEVER = 2**31 - 1
+MAX_CALLS_PER_READ = 10
+MAX_REGEX_PROGRAM = 2_000
 _RUNTIME = {
     "name": "calls",
     "static_layer": {
         "overload": {"premature_reset_total_stream_count": _NEVER},
         # Of expressions for deadlines; Envoy's own limit is 100, and what is beyond is rejected with all routes.
         "re2": {"max_program_size": {"error_level": MAX_REGEX_PROGRAM}},
+        # What bounds such an attack instead: of one read of a connection, this many calls are begun; the rest wait for
+        # the worker's next round, and those that are reset by then never reach a server.
+        "http": {"max_requests_per_io_cycle": MAX_CALLS_PER_READ},
         # nghttp2, Envoy's own choice, ends a whole connection where one call has 64 KiB of metadata or many calls are
         # cancelled. As a guard, because the field for it logs a warning for each cluster.
         "envoy": {"reloadable_features": {"http2_use_oghttp2": True}},

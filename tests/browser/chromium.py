@@ -31,7 +31,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 60
 
 # Chromium reads commands from descriptor 3 and writes answers to 4; it goes when the tests go.
 _EXEC = (

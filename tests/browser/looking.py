@@ -8,13 +8,14 @@ from pathlib import Path
 
 from tests.browser.chromium import Page
 from tests.proxy_image.control_plane.support import eventually
+from tests.waiting import PATIENCE_SECONDS
 
 WIDTHS = "[...document.querySelectorAll('.bar .fill')].map(each => each.getAttribute('width'))"
 HALVES = f"{WIDTHS}.map(width => Math.round(width / 5) * 5)"
 LIVE = "document.getElementById('live').textContent"
 
 
-async def shows(page: Page, expression: str, value: object, seconds: float = 15) -> None:
+async def shows(page: Page, expression: str, value: object, seconds: float = PATIENCE_SECONDS) -> None:
     async def shown() -> bool:
         return bool(await page.run(expression) == value)
 

@@ -32,7 +32,7 @@ async def test_shares_move_from_all_on_one_to_an_even_half_as_calls_flow(tmp_pat
             await shows(page, LIVE, "live")
             await shows(page, WIDTHS, ["100.0"])
             targets_file(tmp_path, a, b)
-            await shows(page, HALVES, [50, 50], seconds=25)
+            await shows(page, HALVES, [50, 50])
             calling.cancel()
             assert page.said == []
 
@@ -48,9 +48,9 @@ async def test_a_server_that_died_is_shown_as_ejected_within_seconds(tmp_path: P
             await shows(page, LIVE, "live")
             await servers[0].stop()
             states = "[...document.querySelectorAll('.targets .state.ejected')].length > 0"
-            await shows(page, states, True, seconds=5)
+            await shows(page, states, True)
             reasons = "document.querySelector('.history tbody tr').textContent.includes('connections to it fail')"
-            await shows(page, reasons, True, seconds=5)
+            await shows(page, reasons, True)
             calling.cancel()
 
 

@@ -8,8 +8,6 @@ import os
 import sys
 import time
 
-from tests.hostile.xds_clients import XDS_ATTACKS
-
 # Whatever becomes of the test: no attack lasts longer.
 MAX_SECONDS = 60.0
 
@@ -26,12 +24,23 @@ def is_over(started: float) -> bool:
 
 def main() -> int:
     kind, address = sys.argv[1], (sys.argv[2], int(sys.argv[3]))
+    # Only what is needed: an attack of bytes starts without gRPC.
+    if kind.startswith("xds "):
+        from tests.hostile.xds_clients import XDS_ATTACKS
+
+        def attack(started: float) -> object:
+            return asyncio.run(XDS_ATTACKS[kind](address, lambda: is_over(started)))
+
+    else:
+        from tests.hostile.floods import ATTACKS
+
+        def attack(started: float) -> object:
+            return ATTACKS[kind](address, lambda: is_over(started))
+
     os.set_blocking(0, False)
-    started = time.monotonic()
     sys.stdout.write("attacking\n")
     sys.stdout.flush()
-    did = asyncio.run(XDS_ATTACKS[kind](address, lambda: is_over(started)))
-    sys.stdout.write(json.dumps(did))
+    sys.stdout.write(json.dumps(attack(time.monotonic())))
     return 0
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import grpc
 
 from proxy_image.envoy.unix_http import UnixConnection
+from tests.hostile.names import SERVICE
 from tests.proxy_image.balancer import REAL, Balancer, channel, running_balancer, until
-from tests.proxy_image.control_plane.support import Backend, backends
+from tests.proxy_image.control_plane.support import WHO, Backend, backends
 
 CALLS = 100
 MAX_CHANGE_SECONDS = 60
@@ -39,6 +40,8 @@ class Stage:
     on: grpc.aio.Channel
     control_plane_pid: int
     envoy_pid: int
+    hit_port: int
+    """Of the server that attackers call."""
     _changes: int = 0
 
     def address(self, port: str = "port") -> tuple[str, int]:
@@ -58,7 +61,7 @@ class Stage:
         return self.balancer.log.stat().st_size
 
     async def honest_calls(self, calls: int = CALLS) -> Honest:
-        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.on.unary_unary("/test.Test/Who")
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.on.unary_unary(WHO)
         took, failures = [], []
         for _ in range(calls):
             started = time.perf_counter()
@@ -69,49 +72,89 @@ class Stage:
             took.append(time.perf_counter() - started)
         return Honest(statistics.median(took), tuple(failures))
 
+    async def new_caller(self) -> str:
+        """Who answers a caller that connects now."""
+        async with channel(self.balancer.address) as on:
+            method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = on.unary_unary(WHO)
+            return (await method(b"", timeout=20)).decode()
+
     async def change(self) -> float:
         """Seconds until Envoy has a change of the targets."""
         self._changes += 1
         changed = f"127.9.{self._changes // 200}.{self._changes % 200 + 1}:9"
-        services = {"test": f"127.0.0.1:{self.backend.port}", "changing": changed}
+        services = {
+            "test": ("*", f"127.0.0.1:{self.backend.port}"),
+            "hit": (SERVICE, f"127.0.0.1:{self.hit_port}"),
+            "changing": ("changing", changed),
+        }
         entries = [
-            {"name": name, "grpc_services": ["*" if name == "test" else name], "targets": [target]}
-            for name, target in services.items()
+            {"name": name, "grpc_services": [grpc_service], "targets": [target]}
+            for name, (grpc_service, target) in services.items()
         ]
         file = self.balancer.state_dir / "targets.json"
         temporary = file.with_suffix(".new")
         temporary.write_text(json.dumps({"services": entries}))
         started = time.perf_counter()
         temporary.rename(file)
-        while f"::{changed}::" not in await asyncio.to_thread(self._clusters):
+        while f"::{changed}::" not in await self.envoy_says("/clusters"):
             assert time.perf_counter() - started < MAX_CHANGE_SECONDS, self.balancer.log.read_text()[-3000:]
             await asyncio.sleep(0.02)
         return time.perf_counter() - started
 
-    def _clusters(self) -> str:
-        connection = UnixConnection(self.balancer.admin.path, 20)
-        try:
-            connection.request("GET", "/clusters")
-            return connection.getresponse().read().decode()
-        finally:
-            connection.close()
+    async def envoy_says(self, path: str) -> str:
+        """What Envoy's admin answers."""
+
+        def ask() -> str:
+            connection = UnixConnection(self.balancer.admin.path, 20)
+            try:
+                connection.request("GET", path)
+                return connection.getresponse().read().decode()
+            finally:
+                connection.close()
+
+        return await asyncio.to_thread(ask)
 
 
 @asynccontextmanager
 async def stage(state_dir: Path) -> AsyncIterator[Stage]:
     async with (
         backends("honest") as (backend,),
+        _attacked_server() as hit_port,
         running_balancer(
             state_dir,
             f"127.0.0.1:{backend.port}",
-            {"GRPC_LB_POLL_SECONDS": "0.05", "GRPC_LB_ENVOY_CONCURRENCY": "2"},
+            {
+                "GRPC_LB_POLL_SECONDS": "0.05",
+                "GRPC_LB_IDLE_POLL_SECONDS": "0.05",
+                "GRPC_LB_ENVOY_CONCURRENCY": "2",
+            },
             module=REAL,
         ) as balancer,
     ):
         await balancer.ready()
         pids = await until(lambda: _children(balancer.process.pid), "Envoy and the control plane")
         async with channel(balancer.address) as on:
-            yield Stage(balancer, backend, on, *pids)
+            control_plane, envoy = pids
+            made = Stage(balancer, backend, on, control_plane, envoy, hit_port)
+            await made.change()
+            yield made
+
+
+@asynccontextmanager
+async def _attacked_server() -> AsyncIterator[int]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.hostile.backend",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        yield int(await asyncio.wait_for(process.stdout.readline(), 30))
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @asynccontextmanager

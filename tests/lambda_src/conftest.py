@@ -4,6 +4,8 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +17,10 @@ from lambda_src.handler import Handler
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh import Refresher
 from lambda_src.settings import Settings
-from tests.lambda_src.fake_aws import CLUSTER, NOW, PREFIX, FakeAws, Json, Time
+from local_aws.behaviour.edge import Rejection
+from local_aws.behaviour.permissions import Place
+from tests.iam import Role, evaluator, policies_of, pseudo_parameters, read_template
+from tests.lambda_src.fake_aws import ACCOUNT, CLUSTER, NOW, PREFIX, REGION, FakeAws, Json, Time
 
 
 @dataclass
@@ -35,6 +40,8 @@ class Sync:
 
     aws: FakeAws
     time: Time = field(default_factory=Time)
+    cluster: str = CLUSTER
+    prefix: str = PREFIX
 
     def __post_init__(self) -> None:
         self.restart()
@@ -42,10 +49,10 @@ class Sync:
     def restart(self) -> None:
         """A new process, which knows nothing of what the one before knew."""
         self.handler = Handler(
-            Settings(CLUSTER, PREFIX),
+            Settings(self.cluster, self.prefix),
             Refresher(
-                EcsCluster(self.aws.client("ecs"), CLUSTER),
-                ParameterStore(self.aws.client("ssm"), PREFIX),
+                EcsCluster(self.aws.client("ecs"), self.cluster),
+                ParameterStore(self.aws.client("ssm"), self.prefix),
                 self.time.clock(),
             ),
         )
@@ -66,8 +73,8 @@ class Sync:
         self.handle({"detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-09-21T14:13:20Z"})
 
     def document(self) -> Document:
-        index = read_index(self.aws.parameters[index_parameter(PREFIX)])
-        return assemble(index, {name: self.aws.parameters[shard_parameter(PREFIX, name)] for name in index.shards})
+        index = read_index(self.aws.parameters[index_parameter(self.prefix)])
+        return assemble(index, {name: self.aws.parameters[shard_parameter(self.prefix, name)] for name in index.shards})
 
     def targets(self, state: TargetState, service: str = "rng") -> set[str]:
         found = self.document().service(service)
@@ -88,6 +95,38 @@ class Lines:
 
     def about(self, message: str) -> list[Json]:
         return [facts for logged, facts in self.lines if logged == message]
+
+
+@pytest.fixture(scope="session")
+def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
+    """The function's role as the construct makes it for the fake's cluster and prefix, behind IAM's evaluation."""
+    import aws_cdk as cdk
+    from aws_cdk import aws_ecs as ecs
+
+    from cdk_grpc_lb import TargetSync
+
+    app = cdk.App(outdir=str(tmp_path_factory.mktemp("sync")))
+    stack = cdk.Stack(app, "Sync")
+    cluster = ecs.Cluster.from_cluster_arn(stack, "Cluster", CLUSTER)
+    TargetSync(stack, "Sync", cluster=cluster, parameter_prefix=PREFIX)
+    app.synth()
+    place = Place(REGION, ACCOUNT)
+    template = read_template(Path(app.outdir) / "Sync.template.json")
+    with evaluator() as judge:
+        yield Role("sync", policies_of(template, "SyncRole", pseudo_parameters(place)), place, judge)
+
+
+@pytest.fixture(autouse=True)
+def enforced(role: Role, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every call of every test is one that the synthesised policies allow."""
+    role.denials.clear()
+    monkeypatch.setattr(FakeAws, "permit", staticmethod(partial(ask, role)))
+    yield
+    assert role.denials == []
+
+
+def ask(role: Role, operation: str, parameters: Json) -> Rejection | None:
+    return role.rejection("ssm" if "Parameter" in operation else "ecs", operation, parameters)
 
 
 @pytest.fixture

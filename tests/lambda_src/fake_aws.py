@@ -7,14 +7,15 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
+from lambda_src.clock import Clock
 from lambda_src.handler import PATIENCE
-from lambda_src.refresh import Clock
+from local_aws.behaviour.edge import Rejection
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -28,6 +29,10 @@ SESSION = boto3.Session("none", "none", region_name=REGION)
 
 Answer = tuple[int, dict[str, Any]]
 Json = dict[str, Any]
+
+
+class Permit(Protocol):
+    def __call__(self, operation: str, parameters: Json, /) -> Rejection | None: ...
 
 
 def task_arn(task: str) -> str:
@@ -63,6 +68,8 @@ class FakeAws:
     parameters: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, Json]] = field(default_factory=list)
     spoil: Callable[[str, Json], Answer | None] = lambda operation, parameters: None
+    permit: ClassVar[Permit] = staticmethod(lambda operation, parameters: None)
+    """Whether the function's role may do this; the tests' conftest has the synthesised policies say so."""
     listed: Callable[[str], bool] = lambda task: True
     """Whether ListTasks shows a task that is to run."""
 
@@ -138,6 +145,9 @@ class FakeAws:
 
     def answer(self, operation: str, parameters: Json) -> Answer:
         self.requests.append((operation, parameters))
+        rejection = self.permit(operation, parameters)
+        if rejection is not None:
+            return 400, rejection.body
         spoilt = self.spoil(operation, parameters)
         answered: Answer = spoilt if spoilt is not None else getattr(self, f"_{operation}")(parameters)
         return answered

@@ -21,7 +21,7 @@ from grpc_lb_contract import (
 from grpc_lb_contract.document.shards import content_hash
 from lambda_src.publish import ParameterStore, Stored
 from tests.lambda_src.conftest import Lines, Sync
-from tests.lambda_src.fake_aws import PREFIX, FakeAws, failure, task_name
+from tests.lambda_src.fake_aws import PREFIX, FakeAws, Time, failure, task_name
 
 INDEX = index_parameter(PREFIX)
 
@@ -36,7 +36,13 @@ def fleet(first: int, count: int) -> Document:
 
 @pytest.fixture
 def store(aws: FakeAws) -> ParameterStore:
-    return ParameterStore(aws.client("ssm"), PREFIX)
+    return new_store(aws)
+
+
+def new_store(aws: FakeAws) -> ParameterStore:
+    store = ParameterStore(aws.client("ssm"), PREFIX)
+    store.clock = Time().clock()
+    return store
 
 
 def read(aws: FakeAws) -> Document:
@@ -101,7 +107,7 @@ def test_what_a_failed_attempt_wrote_is_not_relied_on_when_another_writer_came_b
         publish(store, fleet(500, 500))
     # GIVEN another process, which deletes the shards that no index names
     aws.spoil = lambda operation, parameters: None
-    publish(ParameterStore(aws.client("ssm"), PREFIX), fleet(1000, 500))
+    publish(new_store(aws), fleet(1000, 500))
     # WHEN the first one tries again, THEN readers find all of it
     publish(store, fleet(500, 500))
     assert read(aws) == fleet(500, 500)
@@ -138,14 +144,14 @@ def test_a_warm_process_reads_the_index_alone(aws: FakeAws, store: ParameterStor
     assert store.read().document == fleet(0, 500)
     assert aws.operations() == ["GetParameter"]
     # AND a new process reads the shards, ten at a time
-    cold = ParameterStore(aws.client("ssm"), PREFIX)
+    cold = new_store(aws)
     assert cold.read().document == fleet(0, 500)
     assert aws.operations("GetParameters") == ["GetParameters"] * -(-len(shards(aws)) // 10)
 
 
 def test_another_writers_generation_is_noticed(aws: FakeAws, store: ParameterStore) -> None:
     publish(store, fleet(0, 500))
-    publish(ParameterStore(aws.client("ssm"), PREFIX), fleet(0, 520))
+    publish(new_store(aws), fleet(0, 520))
     assert store.read().document == fleet(0, 520)
 
 

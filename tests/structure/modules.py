@@ -1,4 +1,4 @@
-"""The import graph of this repository: which module imports which, type checkers' imports included."""
+"""The import graph of this repository: which module imports which when it runs, inside functions too."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cycle(graph: Mapping[str, frozenset[str]]) -> list[str] | None:
 
 
 def _imported(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _running(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -52,3 +52,12 @@ def _imported(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
                     yield inner
                 elif node.module in known:
                     yield node.module
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only type checkers read: a type may name another that names it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _running(child)

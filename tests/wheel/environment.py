@@ -23,7 +23,7 @@ SOURCES = (
 )
 
 # Longer than a synth takes on two busy cores.
-PATIENCE_SECONDS = 100
+PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)

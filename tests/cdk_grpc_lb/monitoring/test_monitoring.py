@@ -217,7 +217,7 @@ def test_an_imported_balancer_has_metrics_by_its_name(stack: cdk.Stack) -> None:
 def test_an_imported_balancer_without_a_name_has_none(stack: cdk.Stack) -> None:
     balancer = imported(stack)
     allowed = "given where metrics of its calls are used"
-    with refused("GrpcBalancer Elsewhere", "cloudwatch_name", allowed, "None"):
+    with refused("GrpcBalancer Stack/Elsewhere", "cloudwatch_name", allowed, "None"):
         balancer.metric_calls()
 
 
@@ -247,7 +247,7 @@ def test_alarms_that_make_no_sense_are_refused(
     stack: cdk.Stack, props: dict[str, Any], prop: str, allowed: str, got: str
 ) -> None:
     balancer = balancer_in(stack)
-    with refused("GrpcAlarms Alarms", prop, allowed, got):
+    with refused("GrpcAlarms Stack/Balancer/Alarms", prop, allowed, got):
         balancer.add_alarms(**props)
 
 

@@ -13,6 +13,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_route53 as route53
 
 from cdk_grpc_lb import GrpcBalancer, TargetSync
+from tests.cdk_grpc_lb.validation import cases
 from tests.cdk_grpc_lb.validation.cases import (
     BALANCER,
     balancer_in,
@@ -92,7 +93,7 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=cases.name)
 def test_a_balancer_refuses(stack: cdk.Stack, props: dict[str, Any], prop: str, allowed: str, got: str) -> None:
     with refused(BALANCER, prop, allowed, got):
         balancer_in(stack, **props)
@@ -179,6 +180,6 @@ def test_an_imported_balancer_refuses_a_port_and_patterns_that_none_has(stack: c
 def test_a_target_sync_refuses_a_prefix_that_no_parameter_can_have(stack: cdk.Stack, prefix: str) -> None:
     cluster = existing_cluster(stack)
     with refused(
-        "TargetSync Sync", "parameter_prefix", "a path that starts with / and does not end with one", repr(prefix)
+        "TargetSync Stack/Sync", "parameter_prefix", "a path that starts with / and does not end with one", repr(prefix)
     ):
         TargetSync(stack, "Sync", cluster=cluster, parameter_prefix=prefix)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aws_cdk as cdk
@@ -24,8 +26,15 @@ from tests.cdk_grpc_lb.ways import IMAGE, existing_vpc
 
 TCP = ecs.PortMapping(container_port=7000)
 REGISTERED = "the registered service Stack/Old"
-OWN_CALLS = "hosts of its own, or grpc_services or metadata, where another service has the calls to "
 OTHERS = "one of the balancer's, Stack/Existing (see GrpcBalancer.add_cluster)"
+
+
+@contextmanager
+def both_take(calls: str, holder: str, other: str) -> Iterator[None]:
+    """An error that names both services, what both take, and what to do."""
+    sentence = rf"\S+/{holder} and \S+/{other} both take {re.escape(calls)} on this balancer: give one of them hosts="
+    with pytest.raises(ValueError, match=sentence):
+        yield
 
 
 def task(stack: cdk.Stack, **containers: list[ecs.PortMapping]) -> ecs.FargateTaskDefinition:
@@ -238,8 +247,7 @@ def test_two_services_that_ask_for_the_same_calls_are_refused(stack: cdk.Stack) 
     """GIVEN that a route belongs to one service, THEN it shows at synth that the second one would get no call."""
     balancer = balancer_in(stack)
     balancer.add_service("Orders", image=IMAGE, port=1)
-    allowed = OWN_CALLS + "host * and gRPC service *"
-    with refused("GrpcBalancedService Billing", "hosts", allowed, "those of service orders for service billing"):
+    with both_take("all calls", "Orders", "Billing"):
         balancer.add_service("Billing", image=IMAGE, port=1)
     balancer.add_service("Prices", image=IMAGE, port=1, grpc_services=["prices.v1.Prices"])
 
@@ -249,8 +257,7 @@ def test_two_services_that_ask_for_the_same_metadata_are_refused(stack: cdk.Stac
     balancer.add_service("Orders", image=IMAGE, port=1)
     acme = [Condition("x-tenant", Match.EXACT, "acme"), Condition("x-beta")]
     balancer.add_service("Beta", image=IMAGE, port=1, metadata=acme)
-    allowed = OWN_CALLS + "host * and gRPC service * with metadata x-beta, x-tenant=acme"
-    with refused("GrpcBalancedService Gamma", "hosts", allowed, "those of service beta for service gamma"):
+    with both_take("the calls to host * and gRPC service * with metadata x-beta, x-tenant=acme", "Beta", "Gamma"):
         balancer.add_service("Gamma", image=IMAGE, port=1, metadata=[*reversed(acme)])
     balancer.add_service("Delta", image=IMAGE, port=1, metadata=acme[:1])
 
@@ -258,8 +265,7 @@ def test_two_services_that_ask_for_the_same_metadata_are_refused(stack: cdk.Stac
 def test_a_service_that_made_the_balancer_has_its_calls_too(stack: cdk.Stack) -> None:
     """GIVEN a service that came with a balancer of its own, THEN another one cannot ask for the same calls."""
     orders = GrpcBalancedService(stack, "Orders", image=IMAGE, port=1, cluster=existing_cluster(stack))
-    allowed = OWN_CALLS + "host * and gRPC service *"
-    with refused("GrpcBalancedService Billing", "hosts", allowed, "those of service orders for service billing"):
+    with both_take("all calls", "Orders", "Billing"):
         orders.balancer.add_service("Billing", image=IMAGE, port=1)
 
 
@@ -268,7 +274,7 @@ def test_a_name_that_two_ids_become_is_refused(stack: cdk.Stack) -> None:
     balancer = balancer_in(stack)
     balancer.add_service("Orders", image=IMAGE, port=1)
     allowed = "given where Stack/Balancer/Orders has the same name by its id (the same to share its calls)"
-    with refused("GrpcBalancedService Orders", "service_name", allowed, "'orders'"):
+    with refused("GrpcBalancedService Stack/Orders", "service_name", allowed, "'orders'"):
         GrpcBalancedService(stack, "Orders", image=IMAGE, port=1, balancer=balancer)
     shared = GrpcBalancedService(stack, "Canary", image=IMAGE, port=1, balancer=balancer, service_name="orders")
     assert shared.service_name == "orders"
@@ -277,7 +283,7 @@ def test_a_name_that_two_ids_become_is_refused(stack: cdk.Stack) -> None:
 def test_a_service_that_the_balancer_would_pass_over_is_refused(stack: cdk.Stack) -> None:
     balancer = balancer_in(stack, only_services=["orders-*", "billing"])
     allowed = "one that the balancer's only_services takes, orders-*, billing"
-    with refused("GrpcBalancedService Prices", "service_name", allowed, "'prices'"):
+    with refused("GrpcBalancedService Stack/Balancer/Prices", "service_name", allowed, "'prices'"):
         balancer.add_service("Prices", image=IMAGE, port=1)
     balancer.add_service("OrdersApi", image=IMAGE, port=1)
 
@@ -288,7 +294,8 @@ def test_a_service_of_another_region_is_refused(stack: cdk.Stack) -> None:
     here = cdk.Stack(app, "Here", env=cdk.Environment(region="eu-west-1"))
     there = cdk.Stack(app, "There", env=cdk.Environment(region="us-east-1"))
     balancer = balancer_in(here)
-    with refused(SERVICE, "balancer", "one of the service's region, us-east-1", "Here/Balancer of eu-west-1"):
+    service = "GrpcBalancedService There/RandomNumbers"
+    with refused(service, "balancer", "one of the service's region, us-east-1", "Here/Balancer of eu-west-1"):
         GrpcBalancedService(there, "RandomNumbers", image=IMAGE, port=1, balancer=balancer)
 
 

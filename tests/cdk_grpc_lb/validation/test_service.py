@@ -24,6 +24,7 @@ from cdk_grpc_lb import (
     RouteRule,
     TrafficPolicy,
 )
+from tests.cdk_grpc_lb.validation import cases
 from tests.cdk_grpc_lb.validation.cases import SERVICE, contradiction, existing_cluster, provider, refused, resources
 from tests.cdk_grpc_lb.ways import IMAGE
 
@@ -36,13 +37,13 @@ STRATEGIES = "capacity_provider_strategies"
 MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
     ({"port": 0}, "port", "1..65535", "0"),
     ({"port": 65_536}, "port", "1..65535", "65536"),
-    ({"port": "50051"}, "port", "1..65535", "'50051'"),
-    ({"port": True}, "port", "1..65535", "True"),
+    ({"port": "50051"}, "port", "a whole number 1..65535", "'50051'"),
+    ({"port": True}, "port", "a whole number 1..65535", "True"),
     ({"port": None}, "port", "given with image: the port on which the container takes gRPC calls", "None"),
     ({"image": None}, "image", "given, or a task_definition instead of it", "None"),
     ({"container_name": "App"}, "container_name", "left out, or given with a task_definition", "'App'"),
     ({"desired_count": -1}, "desired_count", "0..5000", "-1"),
-    ({"desired_count": 1.5}, "desired_count", "0..5000", "1.5"),
+    ({"desired_count": 1.5}, "desired_count", "a whole number 0..5000", "1.5"),
     ({"desired_count": 5001}, "desired_count", "0..5000", "5001"),
     ({"cpu": 300}, "cpu", "one of 256, 512, 1024, 2048, 4096, 8192, 16384 CPU units", "300"),
     ({"memory_limit_mib": 256}, "memory_limit_mib", "512, 1024, 2048 MiB where cpu is 256", "256"),
@@ -191,7 +192,7 @@ LABELS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"weight": -1}, "weight must be 0..1000, got -1 (prop weight"),
     ({"weight": 1001}, "weight must be 0..1000, got 1001 (prop weight"),
-    ({"weight": 2.5}, "weight must be 0..1000, got 2.5 (prop weight"),
+    ({"weight": 2.5}, "weight must be a whole number 0..1000, got 2.5 (prop weight"),
     (
         {"metadata": [Condition(f"x-{number}", Match.EXACT, "y" * 125) for number in range(2)]},
         "metadata must be at most 256 characters in all, got 259 (prop metadata",
@@ -248,14 +249,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "prop", "allowed", "got"), MISUSE, ids=cases.name)
 def test_a_service_refuses(stack: cdk.Stack, props: dict[str, Any], prop: str, allowed: str, got: str) -> None:
     with refused(SERVICE, prop, allowed, got):
         GrpcBalancedService(stack, "RandomNumbers", **{"image": IMAGE, "port": 50051, **props})
     assert not resources(stack)
 
 
-@pytest.mark.parametrize(("props", "sentence"), LABELS, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "sentence"), LABELS, ids=cases.name)
 def test_a_service_refuses_labels_that_cannot_be_obeyed(stack: cdk.Stack, props: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match="must") as caught:
         GrpcBalancedService(stack, "RandomNumbers", image=IMAGE, port=50051, **props)
@@ -263,7 +264,7 @@ def test_a_service_refuses_labels_that_cannot_be_obeyed(stack: cdk.Stack, props:
     assert not resources(stack)
 
 
-@pytest.mark.parametrize(("props", "first", "second", "fix"), CONTRADICTIONS, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("props", "first", "second", "fix"), CONTRADICTIONS, ids=cases.name)
 def test_a_service_refuses_what_contradicts_itself(
     stack: cdk.Stack, props: dict[str, Any], first: str, second: str, fix: str
 ) -> None:
@@ -301,7 +302,7 @@ def service(stack: cdk.Stack) -> GrpcBalancedService:
             "0",
         ),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=cases.name,
 )
 def test_autoscaling_refuses(
     service: GrpcBalancedService, props: dict[str, Any], prop: str, allowed: str, got: str

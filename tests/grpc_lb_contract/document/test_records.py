@@ -142,7 +142,7 @@ def test_unknown_fields_elements_and_records_are_ignored() -> None:
     [
         ("50051", "70000", "port must be 1..65535, got 70000"),
         ('{"state":"draining"}', "null", "the last element of a target must be an object, got None"),
-        ("50051", '"50051"', "port must be 1..65535, got '50051'"),
+        ("50051", '"50051"', "port must be a whole number 1..65535, got '50051'"),
         ("10.0.1.23", "10.0.1.256", "ip must be an IPv4 or IPv6 address, got '10.0.1.256'"),
         ('"0123456789abcdef",1', '"0123456789abcdef",-1', "place of a target's group must be 0 or more, got -1"),
         ('"0123456789abcdef",1', '"0123456789abcdef",2', "line 5 of the document must be a record"),

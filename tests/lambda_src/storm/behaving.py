@@ -66,14 +66,14 @@ class Behaving:
             met = self._edge.meet(operation, parameters, self._time.now)
             self._time.sleep(met.seconds)
             self._end_if_due()
-            if met.refusal is not None:
-                return 400, met.refusal.body
+            if met.rejection is not None:
+                return 400, met.rejection.body
             if operation == "DescribeTasks":
                 return self._described(parameters["tasks"], self._edge.lag())
             if operation == "DescribeTaskDefinition":
                 arn = parameters["taskDefinition"]
-                refusal = gone_definition(arn, inactive=arn in self.inactive, referenced=self._is_referenced(arn))
-                return None if refusal is None else (400, refusal.body)
+                rejection = gone_definition(arn, inactive=arn in self.inactive, referenced=self._is_referenced(arn))
+                return None if rejection is None else (400, rejection.body)
             return None
 
     def _end_if_due(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 
+import pytest
+
 from grpc_lb_contract.labels.names import PORT
 from grpc_lb_contract.policy.traffic_policy import TABLE
 from lambda_src.discovery.tasks import RUNNING, Container, Task, TaskDefinition
 from lambda_src.transform.document import transform
-from tests.grpc_lb_contract.label_sets import MAPPED_PORT, SETS, allowed_texts, label_sets
+from tests.grpc_lb_contract.label_sets import MANY_SETS, MAPPED_PORT, SETS, allowed_texts, label_sets
 
 NEIGHBOUR = {
     "grpc-lb.enable": "true",
@@ -35,7 +37,8 @@ def test_the_label_sets_have_every_setting_with_a_text_that_it_allows() -> None:
     assert {row.label for row in TABLE if not allowed_texts(row.setting.kind)} == set()
 
 
-def test_10_000_label_sets_crash_nothing_touch_no_neighbour_and_every_error_names_its_label() -> None:
+@pytest.mark.parametrize("count", [SETS, pytest.param(MANY_SETS, marks=pytest.mark.long)])
+def test_label_sets_crash_nothing_touch_no_neighbour_and_every_error_names_its_label(count: int) -> None:
     tasks = [task("neighbour", "10.0.0.1")]
     definitions = {"neighbour": definition("neighbour", NEIGHBOUR)}
     alone = transform(tasks, definitions, previous=None, told_to_stop=frozenset(), now=1e9)
@@ -44,7 +47,7 @@ def test_10_000_label_sets_crash_nothing_touch_no_neighbour_and_every_error_name
     assert len(neighbour.routes) == 4
 
     registered = refused = 0
-    sets = label_sets()
+    sets = label_sets(count)
     while batch := list(islice(sets, AT_ONCE)):
         others = {f"other-{number}": definition(f"other-{number}", labels) for number, labels in enumerate(batch)}
         draft = transform(
@@ -62,5 +65,5 @@ def test_10_000_label_sets_crash_nothing_touch_no_neighbour_and_every_error_name
         registered += sum(bool(service.targets) for service in draft.document.services) - 1
         refused += len({each.error.family for each in draft.refused})
     # They are good enough to come far, and bad enough to be told so.
-    assert registered > 0.8 * SETS
-    assert refused > 0.3 * SETS
+    assert registered > 0.8 * count
+    assert refused > 0.3 * count

@@ -20,8 +20,8 @@ def test_a_caller_gets_the_burst_at_once_and_then_the_sustained_rate(operation: 
     quota = QUOTAS[BUCKET_OF[operation]]
     aws = edge()
     # WHEN a thousand calls come at once, and then one every millisecond for 10 s
-    burst = sum(aws.meet(operation, {}, 100.0).refusal is None for _ in range(1000))
-    after = sum(aws.meet(operation, {}, 100 + millisecond / 1000).refusal is None for millisecond in range(1, 10_001))
+    burst = sum(aws.meet(operation, {}, 100.0).rejection is None for _ in range(1000))
+    after = sum(aws.meet(operation, {}, 100 + millisecond / 1000).rejection is None for millisecond in range(1, 10_001))
     # THEN the burst passes, and of the rest as many as the rate allows
     assert burst == quota.burst
     assert after == pytest.approx(10 * quota.per_second, abs=1)
@@ -31,17 +31,17 @@ def test_operations_of_one_bucket_share_it_and_those_of_others_do_not() -> None:
     aws = edge()
     for _ in range(100):
         aws.meet("ListTasks", {}, 0)
-    refusal = aws.meet("DescribeTasks", {}, 0).refusal
-    assert refusal is not None
-    assert refusal.code == "ThrottlingException"
-    assert aws.meet("DescribeTaskDefinition", {}, 0).refusal is None
-    assert aws.meet("RegisterTaskDefinition", {}, 0).refusal is None  # no quota of ours
+    rejection = aws.meet("DescribeTasks", {}, 0).rejection
+    assert rejection is not None
+    assert rejection.code == "ThrottlingException"
+    assert aws.meet("DescribeTaskDefinition", {}, 0).rejection is None
+    assert aws.meet("RegisterTaskDefinition", {}, 0).rejection is None  # no quota of ours
 
 
 def test_a_caller_that_rests_gets_no_more_than_the_burst() -> None:
     aws = edge()
     for now in (0, 10_000):
-        assert sum(aws.meet("PutParameter", {}, now).refusal is None for _ in range(50)) == 3
+        assert sum(aws.meet("PutParameter", {}, now).rejection is None for _ in range(50)) == 3
 
 
 def test_latency_has_its_median_and_a_tail() -> None:
@@ -64,11 +64,11 @@ def test_the_same_seed_is_the_same_aws() -> None:
 @pytest.mark.parametrize(("tier", "limit"), [(None, 4096), ("Standard", 4096), ("Advanced", 8192)])
 def test_a_parameter_holds_so_many_bytes_not_characters(tier: str | None, limit: int) -> None:
     put = {"Name": "/a"} | ({} if tier is None else {"Tier": tier})
-    assert edge().meet("PutParameter", {**put, "Value": "é" * (limit // 2)}, 0).refusal is None
-    refusal = edge().meet("PutParameter", {**put, "Value": "é" * (limit // 2) + "x"}, 0).refusal
-    assert refusal is not None
-    assert refusal.code == "ValidationException"
-    assert str(limit) in refusal.message
+    assert edge().meet("PutParameter", {**put, "Value": "é" * (limit // 2)}, 0).rejection is None
+    rejection = edge().meet("PutParameter", {**put, "Value": "é" * (limit // 2) + "x"}, 0).rejection
+    assert rejection is not None
+    assert rejection.code == "ValidationException"
+    assert str(limit) in rejection.message
 
 
 def test_events_are_late_overtake_one_another_and_come_again() -> None:
@@ -86,13 +86,13 @@ def test_events_are_late_overtake_one_another_and_come_again() -> None:
 def test_an_inactive_definition_is_described_only_while_something_refers_to_it() -> None:
     assert gone_definition("arn", inactive=False, referenced=False) is None
     assert gone_definition("arn", inactive=True, referenced=True) is None
-    refusal = gone_definition("arn", inactive=True, referenced=False)
-    assert refusal is not None
-    assert refusal.code == "ClientException"
+    rejection = gone_definition("arn", inactive=True, referenced=False)
+    assert rejection is not None
+    assert rejection.code == "ClientException"
 
 
 def test_without_its_behaviour_aws_is_instant_and_patient() -> None:
     aws = Edge(INSTANT, 1)
     met = [aws.meet("PutParameter", {}, 0) for _ in range(100)]
-    assert all(one.seconds == 0 and one.refusal is None for one in met)
+    assert all(one.seconds == 0 and one.rejection is None for one in met)
     assert [aws.delays(), aws.lag(), aws.is_cold()] == [(0.0,), 0.0, False]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ from proxy_image.control_plane.xds.envoy.tls import find_system_cas
 from proxy_image.control_plane.xds.proxyless.resources import grpc_messages
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot_maker import snapshot
-from tests.grpc_lb_contract.label_sets import MAPPED_PORT, SETS, label_sets
+from tests.grpc_lb_contract.label_sets import MANY_SETS, MAPPED_PORT, SETS, label_sets
 from tests.grpc_lb_contract.strategies import policies
 from tests.proxy_image.control_plane.support import ControlPlane, balancer, eventually, rng, service, target
 
@@ -49,10 +50,10 @@ def served(number: int, registration: Registration) -> Service:
     return Service(f"s{number}", routes, (Group("blue", weight), Group("green", 5)), targets, registration.policy)
 
 
-def documents() -> Iterator[Document]:
-    """All that is accepted of 10,000 label sets, a few hundred services at a time."""
+def documents(count: int) -> Iterator[Document]:
+    """All that is accepted of so many label sets, a few hundred services at a time."""
     services: list[Service] = []
-    for labels in label_sets():
+    for labels in label_sets(count):
         registration = read_labels(labels, mapped_ports=[MAPPED_PORT], default_service="rng", family="fam").registration
         if registration is not None:
             services.append(served(len(services), registration))
@@ -62,10 +63,13 @@ def documents() -> Iterator[Document]:
     yield Document(resolve_conflicts(services, None)[0])
 
 
-async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_10_000_label_sets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [SETS, pytest.param(MANY_SETS, marks=pytest.mark.long)])
+async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_label_sets(
+    tmp_path: Path, count: int
+) -> None:
     async with balancer(tmp_path, rng(target(1)), system_cas=find_system_cas()) as (plane, envoy):
         seen: Counter[str] = Counter()
-        for document in documents():
+        for document in documents(count):
             seen.update(services=len(document.services), routes=sum(len(one.routes) for one in document.services))
             assert decode_document(encode_document(document)) == document
             await plane.serve(document, f"after {seen['services']} services")
@@ -80,7 +84,7 @@ async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_10_
 
             await eventually(is_answered, "clusters and routes in Envoy")
             assert not any(rejections(plane).values()), f"{rejections(plane)}, {envoy.log.read_text()[-3000:]}"
-        assert seen["services"] > 0.8 * SETS
+        assert seen["services"] > 0.8 * count
         assert seen["routes"] > 3 * seen["services"]
 
 

@@ -1,0 +1,39 @@
+"""Attacks on the port for calls: honest callers lose nothing, and Envoy has its memory back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.hostile.floods import ATTACKS
+from tests.hostile.stage import MIB, Stage, attack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CALLS = 100
+# What a busy machine, a CPU of which is the attacker's, does to a call by itself.
+MOST_TIMES_SLOWER = 20
+FLOOR_SECONDS = 0.002
+# Envoy holds windows for whoever does not read, and its allocator keeps what was free once.
+MOST_MEMORY = 160 * MIB
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+async def test_invariant_14_an_attacker_fails_and_slows_no_other_call(on_stage: Stage, kind: str) -> None:
+    before, memory = await on_stage.honest_calls(CALLS), on_stage.envoy_memory
+    assert before.failures == ()
+    async with attack(kind, on_stage.address()) as did:
+        await asyncio.sleep(0.3)
+        during, most = await on_stage.honest_calls(CALLS), on_stage.envoy_memory
+        await asyncio.sleep(0.3)
+        more, most = await on_stage.honest_calls(CALLS), max(most, on_stage.envoy_memory)
+    after = await on_stage.honest_calls(CALLS)
+    assert any(did.values()), "the attack did nothing"
+    # THEN no honest call has failed, on a connection that was there before
+    assert [*during.failures, *more.failures, *after.failures] == []
+    usual = max(before.p50, after.p50, FLOOR_SECONDS)
+    assert max(during.p50, more.p50) < MOST_TIMES_SLOWER * usual, (before, during, more, after)
+    assert most - memory < MOST_MEMORY, (memory, most, did)
+    # AND whoever connects now is served
+    assert await on_stage.new_caller() == "honest"

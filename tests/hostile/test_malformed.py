@@ -1,0 +1,92 @@
+"""What breaks the rules of HTTP gets no further than Envoy, and touches nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from grpc_lb_contract import Document, TrafficPolicy, Web
+from tests.hostile import http2
+from tests.hostile.malformed import HTTP1, HTTP2, MENDED, WELL_FORMED
+from tests.proxy_image.control_plane.support import Backend, Envoy, backends, balancer, service, who
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# It is refused at once, or waits for more: then the test closes.
+ANSWER_SECONDS = 0.3
+SERVED_SECONDS = 20
+SERVED = b"honest"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    envoy: Envoy
+    backend: Backend
+    on: grpc.aio.Channel
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """A service that takes gRPC, and gRPC-Web over HTTP/1.1 too."""
+    async with backends("honest") as (backend,):
+        both = replace(service("honest", backend.target), policy=TrafficPolicy(web=Web(enabled=True)))
+        async with (
+            balancer(tmp_path_factory.mktemp("malformed"), Document((both,))) as (_, envoy),
+            envoy.channel() as on,
+        ):
+            yield Served(envoy, backend, on)
+
+
+async def said_to(served: Served, says: bytes, seconds: float = ANSWER_SECONDS) -> bytes:
+    """What a caller that says this is answered before it is closed, is served, or leaves."""
+    reading, writing = await asyncio.open_connection("127.0.0.1", served.envoy.settings.port)
+    answered = b""
+    try:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            writing.write(says)
+            async with asyncio.timeout(seconds):
+                while SERVED not in answered and (more := await reading.read(2**16)):
+                    answered += more
+    finally:
+        writing.transport.abort()
+    return answered
+
+
+@pytest.mark.parametrize("what", HTTP2)
+async def test_malformed_http2_reaches_no_server(served: Served, what: str) -> None:
+    await _assert_is_refused(served, HTTP2[what])
+
+
+@pytest.mark.parametrize("what", HTTP1)
+async def test_malformed_http1_reaches_no_server(served: Served, what: str) -> None:
+    await _assert_is_refused(served, HTTP1[what])
+
+
+async def _assert_is_refused(served: Served, says: bytes) -> None:
+    before = served.backend.seen["who"]
+    assert SERVED not in await said_to(served, says)
+    assert served.backend.seen["who"] == before
+    # AND an honest caller, whose connection was there before, notices nothing
+    assert await who(served.on, 3) == {"honest": 3}
+    assert served.envoy.process.returncode is None
+
+
+@pytest.mark.parametrize("says", [http2.start() + http2.call(1) + http2.message(1), WELL_FORMED], ids=["2", "1.1"])
+async def test_the_same_without_a_mistake_is_served(served: Served, says: bytes) -> None:
+    """So that the others are refused for their mistake, and not for what all have in common."""
+    assert SERVED in await said_to(served, says, SERVED_SECONDS)
+
+
+@pytest.mark.parametrize("what", MENDED)
+async def test_what_envoy_mends_is_well_formed_when_a_server_sees_it(served: Served, what: str) -> None:
+    assert SERVED in await said_to(served, MENDED[what], SERVED_SECONDS)
+    seen = served.backend.metadata[-1]
+    assert "x-other" not in seen
+    assert not any(mark in value for value in seen.values() for mark in "\r\n\0")
+    assert seen.get("x-name", "") in ("", "a b", "a X-Other: b", "aX-Other: b")

@@ -1,0 +1,38 @@
+"""Which tests run in the same process, where several run side by side: those that share what is made once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+
+def groups_of(shared: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """Test → group, from test → the fixtures of the session that it needs. Tests that need one in common, or are linked
+    by others that do, have one group; a test that needs none has no group.
+    """
+    leader: dict[str, str] = {}
+
+    def find(fixture: str) -> str:
+        while leader.setdefault(fixture, fixture) != fixture:
+            fixture = leader[fixture]
+        return fixture
+
+    for fixtures in shared.values():
+        first, *others = sorted(fixtures) or [""]
+        for other in others:
+            one, another = sorted((find(first), find(other)))
+            leader[another] = one
+    return {test: find(min(fixtures)) for test, fixtures in shared.items() if fixtures}
+
+
+def session_fixtures(item: pytest.Item) -> frozenset[str]:
+    """The fixtures of these tests, not of plugins, that are made once a session and this test needs."""
+    definitions: Mapping[str, Iterable[Any]] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # pytest has no public way
+    return frozenset(
+        f"{definition.func.__module__}:{name}"
+        for name, found in definitions.items()
+        for definition in list(found)[-1:]
+        if definition.scope == "session" and definition.baseid.startswith("tests")
+    )
