@@ -16,7 +16,7 @@ import grpc
 from tests.transparency.peers.grpc_aio import CODES, OPTIONS
 from tests.transparency.peers.script import METHOD, SCRIPT, SERVICE, Call, Outcome, Step, pairs, shown, written
 
-THREADS = 16
+THREADS = 64
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -140,7 +141,8 @@ class Connection:
 
     def reset(self, stream: Stream, code: int) -> None:
         if stream.reset is None and not self.is_over:
-            self.h2.reset_stream(stream.number, code)
+            with contextlib.suppress(h2.exceptions.StreamClosedError):
+                self.h2.reset_stream(stream.number, code)
             stream.is_over, stream.reset = True, code
             self.flush()
 
@@ -209,14 +211,19 @@ async def _steps(call: Call, on: Connection, stream: Stream, received: list[str]
 
 
 def _seen(stream: Stream, on: Connection, received: list[str]) -> Outcome:
+    if not stream.headers:
+        return Outcome(_status_of(stream), "", received=tuple(received))
     headers = [_metadata(some) for some in stream.headers]
-    last = dict(stream.headers[-1]) if stream.headers else {}
+    last = dict(stream.headers[-1])
     initial = headers[0] if len(headers) > 1 or "grpc-status" not in last else ()
     if "grpc-status" in last:
         message = urllib.parse.unquote(last.get("grpc-message", ""))
         return Outcome(int(last["grpc-status"]), message, initial, headers[-1], tuple(received))
-    status = UNAVAILABLE if stream.reset is None else STATUS_OF_RESET.get(stream.reset, INTERNAL)
-    return Outcome(status, "", initial, (), tuple(received))
+    return Outcome(_status_of(stream), "", initial, (), tuple(received))
+
+
+def _status_of(stream: Stream) -> int:
+    return UNAVAILABLE if stream.reset is None else STATUS_OF_RESET.get(stream.reset, INTERNAL)
 
 
 def _metadata(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
