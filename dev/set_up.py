@@ -28,6 +28,7 @@ NODE = BUILD / "node"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
+PYRIGHT = "pyright@1.1.407"
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -48,7 +49,7 @@ def main() -> int:
             ]
             for part in parts:
                 part.result()
-        make_part(NODE, CDK_CLI, make_cdk_cli)
+        make_part(NODE, f"{CDK_CLI} {PYRIGHT}", make_cdk_cli)
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -135,6 +136,7 @@ def make_cdk_cli() -> None:
             "--no-fund",
             "--loglevel=error",
             CDK_CLI,
+            PYRIGHT,
         ),
     )
 
