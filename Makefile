@@ -4,7 +4,8 @@ BIN := build/venv/bin
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 
-.PHONY: help setup demo containers up down test test-long browser screenshots lint types docs wheel wheel-ends lock clean
+.PHONY: help setup demo containers up down test test-long traefik browser screenshots lint types docs docs-serve wheel \
+	release-check wheel-ends lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -22,6 +23,8 @@ test: setup  ## all tests but the long ones, side by side; make test T=tests/…
 	@$(BIN)/python -m pytest $(if $(T),$(T),$(SIDE_BY_SIDE))
 test-long: setup  ## the long tests: what `make test` tries, with many more random examples
 	@$(BIN)/python -m pytest --long $(SIDE_BY_SIDE)
+traefik: setup  ## all label sets before a real Traefik and this balancer, and more by chance
+	@$(BIN)/python -m tests.traefik_labels.judge
 browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/browser/*_in_chromium.py
 screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)
@@ -31,10 +34,17 @@ lint: setup  ## ruff
 types: setup ## mypy --strict
 	@$(BIN)/mypy . && for app in examples/*/; do (cd $$app && echo $$app && MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy \
 		--config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
-docs: setup  ## write docs/api.md from the docstrings, and the table of docs/labels.md from the contract
+docs: setup  ## write docs/api.md and the table of docs/labels.md, and build the documentation site into build/site
 	@$(BIN)/python dev/make_api.py
+	@$(PYTHON) dev/set_up.py publish
+	@NO_MKDOCS_2_WARNING=1 build/publish-venv/bin/mkdocs build --quiet
+docs-serve: docs ## show the documentation site, and follow changes
+	@NO_MKDOCS_2_WARNING=1 build/publish-venv/bin/mkdocs serve
 wheel: setup ## build the sdist and the wheel into dist/
 	@$(BIN)/python -m hatchling build
+release-check: wheel ## build the package, and check what PyPI will show of it
+	@$(PYTHON) dev/set_up.py publish
+	@build/publish-venv/bin/twine check --strict dist/*
 wheel-ends: setup  ## try the wheel with the lowest and the newest aws-cdk-lib that it allows
 	@$(BIN)/python -m tests.wheel.ends
 lock:     ## compile every requirements .in file into a hashed .txt (needs uv)

@@ -14,6 +14,7 @@ from grpc_lb_contract import (
     Condition,
     Deadline,
     Fault,
+    ForwardedHeaders,
     HealthCheck,
     Limits,
     Match,
@@ -33,6 +34,8 @@ from grpc_lb_contract import (
 )
 from traefik_labels import TraefikLabels
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AccessLog",
     "BalancerMetrics",
@@ -42,6 +45,7 @@ __all__ = [
     "Condition",
     "Deadline",
     "Fault",
+    "ForwardedHeaders",
     "GrpcAlarms",
     "GrpcBalancedService",
     "GrpcBalancer",

@@ -13,9 +13,10 @@ import sys
 import threading
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,10 +26,16 @@ MINISTACK_VENV = BUILD / "ministack-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
+NODE_GRPC = BUILD / "node-grpc"
+AXE = BUILD / "axe"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
 PYRIGHT = "pyright@1.1.407"
+# gRPC clients of Node, which the tests let call by xds:///.
+NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
+# What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
+AXE_CORE = "axe-core@4.10.3"
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -37,7 +44,8 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message says what is missing and what to do."""
 
 
-def main() -> int:
+def main(optional: Sequence[str] = ()) -> int:
+    """`optional` names environments that few targets need, such as publish or traefik."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
@@ -49,7 +57,14 @@ def main() -> int:
             ]
             for part in parts:
                 part.result()
-        make_part(NODE, f"{CDK_CLI} {PYRIGHT}", make_cdk_cli)
+        make_part(NODE, f"{CDK_CLI} {PYRIGHT}", lambda: npm_install(NODE, CDK_CLI, PYRIGHT))
+        make_part(NODE_GRPC, " ".join(NODE_GRPC_PACKAGES), lambda: npm_install(NODE_GRPC, *NODE_GRPC_PACKAGES))
+        make_part(AXE, AXE_CORE, lambda: npm_install(AXE, AXE_CORE))
+        for name in optional:
+            folder = BUILD / f"{name}-venv"
+            make_part(
+                folder, requirements_stamp(name), partial(make_venv, folder, ROOT / "requirements" / f"{name}.txt")
+            )
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -72,7 +87,11 @@ def check_python() -> None:
 
 
 def requirements_stamp(name: str) -> str:
-    return hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes() + sys.version.encode()).hexdigest()
+    requirements = ROOT / "requirements" / f"{name}.txt"
+    if not requirements.exists():
+        known = ", ".join(sorted(path.stem for path in requirements.parent.glob("*.txt")))
+        raise SetUpError(f"an environment must be one of {known}, got {name}")
+    return hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
 
 
 def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
@@ -124,21 +143,10 @@ def pip_install(folder: Path, requirements: Path) -> None:
     )
 
 
-def make_cdk_cli() -> None:
-    run(
-        str(VENV / "bin" / "npm"),
-        *(
-            "install",
-            "--prefix",
-            str(NODE),
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-            CDK_CLI,
-            PYRIGHT,
-        ),
-    )
+def npm_install(folder: Path, *packages: str) -> None:
+    # No lock file: it would name the registry of whoever made it.
+    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    run(str(VENV / "bin" / "npm"), "install", "--prefix", str(folder), *options, *packages)
 
 
 def run(*command: str) -> None:
@@ -172,4 +180,4 @@ def progress(what: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

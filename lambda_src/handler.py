@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from functools import cache
@@ -9,18 +10,25 @@ from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from grpc_lb_contract.cloudwatch import BALANCER, REFRESH_FAILURES, Directive, metrics_line
 from lambda_src import log, removal
+from lambda_src.discovery.definitions import AT_ONCE
 from lambda_src.discovery.ecs_listing import EcsCluster
 from lambda_src.discovery.events import read_batch
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh import Refresher
-from lambda_src.settings import Settings
+from lambda_src.settings import CLUSTER, Settings
 
 # Throttles are met with botocore's own back-off, of at most 1 + 2 + 4 s; what lasts longer is for the refresh, which
 # starts anew with a fresh listing. A connection that hangs is given up after 3 s.
-PATIENCE = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=3, read_timeout=3)
+PATIENCE = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=3,
+    read_timeout=3,
+    max_pool_connections=AT_ONCE,
+)
 
 
 class Context(Protocol):
@@ -64,7 +72,7 @@ class Handler:
 
 @cache
 def warm() -> Handler:
-    """The handler of this process, made of its environment by its first invocation."""
+    """The handler of this process, made of its environment once."""
     log.configure()
     settings = Settings.from_environment(os.environ)
     return Handler(
@@ -82,3 +90,10 @@ def handler(event: Any, context: Context) -> None:
         removal.answer(event)
         return
     warm()(event, context)
+
+
+if CLUSTER in os.environ:
+    # While a function is initialised it has more of a CPU than later, and no event waits for it. What is wrong with the
+    # environment is for the first invocation to say. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    with contextlib.suppress(ValueError, BotoCoreError):
+        warm()

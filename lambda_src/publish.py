@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,17 +15,23 @@ from grpc_lb_contract import (
     Document,
     DocumentError,
     DocumentTooLarge,
+    ForeignIndex,
     Index,
     Packed,
     UnknownFormat,
     assemble,
+    check_source,
     generation_of,
     index_parameter,
     pack,
     read_index,
     shard_parameter,
 )
+from grpc_lb_contract.document.shards import content_hash
 from lambda_src import log
+from lambda_src.clock import Clock, OutOfTime, SecondsLeft
+from lambda_src.discovery.saved_definitions import SavedDefinitions
+from lambda_src.token_bucket import TokenBucket, is_throttle
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -32,6 +39,19 @@ if TYPE_CHECKING:
 # The most that GetParameters, GetParametersByPath and DeleteParameters take or give at once:
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
 PARAMETERS_PER_CALL = 10
+
+# https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
+PUTS_PER_SECOND = 3
+PUTS_AT_ONCE = 3
+
+REST_SECONDS = 2.0
+"""Of the invocation's time: with less left, no shard is begun."""
+
+
+class _Source(TypedDict):
+    cluster: str
+    prefix: str
+    serial: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,9 @@ class Stored:
     unreadable: bool = False
     cause: Cause | None = None
     changes_expected_until: float | None = None
+    serial: int = 0
+    is_named: bool = True
+    """Whether the index says that it is of this cluster and prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,11 @@ class ParameterStore:
         self._shards: Mapping[str, str] = {}
         self._written: set[str] = set()
         self._written_beside: str | None = None
+        self._there: set[str] | None = None
+        self._puts: TokenBucket | None = None
+        self.clock = Clock()
+        self.cluster = ""
+        """The ARN of the cluster whose document it is."""
 
     def read(self, *, anew: bool = False) -> Stored:
         """What is there. With `anew` every shard is read again, so that one which got lost is noticed.
@@ -77,7 +105,7 @@ class ParameterStore:
         if text != self._written_beside:
             # Another writer may have deleted what no index names.
             self._written.clear()
-            self._written_beside = text
+            self._written_beside, self._there = text, None
         if text is None:
             return Stored()
         if self._last is not None and self._last[0] == text and not anew:
@@ -93,28 +121,43 @@ class ParameterStore:
         cause: Cause | None = None,
         *,
         changes_expected_until: float | None = None,
+        seconds_left: SecondsLeft = lambda: math.inf,
     ) -> Published:
         """Write the document, where it is not what is `stored`, whatever the cause; of the same document the index
-        alone, where other changes are expected. Raises `DocumentTooLarge`, or botocore's error, and then readers still
-        have what was there.
+        alone, where other changes are expected. Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then
+        readers still have what was there; shards that were written are not written again.
         """
         until = changes_expected_until
         if stored.document is not None and stored.generation == generation_of(document):
             return self._announce(stored.document, stored, until)
-        document, packed = _packed(document, cause, until)
+        source = self._source(stored)
+        document, packed = _packed(document, cause, until, source)
         if stored.document == document:
             return self._announce(document, stored, until)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
+        if len(new) > PUTS_AT_ONCE and not self._written:
+            # An invocation that ended too early may have written most of them.
+            self._written = self._read_all_shards()
         for name in new:
             # Not again what an attempt wrote that failed later: PutParameter allows but about three a second.
             if name not in self._written:
-                self._put(shard_parameter(self._prefix, name), packed.shards[name])
+                if seconds_left() < REST_SECONDS:
+                    missing = sum(each not in self._written for each in new)
+                    raise OutOfTime(f"{missing} of {len(new)} new shards are not written; the next refresh goes on")
+                self.put(shard_parameter(self._prefix, name), packed.shards[name])
                 self._written.add(name)
-        self._put(self._index_name, packed.index)
+                if self._there is not None:
+                    self._there.add(name)
+        self._put_index(packed.index)
         self._written.clear()
         published = Stored(
-            document, generation_of(document), tuple(packed.shards), cause=cause, changes_expected_until=until
+            document,
+            generation_of(document),
+            tuple(packed.shards),
+            cause=cause,
+            changes_expected_until=until,
+            serial=source["serial"],
         )
         self._last, self._shards = (packed.index, published), packed.shards
         if packed.shards:
@@ -123,11 +166,12 @@ class ParameterStore:
         return Published(published, writes=len(new) + 1)
 
     def _announce(self, document: Document, stored: Stored, until: float | None) -> Published:
-        if stored.changes_expected_until == until:
+        if stored.changes_expected_until == until and stored.is_named:
             return Published(stored, writes=0)
-        packed = pack(document, stored.cause, changes_expected_until=until)
-        self._put(self._index_name, packed.index)
-        announced = replace(stored, changes_expected_until=until)
+        source = self._source(stored)
+        packed = pack(document, stored.cause, changes_expected_until=until, **source)
+        self._put_index(packed.index)
+        announced = replace(stored, changes_expected_until=until, serial=source["serial"], is_named=True)
         self._last = packed.index, announced
         return Published(announced, writes=1)
 
@@ -141,6 +185,7 @@ class ParameterStore:
         index: Index | None = None
         try:
             index = read_index(text)
+            self._check_source(index)
             self._shards = self._read_shards(index.shards, {} if anew else self._shards)
             return Stored(
                 assemble(index, self._shards),
@@ -148,12 +193,24 @@ class ParameterStore:
                 index.shards,
                 cause=index.cause,
                 changes_expected_until=index.changes_expected_until,
+                serial=index.serial,
+                is_named=(index.cluster, index.prefix) == (self.cluster, self._prefix),
             )
         except UnknownFormat as error:
             raise UnknownFormat(f"{error} (parameter {self._index_name}; nothing was written)") from error
         except DocumentError as error:
             log.error("published document unreadable", parameter=self._index_name, problem=str(error))
-            return Stored(shards=() if index is None else index.shards, unreadable=True)
+            serial = 0 if index is None else index.serial
+            return Stored(shards=() if index is None else index.shards, unreadable=True, serial=serial)
+
+    def _check_source(self, index: Index) -> None:
+        check_source(index, prefix=self._prefix)
+        if index.cluster and index.cluster != self.cluster:
+            raise ForeignIndex(f"the index must be of the cluster {self.cluster}, got {index.cluster}")
+
+    def _source(self, stored: Stored) -> _Source:
+        serial = max(stored.serial + 1, round(self.clock.now() * 1000))
+        return {"cluster": self.cluster, "prefix": self._prefix, "serial": serial}
 
     def _read_shards(self, names: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
         shards = {name: known[name] for name in names if name in known}
@@ -163,33 +220,63 @@ class ParameterStore:
                 shards[by_parameter[parameter["Name"]]] = parameter["Value"]
         return shards
 
-    def _put(self, name: str, text: str) -> None:
-        self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
+    def put(self, name: str, text: str) -> None:
+        """Write one parameter, when SSM's quota allows it. Raises botocore's error."""
+        if self._puts is None:
+            self._puts = TokenBucket(PUTS_AT_ONCE, PUTS_PER_SECOND, self.clock.now)
+        while pause := self._puts.pause():
+            self.clock.sleep(pause)
+        try:
+            answer = self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
+        except ClientError as error:
+            if is_throttle(error):
+                self._puts.throttled()
+            raise
+        self._puts.answered(answer)
+
+    def _put_index(self, text: str) -> None:
+        self.put(self._index_name, text)
+        self._written_beside = text
+
+    def saved_definitions(self) -> SavedDefinitions:
+        """Those under this prefix, which are written at the same rate as the document."""
+        return SavedDefinitions(self._ssm, f"{self._prefix}/definitions", self.put)
+
+    def _read_all_shards(self) -> set[str]:
+        try:
+            return {name for name, text in self._shards_by_path() if content_hash(text) == name}
+        except (BotoCoreError, ClientError):
+            return set()  # they are written again
+
+    def _shards_by_path(self) -> Iterator[tuple[str, str]]:
+        path = shard_parameter(self._prefix, "")
+        pages = self._ssm.get_paginator("get_parameters_by_path").paginate(
+            Path=path.rstrip("/"), PaginationConfig={"PageSize": PARAMETERS_PER_CALL}
+        )
+        for page in pages:
+            yield from ((each["Name"].removeprefix(path), each["Value"]) for each in page["Parameters"])
 
     def _delete_all_but(self, kept: frozenset[str]) -> None:
-        keep = {shard_parameter(self._prefix, name) for name in kept}
         try:
-            pages = self._ssm.get_paginator("get_parameters_by_path").paginate(
-                Path=shard_parameter(self._prefix, "").rstrip("/"),
-                PaginationConfig={"PageSize": PARAMETERS_PER_CALL},
-            )
-            there = {parameter["Name"] for page in pages for parameter in page["Parameters"]}
-            for chunk in _chunks(sorted(there - keep)):
-                self._ssm.delete_parameters(Names=chunk)
+            # What others left there is looked for by each process once.
+            there = {name for name, _ in self._shards_by_path()} if self._there is None else self._there
+            for chunk in _chunks(sorted(there - kept)):
+                self._ssm.delete_parameters(Names=[shard_parameter(self._prefix, name) for name in chunk])
+            self._there = set(kept)
         except (BotoCoreError, ClientError) as error:
             # What is left over costs nothing and is found again by the next sharded generation.
             log.warning("old shards not deleted", problem=str(error))
 
 
-def _packed(document: Document, cause: Cause | None, until: float | None) -> tuple[Document, Packed]:
+def _packed(document: Document, cause: Cause | None, until: float | None, source: _Source) -> tuple[Document, Packed]:
     try:
-        return document, pack(document, cause, changes_expected_until=until)
+        return document, pack(document, cause, changes_expected_until=until, **source)
     except DocumentTooLarge:
         if document.diagnostics == Diagnostics():
             raise
         # What labels were rejected must not cost a target its place.
         without_notes = replace(document, diagnostics=Diagnostics())
-        return without_notes, pack(without_notes, cause, changes_expected_until=until)
+        return without_notes, pack(without_notes, cause, changes_expected_until=until, **source)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

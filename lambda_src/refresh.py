@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from grpc_lb_contract.cloudwatch import Values
 from lambda_src import log
+from lambda_src.clock import Clock, OutOfTime, SecondsLeft
 from lambda_src.discovery import freshness
+from lambda_src.discovery.cluster_view import ClusterView
+from lambda_src.discovery.definitions import Definitions
 from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
@@ -52,14 +53,6 @@ class EmptyNotConfirmed(RuntimeError):  # noqa: N818
 PASSING_FAILURES = (BotoCoreError, ClientError, ListingFailed, EventsAheadOfListing, EmptyNotConfirmed)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """`now` is in seconds since 1970: a Lambda's monotonic clock stands still between invocations."""
-
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-
-
 class Refresher:
     """Keeps from one refresh to the next what a warm process knows."""
 
@@ -74,6 +67,9 @@ class Refresher:
         self._selection = selection
         self._store = store
         self._clock = clock or Clock()
+        self._store.clock, self._store.cluster = self._clock, cluster.arn
+        self._definitions = Definitions(cluster.describe_definition, store.saved_definitions(), self._clock)
+        self._view = ClusterView(cluster, self._definitions, self._clock)
         self._settled: freshness.Settled | None = None
         self._versions: dict[str, int | None] = {}
         self._remarked: frozenset[TraefikRemark] = frozenset()
@@ -84,7 +80,7 @@ class Refresher:
         self.metrics: Values = {}
         """What the last refresh tells CloudWatch; nothing where it found nothing new, or failed."""
 
-    def refresh(self, batch: Batch, seconds_left: Callable[[], float]) -> None:
+    def refresh(self, batch: Batch, seconds_left: SecondsLeft) -> None:
         """Bring the document up to date with the cluster, unless the batch tells nothing new. Where tasks wait for
         their health checks, such a batch lists once at most, and does not wait with them: a backlog of events would
         wait again and again.
@@ -96,6 +92,9 @@ class Refresher:
         botocore's own error), where the document must not be overwritten (`UnknownFormat`) or does not fit
         (`DocumentTooLarge`), or where listings do not agree (`EmptyNotConfirmed`). Raises `EventsAheadOfListing` when
         it has published what ECS says and an event knew more.
+
+        Ends, without raising, when its time does: what was read and written is kept, and the next refresh, of the next
+        event or minute, goes on from there. Were the records given back, that would come two minutes later.
         """
         self.failures, self.metrics = 0, {}
         now = self._clock.now()
@@ -111,6 +110,10 @@ class Refresher:
         while True:
             try:
                 self._refresh(batch, seconds_left, waits=not nothing_new)
+            except OutOfTime as unfinished:
+                self.failures += 1
+                log.warning("refresh unfinished", problem=str(unfinished))
+                return
             except PASSING_FAILURES as error:
                 self.failures += 1
                 pause = freshness.pause(backoff, self._calls)
@@ -122,11 +125,12 @@ class Refresher:
             else:
                 return
 
-    def _refresh(self, batch: Batch, seconds_left: Callable[[], float], *, waits: bool) -> None:
+    def _refresh(self, batch: Batch, seconds_left: SecondsLeft, *, waits: bool) -> None:
         started = self._clock.now()
         run = Run(batch, seconds_left, started, self._store.read(anew=batch.scheduled), BEHIND_FIRST_PAUSE, waits)
         while (pause := self._step(run)) is not None:
             self._clock.sleep(pause)
+        self._definitions.save(seconds_left)
         log.info("refresh", **run.facts(self._clock.now()))
         self.metrics = run.metrics()
         if run.late:
@@ -139,10 +143,12 @@ class Refresher:
     def _step(self, run: Run) -> float | None:
         """List once, publish what is to be believed, and say how long to wait before listing again, if at all."""
         run.listed_at = self._clock.now()
-        listing = self._cluster.read(run.batch.tasks | freshness.tasks_of(run.stored.document))
+        known = freshness.tasks_of(run.stored.document)
+        whole = run.saw_health or bool(run.suspected)
+        listing = self._view.look(run.batch, known, run.seconds_left, whole=whole)
         self._calls = listing.calls
         run.listed(listing)
-        self._labels.keep(listing.definitions.keys())
+        self._labels.keep(self._definitions.known)
         run.late = freshness.behind(listing, run.batch.hints, self._versions, self._clock.now())
         behind_pause = self._behind_pause(run, listing) if run.late else None
         # A stop is known from its event alone and must not wait; anything else is for the listing to say.
@@ -160,7 +166,9 @@ class Refresher:
             run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
         )
         until = announcement(run.stored.changes_expected_until, expects=draft.expects_changes, now=self._clock.now())
-        published = self._store.publish(draft.document, run.stored, cause, changes_expected_until=until)
+        published = self._store.publish(
+            draft.document, run.stored, cause, changes_expected_until=until, seconds_left=run.seconds_left
+        )
         run.published(published, round((time.monotonic() - publishing) * 1000), cause)
         self._versions = freshness.newest_versions(self._versions, listing)
         if behind_pause is not None:
@@ -183,6 +191,7 @@ class Refresher:
                 selection=self._selection,
                 active=active,
                 label_cache=self._labels,
+                in_doubt=self._view.in_doubt,
             )
 
         without_vanished = draft(frozenset())

@@ -52,7 +52,7 @@ class Run:
 
     def listed(self, listing: Listing) -> None:
         self._sums.update(listings=1, ecs_calls=listing.calls, list_ms=listing.list_ms, describe_ms=listing.describe_ms)
-        self._last |= {"tasks_listed": listing.listed, "tasks_described": len(listing.tasks)}
+        self._last |= {"tasks_listed": len(listing.listed), "tasks_described": len(listing.tasks)}
 
     def asked(self, calls: int) -> None:
         self._sums.update(ecs_calls=calls)

@@ -23,7 +23,11 @@ from local_aws.up import up
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     layout = Layout(
-        app_folder=options.app.resolve(), name=options.name, tasks_as=options.tasks_as, assembly=options.assembly
+        app_folder=options.app.resolve(),
+        name=options.name,
+        tasks_as=options.tasks_as,
+        seed=options.seed,
+        assembly=options.assembly,
     )
     try:
         return int(options.run(layout, options))
@@ -119,6 +123,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="what `cdk synth` wrote, to deploy in place of synthesising the app",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="have the local AWS be as slow, throttled, late and out of date as AWS is, the same way for the same N "
+        "(default: it answers at once; `demo` has it on)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

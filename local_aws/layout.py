@@ -27,6 +27,8 @@ class Layout:
     name: str = "local"
     """Of the run; each has its own folder, lock and state under build/."""
     tasks_as: TasksAs = TasksAs.PROCESSES
+    seed: int | None = None
+    """With one, the local AWS is as slow, throttled and late as AWS is, the same way for the same seed."""
     assembly: Path | None = None
     """A cloud assembly to deploy, in place of synthesising the app."""
 

@@ -83,6 +83,7 @@ class LocalStack:
             layout.name,
             "--tasks-as",
             layout.tasks_as,
+            *(() if layout.seed is None else ("--seed", str(layout.seed))),
             *(() if layout.assembly is None else ("--assembly", str(layout.assembly))),
             "up",
             *words,
@@ -152,8 +153,10 @@ class LocalStack:
         """The load balancers, their listeners and healthy targets."""
         return list(self._ask(do="balancers"))
 
-    def client(self, service: str) -> Any:
-        """A boto3 client that goes through the front, so it meets outages as well."""
+    def client(self, service: str, *, role: str | None = None) -> Any:
+        """A boto3 client that goes through the front, so it meets outages as well; with a role's ARN, one that may do
+        what the role's policies allow.
+        """
         import boto3
         import botocore.session
         from botocore.config import Config
@@ -166,6 +169,7 @@ class LocalStack:
             region_name=self._first_state.region,
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - the stand-in takes any
+            aws_session_token=role,
             config=Config(proxies={}, connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
         )
 

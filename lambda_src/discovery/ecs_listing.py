@@ -6,13 +6,13 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_src import log
-from lambda_src.discovery.tasks import Task, TaskDefinition, task_definition_from, task_from, task_id
+from lambda_src.discovery.tasks import Task, TaskDefinition, task_from, task_id
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -34,52 +34,88 @@ class ListingFailed(RuntimeError):  # noqa: N818 - the name says what is the mat
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The cluster at one moment: tasks by id, and the definitions (by ARN) of all of them.
+    """The cluster at one moment: tasks by id, and their definitions by ARN.
 
-    `listed` counts the tasks whose desired status is RUNNING; `tasks` holds those asked for by name too. `missing` are
-    those among them that ECS does not know (any more). `calls` counts the requests made.
+    `listed` are the tasks whose desired status is RUNNING; `tasks` holds those asked for by name too. `missing` are
+    those among them that ECS does not know (any more). `calls` counts the requests made. `read_at` is when all tasks
+    were listed, in seconds since 1970.
     """
 
     tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDefinition]
     missing: frozenset[str]
-    listed: int
+    listed: frozenset[str]
     calls: int
     list_ms: int
     describe_ms: int
+    read_at: float = 0.0
+    definitions: Mapping[str, TaskDefinition] = field(default_factory=dict)
+
+    @property
+    def contradicted(self) -> frozenset[str]:
+        """Tasks that ECS lists, and does not know when it is asked for them."""
+        return self.listed & self.missing
+
+    @property
+    def definitions_in_use(self) -> frozenset[str]:
+        """Those of the tasks that are not over."""
+        return frozenset(task.definition for task in self.tasks.values() if not task.is_over)
+
+    def with_news(self, news: Listing) -> Listing:
+        """This listing with what was asked since about a few of its tasks."""
+        tasks = {id_: task for id_, task in self.tasks.items() if id_ not in news.missing}
+        tasks |= news.tasks
+        return replace(
+            news,
+            tasks=tasks,
+            missing=self.missing - news.tasks.keys() | news.missing,
+            listed=self.listed - news.missing,
+            read_at=self.read_at,
+        )
 
 
 class EcsCluster:
-    """Reads listings of a cluster. Task definitions never change, so each is read once while it is in use."""
+    """Reads listings of a cluster."""
 
     def __init__(self, ecs: ECSClient, cluster: str) -> None:
         self._ecs = ecs
         self._cluster = cluster
-        self._definitions: dict[str, TaskDefinition] = {}
 
-    def read(self, also: Iterable[str] = ()) -> Listing:
+    @property
+    def arn(self) -> str:
+        return self._cluster
+
+    def read(self, also: Iterable[str] = (), *, at: float = 0.0) -> Listing:
         """List and describe all tasks that are to run, and those with the ids `also`, which the list may leave out
         because they stop, or because it is not up to date.
 
-        Raises `ListingFailed` or botocore's error where any page fails: a part of the tasks is no listing.
+        Raises `ListingFailed` or botocore's error where any page fails: a part of the tasks is no listing. `at` is the
+        time, in seconds since 1970.
         """
         started = time.monotonic()
         listed, pages = self._list()
-        ids = sorted(listed | {one for one in also if _TASK_ID.fullmatch(one)})
+        return self._described(listed | set(also), frozenset(listed), pages, started, at)
+
+    def describe(self, tasks: Iterable[str]) -> Listing:
+        """Describe these tasks alone. Raises as `read` does."""
+        return self._described(set(tasks), frozenset(), 0, time.monotonic(), 0.0)
+
+    def describe_definition(self, arn: str) -> Mapping[str, Any]:
+        """ECS's answer about one task definition. Raises botocore's error."""
+        return self._ecs.describe_task_definition(taskDefinition=arn)
+
+    def _described(self, wanted: Set[str], listed: frozenset[str], pages: int, started: float, at: float) -> Listing:
+        ids = sorted(one for one in wanted if one in listed or _TASK_ID.fullmatch(one))
         chunks = [ids[start : start + TASKS_PER_CALL] for start in range(0, len(ids), TASKS_PER_CALL)]
         at_describe = time.monotonic()
         tasks, missing = self._describe(chunks)
-        unknown = sorted({task.definition for task in tasks.values()} - self._definitions.keys())
-        self._definitions |= {arn: self._describe_definition(arn) for arn in unknown}
-        self._definitions = {task.definition: self._definitions[task.definition] for task in tasks.values()}
         return Listing(
             tasks=tasks,
-            definitions=self._definitions,
             missing=missing,
-            listed=len(listed),
-            calls=pages + len(chunks) + len(unknown),
+            listed=listed,
+            calls=pages + len(chunks),
             list_ms=_milliseconds(started, at_describe),
             describe_ms=_milliseconds(at_describe, time.monotonic()),
+            read_at=at,
         )
 
     def still_there(self, services: Set[str]) -> tuple[frozenset[str], int]:
@@ -131,9 +167,6 @@ class EcsCluster:
         if silent:
             raise ListingFailed(f"describe tasks must answer for each task, got nothing about {sorted(silent)}")
         return found, set(failures)
-
-    def _describe_definition(self, arn: str) -> TaskDefinition:
-        return task_definition_from(self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"])
 
 
 def _milliseconds(start: float, end: float) -> int:

@@ -48,6 +48,11 @@ class Batch:
     oldest: float | None = None
 
     @property
+    def asks_for_all(self) -> bool:
+        """Whether it tells of more than the tasks that it names."""
+        return self.scheduled or bool(self.refused) or not self.hints
+
+    @property
     def tasks(self) -> frozenset[str]:
         return frozenset(hint.task for hint in self.hints)
 

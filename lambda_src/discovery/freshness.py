@@ -39,7 +39,7 @@ def tells_nothing_new(batch: Batch, settled: Settled | None, now: float) -> bool
     """True where each event is about a state that the last listing has seen: late or repeated ones, or what came in
     while that listing was made.
     """
-    if settled is None or batch.scheduled or batch.refused or not batch.hints:
+    if settled is None or batch.asks_for_all:
         return False
     if not 0 <= now - settled.at < LISTING_GOOD_FOR_SECONDS:
         return False
@@ -66,6 +66,10 @@ def _is_behind(listing: Listing, hint: Hint, now: float) -> bool:
     return _is_older(task, hint)
 
 
+def _knows_older(listing: Listing, hint: Hint) -> bool:
+    return hint.task in listing.tasks and _is_older(listing.tasks[hint.task], hint)
+
+
 def _is_older(task: Task, hint: Hint) -> bool:
     return task.version is not None and hint.version is not None and task.version < hint.version
 
@@ -81,7 +85,7 @@ def told_to_stop(listing: Listing, hints: Iterable[Hint], previous: Document | N
     stops = {
         hint.task
         for hint in hints
-        if hint.is_stop and hint.task in listing.tasks and _is_older(listing.tasks[hint.task], hint)
+        if hint.is_stop and (hint.task in listing.contradicted or _knows_older(listing, hint))
     }
     return frozenset(draining | stops)
 

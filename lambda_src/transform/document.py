@@ -31,6 +31,7 @@ from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expectation import Observed, expects_changes
 from lambda_src.transform.health import DoubtedHealth, Place, standing
+from lambda_src.transform.in_doubt import kept_as_they_were
 from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
 from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
@@ -137,12 +138,16 @@ def transform(
     selection: Selection = EVERYTHING_LABELLED,
     active: Set[str] = frozenset(),
     label_cache: LabelCache | None = None,
+    in_doubt: Set[str] = frozenset(),
 ) -> Draft:
     """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
     that are in it alone, those stay that one of the `active` ECS services backs. Labels that are in the cache are not
-    read again.
+    read again. Of tasks without a definition nothing is known; those `in_doubt` keep the targets that they had.
     """
-    readings = Readings(selection, label_cache)
+    tasks = tuple(tasks)
+    known = ((task, definitions[task.definition]) for task in tasks if task.definition in definitions)
+    taking_part = (pair for pair in known if _takes_part(*pair, told_to_stop))
+    readings = Readings(selection, label_cache, taking_part)
     asking, apart = _kept_apart(_asking(tasks, definitions, readings, told_to_stop), previous, readings)
     stay, doubted = _standing(asking, previous)
     members: list[Member] = []
@@ -157,6 +162,7 @@ def transform(
         if problem is not None:
             skipped.add(SkippedTask(one.task.id, problem))
     present = with_groups(_services(members), _backing(asking))
+    present = kept_as_they_were(previous, present, in_doubt, told_to_stop, selection)
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
     services, conflicts = resolve_conflicts(affordable, previous)
@@ -178,6 +184,10 @@ def _observed(one: Asking) -> Observed:
     return Observed(one.task, starting=one.stage is Stage.STARTING, stopping=one.stage is Stage.DRAINING)
 
 
+def _takes_part(task: Task, definition: TaskDefinition, told_to_stop: frozenset[str]) -> bool:
+    return any(stage_of(task, container, told_to_stop) is not None for container in definition.containers)
+
+
 def _asking(
     tasks: Iterable[Task],
     definitions: Mapping[str, TaskDefinition],
@@ -185,8 +195,8 @@ def _asking(
     told_to_stop: frozenset[str],
 ) -> Iterator[Asking]:
     for task in sorted(tasks, key=lambda task: task.id):
-        definition = definitions[task.definition]
-        if all(stage_of(task, container, told_to_stop) is None for container in definition.containers):
+        definition = definitions.get(task.definition)
+        if definition is None or not _takes_part(task, definition, told_to_stop):
             continue  # labels of a task that is over are nobody's trouble any more
         for one in readings.participants(task, definition):
             stage = stage_of(task, one.container, told_to_stop)
@@ -211,7 +221,7 @@ def _kept_apart(
         else:
             problem = default_names.problem_beside(service, made_of, holders[service])
             error = LabelError(one.definition.family, SERVICE, "", problem)
-            refused.add(readings.refused_label(one.task, one.definition, one.container, error))
+            refused.add(readings.refused_label(one.task, one.definition, one.container, error, one.registration))
     return tuple(kept), refused
 
 
@@ -245,7 +255,7 @@ def _refusals(
                 value=f"{refusal.asked} for the service {refusal.service}",
                 problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
             )
-            yield readings.refused_label(one.task, one.definition, one.container, error)
+            yield readings.refused_label(one.task, one.definition, one.container, error, one.registration)
 
 
 def _standing(

@@ -62,6 +62,12 @@ class Edge:
         with self._lock:
             return self._profile.staleness.lag(self._chance)
 
+    def start_seconds(self) -> float:
+        """How long the next task is PROVISIONING."""
+        start = self._profile.start
+        with self._lock:
+            return self._chance.uniform(start.shortest, start.longest)
+
     def is_cold(self) -> bool:
         """Whether the next invocation finds its environment taken away."""
         with self._lock:

@@ -17,6 +17,11 @@ from local_aws.behaviour.permissions import Needed, Place
 
 def is_allowed(policies: Iterable[str], question: Needed, place: Place) -> bool:
     """`policies` are the documents, as JSON, of one role."""
+    return is_allowed_by([_parsed(policy) for policy in policies], question, place)
+
+
+def is_allowed_by(policies: Iterable[list[Any]], question: Needed, place: Place) -> bool:
+    """The same with policies as ministack reads them."""
     from ministack.core.iam_evaluator import EvalContext, evaluate
 
     context = EvalContext(
@@ -28,7 +33,7 @@ def is_allowed(policies: Iterable[str], question: Needed, place: Place) -> bool:
         region=place.region,
         service_context={name.lower(): value for name, value in question.context},
     )
-    return bool(evaluate(context, [_parsed(policy) for policy in policies]).decision == "Allow")
+    return bool(evaluate(context, list(policies)).decision == "Allow")
 
 
 @lru_cache(maxsize=256)

@@ -22,6 +22,7 @@ from rng_service.load import SteadyLoad, UnreachableError
 
 LOAD_RATE = 250.0
 LOAD_CHANNELS = 4
+SEED = 1
 FIGURES = ROOT / "build" / "demo.json"
 
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str], layout: Layout | None = None, programme: scen
         if options.attach:
             asyncio.run(play(LocalStack.attach(layout), claims, programme))
         else:
-            with LocalStack.up(layout) as stack:
+            with LocalStack.up(layout or Layout(seed=SEED)) as stack:
                 asyncio.run(play(stack, claims, programme))
     except (LocalAwsError, SceneError, UnreachableError) as error:
         problem = str(error)

@@ -21,6 +21,8 @@ CALLS = 100
 PROCESSES = 4
 MIN_RATE = 200.0
 FIRST_CALL_WITHIN_SECONDS = 3.0
+FIRST_CALL_SHARE_OF_START = 1 / 2
+"""Of the time that the quickest of the tasks took to start: on a machine where all is slow, a call may be too."""
 BACK_WITHIN_SECONDS = 30.0
 HANG_SECONDS, REFUSE_SECONDS = 10.0, 10.0
 
@@ -72,8 +74,11 @@ async def scale_out(stage: Stage, load: Watched) -> Claims:
         await stage.scale(4)
         new = await stage.new_numbers(before, count=2)
         seconds = [await load.seconds_to_first_answer(task) for task in new]
+        starts = [task.started_at - task.created_at for task in new if task.started_at is not None]
     yield claims.in_time(
-        "2 → 4 tasks: each new task's first call, from its RUNNING event", seconds, limit=FIRST_CALL_WITHIN_SECONDS
+        "2 → 4 tasks: each new task's first call, from its RUNNING event",
+        seconds,
+        limit=max(FIRST_CALL_WITHIN_SECONDS, FIRST_CALL_SHARE_OF_START * min(starts, default=0.0)),
     )
     yield no_call_failed("no call fails while it scales out", report())
 

@@ -70,7 +70,7 @@ class Stage:
             found = [task for task in await self.numbers() if task.arn not in known]
             return found if len(found) >= count else []
 
-        return await until(f"{count} new tasks run", new, within=30)
+        return await until(f"{count} new tasks run", new, within=60)
 
     async def stopped(self, tasks: Sequence[TaskInfo], *, count: int) -> list[TaskInfo]:
         """Wait until so many of the tasks have stopped."""

@@ -40,6 +40,7 @@ class AwsProcess:
             control=str(runtime / "ecs.sock"),
             net=addresses.net,
             tasks_as=layout.tasks_as,
+            seed=layout.seed,
         )
 
     async def start(self) -> asyncio.subprocess.Process:

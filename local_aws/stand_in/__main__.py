@@ -33,33 +33,46 @@ def main() -> None:
 
 
 def serve(settings: Settings) -> None:
-    from ministack.app import main as serve_ministack
+    from ministack import app
+    from ministack.core.iam_evaluator import _gather_role_policies as policies
     from ministack.services import eventbridge
 
+    from local_aws.behaviour.edge import Edge
+    from local_aws.behaviour.permissions import Place
+    from local_aws.behaviour.profile import DOCUMENTED, INSTANT
+    from local_aws.deploy.cdk_cli import ACCOUNT
     from local_aws.stand_in import patches
     from local_aws.stand_in.ecs import metadata
     from local_aws.stand_in.ecs.ecs_thread import EcsThread
     from local_aws.stand_in.ecs.events import TaskEvents
     from local_aws.stand_in.ecs.services import Services
     from local_aws.stand_in.ecs.tasks import Tasks
+    from local_aws.stand_in.functions import patch_functions
+    from local_aws.stand_in.gate import Gate
     from local_aws.stand_in.load_balancing.load_balancers import LoadBalancers
     from local_aws.stand_in.load_balancing.target_groups import ServiceTargets
     from local_aws.stand_in.ministack_stores import EcsStores, Elbv2Stores
 
+    edge = Edge(INSTANT if settings.seed is None else DOCUMENTED, settings.seed or 0)
     thread = EcsThread()
     elbv2 = Elbv2Stores()
     balancers = LoadBalancers(settings, elbv2, health_changed=lambda: services.reconcile_all())
     targets = ServiceTargets(elbv2, balancers, changed=balancers.follow)
     balancers.draining = targets.draining
     # Only AWS itself may send events from an aws.* source; here that is us.
-    events = TaskEvents(lambda request: eventbridge._put_events(request, allow_aws_source=True))
-    tasks = Tasks(settings, EcsStores(), events.emit)
-    tasks.followers = services = Services(EcsStores(), tasks, targets)
+    events = TaskEvents(lambda request: eventbridge._put_events(request, allow_aws_source=True), edge.delays)
+    stores = EcsStores()
+    tasks = Tasks(settings, stores, events.emit, edge.start_seconds)
+    tasks.followers = services = Services(stores, tasks, targets)
     patches.patch_ecs(tasks, services, thread)
     patches.patch_load_balancers(balancers, targets.draining)
     patches.patch_registry()
     patches.patch_parameters()
     patches.patch_cloudformation()
+    patch_functions(edge, shares_cpu=settings.seed is not None)
+    place = Place(settings.region, ACCOUNT)
+    gate = Gate(edge, place, tasks.history, is_gone=stores.is_gone, policies=lambda role: policies(role, ACCOUNT))
+    app._dispatch_service_request = gate.before(app._dispatch_service_request)
 
     thread.start()
     asyncio.run_coroutine_threadsafe(balancers.run(), thread.loop)
@@ -68,7 +81,7 @@ def serve(settings: Settings) -> None:
     metadata.serve((settings.addresses.address(METADATA_HOST), METADATA_PORT), thread.owns(tasks.find))
 
     sys.argv = ["ministack"]
-    serve_ministack()
+    app.main()
 
 
 class Control:

@@ -13,6 +13,15 @@ class EcsStores:
     services = ecs._services
     definitions = ecs._task_defs
 
+    def is_gone(self, definition: str) -> bool:
+        """Whether a task definition, by its ARN, is INACTIVE and neither a task nor a service refers to it."""
+        found = self.definitions.get(definition.rpartition("/")[2])
+        if found is None or found.get("status") != "INACTIVE":
+            return False
+        tasks = (task for task in self.tasks.values() if task["lastStatus"] != "STOPPED")
+        users = (*tasks, *self.services.values())
+        return not any(definition in (one.get("taskDefinitionArn"), one.get("taskDefinition")) for one in users)
+
     def refresh_counts(self, cluster: str, group: str) -> None:
         ecs._refresh_service_state(cluster, group)
         ecs._recount_cluster(cluster)

@@ -12,6 +12,7 @@ from ministack.core.responses import error_response_json, json_response
 from ministack.services import alb, ecr, ecs, lambda_svc, ssm
 from ministack.services.cloudformation import custom_resource, provisioners
 
+from local_aws.behaviour.edge import too_large
 from local_aws.errors import LocalAwsError
 from local_aws.stand_in import resources
 from local_aws.stand_in.ecs.ecs_thread import EcsThread
@@ -21,8 +22,6 @@ from local_aws.stand_in.load_balancing.envoy_config import TargetAddress
 from local_aws.stand_in.load_balancing.load_balancers import LoadBalancers
 
 log = logging.getLogger("local_aws")
-
-STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192
 
 
 def patch_ecs(tasks: Tasks, services: Services, thread: EcsThread) -> None:
@@ -159,11 +158,9 @@ def patch_parameters() -> None:
     put = ssm._put_parameter
 
     def put_parameter(request: dict[str, Any]) -> Any:
-        tier = request.get("Tier") or "Standard"
-        limit = STANDARD_PARAMETER_BYTES if tier == "Standard" else ADVANCED_PARAMETER_BYTES
-        if len(str(request.get("Value", "")).encode()) > limit:
-            problem = f"{tier} tier parameters support a maximum parameter value of {limit} characters."
-            return error_response_json("ValidationException", problem, 400)
+        rejection = too_large("PutParameter", request)
+        if rejection is not None:
+            return error_response_json(rejection.code, rejection.message, 400)
         return put(request)
 
     ssm._put_parameter = put_parameter

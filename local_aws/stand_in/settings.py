@@ -27,6 +27,8 @@ class Settings:
     control: str
     net: str = "127.0"
     tasks_as: TasksAs = TasksAs.PROCESSES
+    seed: int | None = None
+    """Of AWS's latencies, quotas and late events; None: there are none, and every call is answered at once."""
 
     @property
     def addresses(self) -> Range:

@@ -13,8 +13,8 @@ import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
+from lambda_src.clock import Clock
 from lambda_src.handler import PATIENCE
-from lambda_src.refresh import Clock
 from local_aws.behaviour.edge import Rejection
 
 REGION = "eu-west-1"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from local_aws.process import processes
 from local_aws.stack import LocalStack, TaskInfo
@@ -106,6 +107,21 @@ def test_a_task_has_the_environment_of_its_image_its_definition_and_its_run(smal
         assert talk.order("environment AWS_ENDPOINT_URL") == small.stack.addresses.aws_endpoint
         assert talk.order("environment BIND_ADDRESS") == first.ip
         assert Path(talk.order("environment TMPDIR")).is_dir()
+
+
+def test_a_task_and_a_function_may_do_what_the_policies_of_their_roles_allow_and_no_more(small: Small) -> None:
+    # GIVEN a task whose role has no policy, a function whose role may do all of ECS, and a person
+    (first, *_) = small.stack.serving("echo")
+    definition = small.ecs.describe_task_definition(taskDefinition=first.task_definition)["taskDefinition"]
+    (function,) = (one for one in small.stack.client("lambda").list_functions()["Functions"] if "Hands" in one["Role"])
+    with Talk(first.ip) as talk:
+        assert talk.order("environment AWS_SESSION_TOKEN") == definition["taskRoleArn"]
+    # THEN AWS refuses the task's calls, and answers those of the others
+    with pytest.raises(ClientError, match=r"not authorized to perform: ecs:ListTasks") as refused:
+        small.stack.client("ecs", role=definition["taskRoleArn"]).list_tasks(cluster=small.cluster)
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert small.stack.client("ecs", role=function["Role"]).list_tasks(cluster=small.cluster)["taskArns"]
+    assert small.ecs.list_tasks(cluster=small.cluster)["taskArns"]
 
 
 def test_the_task_definition_is_told_in_the_spelling_of_the_api(small: Small) -> None:

@@ -30,6 +30,11 @@ class Place:
     metadata_uri: str
     folder: Path
     log: Path
+    role: str | None = None
+    """The task's role; a task without one may call no AWS API."""
+
+
+NO_ROLE = "arn:aws:iam::000000000000:role/none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ def task_environment(place: Place, settings: Settings) -> dict[str, str]:
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        # What names the caller to AWS here; ECS has the agent give out a session of the role.
+        "AWS_SESSION_TOKEN": place.role or NO_ROLE,
         "AWS_EC2_METADATA_DISABLED": "true",
         "ECS_CONTAINER_METADATA_URI_V4": place.metadata_uri,
         # A real NLB goes on sending new connections for half a minute after a target turned unready; this one does not.

@@ -131,6 +131,11 @@ def change(
     task.update(fields)
 
 
+def shown(task: Record) -> Record:
+    """As DescribeTasks shows it: without private fields, and without those that have no value."""
+    return {name: value for name, value in task.items() if not name.startswith("_") and value is not None}
+
+
 def is_wanted(task: Record) -> bool:
     return bool(task["desiredStatus"] != STOPPED)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from local_aws.behaviour.profile import DOCUMENTED
 from local_aws.stand_in.ecs import records
 from local_aws.stand_in.ecs.plan import Plan, TaskView, plan, restart_delay
 from local_aws.stand_in.ecs.records import Record
@@ -19,7 +20,6 @@ from local_aws.stand_in.ecs.tasks import Tasks
 log = logging.getLogger("local_aws")
 
 EARLY_DEATH_SECONDS = 10
-DEREGISTRATION_SECONDS_AT_MOST = 1.0  # AWS waits for the target group's whole delay, 300 s by default
 
 
 class ServiceStores(Protocol):
@@ -100,7 +100,7 @@ class Services:
         service = self._stores.services.get(service_key(task))
         if service is None or not service.get("loadBalancers"):
             return 0
-        return min(DEREGISTRATION_SECONDS_AT_MOST, self._targets.deregistration_seconds(service))
+        return DOCUMENTED.deregistration_share * self._targets.deregistration_seconds(service)
 
     def _stop_unhealthy_targets(self, key: str, service: Record) -> None:
         """Stop a task that its load balancers took in once, and then found unhealthy for as long as AWS would wait."""

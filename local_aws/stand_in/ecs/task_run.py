@@ -39,6 +39,7 @@ class TaskRun:
         definition: Mapping[str, Any],
         settings: Settings,
         *,
+        start_seconds: float,
         changed: Callable[[Record], None],
         health_changed: Callable[[Record], None],
         deregistration_seconds: Callable[[Record], float],
@@ -47,6 +48,7 @@ class TaskRun:
         self.containers: list[Container] = []
         self._definition = definition
         self._settings = settings
+        self._start_seconds = start_seconds
         self._runtime = runtime_of(settings)
         self._changed = changed
         self._health_changed = health_changed
@@ -83,6 +85,8 @@ class TaskRun:
 
     async def _run(self, folder: Path) -> None:
         self._changed(self.task)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop_asked.wait(), self._start_seconds)
         self._advance(last=records.PENDING)
         try:
             await self._start_containers(folder)
@@ -123,7 +127,9 @@ class TaskRun:
         overrides = {override["name"]: override for override in self.task["overrides"].get("containerOverrides") or ()}
         for definition in self._definition["containerDefinitions"]:
             name = definition["name"]
-            place = Place(task_id, address, f"{metadata}/{name}", folder, Path(self._settings.logs) / f"{task_id}.log")
+            log_file = Path(self._settings.logs) / f"{task_id}.log"
+            role = self._definition.get("taskRoleArn")
+            place = Place(task_id, address, f"{metadata}/{name}", folder, log_file, role)
             container = await self._runtime.start(definition, overrides.get(name, {}), place)
             self.containers.append(container)
             self.task["_pids"][name] = container.pid

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from local_aws.addresses import TASK_HOSTS
+from local_aws.behaviour.history import History
 from local_aws.errors import LocalAwsError
 from local_aws.stand_in.ecs import records
-from local_aws.stand_in.ecs.records import Record
+from local_aws.stand_in.ecs.records import Record, shown
 from local_aws.stand_in.ecs.task_run import TaskRun
 from local_aws.stand_in.settings import Settings
 
@@ -36,14 +38,22 @@ class Followers(Protocol):
 class Tasks:
     followers: Followers
 
-    def __init__(self, settings: Settings, stores: TaskStores, emit: Callable[[Record], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stores: TaskStores,
+        emit: Callable[[Record], None],
+        start_seconds: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._settings = settings
         self._stores = stores
         self._emit = emit
+        self._start_seconds = start_seconds
         self._runs: dict[str, TaskRun] = {}
         self._hosts = itertools.cycle(TASK_HOSTS)
         self._in_use: set[str] = set()
         self._turns: dict[str, int] = {}
+        self.history = History()
 
     def start(
         self,
@@ -74,6 +84,7 @@ class Tasks:
             task,
             definition,
             self._settings,
+            start_seconds=self._start_seconds(),
             changed=self._changed,
             health_changed=self.followers.task_changed,
             deregistration_seconds=self.followers.deregistration_seconds,
@@ -132,6 +143,7 @@ class Tasks:
         return {str(v["name"]): str(v["value"]) for c in containers for v in c.get("environment") or ()}
 
     def _changed(self, task: Record) -> None:
+        self.history.put(task["taskArn"], shown(task), time.time())
         self._emit(task)
         if task["lastStatus"] == records.STOPPED:
             self._runs.pop(task["taskArn"], None)

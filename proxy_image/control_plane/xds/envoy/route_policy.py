@@ -14,7 +14,7 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
-from grpc_lb_contract import Balancing, Deadline, Fault, RateLimit, Retry, TrafficPolicy
+from grpc_lb_contract import Balancing, Deadline, Fault, ForwardedHeaders, RateLimit, Retry, TrafficPolicy
 from proxy_image.control_plane.xds.envoy import grpc_web
 from proxy_image.control_plane.xds.envoy.cluster_policy import seconds
 from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
@@ -29,6 +29,15 @@ MAX_BACK_OFF_TIMES = 10
 
 RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit"
 FAULT_FILTER = "envoy.filters.http.fault"
+
+
+# As the best known reverse proxies write them:
+# https://doc.traefik.io/traefik/v3.6/reference/install-configuration/entrypoints/#forwarded-headers
+_FORWARDED = (
+    *("for", "host", "method", "port", "prefix", "proto", "scheme", "server", "tls-client-cert"),
+    *("tls-client-cert-info", "uri"),
+)
+FORWARDED = (*(f"x-forwarded-{what}" for what in _FORWARDED), "x-real-ip", "x-scheme")
 
 
 def hash_policies(balancing: Balancing) -> tuple[Any, ...]:
@@ -90,6 +99,13 @@ def max_stream_duration(deadline: Deadline) -> Any:
         max_stream_duration=None if without is None else seconds(without),
         grpc_timeout_header_max=None if deadline.max is None else seconds(deadline.max),
     )
+
+
+def removed_headers(forwarded: ForwardedHeaders) -> tuple[str, ...]:
+    """Some servers take _ for -, so both are gone."""
+    if not forwarded.strip:
+        return ()
+    return tuple(spelling for name in FORWARDED for spelling in (name, name.replace("-", "_")))
 
 
 def added_headers(deadline: Deadline) -> tuple[Any, ...]:

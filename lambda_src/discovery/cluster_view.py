@@ -1,0 +1,72 @@
+"""The cluster as ECS describes it: all of it every minute, and of a large one just what events tell of in between."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+
+from lambda_src import log
+from lambda_src.clock import Clock, OutOfTime, SecondsLeft
+from lambda_src.discovery.definitions import Definitions
+from lambda_src.discovery.ecs_listing import EcsCluster, Listing
+from lambda_src.discovery.events import Batch
+
+WHOLE_EVERY_SECONDS = 90.0
+"""The minute rule asks for all of it; where that is late, an event does."""
+
+LARGE_FROM_TASKS = 100
+"""What one call lists and one describes: less is not worth a second way. Of 5,000 tasks a listing makes 100 requests,
+which is all that ECS allows at once: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html"""
+
+BELIEVED_AFTER_SECONDS = 300.0
+"""That ECS does not know a task which it lists is believed when it has said so for this long."""
+
+REST_SECONDS = 3.0
+
+
+class ClusterView:
+    """Keeps the last view. `in_doubt` are the tasks that ECS lists and does not describe, not yet for long."""
+
+    def __init__(self, cluster: EcsCluster, definitions: Definitions, clock: Clock) -> None:
+        self._cluster = cluster
+        self._definitions = definitions
+        self._clock = clock
+        self._last: Listing | None = None
+        self._contradicted: dict[str, float] = {}
+        self.in_doubt: frozenset[str] = frozenset()
+
+    def look(self, batch: Batch, known: Set[str], seconds_left: SecondsLeft, *, whole: bool) -> Listing:
+        """All tasks, with the definitions of those that are not over. `known` are tasks to ask for that no list has any
+        more. Of a large cluster, where it was listed not long ago, only the batch's tasks are asked for, unless it is
+        to be the `whole` of it.
+
+        Raises `ListingFailed` or botocore's error where ECS fails, `OutOfTime` when the invocation ends before.
+        """
+        if seconds_left() < REST_SECONDS:
+            raise OutOfTime("no time was left to ask ECS; the next refresh goes on")
+        now = self._clock.now()
+        last = None if whole or batch.asks_for_all else self._last
+        if last is not None and len(last.tasks) > LARGE_FROM_TASKS and 0 <= now - last.read_at < WHOLE_EVERY_SECONDS:
+            listing = last.with_news(self._cluster.describe(batch.tasks))
+        else:
+            listing = self._cluster.read(batch.tasks | known, at=now)
+        needed = frozenset(task.definition for id_, task in listing.tasks.items() if id_ in known and not task.is_over)
+        described = self._definitions.read(listing.definitions_in_use, seconds_left, needed=needed)
+        if described.unreadable:
+            arn, why = min(described.unreadable.items())
+            log.warning("task definitions unreadable", count=len(described.unreadable), definition=arn, problem=why)
+        self._doubt(listing.contradicted, now)
+        self._last = replace(
+            listing,
+            calls=listing.calls + described.calls,
+            definitions=described.definitions,
+        )
+        return self._last
+
+    def _doubt(self, contradicted: Set[str], now: float) -> None:
+        self._contradicted = {task: self._contradicted.get(task, now) for task in contradicted}
+        self.in_doubt = frozenset(
+            task for task, since in self._contradicted.items() if now - since < BELIEVED_AFTER_SECONDS
+        )
+        if self.in_doubt:
+            log.warning("tasks listed but not described", count=len(self.in_doubt), tasks=sorted(self.in_doubt)[:5])

@@ -1,0 +1,165 @@
+"""Task definitions: read within ECS's quota, once, and kept whatever happens next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Set
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambda_src.clock import Clock, OutOfTime, SecondsLeft
+from lambda_src.discovery.saved_definitions import SavedDefinitions
+from lambda_src.discovery.tasks import TaskDefinition, task_definition_from
+from lambda_src.token_bucket import TokenBucket, is_throttle
+
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
+BURST = 50
+PER_SECOND = 20
+AT_ONCE = 10
+
+REST_SECONDS = 12.0
+"""Of the invocation's time, kept for saving what was read."""
+REST_SECONDS_OF_FEW = 2.0
+
+SAVED_FROM = BURST
+"""So few are read again in no time: only more of them are worth a parameter."""
+SAVED_AT_ONCE = 200
+MOST_KNOWN = 10_000
+
+GONE_FOR_SECONDS = 60.0
+"""ECS describes an INACTIVE definition only while something refers to it. Whether it does is asked once a minute."""
+
+PASSED_OVER_AFTER_SECONDS = 60.0
+"""A definition that ECS fails to describe for so long holds up the refresh of all others no longer."""
+
+MOST_FAILURES = 10
+
+_GONE = frozenset({"ClientException", "InvalidParameterException"})
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The definitions that were asked for, by ARN; why each of the others cannot be had; and the requests made."""
+
+    definitions: Mapping[str, TaskDefinition]
+    unreadable: Mapping[str, str]
+    calls: int
+
+
+class Definitions:
+    """What is known of task definitions, which never change: for as long as the process lives, and in SSM beyond that.
+
+    `describe` asks ECS for one, by its ARN.
+    """
+
+    def __init__(self, describe: Callable[[str], Any], saved: SavedDefinitions, clock: Clock) -> None:
+        self._describe = describe
+        self._saved = saved
+        self._clock = clock
+        self._bucket = TokenBucket(BURST, PER_SECOND, clock.now)
+        self._known: dict[str, TaskDefinition] = {}
+        self._gone: dict[str, float] = {}
+        self._failing: dict[str, float] = {}
+        self._in_use: frozenset[str] = frozenset()
+
+    @property
+    def known(self) -> Set[str]:
+        return self._known.keys()
+
+    def read(self, arns: Set[str], seconds_left: SecondsLeft, *, needed: Set[str] = frozenset()) -> Described:
+        """Those of these ARNs that can be had. `needed` are those without which targets would leave that serve.
+
+        Raises `OutOfTime` when the invocation ends before all are read, and botocore's error where ECS fails; all that
+        was read until then is kept.
+        """
+        if len(arns - self._known.keys()) > SAVED_FROM and not self._saved.is_loaded:
+            self._learn(self._saved.load())
+        now = self._clock.now()
+        self._gone = {arn: at for arn, at in self._gone.items() if now - at < GONE_FOR_SECONDS}
+        unknown = sorted(
+            arns - self._known.keys() - self._gone.keys(),
+            key=lambda arn: (arn in self._failing, arn not in needed, arn),
+        )
+        failures: dict[str, Exception] = {}
+        calls = self._read(unknown, failures, seconds_left) if unknown else 0
+        passed_over = self._passed_over(failures, needed)
+        self._in_use = frozenset(arns)
+        self._known |= {arn: self._known.pop(arn) for arn in arns if arn in self._known}  # the newest are last
+        for arn in list(self._known)[:-MOST_KNOWN]:
+            del self._known[arn]
+        gone = dict.fromkeys(arns & self._gone.keys(), "ECS does not describe it any more")
+        return Described({arn: self._known[arn] for arn in arns if arn in self._known}, {**passed_over, **gone}, calls)
+
+    def save(self, seconds_left: SecondsLeft) -> None:
+        """Keep in SSM what is in use, where it is much. Does not raise."""
+        if len(self._in_use) > SAVED_FROM:
+            self._saved.save({arn: self._known[arn] for arn in self._in_use if arn in self._known}, seconds_left)
+
+    def _learn(self, definitions: Mapping[str, TaskDefinition]) -> None:
+        self._known = {**definitions, **self._known}
+
+    def _read(self, arns: Iterable[str], failures: dict[str, Exception], seconds_left: SecondsLeft) -> int:
+        waiting, running, fails = deque(arns), dict[Future[Any], str](), False
+        calls, unsaved, had, wanted = 0, 0, len(self._known), len(waiting)
+        rest = REST_SECONDS if wanted > SAVED_FROM else REST_SECONDS_OF_FEW
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while waiting or running:
+                if waiting and seconds_left() < rest:
+                    break
+                fails = len(failures) >= MOST_FAILURES and len(self._known) == had
+                if waiting and not fails and len(running) < AT_ONCE:
+                    pause = self._bucket.pause()
+                    if not pause:
+                        arn = waiting.popleft()
+                        running[pool.submit(self._describe, arn)] = arn
+                        calls += 1
+                        continue
+                    if not running:
+                        self._clock.sleep(pause)
+                        continue
+                elif not running:
+                    break  # ECS fails: the others are not worth asking for now
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    unsaved += self._take(running.pop(future), future, waiting, failures)
+                if unsaved >= SAVED_AT_ONCE:
+                    self._saved.save(self._known, seconds_left)
+                    unsaved = 0
+        for future, arn in running.items():
+            self._take(arn, future, waiting, failures)
+        if waiting and fails:
+            failures |= dict.fromkeys(waiting, next(iter(failures.values())))
+        elif waiting:
+            if wanted > SAVED_FROM:
+                self._saved.save(self._known, seconds_left)
+            raise OutOfTime(f"{wanted - len(waiting)} of {wanted} task definitions were read; the next refresh goes on")
+        return calls
+
+    def _take(self, arn: str, future: Future[Any], waiting: deque[str], failures: dict[str, Exception]) -> bool:
+        """Whether a definition was read."""
+        try:
+            answer = future.result()
+        except (BotoCoreError, ClientError) as error:
+            if is_throttle(error):
+                self._bucket.throttled()
+                waiting.append(arn)
+            elif isinstance(error, ClientError) and error.response["Error"]["Code"] in _GONE:
+                self._gone[arn] = self._clock.now()
+            else:
+                failures[arn] = error
+            return False
+        self._bucket.answered(answer)
+        self._known[arn] = task_definition_from(answer["taskDefinition"])
+        return True
+
+    def _passed_over(self, failures: Mapping[str, Exception], needed: Set[str]) -> dict[str, str]:
+        """Those that have failed for long and serve nobody; raises for any other."""
+        now = self._clock.now()
+        self._failing = {arn: self._failing.get(arn, now) for arn in failures}
+        for arn, error in sorted(failures.items()):
+            if arn in needed or now - self._failing[arn] < PASSED_OVER_AFTER_SECONDS:
+                raise error
+        return {arn: str(error) for arn, error in failures.items()}

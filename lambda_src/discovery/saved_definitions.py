@@ -1,0 +1,150 @@
+"""What the Lambda knows of task definitions, kept in SSM: a new process of a large fleet need not ask ECS for them all.
+
+ECS describes 20 definitions a second: a thousand take most of an invocation. A parameter holds about a hundred of them,
+compressed, and is named by its content; one that cannot be read is passed over, for ECS can be asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from grpc_lb_contract import MAX_PARAMETER_BYTES
+from grpc_lb_contract.document.shards import content_hash
+from lambda_src import log
+from lambda_src.clock import SecondsLeft
+from lambda_src.discovery.tasks import Container, TaskDefinition
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+FORMAT = 1
+PARAMETERS_PER_CALL = 10
+MOST_PARAMETERS = 120
+
+REST_SECONDS = 4.0
+"""Of the invocation's time: with less left nothing is written."""
+
+# A parameter that holds so few that are in use is written anew with others like it, once there are many of them.
+FEW = 20
+MOST_WITH_FEW = 8
+
+MOST_TEXT = 1_000_000
+"""Of a parameter, decompressed: it was written here, but whoever spoils it must not take the Lambda's memory."""
+
+
+class SavedDefinitions:
+    """`put` writes one parameter, at the rate that SSM allows; `path` is theirs alone."""
+
+    def __init__(self, ssm: SSMClient, path: str, put: Callable[[str, str], None]) -> None:
+        self._ssm = ssm
+        self._path = path
+        self._put = put
+        self._parameters: dict[str, frozenset[str]] = {}
+        self._too_large: set[str] = set()
+        self.is_loaded = False
+
+    def load(self) -> dict[str, TaskDefinition]:
+        """All that is there, by ARN. Does not raise."""
+        found: dict[str, TaskDefinition] = {}
+        try:
+            pages = self._ssm.get_paginator("get_parameters_by_path").paginate(
+                Path=self._path, PaginationConfig={"PageSize": PARAMETERS_PER_CALL}
+            )
+            for page in pages:
+                for parameter in page["Parameters"]:
+                    definitions = _decoded(parameter["Value"])
+                    self._parameters[parameter["Name"]] = frozenset(definitions)
+                    found |= definitions
+        except (BotoCoreError, ClientError) as error:
+            log.warning("saved definitions not read", problem=str(error))
+        self.is_loaded = True
+        return found
+
+    def save(self, definitions: Mapping[str, TaskDefinition], seconds_left: SecondsLeft) -> None:
+        """Write those that are not there. Does not raise."""
+        if not self.is_loaded:
+            self.load()
+        there = frozenset[str]().union(*self._parameters.values())
+        try:
+            self._write(definitions, [arn for arn in definitions if arn not in there], seconds_left)
+            self._tidy(definitions, seconds_left)
+        except (BotoCoreError, ClientError) as error:
+            log.warning("definitions not saved", problem=str(error))
+
+    def _write(self, definitions: Mapping[str, TaskDefinition], arns: Iterable[str], seconds_left: SecondsLeft) -> None:
+        wanted = [(arn, definitions[arn]) for arn in arns if arn not in self._too_large]
+        while wanted and len(self._parameters) < MOST_PARAMETERS and seconds_left() > REST_SECONDS:
+            text, count = _packed(wanted)
+            if not count:
+                self._too_large.add(wanted.pop(0)[0])
+                continue
+            name = f"{self._path}/{content_hash(text)}"
+            self._put(name, text)
+            self._parameters[name] = frozenset(arn for arn, _ in wanted[:count])
+            del wanted[:count]
+
+    def _tidy(self, in_use: Mapping[str, TaskDefinition], seconds_left: SecondsLeft) -> None:
+        few = [name for name, arns in self._parameters.items() if len(arns & in_use.keys()) < FEW]
+        if len(few) <= MOST_WITH_FEW or seconds_left() < 2 * REST_SECONDS:
+            return
+        arns = sorted(frozenset[str]().union(*(self._parameters[name] for name in few)) & in_use.keys())
+        old = {name: self._parameters.pop(name) for name in few}
+        try:
+            self._write(in_use, arns, seconds_left)
+        except BaseException:
+            self._parameters |= old
+            raise
+        for start in range(0, len(few), PARAMETERS_PER_CALL):
+            gone = [name for name in few[start : start + PARAMETERS_PER_CALL] if name not in self._parameters]
+            if gone:
+                self._ssm.delete_parameters(Names=gone)
+
+
+def _packed(definitions: Sequence[tuple[str, TaskDefinition]]) -> tuple[str, int]:
+    """The text of as many of the first ones as a parameter holds, and their number."""
+    count = min(256, len(definitions))
+    while count:
+        text = _encoded(definitions[:count])
+        if len(text) <= MAX_PARAMETER_BYTES:
+            return text, count
+        count = min(count - 1, count * MAX_PARAMETER_BYTES // len(text))
+    return "", 0
+
+
+def _encoded(definitions: Iterable[tuple[str, TaskDefinition]]) -> str:
+    records = [[arn, each.family, each.revision, list(map(_container, each.containers))] for arn, each in definitions]
+    text = json.dumps([FORMAT, records], separators=(",", ":")).encode()
+    return base64.b64encode(zlib.compress(text, 9)).decode()
+
+
+def _container(container: Container) -> list[object]:
+    return [container.name, dict(container.labels), list(container.ports), container.health_checked]
+
+
+def _decoded(text: str) -> dict[str, TaskDefinition]:
+    """None of it where any cannot be read."""
+    try:
+        packed = zlib.decompressobj()
+        version, records = json.loads(packed.decompress(base64.b64decode(text, validate=True), MOST_TEXT))
+        return dict(map(_definition, records)) if version == FORMAT else {}
+    except (ValueError, TypeError, LookupError, AttributeError, zlib.error, binascii.Error, RecursionError):
+        return {}
+
+
+def _definition(record: Any) -> tuple[str, TaskDefinition]:
+    arn, family, revision, containers = record
+    definition = TaskDefinition(str(family), int(revision), tuple(_containers(containers)))
+    return str(arn), definition
+
+
+def _containers(records: Any) -> Iterator[Container]:
+    for name, labels, ports, health_checked in records:
+        texts = {str(label): str(value) for label, value in labels.items()}
+        yield Container(str(name), texts, tuple(int(port) for port in ports), bool(health_checked))

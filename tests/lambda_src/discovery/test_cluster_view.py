@@ -1,0 +1,121 @@
+"""A large cluster is listed once a minute; ECS's contradictions take no target away at once."""
+
+from __future__ import annotations
+
+from lambda_src.discovery.cluster_view import BELIEVED_AFTER_SECONDS
+from tests.lambda_src.conftest import Lines, Sync
+from tests.lambda_src.fake_aws import Answer, FakeAws, Json, task_arn
+
+
+def fleet(aws: FakeAws, count: int) -> set[str]:
+    return {aws.run(number) for number in range(count)}
+
+
+class Forgetful:
+    """An ECS that lists its tasks, and does not know some of them when it is asked."""
+
+    def __init__(self, aws: FakeAws, forgotten: set[str]) -> None:
+        self._aws = aws
+        self.forgotten = forgotten
+        aws.spoil = self._answer
+
+    def _answer(self, operation: str, parameters: Json) -> Answer | None:
+        if operation != "DescribeTasks":
+            return None
+        known = [task for task in parameters["tasks"] if task not in self.forgotten]
+        missing = [{"arn": task_arn(task), "reason": "MISSING"} for task in parameters["tasks"] if task not in known]
+        return 200, {"tasks": [self._aws.tasks[task] for task in known], "failures": missing}
+
+
+def test_a_large_cluster_is_asked_about_the_tasks_of_events_alone_between_two_minutes(aws: FakeAws, sync: Sync) -> None:
+    tasks = fleet(aws, 250)
+    sync.minute()
+    aws.requests.clear()
+    # WHEN a task stops and another starts
+    stopping = min(tasks)
+    aws.stop(stopping)
+    new = aws.run(999)
+    sync.handle(aws.event(stopping), aws.event(new))
+    # THEN one call asks for both, and the document has them
+    assert aws.operations("ListTasks", "DescribeTasks") == ["DescribeTasks"]
+    assert (sync.serving(), sync.draining()) == (tasks - {stopping} | {new}, {stopping})
+    # AND what no event told is found within a minute
+    quiet = aws.run(1000)
+    sync.minute()
+    assert quiet in sync.serving()
+
+
+def test_without_the_minute_rule_events_list_a_large_cluster_again(aws: FakeAws, sync: Sync) -> None:
+    fleet(aws, 150)
+    sync.minute()
+    quiet = aws.run(999)
+    sync.time.now += 120
+    new = aws.run(1000)
+    sync.handle(aws.event(new))
+    assert {quiet, new} <= sync.serving()
+
+
+def test_a_large_service_that_has_lost_its_last_target_is_confirmed_by_a_listing(aws: FakeAws, sync: Sync) -> None:
+    fleet(aws, 150)
+    only = aws.run(999, family="one", service="one")
+    sync.minute()
+    aws.requests.clear()
+    aws.stop(only, "STOPPED")
+    sync.handle(aws.event(only))
+    assert sync.serving("one") == set()
+    assert aws.operations("ListTasks").count("ListTasks") == 2  # its two pages
+
+
+def test_half_the_fleet_missing_is_not_believed_until_it_has_lasted(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    # GIVEN 30 serving tasks, half of which ECS lists and does not describe
+    tasks = fleet(aws, 30)
+    sync.minute()
+    before = dict(aws.parameters)
+    ecs = Forgetful(aws, set(sorted(tasks)[:15]))
+    # WHEN refresh after refresh meets that, also of a new process
+    for _ in range(4):
+        sync.restart()
+        sync.minute()
+    # THEN all serve on
+    assert aws.parameters == before
+    assert logged.about("tasks listed but not described")[0]["count"] == 15
+    # AND when ECS has said so for five minutes, those leave
+    for _ in range(int(BELIEVED_AFTER_SECONDS / 60) + 1):
+        sync.minute()
+        sync.time.now += 60
+    assert sync.serving() == tasks - ecs.forgotten
+    # AND when ECS knows them again, they are back
+    ecs.forgotten = set()
+    sync.minute()
+    assert sync.serving() == tasks
+
+
+def test_all_tasks_missing_takes_no_target_away(aws: FakeAws, sync: Sync) -> None:
+    tasks = fleet(aws, 5)
+    sync.minute()
+    Forgetful(aws, set(tasks))
+    for _ in range(3):
+        sync.minute()
+        sync.time.now += 60
+    assert sync.serving() == tasks
+
+
+def test_a_missing_task_that_is_told_to_stop_drains_and_a_new_one_comes(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN two tasks that ECS lists and does not describe
+    tasks = sorted(fleet(aws, 3))
+    sync.minute()
+    Forgetful(aws, set(tasks[:2]))
+    # WHEN the event of a stop comes for one of them, and a new task starts
+    new = aws.run(9)
+    sync.handle(aws.event(tasks[0], desiredStatus="STOPPED", version=9), aws.event(new))
+    # THEN it drains, the other serves on, and the new one serves
+    assert sync.draining() == {tasks[0]}
+    assert sync.serving() == {tasks[1], tasks[2], new}
+
+
+def test_a_task_that_neither_list_nor_description_knows_leaves_as_ever(aws: FakeAws, sync: Sync) -> None:
+    tasks = sorted(fleet(aws, 3))
+    sync.minute()
+    del aws.tasks[tasks[0]]
+    sync.minute()
+    assert sync.serving() == set(tasks[1:])
