@@ -15,6 +15,7 @@ from grpc_lb_contract.document.shards import (
     Index,
     Packed,
     assemble,
+    check_source,
     generation_of,
     index_parameter,
     pack,
@@ -25,9 +26,11 @@ from grpc_lb_contract.document.shards import (
 from grpc_lb_contract.errors import (
     DocumentError,
     DocumentTooLarge,
+    ForeignIndex,
     LabelError,
     MissingShard,
     MixedGenerations,
+    OldIndex,
     UnknownFormat,
 )
 from grpc_lb_contract.labels.reader import LabelReading, read_labels
@@ -35,7 +38,7 @@ from grpc_lb_contract.labels.registration import Registration, RouteRule
 from grpc_lb_contract.names import service_name_from
 from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
 from grpc_lb_contract.policy.overrides import Overrides
-from grpc_lb_contract.policy.protocol import Mirror, Tls, TlsVerify, Web
+from grpc_lb_contract.policy.protocol import ForwardedHeaders, Mirror, Tls, TlsVerify, Web
 from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, Method, OutlierDetection
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
@@ -53,6 +56,8 @@ __all__ = [
     "DocumentError",
     "DocumentTooLarge",
     "Fault",
+    "ForeignIndex",
+    "ForwardedHeaders",
     "Group",
     "HealthCheck",
     "Index",
@@ -64,6 +69,7 @@ __all__ = [
     "Mirror",
     "MissingShard",
     "MixedGenerations",
+    "OldIndex",
     "OutlierDetection",
     "Overrides",
     "Packed",
@@ -87,6 +93,7 @@ __all__ = [
     "UnknownFormat",
     "Web",
     "assemble",
+    "check_source",
     "decode_document",
     "encode_document",
     "generation_of",

@@ -5,7 +5,7 @@ Standard library only, because it is copied whole into the Lambda's asset.
 
 from traefik_labels.model import Container, Outcome, Remark, Translation
 from traefik_labels.settings import TraefikLabels
-from traefik_labels.translation import in_their_words, translate, with_own
+from traefik_labels.translation import as_behind_traefik, in_their_words, translate, translate_all, with_own
 
 __all__ = [
     "Container",
@@ -13,7 +13,9 @@ __all__ = [
     "Remark",
     "TraefikLabels",
     "Translation",
+    "as_behind_traefik",
     "in_their_words",
     "translate",
+    "translate_all",
     "with_own",
 ]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from grpc_lb_contract import LabelError, LabelReading, read_labels
 from grpc_lb_contract.labels.names import PORT
-from traefik_labels.default_rule import DEFAULT_RULE
 from traefik_labels.model import Container, Outcome, Translation
 from traefik_labels.reading import NoLabels, containers_from_json, labels_from_words
+from traefik_labels.rules.default_rule import DEFAULT_RULE
 from traefik_labels.settings import TraefikLabels
-from traefik_labels.translation import in_their_words, translate, with_own
+from traefik_labels.translation import in_their_words, translate, translate_all, with_own
 
 _USUAL_PORT = 50051
 
@@ -38,6 +38,8 @@ class Answer:
     container: Container
     translation: Translation
     reading: LabelReading
+    others: tuple[LabelReading, ...] = ()
+    """Of the further services that the container is."""
 
     @property
     def is_whole(self) -> bool:
@@ -47,7 +49,16 @@ class Answer:
     @property
     def errors(self) -> list[LabelError]:
         written = self.container.labels
-        return [in_their_words(error, written, self.translation) for error in self.reading.errors]
+        return [
+            in_their_words(error, written, translation)
+            for translation, reading in self.services
+            for error in reading.errors
+        ]
+
+    @property
+    def services(self) -> list[tuple[Translation, LabelReading]]:
+        translations = (self.translation, *self.translation.others)
+        return list(zip(translations, (self.reading, *self.others), strict=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,8 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             constraints=options.constraints,
             ignored_middlewares=tuple(options.ignored_middleware),
             version=options.traefik_version,
+            entry_points=tuple(options.entry_point),
+            tls=options.tls,
         )
-        answers = [answer(container, settings) for container in _containers(options)]
+        answers = answers_to(_containers(options), settings)
     except (NoLabels, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -76,22 +89,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(one.is_whole for one in answers) else 1
 
 
-def answer(container: Container, settings: TraefikLabels) -> Answer:
-    """As the Lambda reads a container. Where no port mapping is known, its port is taken for mapped."""
-    translation = translate(container, settings)
-    labels = with_own(container.labels, translation)
-    port = labels.get(PORT, "")
-    if not container.ports:
-        container = replace(container, ports=(int(port) if port.isascii() and port.isdigit() else _USUAL_PORT,))
-        translation = translate(container, settings)
-        labels = with_own(container.labels, translation)
-    reading = read_labels(
-        labels,
-        mapped_ports=container.ports,
-        default_service=container.ecs_service or container.family or container.name,
-        family=container.family,
-    )
-    return Answer(container, translation, reading)
+def answers_to(containers: Sequence[Container], settings: TraefikLabels) -> list[Answer]:
+    """As the Lambda reads containers of one cluster. Where no port mapping is known, its ports are taken for mapped."""
+    containers = [one if one.ports else replace(one, ports=_ports(one, settings)) for one in containers]
+    found = translate_all(containers, settings)
+    return [_answer(container, one) for container, one in zip(containers, found, strict=True)]
+
+
+def _ports(container: Container, settings: TraefikLabels) -> tuple[int, ...]:
+    alone = translate(container, settings)
+    texts = [with_own(container.labels, one).get(PORT, "") for one in (alone, *alone.others)]
+    said = tuple(int(text) for text in texts if text.isascii() and text.isdigit())
+    return said or (_USUAL_PORT,)
+
+
+def _answer(container: Container, translation: Translation) -> Answer:
+    readings = [
+        read_labels(
+            with_own(container.labels, one),
+            mapped_ports=container.ports,
+            default_service=container.ecs_service or container.family or container.name,
+            family=container.family,
+        )
+        for one in (translation, *translation.others)
+    ]
+    return Answer(container, translation, readings[0], tuple(readings[1:]))
 
 
 def _containers(options: argparse.Namespace) -> list[Container]:
@@ -106,16 +128,17 @@ def _containers(options: argparse.Namespace) -> list[Container]:
 
 
 def _in_words(one: Answer) -> Iterator[str]:
-    registration = one.reading.registration
     yield f"container {one.container.name}:"
-    if registration is None:
+    if one.reading.registration is None:
         yield "  takes no part"
-    else:
-        yield f"  service {registration.service}, port {registration.port}; it takes the calls of"
-        yield from (f"    {route}" for route in registration.routes)
-        yield "  the same in labels of ours:"
-        labels = with_own(one.container.labels, one.translation)
-        yield from (f"    {name}={value}" for name, value in labels.items() if name.startswith("grpc-lb."))
+    for translation, reading in one.services:
+        if reading.registration is not None:
+            registration = reading.registration
+            yield f"  service {registration.service}, port {registration.port}; it takes the calls of"
+            yield from (f"    {route}" for route in registration.routes)
+            yield "  the same in labels of ours:"
+            labels = with_own(one.container.labels, translation)
+            yield from (f"    {name}={value}" for name, value in labels.items() if name.startswith("grpc-lb."))
     if one.errors or one.translation.remarks:
         yield "  remarks:"
     for error in one.errors:
@@ -137,6 +160,7 @@ def _as_json(one: Answer) -> dict[str, object]:
         "labels": dict(one.translation.labels),
         "origins": dict(one.translation.origins),
         "routes": [] if registration is None else [str(route) for route in registration.routes],
+        "other_services": [dict(other.labels) for other in one.translation.others],
         "remarks": [
             *({**one, "outcome": str(Outcome.REFUSED)} for one in refused),
             *({**one, "outcome": outcome} for one, outcome in zip(remarks, outcomes, strict=True)),
@@ -192,6 +216,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a middleware that calls may go without; may be repeated",
     )
+    options.add_argument(
+        "--entry-point",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="an entry point by which the balancer's callers came to Traefik; may be repeated (default: none is known)",
+    )
+    options.add_argument("--tls", action="store_true", help="callers speak TLS to the balancer (default: they do not)")
     return parser
 
 

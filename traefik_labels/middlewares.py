@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from traefik_labels import policies
+from traefik_labels.grammar.parsing import read_expression
+from traefik_labels.grammar.syntax import NotReadable
 from traefik_labels.model import Draft
 from traefik_labels.unsupported import MIDDLEWARES, remark, without
 
 Settings = Mapping[str, str]
-"""The names of labels, by what they set: `retry.max-retries`."""
+"""The names of labels, by what they set: `retry.attempts`."""
 
 _DEEPEST_CHAIN = 8
 
@@ -17,81 +19,123 @@ _DEEPEST_CHAIN = 8
 class Middlewares:
     """Those of one container, and which of its routers have them."""
 
-    def __init__(self, defined: Mapping[str, Settings], draft: Draft, ignored: Sequence[str]) -> None:
+    def __init__(
+        self, defined: Mapping[str, Settings], draft: Draft, ignored: Sequence[str], services: Set[str]
+    ) -> None:
         self._defined = defined
         self._draft = draft
-        self._ignored = {_own_name(name) for name in ignored}
+        self._ignored = {_own_name(name).lower() for name in ignored}
+        self._services = services
         self._of_router: dict[str, list[str]] = {}
 
-    def let_through(self, router: str, label: str | None) -> bool:
-        """Whether calls may come through this router although some of its middlewares have no counterpart."""
-        names: dict[str, None] = {}
-        ends = label is None or self._gather(names, label, self._draft.written[label])
+    def let_through(self, router: str, labels: Sequence[str | None]) -> bool:
+        """Whether calls may come through this router although some of its middlewares have no counterpart. The labels
+        name those of the router and of its service.
+        """
+        names: dict[str, str] = {}
+        ends = [label is None or self._gather(names, label, self._draft.written[label], label) for label in labels]
         self._of_router[router] = list(names)
-        return not [name for name in names if not self._lets_through(name, label or "")] and ends
+        return not [name for name, label in names.items() if not self._lets_through(name, label)] and all(ends)
 
-    def put(self, routers: Sequence[str]) -> None:
+    def used_by(self, router: str) -> frozenset[str]:
+        return frozenset(self._of_router[router])
+
+    def put(self, routers: Sequence[str], draft: Draft) -> None:
         """Put the labels for those middlewares that all of these routers have: a policy is a service's."""
         used = dict.fromkeys(name for router in routers for name in self._of_router[router])
         for name in used:
             settings = self._defined.get(name, {})
-            if name in self._ignored or "chain.middlewares" in settings:
+            if name.lower() in self._ignored or "chain.middlewares" in settings:
                 continue
             everywhere = all(name in self._of_router[router] for router in routers)
             for kind in dict.fromkeys(_kind(setting) for setting in settings):
                 labels = {setting: label for setting, label in settings.items() if _kind(setting) == kind}
                 if kind in _READERS and everywhere:
-                    _READERS[kind](self._draft, labels)
+                    _READERS[kind](draft, labels)
                 elif kind in _READERS:
-                    self._draft.leave_out(
+                    draft.leave_out(
                         next(iter(labels.values())),
                         "a policy holds for all calls of a service, and not every router has this middleware",
                     )
         everyone = {name for names in self._of_router.values() for name in names}
         for name, settings in self._defined.items():
-            if name not in everyone:
-                self._draft.not_needed(next(iter(settings.values())), "no router of this container has it")
+            if name not in everyone and settings:
+                draft.not_needed(next(iter(settings.values())), "no router of this container has it")
 
-    def _gather(self, names: dict[str, None], label: str, text: str, within: tuple[str, ...] = ()) -> bool:
+    def _gather(self, names: dict[str, str], label: str, text: str, origin: str, within: tuple[str, ...] = ()) -> bool:
         """Add those of a router or a chain, each once; False where a chain has no end, and Traefik refuses it."""
         if len(within) > _DEEPEST_CHAIN or (within and within[-1] in within[:-1]):
             self._draft.refuse(label, f"must be chains of chains at most {_DEEPEST_CHAIN} deep, and none hold itself")
             return False
         ends = True
-        for name in filter(None, dict.fromkeys(map(_own_name, text.split(",")))):
+        for name in dict.fromkeys(map(_own_name, text.split(","))) if text else ():
             chain = self._defined.get(name, {}).get("chain.middlewares")
             if name in within or name not in names:
-                names[name] = None
-                if chain is not None and not self._gather(names, chain, self._draft.written[chain], (*within, name)):
+                names[name] = origin
+                if chain is not None and not self._gather(
+                    names, chain, self._draft.written[chain], origin, (*within, name)
+                ):
                     ends = False
         return ends
 
     def _lets_through(self, name: str, label: str) -> bool:
         settings = self._defined.get(name)
-        if name in self._ignored:
+        if name.lower() in self._ignored:
             self._draft.not_needed(label, f"calls may go without {name} (ignored_middlewares)")
             return True
         if settings is None:
             self._draft.leave_out(
                 label,
-                f"{name} is defined elsewhere, and may keep callers out: the router is left out "
+                f"{name or 'an empty name'} is defined elsewhere, and may keep callers out: the router is left out "
                 "(name it in ignored_middlewares where calls may go without)",
             )
             return False
-        through = True
-        for setting, one in settings.items():
-            row = without(MIDDLEWARES, _kind(setting))
-            if row is not None:
-                remark(self._draft, row, one)
-                through = through and not row.takes_out
-            elif _kind(setting) not in _READERS and setting != "chain.middlewares":
-                self._draft.leave_out(one, "what is not known here may keep callers out: the router is left out")
-                through = False
-        return through
+        if len({_kind(setting) for setting in settings}) != 1:
+            where = next(iter(settings.values()), label)
+            self._draft.refuse(where, f"must make {name} a middleware of one kind: Traefik leaves its routers out")
+            return False
+        let_through = [self._lets_setting_through(setting, one) for setting, one in settings.items()]
+        return all(let_through)
+
+    def _lets_setting_through(self, setting: str, label: str) -> bool:
+        row = without(MIDDLEWARES, setting)
+        if row is not None:
+            remark(self._draft, row, label)
+            return not row.takes_out
+        if setting == "errors.service":
+            self._draft.leave_out(label, "an error of gRPC is a status, not a page")
+            return self._draft.written[label].removesuffix("@ecs") in self._services
+        if setting in _CHECKS and not _CHECKS[setting](self._draft.written[label]):
+            self._draft.refuse(label, f"must be {_MUST_BE[setting]}: Traefik leaves its routers out")
+            return False
+        if _kind(setting) not in _READERS and setting != "chain.middlewares":
+            self._draft.leave_out(label, "what is not known here may keep callers out: the router is left out")
+            return False
+        return True
 
 
 def _own_name(name: str) -> str:
-    return name.strip().lower().removesuffix("@ecs").removesuffix("@docker")
+    return name.strip().removesuffix("@ecs")
+
+
+def _is_breaker(text: str) -> bool:
+    try:
+        read_expression(text)
+    except NotReadable:
+        return False
+    return True
+
+
+_CHECKS: Mapping[str, Callable[[str], bool]] = {
+    "retry.attempts": lambda text: int(text) > 0,
+    "circuitbreaker.expression": _is_breaker,
+    "inflightreq.amount": lambda text: int(text) > 0,
+}
+_MUST_BE = {
+    "retry.attempts": "a number of tries, 1 or more",
+    "circuitbreaker.expression": "an expression such as NetworkErrorRatio() > 0.5",
+    "inflightreq.amount": "a number of requests, 1 or more",
+}
 
 
 def _kind(setting: str) -> str:
@@ -101,10 +145,10 @@ def _kind(setting: str) -> str:
 def _retry(draft: Draft, labels: Settings) -> None:
     for setting, label in labels.items():
         text = draft.written[label].strip()
-        if setting == "retry.max-retries" and policies.number(text):
+        if setting == "retry.attempts" and policies.number(text):
             # Traefik counts the first try: https://github.com/traefik/traefik/blob/v3.6.0/pkg/middlewares/retry/retry.go
             draft.put("grpc-lb.retry.max-retries", str(int(text) - 1), label)
-        elif setting == "retry.max-retries":
+        elif setting == "retry.attempts":
             draft.refuse(label, "must be a number of tries, 1 or more")
         elif setting == "retry.initialinterval":
             policies.put_time(draft, "grpc-lb.retry.base-backoff", label, text)

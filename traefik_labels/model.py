@@ -47,7 +47,7 @@ class Container:
     """A container of a task definition, as Traefik's ECS provider sees it.
 
     `ports` are the mapped container ports in the order of the definition, `ecs_service` None for tasks that no ECS
-    service runs.
+    service runs; those may have a `group` of their own, by default their family's.
     """
 
     labels: Mapping[str, str]
@@ -55,6 +55,14 @@ class Container:
     ecs_service: str | None = None
     family: str = ""
     ports: tuple[int, ...] = ()
+    group: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """ECS's name for what its task belongs to: tasks of one owner differ by their revisions, in a deployment."""
+        if self.ecs_service is not None:
+            return f"service:{self.ecs_service}"
+        return f"family:{self.family}" if self.group is None else self.group
 
     @property
     def traefik_name(self) -> str:
@@ -63,20 +71,21 @@ class Container:
         >>> Container({}, name="app", ecs_service="rng").traefik_name
         'service-rng-app'
         """
-        group = f"family-{self.family}" if self.ecs_service is None else f"service-{self.ecs_service}"
-        return f"{group}-{self.name}"
+        return f"{self.owner.replace(':', '-', 1)}-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
     """The labels of ours that say what Traefik's say; none where there are none.
 
-    `origins` tells for a label of ours which of Traefik's it comes from.
+    `origins` tells for a label of ours which of Traefik's it comes from. A container that is several services has
+    `others`, each with labels of its own and without remarks.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
+    others: tuple[Translation, ...] = ()
 
 
 class Draft:
@@ -87,6 +96,12 @@ class Draft:
         self.labels: dict[str, str] = {}
         self.origins: dict[str, str] = {}
         self.remarks: dict[Remark, None] = {}
+
+    def beside(self) -> Draft:
+        """One for another service of the container: with labels of its own, and the same remarks."""
+        other = Draft(self.written)
+        other.remarks = self.remarks
+        return other
 
     def put(self, ours: str, value: str, origin: str) -> None:
         self.labels[ours] = value

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from grpc_lb_contract.policy.value_types import write_time
+from traefik_labels.grammar.parsing import read_expression
+from traefik_labels.grammar.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or
 from traefik_labels.model import Draft
-from traefik_labels.parsing import read_expression
-from traefik_labels.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or
 
 BALANCING = "grpc-lb.balancing"
 REQUESTS = "grpc-lb.limits.requests"
@@ -18,6 +18,7 @@ BURST = "grpc-lb.rate-limit.burst"
 FAILURES_TO_REACH = "grpc-lb.outlier.consecutive-connect-failures"
 UNAVAILABLE_ANSWERS = "grpc-lb.outlier.consecutive-gateway-failures"
 TLS = "grpc-lb.tls"
+STRIP_FORWARDED = "grpc-lb.forwarded-headers.strip"
 WEB, WEB_ORIGINS = "grpc-lb.web", "grpc-lb.web.allow-origins"
 EJECTION_TIME = "grpc-lb.outlier.base-ejection-time"
 
@@ -35,6 +36,9 @@ METHODS = {
         "leasttime goes by how fast targets answer; least-request by how many calls they have under way",
     ),
 }
+
+STRATEGIES = ("wrr", "p2c", "hrw", "leasttime")
+"""Of services of version 3."""
 
 _HASH = (
     "hrw hashes the client's address; write grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY, to hash "

@@ -32,6 +32,8 @@ def containers_from_json(text: str, like: Container) -> list[Container]:
         raise NoLabels(f"labels must be JSON, got {error}") from None
     if isinstance(found, dict) and isinstance(found.get("taskDefinition"), dict):
         found = found["taskDefinition"]  # as `aws ecs describe-task-definition` prints it
+    if isinstance(found, list) and found and all(map(_is_container_definition, found)):
+        found = {"containerDefinitions": found}  # as Terraform has them
     if isinstance(found, dict) and isinstance(found.get("containerDefinitions"), list):
         containers = list(_of_task_definition(found, like))
         if not containers:
@@ -40,6 +42,10 @@ def containers_from_json(text: str, like: Container) -> list[Container]:
     if isinstance(found, dict) and isinstance(found.get("labels"), list | dict):
         found = found["labels"]  # a service of a compose file
     return [_with(like, labels=_labels(found))]
+
+
+def _is_container_definition(found: object) -> bool:
+    return isinstance(found, dict) and ("dockerLabels" in found or {"name", "image"} <= found.keys())
 
 
 def _of_task_definition(definition: Mapping[str, Any], like: Container) -> Iterator[Container]:
@@ -55,6 +61,7 @@ def _of_task_definition(definition: Mapping[str, Any], like: Container) -> Itera
             name=str(container.get("name", like.name)),
             ecs_service=like.ecs_service,
             family=family if isinstance(family, str) else like.family,
+            group=like.group,
             ports=tuple(
                 mapping["containerPort"]
                 for mapping in mappings
@@ -76,4 +83,4 @@ def _text(value: str | int | bool) -> str:
 
 
 def _with(like: Container, *, labels: Mapping[str, str]) -> Container:
-    return Container(labels, like.name, like.ecs_service, like.family, like.ports)
+    return Container(labels, like.name, like.ecs_service, like.family, like.ports, like.group)

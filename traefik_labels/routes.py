@@ -2,50 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from grpc_lb_contract import service_name_from
 from grpc_lb_contract.conditions import write_conditions
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY, route_label
 from grpc_lb_contract.labels.registration import MAX_ROUTES
 from grpc_lb_contract.policy.value_types import MAX_LIST
-from traefik_labels.calls import ALL, Block, Calls, TooManyCases, blocks_of
-from traefik_labels.matchers import Rule
+from traefik_labels.cluster.parts import Router
+from traefik_labels.grammar.parsing import read_first_rule
+from traefik_labels.grammar.syntax import And, Expression, NotReadable, TooMuch
 from traefik_labels.model import Draft
-from traefik_labels.parsing import read_expression, read_first_rule
-from traefik_labels.syntax import NotReadable
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """What a router takes. `label` holds its rule (or would, where the rule is the default one), `priority_label` its
-    priority, "" for none. `entry_points` are none where it does not say them, and has all; `is_elsewhere` says
-    that its calls go to another container.
-    """
-
-    name: str
-    label: str
-    calls: tuple[Calls, ...]
-    priority: str = ""
-    priority_label: str = ""
-    rule: str = ""
-    entry_points: frozenset[str] = frozenset()
-    is_elsewhere: bool = False
+from traefik_labels.rules.calls import ALL, Block, Calls, TooManyCases, blocks_of
+from traefik_labels.rules.matchers import Rule
+from traefik_labels.rules.reach import reach_by_host
+from traefik_labels.settings import TraefikLabels
 
 
 def entry_points_of(text: str) -> frozenset[str]:
     return frozenset(name for one in text.split(",") if (name := one.strip().lower()))
 
 
-def calls_of(draft: Draft, label: str, text: str, *, first: bool) -> tuple[Calls, ...]:
-    """The calls that a rule takes and routes can tell; remarks name the rest. `first` is for rules of version 1."""
+def keep_out_by_entry_point(router: Router, label: str, settings: TraefikLabels) -> None:
+    """A router that names its entry points may be for other callers than the balancer's."""
+    if not router.entry_points:
+        return
+    known = {name.lower() for name in settings.entry_points}
+    if known & router.entry_points:
+        router.draft.not_needed(label, "callers of the balancer came by one of them (entry_points)")
+        return
+    if known:
+        router.is_apart = True
+        why = f"callers of the balancer came by {', '.join(sorted(known))} (entry_points): the router is for others"
+    else:
+        why = (
+            "the router may be for other callers than the balancer's: it is left out; name the entry points by which "
+            "those came in TraefikLabels(entry_points=[...])"
+        )
+    router.keep_out()
+    router.draft.leave_out(label, why)
+
+
+def read_calls(router: Router, read: Callable[[str], tuple[Expression, int]], *, tells: bool = True) -> bool:
+    """Take a router's rule apart; False where Traefik does not take the rule. Remarks say what cannot be served, where
+    the router `tells`.
+    """
+    draft, label = router.draft, router.label
+    try:
+        expression, syntax = read(router.rule)
+    except NotReadable as error:
+        draft.refuse(label, f"must be {error}")
+        return False
+    rule = Rule(is_v3=syntax == 3)
+
+    def whole() -> tuple[Calls, ...]:
+        return reach_by_host(expression)
+
+    return _take_apart(router, rule, lambda: rule.of_expression(expression), whole, tells=tells)
+
+
+def read_first_calls(router: Router, *, tells: bool) -> bool:
+    """As `read_calls`, for a rule of version 1."""
     rule = Rule()
     try:
-        sets = rule.of_first_rule(read_first_rule(text)) if first else rule.of_expression(read_expression(text))
-    except (NotReadable, TooManyCases) as error:
+        calls = read_first_rule(router.rule)
+    except NotReadable as error:
+        router.draft.refuse(router.label, f"must be {error}")
+        return False
+
+    def whole() -> tuple[Calls, ...]:
+        return reach_by_host(And(calls))
+
+    return _take_apart(router, rule, lambda: rule.of_first_rule(calls), whole, tells=tells)
+
+
+def _take_apart(
+    router: Router,
+    rule: Rule,
+    read: Callable[[], tuple[Calls, ...]],
+    whole: Callable[[], tuple[Calls, ...]],
+    *,
+    tells: bool,
+) -> bool:
+    draft, label = router.draft, router.label
+    try:
+        sets = read()
+    except (TooManyCases, TooMuch) as error:
         draft.refuse(label, f"must be {error}")
-        return ()
+        router.reach = whole()
+        return True
+    except NotReadable as error:
+        draft.refuse(label, f"must be {error}")
+        return False
+    sets = tuple(replace(calls, unsaid=_LONG) if _is_long(calls) else calls for calls in sets)
+    router.calls = tuple(calls for calls in sets if not calls.unsaid)
+    router.reach = sets
+    if rule.narrower:
+        router.reach = tuple(replace(calls, grpc_service=ALL, method=ALL, unsaid=_IN_PART) for calls in sets)
+    if tells:
+        _tell(router, sets, rule)
+    return True
+
+
+_IN_PART = frozenset({"in part"})
+_LONG = frozenset({f"its headers are more than {MAX_LIST} characters"})
+
+
+def _is_long(calls: Calls) -> bool:
+    return not calls.unsaid and len(write_conditions(sorted(calls.metadata))) > MAX_LIST
+
+
+def _tell(router: Router, sets: Sequence[Calls], rule: Rule) -> None:
+    draft, label = router.draft, router.label
     for calls in sets:
         if calls.unsaid:
             of = "" if all(one.unsaid for one in sets) else " (the other alternatives of the rule stay)"
@@ -53,8 +122,7 @@ def calls_of(draft: Draft, label: str, text: str, *, first: bool) -> tuple[Calls
     for why in rule.narrower:
         draft.differs(label, why)
     if not sets:
-        draft.leave_out(label, f"no call of gRPC fits {text}: each is a POST to /package.Service/Method")
-    return tuple(calls for calls in sets if not calls.unsaid)
+        draft.leave_out(label, f"no call of gRPC fits {router.rule}: each is a POST to /package.Service/Method")
 
 
 def put_routes(draft: Draft, routers: Sequence[Router]) -> bool:
@@ -68,10 +136,8 @@ def put_routes(draft: Draft, routers: Sequence[Router]) -> bool:
     names: set[str] = set()
     main: dict[str, str] | None = None
     for router, block in blocks:
-        texts = _texts(block, router.priority)
-        if len(texts[METADATA]) > MAX_LIST:
-            draft.leave_out(router.label, f"its headers are more than {MAX_LIST} characters: {texts[METADATA]}")
-        elif main is None:
+        texts = _texts(block, router.written_priority)
+        if main is None:
             main = texts
             unsaid = {HOSTS: ALL, GRPC_SERVICES: "" if block.methods else ALL, METHODS: "", METADATA: "", PRIORITY: "0"}
             _put(draft, router, {label: text for label, text in texts.items() if text != unsaid[label]})

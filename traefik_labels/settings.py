@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from traefik_labels.constraints import constraint
-from traefik_labels.default_rule import DEFAULT_RULE, fill_in
+from traefik_labels.grammar.syntax import NotReadable
 from traefik_labels.model import Container
-from traefik_labels.syntax import NotReadable
+from traefik_labels.rules.constraints import constraint
+from traefik_labels.rules.default_rule import DEFAULT_RULE, fill_in
 
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
@@ -31,8 +31,13 @@ class TraefikLabels:
     :param domain: What follows the name in the host of frontends of version 1 that have no rule. By default, nothing.
     :param constraints: Which containers are taken: an expression of version 2 and 3 over labels, or ``tag==grpc`` and
         its like of version 1. By default, all.
-    :param ignored_middlewares: Middlewares, as routers name them, that calls may go without. By default none: a router
-        with one that has no counterpart and may keep callers out, or that is defined elsewhere, is left out.
+    :param ignored_middlewares: Middlewares (and servers transports), as routers name them, that calls may go without.
+        By default none: a router with one that has no counterpart and may keep callers out, or that is defined
+        elsewhere, is left out.
+    :param entry_points: The entry points by which the balancer's callers came to Traefik. By default none is known, and
+        a router that names its entry points is left out: it may be for others than those callers.
+    :param tls: Whether callers speak TLS to the balancer, so that routers with ``tls`` may be served. By default as
+        the balancer has a ``certificate``; without one such routers are left out, as Traefik has them for TLS alone.
     :param version: 1, 2 or 3 where only labels of that version are to be read. By default, what each container has.
     """
 
@@ -42,11 +47,14 @@ class TraefikLabels:
     constraints: str | None = None
     ignored_middlewares: Sequence[str] = ()
     version: int | None = None
+    entry_points: Sequence[str] = ()
+    tls: bool | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.ignored_middlewares, str):
-            raise ValueError(f"ignored_middlewares must be a list of names, got {self.ignored_middlewares!r}")  # noqa: TRY004
-        object.__setattr__(self, "ignored_middlewares", tuple(self.ignored_middlewares))
+        for name in ("ignored_middlewares", "entry_points"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a list of names, got {getattr(self, name)!r}")  # noqa: TRY004 - as every other
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.version not in (None, 1, 2, 3):
             raise ValueError(f"version must be 1, 2 or 3, got {self.version!r}")
         if self.domain is not None and _DOMAIN.fullmatch(self.domain) is None:
@@ -60,6 +68,11 @@ class TraefikLabels:
                 constraint(self.constraints)
         except NotReadable as error:
             raise ValueError(f"constraints must be {error}, got {self.constraints!r}") from None
+
+
+def with_tls(settings: TraefikLabels, tls: bool) -> TraefikLabels:
+    """These options, with callers that speak TLS or do not where nothing is said of it."""
+    return settings if settings.tls is not None else dataclasses.replace(settings, tls=tls or None)
 
 
 def to_json(settings: TraefikLabels) -> str:

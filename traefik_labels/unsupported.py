@@ -29,6 +29,10 @@ _BEFORE_CALLS = (
 )
 _REDIRECTS = "gRPC clients follow no redirects: the router is left out"
 _REWRITES = "a call's path is the name of its method and is never rewritten: the router is left out"
+_HEADERS = (
+    "metadata passes as it comes, and servers may trust what Traefik sets or takes away: the router is left out; let "
+    "the server not read it"
+)
 _HTTP_CHECK = (
     "it asks by HTTP, which a gRPC server does not answer; write grpc-lb.health-check=true where the server has "
     "grpc.health.v1.Health, or a health check in the task definition"
@@ -43,7 +47,6 @@ _STICKY = (
 _NEEDLESS = Outcome.NOT_NEEDED
 
 FIRST: Sequence[Without] = (
-    Without("frontend.entryPoints", _ONE_LISTENER, _NEEDLESS),
     Without("frontend.passHostHeader", "servers see the :authority that the client sent", harmless=True),
     Without("frontend.passTLSCert", _TLS_ENDS, harmless=False),
     Without("frontend.passTLSClientCert.*", _TLS_ENDS),
@@ -51,7 +54,8 @@ FIRST: Sequence[Without] = (
     Without("frontend.whiteList.*", _BEFORE_CALLS, takes_out=True),
     Without("frontend.whitelistSourceRange", _BEFORE_CALLS, takes_out=True),
     Without("frontend.redirect.*", _REDIRECTS, takes_out=True),
-    Without("frontend.headers.*", "metadata passes as it comes"),
+    Without("frontend.headers.customResponseHeaders*", "responses pass as the server sends them"),
+    Without("frontend.headers.*", _HEADERS, takes_out=True),
     Without("frontend.errors.*", "an error of gRPC is a status, not a page"),
     Without("backend.loadbalancer.stickiness*", _STICKY, harmless=False),
     Without("backend.loadbalancer.sticky", _STICKY, harmless=False),
@@ -67,10 +71,7 @@ FIRST: Sequence[Without] = (
 )
 
 ROUTERS: Sequence[Without] = (
-    Without("entrypoints", _ONE_LISTENER, _NEEDLESS),
-    Without("tls", _ONE_LISTENER, _NEEDLESS),
-    Without("tls.*", _ONE_LISTENER, _NEEDLESS),
-    Without("rulesyntax", "rules of both syntaxes are read", _NEEDLESS),
+    Without("rulesyntax", "each rule is read in the syntax that its router says", _NEEDLESS),
     Without("observability.*", "the balancer has metrics of its own", _NEEDLESS),
 )
 
@@ -78,7 +79,6 @@ SERVICES: Sequence[Without] = (
     Without("loadbalancer.sticky*", _STICKY, harmless=False),
     Without("loadbalancer.healthcheck.*", _HTTP_CHECK),
     Without("loadbalancer.passhostheader", "servers see the :authority that the client sent", harmless=True),
-    Without("loadbalancer.serverstransport", "how servers are reached is the balancer's own"),
     Without("loadbalancer.responseforwarding.*", _NO_BODIES, _NEEDLESS),
     Without("loadbalancer.server.url", "a server's address is that of its task"),
     Without("loadbalancer.server.weight", "write grpc-lb.weight, for the ECS service as a whole"),
@@ -90,27 +90,35 @@ SERVICES: Sequence[Without] = (
 )
 
 MIDDLEWARES: Sequence[Without] = (
-    Without("basicauth", _BEFORE_CALLS, takes_out=True),
-    Without("digestauth", _BEFORE_CALLS, takes_out=True),
-    Without("forwardauth", _BEFORE_CALLS, takes_out=True),
-    Without("ipallowlist", _BEFORE_CALLS, takes_out=True),
-    Without("ipwhitelist", _BEFORE_CALLS, takes_out=True),
-    Without("plugin", _BEFORE_CALLS, takes_out=True),
-    Without("redirectscheme", _REDIRECTS, takes_out=True),
-    Without("redirectregex", _REDIRECTS, takes_out=True),
-    Without("addprefix", _REWRITES, takes_out=True),
-    Without("stripprefix", _REWRITES, takes_out=True),
-    Without("stripprefixregex", _REWRITES, takes_out=True),
-    Without("replacepath", _REWRITES, takes_out=True),
-    Without("replacepathregex", _REWRITES, takes_out=True),
-    Without("headers", "metadata passes as it comes"),
-    Without("errors", "an error of gRPC is a status, not a page"),
-    Without("buffering", _NO_BODIES),
-    Without("compress", "gRPC compresses messages by itself", _NEEDLESS),
-    Without("contenttype", "gRPC has a content type of its own", _NEEDLESS),
-    Without("passtlsclientcert", _TLS_ENDS),
+    Without("basicauth.*", _BEFORE_CALLS, takes_out=True),
+    Without("digestauth.*", _BEFORE_CALLS, takes_out=True),
+    Without("forwardauth.*", _BEFORE_CALLS, takes_out=True),
+    Without("ipallowlist.*", _BEFORE_CALLS, takes_out=True),
+    Without("ipwhitelist.*", _BEFORE_CALLS, takes_out=True),
+    Without("plugin*", _BEFORE_CALLS, takes_out=True),
+    Without("redirectscheme.*", _REDIRECTS, takes_out=True),
+    Without("redirectregex.*", _REDIRECTS, takes_out=True),
+    Without("addprefix.*", _REWRITES, takes_out=True),
+    Without("stripprefix.*", _REWRITES, takes_out=True),
+    Without("stripprefixregex.*", _REWRITES, takes_out=True),
+    Without("replacepath.*", _REWRITES, takes_out=True),
+    Without("replacepathregex.*", _REWRITES, takes_out=True),
+    Without("headers.customrequestheaders.*", _HEADERS, takes_out=True),
+    Without("headers.allowedhosts", _BEFORE_CALLS, takes_out=True),
+    Without("headers.hostsproxyheaders", _BEFORE_CALLS, takes_out=True),
+    Without("headers.ssl*", _REDIRECTS, takes_out=True),
+    Without("headers.isdevelopment", "it is for web pages"),
+    Without("headers.*", "responses pass as the server sends them"),
+    Without("errors.status*", "an error of gRPC is a status, not a page"),
+    Without("errors.query", "an error of gRPC is a status, not a page"),
+    Without("errors.errorrequestheaders", "an error of gRPC is a status, not a page"),
+    Without("buffering.max*", "messages would be larger than it lets through: the router is left out", takes_out=True),
+    Without("buffering.*", _NO_BODIES),
+    Without("compress*", "gRPC compresses messages by itself", _NEEDLESS),
+    Without("contenttype*", "gRPC has a content type of its own", _NEEDLESS),
+    Without("passtlsclientcert.*", _TLS_ENDS),
 )
-"""By the kind of middleware."""
+"""By the kind of middleware and what it sets."""
 
 OTHERS: Sequence[Without] = (
     Without("tcp.*", "a balancer carries calls of gRPC alone"),

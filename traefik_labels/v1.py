@@ -6,17 +6,17 @@ https://doc.traefik.io/traefik/v1.7/configuration/backends/ecs/#labels-overridin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract import service_name_from
-from grpc_lb_contract.labels.names import ENABLE, PORT, SERVICE, WEIGHT
+from grpc_lb_contract.labels.names import WEIGHT
 from traefik_labels import policies
-from traefik_labels.default_rule import first_default_rule
+from traefik_labels.cluster.parts import Part, Router, Served
 from traefik_labels.model import PREFIX, Container, Draft
-from traefik_labels.routes import Router, calls_of, entry_points_of, put_routes
+from traefik_labels.routes import entry_points_of, keep_out_by_entry_point, read_first_calls
+from traefik_labels.rules.default_rule import first_default_rule, normalized
 from traefik_labels.settings import TraefikLabels
-from traefik_labels.shadowing import without_calls_of
 from traefik_labels.unsupported import FIRST, remark, without
 
 _OWN = r"port|protocol|weight|domain|tags|enable|backend(?:\..+)?|frontend\..+"
@@ -39,7 +39,7 @@ class Segment:
         return self.labels.get(setting, PREFIX + (f"{self.name}." if self.name else "") + setting)
 
 
-def is_first(label: str) -> bool:
+def is_v1(label: str) -> bool:
     """Whether a label is one of version 1 and of no other."""
     if label in (PREFIX + "enable", PREFIX + "tags"):
         return False
@@ -66,58 +66,67 @@ def segments_of(labels: Mapping[str, str]) -> list[Segment]:
     return [Segment(name, {**common, **own[name]}) for name in sorted(own)]
 
 
-def translate_first(container: Container, settings: TraefikLabels, draft: Draft) -> bool:
-    """False where nothing is left that takes part."""
-    written = draft.written
-    taken: Segment | None = None
-    routers: list[Router] = []
-    rivals: list[Router] = []
-    for segment in segments_of(written):
-        if not _speaks_http2(segment, draft):
-            continue
-        port = _port(segment, container)
-        if taken is not None and port != _port(taken, container):
-            draft.leave_out(
-                segment.label("port"),
-                f"a container is one service here, and {taken.name!r} on port {_port(taken, container)} is it; "
-                f"give segment {segment.name!r} a container of its own",
-            )
-            continue
-        is_kept_out = _is_kept_out(segment, draft)
-        router = _router(segment, container, settings, draft, is_kept_out=is_kept_out)
-        (rivals if is_kept_out else routers).append(router)
-        if taken is None and not is_kept_out:
-            taken = segment
+def read_v1(container: Container, settings: TraefikLabels, draft: Draft) -> Part:
+    segments = segments_of(draft.written)
     _name_others(draft)
-    if taken is None or not put_routes(draft, without_calls_of(rivals, routers, draft, first=True)):
-        return False
-    draft.put(ENABLE, "true", PREFIX + "enable")
-    draft.put(PORT, _port(taken, container), taken.label("port"))
-    policies.put_tls(draft, taken.label("protocol"), _protocol(taken, draft))
-    for setting, label in taken.labels.items():
-        if setting in _READERS:
-            _READERS[setting](draft, label, written[label], taken)
-    _rate_limit(draft, taken)
-    return True
+    grpc = [segment for segment in segments if _speaks_http2(segment, draft)]
+    routers = [router for segment in segments if (router := _router(segment, container, settings, draft, grpc))]
+    served = [_served(segment, container, draft, alone=len(grpc) == 1) for segment in grpc]
+    return Part(container, draft, routers, served)
+
+
+def _served(segment: Segment, container: Container, draft: Draft, *, alone: bool) -> Served:
+    label = segment.label("backend")
+    said = draft.written.get(label, "").strip()
+    default = container.ecs_service or container.family or container.name
+
+    def put(into: Draft, _routers: list[Router]) -> None:
+        policies.put_tls(into, segment.label("protocol"), _protocol(segment, into))
+        for setting, one in segment.labels.items():
+            if setting in _READERS:
+                _READERS[setting](into, one, into.written[one], segment)
+        _rate_limit(into, segment)
+
+    wanted = service_name_from(said or (default if alone else f"{default}-{segment.name}"))
+    backend, port = _backend_of(segment, container, draft), _port(segment, container)
+    return Served(backend, wanted, bool(said) or not alone, label, port, segment.label("port"), put)
+
+
+def _backend_of(segment: Segment, container: Container, draft: Draft) -> str:
+    """Traefik's name of it: https://github.com/traefik/traefik/blob/v1.7.34/provider/ecs/config.go"""
+    said = draft.written.get(segment.label("backend"), "").strip()
+    name = normalized(said) if said else "-".join(filter(None, (container.traefik_name, segment.name)))
+    return f"backend-{name}"
 
 
 def _router(
-    segment: Segment, container: Container, settings: TraefikLabels, draft: Draft, *, is_kept_out: bool
-) -> Router:
+    segment: Segment, container: Container, settings: TraefikLabels, draft: Draft, grpc: Sequence[Segment]
+) -> Router | None:
     written = draft.written
     rule_label, priority_label = segment.label("frontend.rule"), segment.label("frontend.priority")
     rule = written.get(rule_label) or first_default_rule(
         container, written.get(segment.label("domain")) or settings.domain
     )
-    return Router(
+    entry_label = segment.label("frontend.entryPoints")
+    router = Router(
         segment.name or "frontend",
         rule_label,
-        () if is_kept_out else calls_of(draft, rule_label, rule, first=True),
-        written.get(priority_label, "").strip(),
-        priority_label,
         rule,
-        entry_points_of(written.get(segment.label("frontend.entryPoints"), "")),
+        draft,
+        service=_backend_of(segment, container, draft),
+        said_priority=written.get(priority_label, "").strip(),
+        priority_label=priority_label,
+        entry_points=entry_points_of(written.get(entry_label, "")),
     )
+    if not read_first_calls(router, tells=segment in grpc):
+        return None
+    if segment not in grpc:
+        router.keep_out(checks=False)
+        return router
+    if _is_kept_out(segment, draft):
+        router.keep_out()
+    keep_out_by_entry_point(router, entry_label, settings)
+    return router
 
 
 def _port(segment: Segment, container: Container) -> str:
@@ -132,10 +141,6 @@ def _speaks_http2(segment: Segment, draft: Draft) -> bool:
 
 def _protocol(segment: Segment, draft: Draft) -> str:
     return draft.written.get(segment.label("protocol"), "http").strip()
-
-
-def _backend(draft: Draft, label: str, text: str, _segment: Segment) -> None:
-    draft.put(SERVICE, service_name_from(text), label)
 
 
 def _weight(draft: Draft, label: str, text: str, _segment: Segment) -> None:
@@ -218,7 +223,6 @@ def _name_others(draft: Draft) -> None:
 
 Reader = Callable[[Draft, str, str, Segment], None]
 _READERS: dict[str, Reader] = {
-    "backend": _backend,
     "weight": _weight,
     "backend.loadbalancer.method": _method,
     "backend.circuitbreaker.expression": _breaker,
@@ -230,6 +234,8 @@ READ = frozenset(_READERS) | {
     "enable",
     "tags",
     "domain",
+    "backend",
+    "frontend.entryPoints",
     "port",
     "protocol",
     "frontend.rule",

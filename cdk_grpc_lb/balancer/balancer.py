@@ -28,6 +28,7 @@ from cdk_grpc_lb.balancer.image import (
 from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
+from cdk_grpc_lb.balancer.proxyless import ProxylessClients
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -57,6 +58,7 @@ from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
+from traefik_labels.settings import with_tls
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
@@ -69,7 +71,7 @@ _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 
 
 @shown
-class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
+class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
     Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
@@ -106,6 +108,9 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         ones where it is internet-facing.
     :param cross_zone_enabled: Whether callers of one zone reach balancers of others, so that two tasks share the load
         of three zones; AWS charges for traffic between zones. By default they do.
+    :param client_addresses: Whether servers, the access log and conditions on metadata get the caller's address, as
+        ``x-forwarded-for``: the load balancer tells it by the PROXY protocol. By default they get none. What callers
+        themselves write there is removed either way.
     :param exposed_by_default: Whether containers of the cluster take part that no label asks for. By default only those
         that are added, registered or labelled ``grpc-lb.enable=true``.
     :param only_services: The logical names of the services that this balancer takes, with ``*`` and ``?`` as wildcards:
@@ -189,6 +194,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         domain_zone: route53.IHostedZone | None = None,
         load_balancer_subnets: ec2.SubnetSelection | None = None,
         cross_zone_enabled: bool = True,
+        client_addresses: bool = False,
         exposed_by_default: bool = False,
         only_services: Sequence[str] | None = None,
         only_label: str | None = None,
@@ -250,7 +256,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         self._admission.watch(self, knows_all=True)
         watch_overlap(self)
         self._exposed_by_default = exposed_by_default
-        self._traefik_labels = traefik_labels
+        # Whoever calls a balancer with a certificate speaks TLS to it.
+        self._traefik_labels = None if traefik_labels is None else with_tls(traefik_labels, certificate is not None)
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
@@ -284,6 +291,7 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
                 **call_statistics_environment(call_statistics),
                 **self._published.environment,
                 **running.environment(cpu),
+                **({"GRPC_LB_PROXY_PROTOCOL": "true"} if client_addresses else {}),
             },
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
@@ -324,6 +332,8 @@ class GrpcBalancer(ServiceMetrics, GrpcBalancerBase):
         self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
         self.listener = front.listen(self.load_balancer)
         self.target_group = add_tasks(self.listener, self.service, CALLS_PORT)
+        if client_addresses:
+            self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
         self.host = front.name(self, self.load_balancer)

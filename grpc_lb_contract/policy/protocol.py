@@ -128,6 +128,19 @@ class Tls(PolicySection):
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardedHeaders(PolicySection):
+    """Headers by which proxies tell servers about callers. Unset, they pass as callers send them, as all metadata."""
+
+    strip: bool = setting(
+        False,
+        "forwarded-headers.strip",
+        FLAG,
+        "Whether x-forwarded-*, x-real-ip and x-scheme are taken from calls, for servers that believe them: where no "
+        "proxy stands before the balancer, a caller writes what it likes into them.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Web(PolicySection):
     """gRPC-Web, the form of gRPC that browsers speak, over HTTP/1.1 and HTTP/2. Unset, calls of it are refused."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry
-from grpc_lb_contract.policy.protocol import Mirror, Tls, Web
+from grpc_lb_contract.policy.protocol import ForwardedHeaders, Mirror, Tls, Web
 from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, OutlierDetection
 from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, Setting, settings_of
 
@@ -46,6 +46,7 @@ class TrafficPolicy:
     mirror: Mirror = Mirror()
     tls: Tls = Tls()
     web: Web = Web()
+    forwarded_headers: ForwardedHeaders = ForwardedHeaders()
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():

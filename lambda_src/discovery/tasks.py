@@ -30,7 +30,7 @@ class Task:
     runs), `version` None where unknown, `started_at` in seconds since 1970, `healthy` the containers whose health check
     passes, `unhealthy` those whose health check fails; of any other nothing is known. `created_at` and `stopping_at`
     are like `started_at`; `started_by` names the deployment of the ECS service. `exited` are the containers that
-    have ended, though the task may go on.
+    have ended, though the task may go on. `group` is `service:NAME`, `family:NAME`, or what RunTask was told.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Task:
     stopping_at: float | None = None
     started_by: str = ""
     exited: frozenset[str] = frozenset()
+    group: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -80,6 +81,7 @@ def task_id(arn: str) -> str:
 def task_from(described: TaskTypeDef) -> Task:
     kind, _, name = described.get("group", "").partition(":")
     return Task(
+        group=described.get("group", ""),
         id=task_id(described["taskArn"]),
         definition=described["taskDefinitionArn"],
         service=name if kind == "service" and name else None,

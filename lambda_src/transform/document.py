@@ -144,7 +144,10 @@ def transform(
     that are in it alone, those stay that one of the `active` ECS services backs. Labels that are in the cache are not
     read again. Of tasks without a definition nothing is known; those `in_doubt` keep the targets that they had.
     """
-    readings = Readings(selection, label_cache)
+    tasks = tuple(tasks)
+    known = ((task, definitions[task.definition]) for task in tasks if task.definition in definitions)
+    taking_part = (pair for pair in known if _takes_part(*pair, told_to_stop))
+    readings = Readings(selection, label_cache, taking_part)
     asking, apart = _kept_apart(_asking(tasks, definitions, readings, told_to_stop), previous, readings)
     stay, doubted = _standing(asking, previous)
     members: list[Member] = []
@@ -181,6 +184,10 @@ def _observed(one: Asking) -> Observed:
     return Observed(one.task, starting=one.stage is Stage.STARTING, stopping=one.stage is Stage.DRAINING)
 
 
+def _takes_part(task: Task, definition: TaskDefinition, told_to_stop: frozenset[str]) -> bool:
+    return any(stage_of(task, container, told_to_stop) is not None for container in definition.containers)
+
+
 def _asking(
     tasks: Iterable[Task],
     definitions: Mapping[str, TaskDefinition],
@@ -189,9 +196,7 @@ def _asking(
 ) -> Iterator[Asking]:
     for task in sorted(tasks, key=lambda task: task.id):
         definition = definitions.get(task.definition)
-        if definition is None or all(
-            stage_of(task, container, told_to_stop) is None for container in definition.containers
-        ):
+        if definition is None or not _takes_part(task, definition, told_to_stop):
             continue  # labels of a task that is over are nobody's trouble any more
         for one in readings.participants(task, definition):
             stage = stage_of(task, one.container, told_to_stop)
@@ -216,7 +221,7 @@ def _kept_apart(
         else:
             problem = default_names.problem_beside(service, made_of, holders[service])
             error = LabelError(one.definition.family, SERVICE, "", problem)
-            refused.add(readings.refused_label(one.task, one.definition, one.container, error))
+            refused.add(readings.refused_label(one.task, one.definition, one.container, error, one.registration))
     return tuple(kept), refused
 
 
@@ -250,7 +255,7 @@ def _refusals(
                 value=f"{refusal.asked} for the service {refusal.service}",
                 problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
             )
-            yield readings.refused_label(one.task, one.definition, one.container, error)
+            yield readings.refused_label(one.task, one.definition, one.container, error, one.registration)
 
 
 def _standing(

@@ -97,6 +97,6 @@ def test_a_container_whose_rule_no_route_can_say_is_not_exposed_by_default_eithe
 
 def test_a_cold_start_without_the_switch_loads_no_parser() -> None:
 
-    code = "import sys, lambda_src.handler; print('traefik_labels.parser' in sys.modules)"
+    code = "import sys, lambda_src.handler; print('traefik_labels.grammar.expression' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "False"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from traefik_labels.syntax import And, Call, Expression, Not, Or
+from traefik_labels.grammar.syntax import And, Call, Expression, Not, Or
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class Case:
     remarks: Remarks = ()
     settings: TraefikLabels = field(default_factory=TraefikLabels)
     ports: tuple[int, ...] = (50051,)
+    others: tuple[Labels, ...] = ()
+    """Of the further services that the container is."""
 
 
 def of_first(
@@ -256,8 +258,16 @@ FIRST = [
         {},
         ("frontend.passHostHeader", NOT_NEEDED, ":authority"),
         ("backend.loadbalancer.sticky", NOT_NEEDED, "no cookies"),
-        ("frontend.entryPoints", NOT_NEEDED, "one listener"),
+        ("frontend.entryPoints", NOT_NEEDED, "came by one of them"),
         ("backend.responseForwarding.flushInterval", NOT_NEEDED, "pass as they come"),
+        settings=TraefikLabels(entry_points=["http"]),
+    ),
+    of_first(
+        "entry points of other callers",
+        {"frontend.entryPoints": "http"},
+        None,
+        ("frontend.entryPoints", LEFT_OUT, "for others"),
+        settings=TraefikLabels(entry_points=["https"]),
     ),
     of_first(
         "a label that is none", {"frontend.rules": "x"}, {}, ("frontend.rules", REFUSED, "version 1 of Traefik has")
@@ -272,13 +282,8 @@ FIRST = [
             "traefik.b.frontend.rule": "Host:b.internal",
             "traefik.b.frontend.priority": "5",
         },
-        {
-            HOSTS: "a.internal",
-            SERVICES: "rng.v1.R",
-            "grpc-lb.routes.b.hosts": "b.internal",
-            "grpc-lb.routes.b.grpc-services": "*",
-            "grpc-lb.routes.b.priority": "5",
-        },
+        {"grpc-lb.service": "rng-service-a", HOSTS: "a.internal", SERVICES: "rng.v1.R"},
+        others=({"grpc-lb.service": "rng-service-b", HOSTS: "b.internal", PRIORITY: "5"},),
     ),
     Case(
         "two segments on two ports",
@@ -289,8 +294,8 @@ FIRST = [
             "traefik.b.port": "7000",
             "traefik.b.frontend.rule": "Host:b.internal",
         },
-        {HOSTS: "a.internal"},
-        [("b.port", LEFT_OUT, "a container of its own")],
+        {"grpc-lb.service": "rng-service-a", HOSTS: "a.internal"},
+        others=({"grpc-lb.service": "rng-service-b", "grpc-lb.port": "7000", HOSTS: "b.internal"},),
         ports=(50051, 7000),
     ),
 ]
@@ -355,7 +360,9 @@ SECOND = [
     rule("Host(`a.internal`", None, (_, REFUSED, "cannot be read at its end")),
     rule("Host(`a.internal`) & PathPrefix(`/`)", None, (_, REFUSED, "cannot be read at character 20")),
     rule("HostSNI(`*`)", None, (_, REFUSED, "HostSNI is none")),
-    rule("Host(`*.rng.internal`)", None, (_, LEFT_OUT, "is no host name")),
+    rule("Host(`*.rng.internal`)", None, (_, LEFT_OUT, "one level of names")),
+    rule("Host(`*`)", {}),
+    rule("HostRegexp(`.+`)", {}),
     rule(
         " || ".join(f"Host(`h{number}.internal`)" for number in range(65)),
         None,
@@ -395,10 +402,10 @@ SECOND = [
         {
             "routers.rng.middlewares": "again",
             "routers.other.rule": "Host(`other.internal`)",
-            "middlewares.again.retry.max-retries": "4",
+            "middlewares.again.retry.attempts": "4",
         },
         {HOSTS: "other.internal", "grpc-lb.routes.rng.hosts": "rng.internal"},
-        ("middlewares.again.retry.max-retries", LEFT_OUT, "not every router has this middleware"),
+        ("middlewares.again.retry.attempts", LEFT_OUT, "not every router has this middleware"),
     ),
     of_second("the lowest port", {}, {"grpc-lb.port": "7000"}, ports=(50051, 7000)),
     of_second("a port", {"services.rng.loadbalancer.server.port": "50051"}, {}, ports=(50051, 7000)),
@@ -410,17 +417,43 @@ SECOND = [
     of_second(
         "a label twice",
         {"routers.rng.priority": "1", "routers.rng.Priority": "2"},
-        {PRIORITY: "2"},
-        ("routers.rng.priority", REFUSED, "must be there once"),
+        {PRIORITY: "1"},
+        ("routers.rng.Priority", REFUSED, "must be there once"),
     ),
     of_second("a priority", {"routers.rng.priority": "100"}, {PRIORITY: "100"}),
     of_second(
         "what makes no difference",
         {"routers.rng.entrypoints": "grpc", "routers.rng.tls": "true", "routers.rng.tls.certresolver": "le"},
         {},
-        ("routers.rng.entrypoints", NOT_NEEDED, "one listener"),
-        ("routers.rng.tls", NOT_NEEDED, "its certificate"),
-        ("routers.rng.tls.certresolver", NOT_NEEDED, "its certificate"),
+        ("routers.rng.entrypoints", NOT_NEEDED, "came by one of them"),
+        ("routers.rng.tls", NOT_NEEDED, "own certificate"),
+        settings=TraefikLabels(entry_points=["GRPC"], tls=True),
+    ),
+    of_second(
+        "entry points and TLS of which nothing is known",
+        {"routers.rng.entrypoints": "grpc", "routers.rng.tls": "true"},
+        None,
+        ("routers.rng.entrypoints", LEFT_OUT, "entry_points=[...]"),
+        ("routers.rng.tls", LEFT_OUT, "give the balancer a certificate"),
+    ),
+    of_second(
+        "certificates of callers",
+        {"routers.rng.tls.options": "mtls@file"},
+        None,
+        ("routers.rng.tls.options", LEFT_OUT, "may ask callers for a certificate"),
+        settings=TraefikLabels(tls=True),
+    ),
+    of_second(
+        "an auth of the service's own",
+        {"services.rng.middlewares": "a", "middlewares.a.basicauth.users": "joe:x"},
+        None,
+        ("middlewares.a.basicauth.users", LEFT_OUT, "unchecked"),
+    ),
+    of_second(
+        "metadata that Traefik sets",
+        {"routers.rng.middlewares": "m", "middlewares.m.headers.customrequestheaders.X-User": "nobody"},
+        None,
+        ("middlewares.m.headers.customrequestheaders.X-User", LEFT_OUT, "servers may trust"),
     ),
     of_second(
         "two routers",
@@ -442,8 +475,7 @@ SECOND = [
             "routers.web.service": "web",
         },
         {},
-        ("services.web.loadbalancer.server.port", LEFT_OUT, "give web a container of its own"),
-        ("routers.web.service", LEFT_OUT, "goes with its service"),
+        others=({"grpc-lb.service": "web", "grpc-lb.port": "8080", HOSTS: "web.internal"},),
         ports=(50051, 8080),
     ),
     of_second(
@@ -495,7 +527,7 @@ SECOND = [
         "retries: Traefik counts the first try",
         {
             "routers.rng.middlewares": "again@ecs",
-            "middlewares.again.retry.max-retries": "4",
+            "middlewares.again.retry.attempts": "4",
             "middlewares.again.retry.initialinterval": "100ms",
         },
         {"grpc-lb.retry.max-retries": "3", "grpc-lb.retry.base-backoff": "100ms"},
@@ -554,17 +586,17 @@ SECOND = [
     ),
     of_second(
         "a middleware that no router has",
-        {"middlewares.again.retry.max-retries": "4"},
+        {"middlewares.again.retry.attempts": "4"},
         {},
-        ("middlewares.again.retry.max-retries", NOT_NEEDED, "no router of this container"),
+        ("middlewares.again.retry.attempts", NOT_NEEDED, "no router of this container"),
     ),
     of_second("TCP", {"tcp.routers.db.rule": "HostSNI(`*`)"}, {}, ("tcp.routers.db.rule", LEFT_OUT, "gRPC alone")),
     of_second("what is for Docker", {"docker.network": "web"}, {}, ("docker.network", NOT_NEEDED, "for Docker")),
     of_second(
         "a setting that is none",
         {"routers.rng.rules": "x"},
-        {},
-        ("routers.rng.rules", REFUSED, "routers of Traefik have"),
+        None,
+        ("routers.rng.rules", REFUSED, "a setting that Traefik has"),
     ),
     of_second(
         "a constraint that fits",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from grpc_lb_contract import Match, Route, read_labels
 from tests.traefik_labels.expressions import RULES, SAMPLES, Sample, Words
 from traefik_labels import Container, Outcome, TraefikLabels, translate
-from traefik_labels.parsing import read_expression, read_first_rule
-from traefik_labels.syntax import And, Call, Expression, Not, Or
+from traefik_labels.grammar.parsing import read_expression, read_first_rule
+from traefik_labels.grammar.syntax import And, Call, Expression, Not, Or
 
 
 @dataclass(frozen=True)

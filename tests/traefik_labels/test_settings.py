@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from traefik_labels import Container, TraefikLabels
-from traefik_labels.constraints import constraint
-from traefik_labels.default_rule import fill_in
+from traefik_labels.grammar.syntax import NotReadable
+from traefik_labels.rules.constraints import constraint
+from traefik_labels.rules.default_rule import fill_in
 from traefik_labels.settings import from_json, to_json
-from traefik_labels.syntax import NotReadable
 
 APP = Container({"host": "api.internal", "team": "Pay_ments"}, "app", "rng_Service", "rng")
 

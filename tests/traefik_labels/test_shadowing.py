@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from tests.growth import assert_takes_at_most
 from tests.traefik_labels.expressions import RULES, SAMPLES, Sample
 from tests.traefik_labels.test_never_wider import holds, read, takes
 from traefik_labels import Container, Outcome, TraefikLabels, translate
-from traefik_labels.syntax import Expression
+from traefik_labels.grammar.syntax import Expression
 
 H2C = {"traefik.http.services.rng.loadbalancer.server.scheme": "h2c"}
 AUTH = {
@@ -25,8 +27,8 @@ def second(**labels: str) -> dict[str, str]:
     return H2C | {f"traefik.http.routers.{name.replace('_', '.')}": text for name, text in labels.items()}
 
 
-def hosts_of(labels: dict[str, str]) -> str | None:
-    found = translate(Container(labels, ports=(50051,)), TraefikLabels())
+def hosts_of(labels: dict[str, str], entry_points: Sequence[str] = ()) -> str | None:
+    found = translate(Container(labels, ports=(50051,)), TraefikLabels(entry_points=entry_points))
     assert found.labels.get("grpc-lb.grpc-services") is None
     return found.labels.get("grpc-lb.hosts")
 
@@ -64,13 +66,19 @@ def test_a_router_is_left_out_with_one_that_would_check_some_of_its_calls(kept_o
         second(open_rule=HOST, checked_rule="Host(`b.test`) && PathPrefix(`/admin.v1.Admin/`)"),
         second(open_rule=HOST, checked_rule=ADMIN, open_priority="100"),
         second(open_rule=HOST, checked_rule=ADMIN, checked_priority="1"),
-        second(open_rule=HOST, checked_rule=HOST, open_entrypoints="grpc", checked_entrypoints="web"),
         second(open_rule=f"{HOST} && !Header(`x-canary`, `yes`)", checked_rule=f"{HOST} && Header(`x-canary`, `yes`)"),
         second(open_rule=HOST, checked_rule=f"{HOST} && Path(`/`)"),
     ],
 )
 def test_a_router_stays_whose_calls_are_its_own(labels: dict[str, str]) -> None:
     assert hosts_of(labels | AUTH) == "a.test"
+
+
+def test_a_router_stays_beside_one_for_other_callers() -> None:
+    labels = second(open_rule=HOST, checked_rule=HOST, open_entrypoints="grpc", checked_entrypoints="web") | AUTH
+    assert hosts_of(labels, entry_points=["grpc"]) == "a.test"
+    # WHERE nothing is known of the callers, neither is served
+    assert hosts_of(labels) is None
 
 
 def test_the_alternatives_that_no_other_router_checks_stay() -> None:

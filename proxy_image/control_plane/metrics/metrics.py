@@ -5,13 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter as Count
+from collections.abc import Collection, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from grpc_lb_contract import Document, TargetState
 from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.stats.history import Journal
+from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
+from proxy_image.control_plane.xds.proxyless.load_reports import Calls
+from proxy_image.control_plane.xds.proxyless.register import ClientRegister
+from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 # A time beside each counter is one more series that nobody asked for.
@@ -24,6 +31,23 @@ log = logging.getLogger(__name__)
 EVENT_TO_ENVOY_BUCKETS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300)
 
 
+class _ReportedCalls(Collector):
+    """Calls that clients without a proxy have told of, and those clients."""
+
+    def __init__(self, clients: ClientRegister) -> None:
+        self._clients = clients
+
+    def collect(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "grpc_lb_proxyless_calls",
+            "Calls that gRPC clients without a proxy told of (LRS), by their zone and outcome: ok, error or dropped.",
+            labels=("service", "zone", "outcome"),
+        )
+        for key, count in sorted(self._clients.calls.counts.items()):
+            calls.add_metric(key, count)
+        yield calls
+
+
 class Metrics:
     """One registry, so that several control planes in one process (tests) keep apart."""
 
@@ -31,6 +55,8 @@ class Metrics:
         self.journal = Journal() if journal is None else journal
         self.registry = CollectorRegistry()
         self.streams: Count[Audience] = Count()
+        self.clients = ClientRegister()
+        self.registry.register(_ReportedCalls(self.clients))
         self.confirmed_at: float | None = None
         self._applied = self._counter("documents_applied", "Target documents put into use.")
         self._troubles = self._counter("reading_failures", "Readings that gave no document, by reason.", "reason")
@@ -92,6 +118,23 @@ class Metrics:
         if seconds is not None:
             self._event_to_envoy.observe(seconds)
         log.info("generation in use", extra={"facts": {"generation": generation, "event_to_envoy_seconds": seconds}})
+
+    def subscribed(
+        self,
+        stream: object,
+        kind: ClientKind,
+        zone: str,
+        services: Collection[str],
+        unfollowed: Collection[Unfollowed],
+    ) -> None:
+        self.clients.subscribed(stream, kind, zone, services, unfollowed)
+
+    def gone(self, stream: object) -> None:
+        self.clients.gone(stream)
+
+    @property
+    def reported_calls(self) -> Calls:
+        return self.clients.calls
 
     def confirmed(self) -> None:
         self.confirmed_at = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.stats.history import Rejection
@@ -14,6 +14,9 @@ from proxy_image.control_plane.xds.capabilities import LeftOut
 STALE_SECONDS = 30.0
 NEAR_LIMIT = 0.8
 NEAR_FULL_PERCENT = 80
+NO_ANSWER = "no answer"
+"""The state of a target to which Envoy sends calls, and which answers none."""
+TAKES_CALLS = ("serving", NO_ANSWER)
 # A restart stays on the page for as long as someone may ask what that was.
 RECENT_SECONDS = 900.0
 
@@ -24,12 +27,26 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
+class Urgency(IntEnum):
+    """What comes first among problems of one severity."""
+
+    CALLS_HANG = 0
+    CALLS_FAIL = 1
+    ORDINARY = 5
+    NOBODY_CALLS = 9
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
+    """`runbook`: its section of docs/operate.md, "" where there is none; `service`: the one that it is of, or ""."""
+
     severity: Severity
     title: str
     detail: str
     do: str
+    runbook: str = ""
+    service: str = ""
+    urgency: int = Urgency.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +183,15 @@ def fault_problems(name: str, faults: Collection[str]) -> Iterator[Problem]:
 
 
 def service_problems(
-    name: str, states: Collection[tuple[str, str]], breakers: Collection[tuple[str, int, int]]
+    name: str,
+    states: Collection[tuple[str, str]],
+    breakers: Collection[tuple[str, int, int]],
+    *,
+    fails: bool = True,
 ) -> Iterator[Problem]:
-    """states: of each target its address and state; breakers: name, used, limit."""
-    if not any(state == "serving" for _, state in states):
-        yield Problem(
-            Severity.ERROR,
-            f"{name} has no target that takes calls",
-            ", ".join(f"{address} is {state}" for address, state in sorted(states)[:5]) or "None is known.",
-            "start tasks of it with the label grpc-lb.enable=true, or look why they stop: their logs, their health "
-            "checks in ECS.",
-        )
+    """states: of each target its address and state; breakers: name, used, limit; fails: whether its calls fail now."""
+    if not any(state in TAKES_CALLS for _, state in states):
+        yield _no_target(name, sorted(states), fails=fails)
     ejected = sorted(address for address, state in states if state == "ejected")
     if ejected:
         yield Problem(
@@ -220,6 +235,30 @@ def service_problems(
                 ),
                 "scale the service out, or raise the limit in its policy.",
             )
+
+
+def _no_target(name: str, states: list[tuple[str, str]], *, fails: bool) -> Problem:
+    detail = ", ".join(f"{address} is {state}" for address, state in states[:5]) or "None is known."
+    if not fails and all(state == "draining" for _, state in states):
+        return Problem(
+            Severity.WARNING,
+            f"{name} is being stopped, or scaled to 0",
+            f"{detail} Nobody calls it." if not states else f"{detail}. Nobody calls it.",
+            "nothing, where that is meant. Else start tasks of it with the label grpc-lb.enable=true.",
+            runbook="NoTargets",
+            service=name,
+            urgency=Urgency.NOBODY_CALLS,
+        )
+    return Problem(
+        Severity.ERROR,
+        f"{name} has no target that takes calls",
+        detail,
+        "start tasks of it with the label grpc-lb.enable=true, or look why they stop: their logs, their health "
+        "checks in ECS.",
+        runbook="NoTargets",
+        service=name,
+        urgency=Urgency.CALLS_FAIL,
+    )
 
 
 def _some(addresses: list[str]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from grpc_lb_contract import Diagnostics, Document, RejectedLabel, Service, ShadowedRoute
 from proxy_image.control_plane.readiness import Newcomer
+from proxy_image.control_plane.report.call_problems import CallFigures, call_problems
 from proxy_image.control_plane.report.label_problems import label_problems
 from proxy_image.control_plane.report.policy_summary import fault_words
 from proxy_image.control_plane.report.problems import (
@@ -20,7 +22,36 @@ from proxy_image.control_plane.report.service_report import ServiceReport, servi
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.histogram import difference, percentiles
 from proxy_image.control_plane.stats.history import Change, Journal
+from proxy_image.control_plane.stats.hour import Usual
+from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences
 from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
+from proxy_image.control_plane.xds.proxyless.register import ClientGroup, ClientRegister
+from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+
+
+@dataclass(frozen=True, slots=True)
+class ProxylessCalls:
+    """Calls since this control plane began, by the client's zone; outcome: ok, error, or dropped by the client."""
+
+    service: str
+    zone: str
+    outcome: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proxyless:
+    """gRPC clients that call the tasks directly: who they are, what they told of, what they cannot follow."""
+
+    clients: tuple[ClientGroup, ...] = ()
+    calls: tuple[ProxylessCalls, ...] = ()
+    unfollowed: tuple[Unfollowed, ...] = ()
+
+
+NO_CLIENTS = Proxyless()
+
+# Of more targets, nobody reads how long calls are at each.
+MAX_TIMED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +68,7 @@ class Report:
     origin: str
     target_list_age_seconds: float | None
     grpc_clients: int
+    proxyless: Proxyless
     envoy_connected: bool
     envoy_uptime_seconds: int | None
     connections: int
@@ -67,16 +99,34 @@ def report(
     *,
     at: float,
     grpc_clients: int,
+    proxyless: Proxyless = NO_CLIENTS,
     task: str,
     zone: str,
+    silences: Silences = NO_SILENCES,
+    usual: Mapping[str, Usual] = MappingProxyType({}),
 ) -> Report:
+    """usual: how each service does on most minutes."""
     window = window_of(readings)
     newest = readings[-1] if readings else None
     notes = Diagnostics() if document is None else document.diagnostics
     documented = () if document is None else document.services
     former = journal.former()
+    shadowed: dict[str, list[ShadowedRoute]] = {}
+    for each in notes.shadowed:
+        shadowed.setdefault(each.loser, []).append(each)
+    few = sum(len(service.targets) for service in documented) <= MAX_TIMED
     services = tuple(
-        service_report(service, waiting, newest, window, journal, former.get(service.name, ()))
+        service_report(
+            service,
+            waiting,
+            newest,
+            window,
+            journal,
+            former.get(service.name, ()),
+            silences=silences,
+            readings=_within(window, readings) if few else (),
+            shadowed=shadowed.get(service.name, ()),
+        )
         for service in documented
     )
     latency_ms: tuple[float | None, ...] = (None, None, None)
@@ -96,6 +146,7 @@ def report(
         origin=standing.origin.value,
         target_list_age_seconds=standing.target_list_age_seconds,
         grpc_clients=grpc_clients,
+        proxyless=proxyless,
         envoy_connected=standing.envoy_connected,
         envoy_uptime_seconds=None if newest is None else newest.uptime_seconds,
         connections=0 if newest is None else newest.connections,
@@ -106,13 +157,19 @@ def report(
         unrouted_in_window=dict(unrouted.statuses),
         latency_ms=latency_ms,
         services=services,
-        problems=tuple(_problems(standing, services, documented, notes)),
+        problems=tuple(_problems(standing, services, documented, notes, silences, usual, at)),
         changes=tuple(reversed(journal.changes)),
         rejected_labels=notes.rejected_labels,
         rejected_label_count=notes.rejected_count,
         shadowed_routes=notes.shadowed,
         shadowed_route_count=notes.shadowed_count,
     )
+
+
+def proxyless_of(clients: ClientRegister) -> Proxyless:
+    counts = clients.calls.counts.items()
+    calls = tuple(ProxylessCalls(service, zone, outcome, count) for (service, zone, outcome), count in sorted(counts))
+    return Proxyless(clients.groups, calls, clients.unfollowed)
 
 
 def _scope(task: str, zone: str) -> str:
@@ -123,8 +180,35 @@ def _scope(task: str, zone: str) -> str:
     )
 
 
+def _within(window: tuple[Reading, Reading] | None, readings: Sequence[Reading]) -> Sequence[Reading]:
+    return () if window is None else [each for each in readings if each.at >= window[0].at]
+
+
+def _call_figures(service: ServiceReport, silences: Silences, usual: Mapping[str, Usual]) -> CallFigures:
+    return CallFigures(
+        service.name,
+        service.window_seconds,
+        service.calls_in_window,
+        service.failures_in_window,
+        service.statuses_in_window,
+        service.in_flight,
+        sum(service.statuses_in_window.values()),
+        service.latency_ms[0],
+        service.busiest,
+        silences.unanswered.get(service.name, {}),
+        service.stalled,
+        usual.get(service.name, Usual()),
+    )
+
+
 def _problems(
-    standing: Standing, services: Collection[ServiceReport], documented: Collection[Service], notes: Diagnostics
+    standing: Standing,
+    services: Collection[ServiceReport],
+    documented: Collection[Service],
+    notes: Diagnostics,
+    silences: Silences,
+    usual: Mapping[str, Usual],
+    at: float,
 ) -> Iterator[Problem]:
     found = [*standing_problems(standing)]
     for each in documented:
@@ -132,6 +216,9 @@ def _problems(
     for service in services:
         states = [(target.address, target.state) for target in service.targets]
         breakers = [(breaker.name, breaker.used, breaker.limit) for breaker in service.breakers]
-        found += service_problems(service.name, states, breakers)
+        fails = service.failures_in_window > 0
+        found += service_problems(service.name, states, breakers, fails=fails)
+        found += call_problems(_call_figures(service, silences, usual), at)
     found += label_problems(notes)
-    yield from sorted(found, key=lambda problem: problem.severity.value)  # errors come first, by luck of the alphabet
+    # Errors come first, by luck of the alphabet.
+    yield from sorted(found, key=lambda problem: (problem.severity.value, problem.urgency))

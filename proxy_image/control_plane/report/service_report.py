@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from grpc_lb_contract import Document, Service, Target, TargetState
+from grpc_lb_contract import Document, Service, ShadowedRoute, Target, TargetState
 from proxy_image.control_plane.readiness import Newcomer, admitted_only
 from proxy_image.control_plane.report.policy_summary import policy_words, route_words
+from proxy_image.control_plane.report.problems import NO_ANSWER
 from proxy_image.control_plane.stats.call_stats import Ended
 from proxy_image.control_plane.stats.envoy_stats import Breaker, Reading, ServiceCounts, TargetCounts, address
 from proxy_image.control_plane.stats.group_shares import GroupReport, group_reports
 from proxy_image.control_plane.stats.history import Journal, TargetEvent, TargetId, identity
+from proxy_image.control_plane.stats.minute_stats import uneven
+from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences, Stalled
+from proxy_image.control_plane.stats.waits import Wait, wait_of
 from proxy_image.control_plane.stats.window import EndedWindow, ServiceWindow, TargetWindow, service_window
 
 MAX_FORMER = 50
 MAX_METHODS = 200
+SETTLING_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """state: serving, draining, ejected, unhealthy, or "not admitted". share: of the service's calls in the window, 0
+    """state: serving, draining, ejected, unhealthy, "not admitted", or "no answer": calls wait at it, since
+    `silent_since` (seconds since 1970), and it ends none. success_rate: of the calls of the window that the target
+    ended, 0 to 1. wait: how long a call is at it, about. share: of the service's calls in the window, 0
     to 1; wanted_share: what it is to have by its service's policy, None where that is not even (zones, no calls).
     """
 
@@ -38,6 +45,9 @@ class TargetReport:
     in_flight: int
     connections: int
     events: tuple[TargetEvent, ...]
+    success_rate: float | None = None
+    wait: Wait | None = None
+    silent_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,16 @@ class ServiceReport:
     even_share: float | None
     targets: tuple[TargetReport, ...]
     former: tuple[FormerTarget, ...]
+    shadowed: tuple[ShadowedRoute, ...] = ()
+    """Routes that it asks for, and that another service holds."""
+    stalled: Stalled | None = None
+    busiest: tuple[str, float] | None = None
+    """Its target with the most calls, and how many times its fair share that is; None where that says nothing."""
+
+    @property
+    def takes_no_call(self) -> bool:
+        """All that it asks for is another one's."""
+        return not self.routes and bool(self.shadowed)
 
 
 def service_report(
@@ -104,12 +124,19 @@ def service_report(
     window: tuple[Reading, Reading] | None,
     journal: Journal,
     gone: Sequence[TargetId] = (),
+    *,
+    silences: Silences = NO_SILENCES,
+    readings: Sequence[Reading] = (),
+    shadowed: Sequence[ShadowedRoute] = (),
 ) -> ServiceReport:
-    """`gone`: its targets that left, the last at the end."""
+    """`gone`: its targets that left, the last at the end. `readings`: those of the window, to tell how long calls are
+    at each target; none where nobody is to be told. `shadowed`: its own.
+    """
     held_back = _held_back(service, waiting)
     counts = ServiceCounts({}) if newest is None else newest.services.get(service.name, ServiceCounts({}))
     recent = ServiceWindow(0.0, 0, 0, {}) if window is None else service_window(service.name, *window)
     states = {target: _state(target, held_back, counts) for target in service.targets}
+    silent = silences.unanswered.get(service.name, {})
     takes_calls = {address(target.ip, target.port) for target, state in states.items() if state == "serving"}
     groups = tuple(group_reports(service, takes_calls, recent))
     wanted = _wanted_shares(service, groups)
@@ -138,15 +165,20 @@ def service_report(
             _target(
                 identity(service.name, target),
                 target,
-                state,
+                NO_ANSWER if state == "serving" and address(target.ip, target.port) in silent else state,
                 wanted.get(target.group) if state == "serving" else None,
                 counts,
                 recent,
                 journal,
+                silences,
+                readings,
             )
             for target, state in states.items()
         ),
         former=tuple(_former(gone, journal)),
+        shadowed=tuple(shadowed),
+        stalled=silences.stalled.get(service.name),
+        busiest=_busiest(service, recent, takes_calls, journal),
     )
 
 
@@ -169,7 +201,10 @@ def _target(
     counts: ServiceCounts,
     recent: ServiceWindow,
     journal: Journal,
+    silences: Silences,
+    readings: Sequence[Reading],
 ) -> TargetReport:
+    silent = silences.unanswered.get(who.service, {}).get(who.address)
     now = counts.targets.get(who.address, TargetCounts())
     lately = recent.targets.get(who.address, TargetWindow())
     return TargetReport(
@@ -187,7 +222,23 @@ def _target(
         in_flight=now.in_flight,
         connections=now.connections,
         events=tuple(journal.targets.get(who, ())),
+        success_rate=lately.success_rate,
+        wait=wait_of(who.service, who.address, readings) if readings else None,
+        silent_since=None if silent is None else silent.since,
     )
+
+
+def _busiest(
+    service: Service, recent: ServiceWindow, takes_calls: Collection[str], journal: Journal
+) -> tuple[str, float] | None:
+    """None also while a target is so new, or so lately back, that its part is not whole yet."""
+    calls = {each: window.calls for each, window in recent.targets.items()}
+    now = journal.now()
+    for target in service.targets:
+        events = journal.targets.get(identity(service.name, target))
+        if events and now - events[-1].at < SETTLING_SECONDS:
+            return None
+    return uneven(service, calls, frozenset(takes_calls))
 
 
 def _methods(counts: ServiceCounts, recent: ServiceWindow) -> tuple[MethodReport, ...]:

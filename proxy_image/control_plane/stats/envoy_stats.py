@@ -34,7 +34,9 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/upstream/cluster_mana
 ALL_CALLS = f"http.{CALLS_STAT_PREFIX}.downstream_rq_time"
 _PER_CLUSTER = (
     "upstream_rq_(total|active|pending_active|retry|pending_overflow|pending_failure_eject)"
-    f"|upstream_cx_(active|none_healthy)|outlier_detection[.]ejections_enforced_(total|{'|'.join(EJECTIONS)})"
+    "|upstream_cx_(active|none_healthy|rx_bytes_total|tx_bytes_total)"
+    "|upstream_flow_control_(paused_reading|resumed_reading|backed_up|drained)_total"
+    f"|outlier_detection[.]ejections_enforced_(total|{'|'.join(EJECTIONS)})"
 )
 STATS_FILTER = (
     f"^(cluster[.][^.]+[.]({_PER_CLUSTER})|http[.]{CALLS_STAT_PREFIX}[.]downstream_(rq_time|rq_total|rq_active|cx_active)"
@@ -61,6 +63,14 @@ class TargetCounts:
     unhealthy: bool = False
     """It has not passed its health checks, where its service asks for them."""
     draining: bool = False
+    successes: int = 0
+    timeouts: int = 0
+    """Of the failures, those where Envoy waited no longer: the target said nothing."""
+
+    @property
+    def answered(self) -> int:
+        """Calls that ended with a status of the target's own, or with its connection."""
+        return self.successes + max(0, self.failures - self.timeouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,15 @@ class ServiceCounts:
     """The same by method, `package.Service/Method`."""
     received: Mapping[str, Received] = field(default_factory=dict)
     """By cluster."""
+    paused: int = 0
+    """Times that a stream's target was told to wait because its caller does not read; less `resumed`, it waits now."""
+    resumed: int = 0
+    backed_up: int = 0
+    """Times that a stream's caller was told to wait because its target does not read; less `drained`, it waits now."""
+    drained: int = 0
+    bytes_read: int = 0
+    """From its targets, all of HTTP/2."""
+    bytes_written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +233,12 @@ def _service(status: Mapping[str, Any], values: Mapping[str, int], calls_ended: 
         ended=calls_ended.services.get(status["name"], NONE_ENDED),
         methods=calls_ended.methods.get(status["name"], {}),
         received={status["name"]: _received(value)},
+        paused=value("upstream_flow_control_paused_reading_total"),
+        resumed=value("upstream_flow_control_resumed_reading_total"),
+        backed_up=value("upstream_flow_control_backed_up_total"),
+        drained=value("upstream_flow_control_drained_total"),
+        bytes_read=value("upstream_cx_rx_bytes_total"),
+        bytes_written=value("upstream_cx_tx_bytes_total"),
     )
 
 
@@ -243,6 +268,8 @@ def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
                 ejected=bool(health.get("failed_outlier_check", False)),
                 unhealthy=bool(health.get("failed_active_health_check", False)),
                 draining=health.get("eds_health_status") == "DRAINING",
+                successes=stats.get("rq_success", 0),
+                timeouts=stats.get("rq_timeout", 0),
             ),
         )
 
@@ -262,6 +289,8 @@ def _in_both(one: Mapping[str, TargetCounts], other: Mapping[str, TargetCounts])
                 ejected=first.ejected or second.ejected,
                 unhealthy=first.unhealthy or second.unhealthy,
                 draining=first.draining or second.draining,
+                successes=first.successes + second.successes,
+                timeouts=first.timeouts + second.timeouts,
             ),
         )
 
@@ -281,4 +310,10 @@ def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
         ended=call_stats.together({"": one.ended}, {"": other.ended})[""],
         methods=call_stats.together(one.methods, other.methods),
         received={**one.received, **other.received},
+        paused=one.paused + other.paused,
+        resumed=one.resumed + other.resumed,
+        backed_up=one.backed_up + other.backed_up,
+        drained=one.drained + other.drained,
+        bytes_read=one.bytes_read + other.bytes_read,
+        bytes_written=one.bytes_written + other.bytes_written,
     )

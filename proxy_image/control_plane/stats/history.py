@@ -98,6 +98,9 @@ class Journal:
         self._left: dict[TargetId, None] = {}
         self._left_alone: dict[TargetId, What] = {}
 
+    def now(self) -> float:
+        return self._clock()
+
     def applied(
         self,
         before: Document | None,

@@ -117,14 +117,23 @@ def imbalance(service: Service, calls: Mapping[str, int], serving: frozenset[str
     None for one target, for a policy that does not mean to be even (hashing, slow start, a preferred zone), and where
     no target may expect ENOUGH_CALLS. For targets that came or went meanwhile it is not to be asked.
     """
+    found = uneven(service, calls, serving)
+    return None if found is None else found[1]
+
+
+def uneven(service: Service, calls: Mapping[str, int], serving: frozenset[str]) -> tuple[str, float] | None:
+    """The busiest target beside what `imbalance` gives."""
     balancing = service.policy.balancing
-    uneven = balancing.method in HASHING or balancing.slow_start is not None or balancing.prefer_zone
+    by_policy = balancing.method in HASHING or balancing.slow_start is not None or balancing.prefer_zone
     total = sum(calls.get(address, 0) for address in serving)
-    if uneven or len(serving) < 2 or not total:
+    if by_policy or len(serving) < 2 or not total:
         return None
     expected = {address: share * total for address, share in _fair_shares(service, serving).items()}
-    ratios = [calls.get(address, 0) / many for address, many in expected.items() if many >= ENOUGH_CALLS]
-    return max(ratios, default=None)
+    ratios = [(calls.get(address, 0) / many, address) for address, many in expected.items() if many >= ENOUGH_CALLS]
+    if not ratios:
+        return None
+    ratio, address = max(ratios)
+    return address, ratio
 
 
 def _fair_shares(service: Service, serving: frozenset[str]) -> dict[str, float]:

@@ -19,6 +19,13 @@ class TargetWindow:
     """Of tries: where another target then took the call, its client saw none."""
     share: float | None = None
     """Of its service's calls, 0 to 1; None where there were none."""
+    successes: int = 0
+
+    @property
+    def success_rate(self) -> float | None:
+        """Of the tries that ended with a status of the target, 0 to 1; None where none did."""
+        ended = self.successes + self.failures
+        return self.successes / ended if ended else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,13 @@ def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
         calls=total,
         failures=max(0, seen),
         targets={
-            each: TargetWindow(calls[each], failures[each], calls[each] / total if total else None) for each in calls
+            each: TargetWindow(
+                calls[each],
+                failures[each],
+                calls[each] / total if total else None,
+                _grown(old.targets.get(each, zero).successes, now.successes),
+            )
+            for each, now in new.targets.items()
         },
         ended=ended_window(old.ended, new.ended),
         methods={each: ended_window(old.methods.get(each, Ended()), now) for each, now in new.methods.items()},

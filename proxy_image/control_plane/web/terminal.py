@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
+from proxy_image.control_plane.report import words
 from proxy_image.control_plane.stats.history import Change
-from proxy_image.control_plane.web.page import words
 
 ANSWER_SECONDS = 5
 FAILED = 1
@@ -85,7 +85,7 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
             )
         for breaker in service["breakers"]:
             yield f"  limit of {_clean(breaker['name'])}: {breaker['used']:,} of {breaker['limit']:,} in use"
-        rows = [("TARGET", "ZONE", "STATE", "SHARE", "", "CALLS/S", "IN FLIGHT", "FAILED", "CALLS")]
+        rows = [("TARGET", "ZONE", "STATE", "SHARE", "", "CALLS/S", "IN FLIGHT", "OK", "FAILED", "CALLS")]
         rows += [
             (
                 _clean(target["address"]),
@@ -95,6 +95,7 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
                 words.percent(target["share"]),
                 words.rate(target["calls_per_second"]),
                 str(target["in_flight"]),
+                words.percent(target["success_rate"]),
                 str(target["failures_in_window"]),
                 f"{target['calls']:,}",
             )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
+from envoy.service.load_stats.v3 import lrs_pb2
 
 from proxy_image.control_plane.limits.descriptors import MAX_XDS
 from proxy_image.control_plane.limits.log_rate import LogRate
@@ -21,6 +23,7 @@ from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECT
 from proxy_image.control_plane.xds import ads_stream
 from proxy_image.control_plane.xds.ads_stream import Observer, Stream
 from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.proxyless import load_reports
 from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)
@@ -66,6 +69,7 @@ class AdsService:
         self._observer = observer
         self.streams = Streams() if streams is None else streams
         self._turns = Turns()
+        self._reporting = Streams()
 
     @property
     def handler(self) -> grpc.GenericRpcHandler:
@@ -74,6 +78,46 @@ class AdsService:
             self.serve, response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString
         )
         return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+
+    @property
+    def reports_handler(self) -> grpc.GenericRpcHandler:
+        method: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
+            self._take_reports, response_serializer=lrs_pb2.LoadStatsResponse.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler(load_reports.SERVICE, {load_reports.METHOD: method})
+
+    async def _take_reports(self, _requests: Any, context: Any) -> None:
+        told: asyncio.Future[RejectedLabel] = asyncio.get_running_loop().create_future()
+
+        def end(refusal: RejectedLabel) -> None:
+            if not told.done():
+                told.set_result(refusal)
+
+        try:
+            ticket = self._reporting.enter(context.peer(), end)
+        except RefusedError as error:
+            await context.abort(error.refusal.code, error.refusal.message)
+            return
+        serving = asyncio.ensure_future(
+            load_reports.serve_reports(context, self._observer.reported_calls, self._services)
+        )
+        try:
+            await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
+            refusal = told.result() if told.done() else None
+            if serving.done():
+                serving.result()
+        except RefusedError as error:
+            refusal = error.refusal
+        finally:
+            self._reporting.leave(ticket)
+            told.cancel()
+            serving.cancel()
+        if refusal is not None:
+            await context.abort(refusal.code, refusal.message)
+
+    def _services(self) -> Collection[str]:
+        snapshot = self._cache.snapshot
+        return () if snapshot is None or snapshot.clients is None else snapshot.clients.tables.services.keys()
 
     async def serve(self, _requests: Any, context: Any) -> None:
         # By the socket, whatever the client says of itself: only our Envoy reaches the unix socket.
@@ -135,6 +179,8 @@ class AdsServer:
         bounds = () if is_own else (*_CLIENT_OPTIONS, ("grpc.max_allowed_incoming_connections", self._connections))
         server = grpc.aio.server(options=(*_SERVER_OPTIONS, *bounds))
         server.add_generic_rpc_handlers((self._service.handler,))
+        if not is_own:
+            server.add_generic_rpc_handlers((self._service.reports_handler,))
         address = f"unix:{self._where}" if is_own else str(self._where)
         try:
             self.port = server.add_insecure_port(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -14,7 +15,10 @@ from proxy_image.control_plane.limits.xds_client import Client, OwnEnvoy
 from proxy_image.control_plane.limits.xds_requests import MAX_UNKNOWN_TYPES, read_request, shortened
 from proxy_image.control_plane.recurring_log import Reminder
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.resource_types import BY_URL, Audience
+from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, read_client_kind
+from proxy_image.control_plane.xds.proxyless.load_reports import Calls
+from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.resource_types import BY_URL, Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Snapshot
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
 
@@ -32,6 +36,23 @@ class Observer(Protocol):
     def in_use(self, audience: Audience, generation: str) -> None:
         """A client has taken all of a generation."""
 
+    def subscribed(
+        self,
+        stream: object,
+        kind: ClientKind,
+        zone: str,
+        services: Collection[str],
+        unfollowed: Collection[Unfollowed],
+    ) -> None:
+        """What a gRPC client calls now, and what of it that client cannot follow."""
+
+    @property
+    def reported_calls(self) -> Calls:
+        """Where calls go that gRPC clients tell of."""
+
+    def gone(self, stream: object) -> None:
+        """A gRPC client has ended its stream."""
+
 
 class Stream:
     def __init__(
@@ -48,6 +69,9 @@ class Stream:
         self._context = context
         self._client: Client = OwnEnvoy() if client is None else client
         self._node = ""
+        self._kind = ClientKind()
+        self._zone = ""
+        self._told: tuple[Snapshot, frozenset[str]] | None = None
         self._subscriptions = Subscriptions()
         self._unknown_types: set[str] = set()
         self._rejected: dict[str, tuple[Request, Reminder]] = {}
@@ -62,13 +86,15 @@ class Stream:
             first = read_request(data)
             self._client.asked(first, 0)
         self._node = first.node.id
-        facts = {"audience": self._audience, "node": self._node}
+        self._kind, self._zone = read_client_kind(first.node), first.node.locality.zone
+        facts = {"audience": self._audience, "node": self._node, "client": self._kind.name}
         self._observer.stream_opened(self._audience)
         log.info("xds stream opened", extra={"facts": facts})
         try:
             await self._serve(first)
         finally:
             self._observer.stream_closed(self._audience, self._node)
+            self._observer.gone(self)
             log.info("xds stream closed", extra={"facts": facts})
 
     async def _serve(self, first: Any) -> None:
@@ -106,7 +132,8 @@ class Stream:
 
     async def _bring(self, snapshot: Snapshot, in_use: Snapshot | None) -> Snapshot | None:
         """One step towards this snapshot. Returns the one that the client has taken all of."""
-        resources = snapshot.audiences[self._audience]
+        resources = snapshot.resources(self._audience, self._kind, self._zone)
+        self._tell_subscriptions(snapshot)
         async with self._client.turn():
             due = self._subscriptions.due(resources)
         for response in due:
@@ -115,6 +142,16 @@ class Stream:
             self._observer.in_use(self._audience, snapshot.generation)
             return snapshot
         return in_use
+
+    def _tell_subscriptions(self, snapshot: Snapshot) -> None:
+        if self._audience is not Audience.GRPC or snapshot.clients is None:
+            return
+        subscribed = snapshot, self._subscriptions.names(ResourceType.CLUSTER)
+        if subscribed != self._told:
+            self._told = subscribed
+            services, unfollowed = snapshot.clients.called(self._kind, subscribed[1])
+            zone = snapshot.clients.known_zone(self._zone)
+            self._observer.subscribed(self, self._kind, zone, services, unfollowed)
 
     def _receive(self, message: Any) -> None:
         error = message.error_detail.message or f"code {message.error_detail.code}"

@@ -30,7 +30,7 @@ def endpoints(service: Service, own_zone: str = "") -> Any:
     """
     if service.is_weighed:
         return _weighed(service)
-    preferred = own_zone if service.policy.balancing.prefer_zone and _has_its_share(own_zone, service) else None
+    preferred = own_zone if service.policy.balancing.prefer_zone and has_its_share(own_zone, service) else None
     return endpoint_pb2.ClusterLoadAssignment(
         cluster_name=service.name,
         endpoints=[
@@ -44,7 +44,7 @@ def endpoints(service: Service, own_zone: str = "") -> Any:
     )
 
 
-def _has_its_share(zone: str, service: Service) -> bool:
+def has_its_share(zone: str, service: Service) -> bool:
     """Whether a zone can bear the calls that begin in it, taken that as many begin in each zone."""
     serving = Counter(target.zone for target in service.targets if target.state is TargetState.SERVING)
     return serving[zone] > 0 and serving[zone] >= MIN_OF_A_ZONES_SHARE * serving.total() / len(serving)

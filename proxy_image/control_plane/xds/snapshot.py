@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
@@ -17,6 +17,10 @@ from google.protobuf import any_pb2
 
 from proxy_image.control_plane.xds.messages import content_version, packed
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
+
+if TYPE_CHECKING:
+    from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
+    from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
 
 
 class InconsistentSnapshotError(ValueError):
@@ -80,6 +84,14 @@ class Snapshot:
 
     generation: str
     audiences: Mapping[Audience, Resources]
+    clients: Catalogue | None = field(default=None, compare=False, repr=False)
+    """What gRPC clients are sent, each as far as it can follow. None: all of them as their audience."""
+
+    def resources(self, audience: Audience, kind: ClientKind, zone: str) -> Resources:
+        """For a client in an availability zone, "" where unknown."""
+        if audience is Audience.ENVOY or self.clients is None:
+            return self.audiences[audience]
+        return self.clients.resources(kind, zone)
 
 
 def version_of(resources: Iterable[Resource]) -> str:

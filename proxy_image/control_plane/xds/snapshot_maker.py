@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from grpc_lb_contract import Document, Route, Service, TrafficPolicy, generation_of
-from proxy_image.control_plane.xds.capabilities import feasible
+from proxy_image.control_plane.xds.capabilities import LeftOut, feasible
 from proxy_image.control_plane.xds.endpoints import endpoints
 from proxy_image.control_plane.xds.envoy.clusters import cluster, cluster_of_copies
 from proxy_image.control_plane.xds.envoy.listeners import CALLS, ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.envoy.mirror import copies_of, mirrored
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
-from proxy_image.control_plane.xds.proxyless.resources import grpc_messages
+from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
+from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
+from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.telemetry import OFF, Telemetry
@@ -26,11 +28,19 @@ _RoutesKey = tuple[tuple[str, tuple[Route, ...], TrafficPolicy], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Findings:
+    """What of a document could not be made as it asks: hosts without copies of routes, settings that are left out."""
+
+    shortened: Shortened | None = None
+    left_out: frozenset[LeftOut] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """The resources that are of one service alone."""
 
     made_of: tuple[Service, Service, Service | None]
-    by_audience: Mapping[Audience, Mapping[ResourceType, tuple[Resource, ...]]]
+    envoy: Mapping[ResourceType, tuple[Resource, ...]]
 
 
 def snapshot(
@@ -70,45 +80,47 @@ class SnapshotMaker:
         self._listeners = tuple(map(Resource.of, listeners(ports, times, telemetry)))
         self._parts: Mapping[str, _Parts] = {}
         self._routes: tuple[_RoutesKey, Resource] | None = None
+        self.findings = Findings()
+        """About the last document."""
+        self._clients: Catalogue | None = None
 
     def make(self, document: Document, generation: str | None = None) -> Snapshot:
         """Raises `InconsistentSnapshotError`: then whoever has a snapshot keeps it.
 
         `generation` names what the document is a part of; by default its own. What the document asks for and cannot be
-        done is left out: `feasible` says what.
+        done is left out: `findings` says what.
         """
-        obeyed, _left_out = feasible(document, self._system_cas)
+        obeyed, left_out = feasible(document, self._system_cas)
         copied_to = {service.name: service for service in mirrored(obeyed)}
         self._parts = {
             service.name: self._parts_of(service, treated, copied_to.get(service.name))
             for service, treated in zip(document.services, obeyed.services, strict=True)
         }
+        self._clients = Catalogue(document, self._clients)
+        routes = self._route_configuration(obeyed)
+        self.findings = replace(self.findings, left_out=frozenset(left_out))
         return Snapshot(
             generation_of(document) if generation is None else generation,
             MappingProxyType(
                 {
                     Audience.ENVOY: Resources.of(
-                        clusters=self._each(Audience.ENVOY, ResourceType.CLUSTER),
-                        endpoints=self._each(Audience.ENVOY, ResourceType.ENDPOINTS),
+                        clusters=self._each(ResourceType.CLUSTER),
+                        endpoints=self._each(ResourceType.ENDPOINTS),
                         listeners=self._listeners,
-                        routes=(self._route_configuration(obeyed),),
+                        routes=(routes,),
                     ),
-                    Audience.GRPC: Resources.of(
-                        clusters=self._each(Audience.GRPC, ResourceType.CLUSTER),
-                        endpoints=self._each(Audience.GRPC, ResourceType.ENDPOINTS),
-                        listeners=self._each(Audience.GRPC, ResourceType.LISTENER),
-                        routes=self._each(Audience.GRPC, ResourceType.ROUTES),
-                    ),
+                    Audience.GRPC: self._clients.resources(ClientKind()),
                 }
             ),
+            self._clients,
         )
 
-    def _each(self, audience: Audience, resource_type: ResourceType) -> Iterator[Resource]:
+    def _each(self, resource_type: ResourceType) -> Iterator[Resource]:
         for parts in self._parts.values():
-            yield from parts.by_audience[audience][resource_type]
+            yield from parts.envoy[resource_type]
 
     def _parts_of(self, service: Service, treated: Service, copied_to: Service | None) -> _Parts:
-        """gRPC clients get a service as it is, Envoy as it can be treated; and again where it gets copies of calls."""
+        """Envoy gets a service as it can be treated, and again where it gets copies of calls."""
         made_of = service, treated, copied_to
         known = self._parts.get(service.name)
         if known is not None and known.made_of == made_of:
@@ -119,15 +131,15 @@ class SnapshotMaker:
             clusters.append(cluster_of_copies(copied_to, self._system_cas))
             assignments.append(endpoints(copied_to, self._own_zone))
             assignments[-1].cluster_name = copies_of(copied_to.name)
-        envoy = {ResourceType.CLUSTER: clusters, ResourceType.ENDPOINTS: assignments}
-        grpc = {resource_type: (message,) for resource_type, message in grpc_messages(service).items()}
-        return _Parts(made_of, {Audience.ENVOY: _made(envoy), Audience.GRPC: _made(grpc)})
+        return _Parts(made_of, _made({ResourceType.CLUSTER: clusters, ResourceType.ENDPOINTS: assignments}))
 
     def _route_configuration(self, document: Document) -> Resource:
         """One for all services, of everything of theirs but their targets."""
         key = tuple((service.name, service.routes, service.policy) for service in document.services)
         if self._routes is None or self._routes[0] != key:
-            self._routes = key, Resource.of(route_configuration(document, CALLS))
+            host_routes = HostRoutes(document)
+            self._routes = key, Resource.of(route_configuration(document, CALLS, host_routes))
+            self.findings = replace(self.findings, shortened=host_routes.shortened)
         return self._routes[1]
 
 

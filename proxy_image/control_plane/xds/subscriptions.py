@@ -107,9 +107,9 @@ class Subscriptions:
             wanted = _wanted(subscription, resources.by_type[resource_type])
             if resource_type is ResourceType.CLUSTER and not self._routes_are_settled(resources):
                 # The routes that the client has may still name clusters that are gone: those leave after the routes.
-                gone = subscription.sent.keys() - resources.by_type[resource_type].keys()
+                gone = [name for name in subscription.sent if name not in resources.by_type[resource_type]]
                 wanted = {**wanted, **{name: subscription.sent[name] for name in sorted(gone)}}
-            responses += self._response(resource_type, subscription, wanted, resources)
+            responses += self._response(resource_type, subscription, wanted)
         return responses
 
     def is_in_use(self, resources: Resources) -> bool:
@@ -159,7 +159,6 @@ class Subscriptions:
         resource_type: ResourceType,
         subscription: _Subscription,
         wanted: Mapping[str, Resource],
-        resources: Resources,
     ) -> list[Response]:
         changed = {name: resource for name, resource in wanted.items() if subscription.sent.get(name) != resource}
         if resource_type.is_full:
@@ -175,7 +174,7 @@ class Subscriptions:
             if not content:
                 return []
             subscription.sent.update(content)
-            version = resources.version(resource_type)
+            version = version_of(subscription.sent.values())
         self._responses += 1
         subscription.nonce = str(self._responses)
         subscription.answered = subscription.accepted = False

@@ -127,8 +127,11 @@ def test_names_that_traefiks_labels_say_are_kept_apart_too() -> None:
         now=NOW,
         selection=Selection(traefik=TraefikLabels()),
     )
+    # THEN they are two services, as Traefik has them
     assert groups(made, "orders-api") == {"b"}
-    assert [one.error.family for one in made.refused] == ["a"]
+    (other,) = {service.name for service in made.document.services} - {"orders-api"}
+    assert groups(made, other) == {"a"}
+    assert made.refused == ()
 
 
 def test_two_ports_of_a_task_are_never_mixed_from_its_event_to_the_document(aws: FakeAws, sync: Sync) -> None:

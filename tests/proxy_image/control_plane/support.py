@@ -65,6 +65,8 @@ class Backend:
     time_left: list[float | None] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     abort: grpc.StatusCode | None = None
+    hold: bool = False
+    """Answer nothing until released."""
     credentials: grpc.ServerCredentials | None = None
     options: tuple[tuple[str, Any], ...] = ()
     server: Any = None
@@ -84,6 +86,8 @@ class Backend:
         self.seen[method] += 1
         self.metadata.append(dict(context.invocation_metadata()))
         self.time_left.append(context.time_remaining())
+        if self.hold:
+            await self.release.wait()
         if self.abort is not None:
             await context.abort(self.abort, "as the test wants")
         return self.name.encode()
@@ -262,7 +266,8 @@ class ControlPlane:
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.settings.bind_address, self.settings.port, self.settings.ready_port)
+        s = self.settings
+        return Ports(s.bind_address, s.port, s.ready_port, s.proxy_protocol)
 
     async def serve(self, document: Document, generation: str | None = None) -> None:
         await self.cache.publish(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.problems import Problem
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
-from proxy_image.control_plane.web.page import words
 from proxy_image.control_plane.web.page.markup import Child, Html, joined, tag
 
 
@@ -16,7 +16,7 @@ def facts(pairs: Iterable[tuple[str, Child, str]]) -> Html:
     return tag(
         "dl",
         *(
-            tag("div", tag("dt", name), tag("dd", figure), tag("p", note) if note else None)
+            tag("div", tag("dt", name), tag("dd", figure), tag("dd", note, class_="note") if note else None)
             for name, figure, note in pairs
         ),
         class_="facts",
@@ -70,14 +70,28 @@ def problem_list(problems: Iterable[Problem]) -> Html:
         *(
             tag(
                 "li",
-                tag("h3", tag("span", problem.severity.value, class_="severity"), " ", problem.title),
+                tag("h2", tag("span", problem.severity.value, class_="severity"), " ", problem.title),
                 tag("p", problem.detail),
                 tag("p", tag("b", "Do: "), problem.do),
+                _more(problem),
                 class_=f"problem {problem.severity.value}",
             )
             for problem in problems
         ),
         class_="problems",
+    )
+
+
+def _more(problem: Problem) -> Html | None:
+    if not problem.runbook and not problem.service:
+        return None
+    where = f"/services/{problem.service}"
+    return tag(
+        "p",
+        tag("a", problem.service, href=where) if problem.service else None,
+        " · " if problem.service and problem.runbook else None,
+        f"More in docs/operate.md: {problem.runbook}" if problem.runbook else None,
+        class_="note",
     )
 
 

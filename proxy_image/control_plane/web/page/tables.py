@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.problems import NEAR_LIMIT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import MethodReport, ServiceReport, TargetReport
 from proxy_image.control_plane.stats.call_stats import OK
 from proxy_image.control_plane.stats.envoy_stats import Breaker
 from proxy_image.control_plane.stats.group_shares import GroupReport
-from proxy_image.control_plane.web.page import words
 from proxy_image.control_plane.web.page.markup import Child, Html, joined, tag
 from proxy_image.control_plane.web.page.parts import bar, latencies, moment, shared
 
@@ -26,25 +26,39 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
         return Html()
     most = MAX_ROWS if detailed else MAX_ROWS_IN_OVERVIEW
     if len(rows) > most:
-        rows = sorted(rows, key=lambda target: (target.state == "serving", -(target.share or 0), target.address))
+        rows = sorted(
+            rows,
+            key=lambda target: (
+                target.state == "serving",
+                target.silent_since is None,
+                -(target.share or 0),
+                target.address,
+            ),
+        )
     shown = rows[:most]
-    head = ["target", "zone", "state", "share of calls", "calls/s", "in flight", "failed"]
-    lesser = {"zone", "in flight", "connections", "group", "task", "all calls"}
+    head = ["target", "zone", "state", "share of calls", "calls/s", "in flight", "time", "ok", "failed"]
+    lesser = {"zone", "time", "ok", "connections", "group", "task", "all calls"}
     if detailed:
         head += ["all calls", "connections", *(["group"] if len(service.groups) > 1 else []), "task"]
-    numbers = {"calls/s", "in flight", "failed", "all calls", "connections"}
+    numbers = {"calls/s", "in flight", "time", "ok", "failed", "all calls", "connections"}
 
     def kind(name: str) -> str:
         classes = [label for label, names in (("number", numbers), ("lesser", lesser)) if name in names]
-        return " ".join([*classes, name.partition(" ")[0].replace("/", "-per-")])
+        return " ".join(
+            [*classes, "in-flight" if name == "in flight" else name.partition(" ")[0].replace("/", "-per-")]
+        )
 
     def row(target: TargetReport) -> Html:
         cells: dict[str, Child] = {
             "zone": target.zone or words.NOTHING,
-            "state": tag("span", target.state, class_=f"state {target.state.replace(' ', '-')}"),
+            "state": _state(service, target),
             "share of calls": shared(bar(target.share, target.wanted_share, target.state), words.percent(target.share)),
             "calls/s": words.rate(target.calls_per_second),
-            "in flight": target.in_flight,
+            "in flight": tag(
+                "span", f"{target.in_flight:,}", class_="bad" if target.silent_since is not None else None
+            ),
+            "time": words.wait(target.wait),
+            "ok": words.percent(target.success_rate),
             "failed": tag("span", target.failures_in_window, class_="bad" if target.failures_in_window else None),
             "all calls": f"{target.calls:,}",
             "connections": target.connections,
@@ -69,6 +83,15 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
         ),
         _more(service, hidden, detailed=detailed) if hidden else None,
     )
+
+
+def _state(service: ServiceReport, target: TargetReport) -> Html:
+    said, kind = target.state, target.state.replace(" ", "-")
+    if target.silent_since is not None:
+        said = f"no answer since {words.clock(target.silent_since, target.silent_since)}"
+    elif service.takes_no_call and target.state == "serving":
+        said, kind = "no route", "no-route"
+    return tag("span", said, class_=f"state {kind}")
 
 
 def _more(service: ServiceReport, hidden: int, *, detailed: bool) -> Html:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.stats.history import Change
-from proxy_image.control_plane.web.page import words
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 from proxy_image.control_plane.web.page.parts import moment
 
 
-def change_list(changes: Iterable[Change], report: Report) -> Html:
-    """The timeline: what each document that was put into use changed."""
+def change_list(changes: Iterable[Change], report: Report, *, heading: str) -> Html:
+    """The timeline: what each document that was put into use changed; heading: the element of each one's title."""
 
     def lines(change: Change) -> Iterable[Html]:
         for sign, word, count, named in (
@@ -33,7 +33,7 @@ def change_list(changes: Iterable[Change], report: Report) -> Html:
             tag(
                 "li",
                 tag(
-                    "h3",
+                    heading,
                     moment(change.at, report),
                     tag("code", change.generation),
                     tag(

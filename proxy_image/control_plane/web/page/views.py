@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.policy_summary import DEFAULT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
-from proxy_image.control_plane.web.page import words
+from proxy_image.control_plane.web.page.charts import Charts
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 from proxy_image.control_plane.web.page.parts import facts, latencies, problem_list, zones
 from proxy_image.control_plane.web.page.tables import (
@@ -30,26 +32,54 @@ MAX_ROUTES = 20
 MAX_CARDS = 30
 
 
-def main_of(path: str, report: Report) -> Html | None:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a page shows beside the report: the last hour, drawn."""
+
+    charts: Charts | None = None
+
+    def hour(self, service: ServiceReport, *, detailed: bool) -> Html | None:
+        return None if self.charts is None else self.charts.of(service, detailed=detailed)
+
+
+NOTHING_BESIDE = Beside()
+
+
+def main_of(path: str, report: Report, beside: Beside = NOTHING_BESIDE) -> Html | None:
     """What <main> holds at a path, or None where there is no such page."""
     if path == "/":
-        return overview(report)
+        return overview(report, beside)
     if path == "/timeline":
         return timeline(report)
     if path == "/problems":
         return problems(report)
     service = report.service(path.removeprefix(SERVICE)) if path.startswith(SERVICE) else None
-    return None if service is None else service_view(service, report)
+    return None if service is None else service_view(service, report, beside)
 
 
-def document(path: str, main: Html, report: Report) -> str:
+def no_such_page(path: str, report: Report) -> Html:
+    """What <main> holds where there is no such page: the way back, and the services that there are."""
+    name = path.removeprefix(SERVICE)
+    known = report.services[:MAX_CARDS]
+    return joined(
+        tag("h1", f"No service is named {name[:80]}" if path.startswith(SERVICE) else "No such page"),
+        tag("p", "It may have been stopped since, or its tasks have another label. The services that there are:")
+        if known
+        else tag("p", "No service is known yet."),
+        tag("ul", *(tag("li", tag("a", each.name, href=f"{SERVICE}{each.name}")) for each in known)) if known else None,
+        tag("p", tag("a", "Overview", href="/")),
+    )
+
+
+def document(path: str, main: Html, report: Report, *, live: bool = True) -> str:
+    """A whole page; `live` says whether there is something for it to follow."""
     whose = f" this task alone: {words.short(report.task)}" + (f" in {report.zone}" if report.zone else "")
     head = joined(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),
-        tag("title", f"{path.strip('/') or 'overview'} · {TITLE}"),
+        tag("title", f"{path.strip('/')[:80] or 'overview'} · {TITLE}"),
         Html('<link rel="stylesheet" href="/assets/page.css"><link rel="icon" href="/assets/icon.svg">'),
-        Html('<script src="/assets/page.js" defer></script>'),
+        Html('<script src="/assets/page.js" defer></script>') if live else None,
     )
     links = (("/", "Overview"), ("/timeline", "Timeline"), ("/problems", "Problems"))
     body = joined(
@@ -70,7 +100,7 @@ def document(path: str, main: Html, report: Report) -> str:
                 tag("span", _count(report), id="count"),
                 aria_label="Views",
             ),
-            tag("span", "not live", id="live", role="status"),
+            tag("span", "not live", id="live", role="status") if live else None,
         ),
         tag("main", main, id="main", tabindex=-1),
         tag(
@@ -89,9 +119,9 @@ def document(path: str, main: Html, report: Report) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
-def update(path: str, report: Report) -> dict[str, str] | None:
+def update(path: str, report: Report, beside: Beside = NOTHING_BESIDE) -> dict[str, str] | None:
     """What the script puts into its page, by the id of the element."""
-    main = main_of(path, report)
+    main = main_of(path, report, beside)
     return None if main is None else {"main": main, "count": _count(report)}
 
 
@@ -102,19 +132,19 @@ def _count(report: Report) -> Html:
     return tag("span", len(report.problems), class_=worst)
 
 
-def overview(report: Report) -> Html:
+def overview(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
     cards, others = _in_two(report.services)
     return joined(
         tag("h1", "Overview", class_="unseen"),
-        _summary(report),
         problem_list(report.problems[:3]) if report.problems else None,
         tag("p", tag("a", f"All {len(report.problems)} problems", href="/problems"))
         if len(report.problems) > 3
         else None,
-        *(_service_card(service, report.zone) for service in cards),
+        _summary(report),
+        *(_service_card(service, report.zone, beside) for service in cards),
         joined(tag("h2", words.count(len(others), "more service")), services_table(others)) if others else None,
         tag("h2", "Latest changes of the targets"),
-        change_list(report.changes[:3], report) if report.changes else tag("p", "None yet."),
+        change_list(report.changes[:3], report, heading="h3") if report.changes else tag("p", "None yet."),
     )
 
 
@@ -141,7 +171,7 @@ def timeline(report: Report) -> Html:
         tag(
             "p", "Each target document that this balancer put into use since its control plane started.", class_="note"
         ),
-        change_list(report.changes, report) if report.changes else tag("p", "None yet."),
+        change_list(report.changes, report, heading="h2") if report.changes else tag("p", "None yet."),
     )
 
 
@@ -154,12 +184,15 @@ def problems(report: Report) -> Html:
     )
 
 
-def service_view(service: ServiceReport, report: Report) -> Html:
+def service_view(service: ServiceReport, report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
+    hour = beside.hour(service, detailed=True)
     return joined(
         tag("h1", service.name),
+        problem_list(each for each in report.problems if each.service == service.name),
         _service_facts(service),
         _about(service, report.zone, brief=False),
         targets_table(service, service.targets, detailed=True),
+        joined(tag("h2", "The last hour"), hour) if hour is not None else None,
         joined(tag("h2", "How calls ended"), statuses_table(service)) if service.statuses else None,
         joined(tag("h2", "Methods"), methods_table(service)) if service.methods else None,
         joined(tag("h2", "Groups"), groups_table(service)) if len(service.groups) > 1 else None,
@@ -169,6 +202,20 @@ def service_view(service: ServiceReport, report: Report) -> Html:
         tag("h2", "What became of its targets"),
         history_table(service, report),
         tag("p", tag("a", "All services", href="/")),
+    )
+
+
+def _held_by_others(service: ServiceReport) -> Html | None:
+    if not service.shadowed:
+        return None
+    said = "; ".join(f"{each.route}, which {each.holder} holds" for each in service.shadowed[:MAX_ROUTES])
+    hidden = len(service.shadowed) - MAX_ROUTES
+    more = f"; and {hidden} more" if hidden > 0 else ""
+    return tag(
+        "span",
+        "no calls can arrive: it asks for " if service.takes_no_call else " not: ",
+        f"{said}{more}",
+        class_="bad" if service.takes_no_call else "note",
     )
 
 
@@ -204,7 +251,7 @@ def _summary(report: Report) -> Html:
     )
 
 
-def _service_card(service: ServiceReport, own_zone: str) -> Html:
+def _service_card(service: ServiceReport, own_zone: str, beside: Beside) -> Html:
     return tag(
         "section",
         tag(
@@ -215,6 +262,7 @@ def _service_card(service: ServiceReport, own_zone: str) -> Html:
         ),
         _about(service, own_zone, brief=True),
         targets_table(service, service.targets, detailed=False),
+        beside.hour(service, detailed=False),
         class_="service",
     )
 
@@ -268,7 +316,8 @@ def _about(service: ServiceReport, own_zone: str, *, brief: bool) -> Html:
                 "dd",
                 *(tag("code", route) for route in shown),
                 f"and {words.count(hidden, 'more route')}" if hidden > 0 else None,
-                None if service.routes else "no calls: it has no route",
+                None if service.routes or service.shadowed else "no calls: it has no route",
+                _held_by_others(service),
             ),
         ),
         tag("div", tag("dt", "policy"), tag("dd", policy)) if brief else None,

@@ -13,7 +13,7 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
-from grpc_lb_contract import Balancing, Fault, RateLimit, Retry, TrafficPolicy
+from grpc_lb_contract import Balancing, Fault, ForwardedHeaders, RateLimit, Retry, TrafficPolicy
 from proxy_image.control_plane.xds.envoy import grpc_web
 from proxy_image.control_plane.xds.envoy.cluster_policy import seconds
 from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
@@ -28,6 +28,15 @@ MAX_BACK_OFF_TIMES = 10
 
 RATE_LIMIT_FILTER = "envoy.filters.http.local_ratelimit"
 FAULT_FILTER = "envoy.filters.http.fault"
+
+
+# As the best known reverse proxies write them:
+# https://doc.traefik.io/traefik/v3.6/reference/install-configuration/entrypoints/#forwarded-headers
+_FORWARDED = (
+    *("for", "host", "method", "port", "prefix", "proto", "scheme", "server", "tls-client-cert"),
+    *("tls-client-cert-info", "uri"),
+)
+FORWARDED = (*(f"x-forwarded-{what}" for what in _FORWARDED), "x-real-ip", "x-scheme")
 
 
 def hash_policies(balancing: Balancing) -> tuple[Any, ...]:
@@ -77,6 +86,13 @@ def _is_retried_otherwise(retry: Retry) -> bool:
     """Whether a route needs a policy of its own beside the one on its virtual host. The budget is the cluster's."""
     budget = {"budget_percent": retry.budget_percent, "budget_min_concurrency": retry.budget_min_concurrency}
     return retry != Retry(**budget)  # type: ignore[arg-type]  # each under its own name
+
+
+def removed_headers(forwarded: ForwardedHeaders) -> tuple[str, ...]:
+    """Some servers take _ for -, so both are gone."""
+    if not forwarded.strip:
+        return ()
+    return tuple(spelling for name in FORWARDED for spelling in (name, name.replace("-", "_")))
 
 
 def filters(policy: TrafficPolicy) -> dict[str, Any]:

@@ -10,14 +10,15 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from grpc_lb_contract import Condition, Document, Match, Retry, Route, Service, TrafficPolicy
 from proxy_image.control_plane.xds.envoy.deadlines import Timed, TimedByEnvoy, timed
 from proxy_image.control_plane.xds.envoy.grpc_web import matches_grpc, matches_preflights, preflight_filters, refused
-from proxy_image.control_plane.xds.envoy.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.envoy.mirror import mirror_policies
 from proxy_image.control_plane.xds.envoy.route_policy import (
     filters,
     hash_policies,
     own_retry_policy,
+    removed_headers,
     retry_policy,
 )
+from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
 from proxy_image.control_plane.xds.messages import boolean, duration
 
 RouteMatch = route_components_pb2.RouteMatch
@@ -30,25 +31,30 @@ NO_ROUTE = (
 )
 
 
-def route_configuration(document: Document, name: str) -> Any:
+def route_configuration(document: Document, name: str, host_routes: HostRoutes | None = None) -> Any:
+    """`host_routes` are those of the document, for a caller that has worked them out already."""
     made = _Made(document)
     return route_pb2.RouteConfiguration(
         name=name,
         virtual_hosts=[
             route_components_pb2.VirtualHost(
                 name=host,
-                # With the dot that marks a name as complete (RFC 1034, 3.1) it is the same host.
-                domains=[host] if host == ALL else [host, f"{host}."],
+                domains=_domains(host),
                 routes=[*made.of(tuple(routes)), _no_route()],
                 retry_policy=retry_policy(Retry()),
             )
-            for host, routes in HostRoutes(document)
+            for host, routes in (HostRoutes(document) if host_routes is None else host_routes)
         ],
         # Clients that use no resolver send "host:port" as :authority.
         ignore_port_in_host_matching=True,
         # The snapshot is consistent and clusters come first; a route is not refused for a cluster that is being made.
         validate_clusters=boolean(False),
     )
+
+
+def _domains(host: str) -> list[str]:
+    """A name may have a dot at its end, which says that it is a whole one: https://www.rfc-editor.org/rfc/rfc1034#section-3.1"""
+    return [host] if host == ALL else [host, f"{host}."]
 
 
 class _Made:
@@ -116,6 +122,7 @@ def _route(route: Route, cluster: str, policy: TrafficPolicy, timed: Timed | Tim
             request_mirror_policies=mirror_policies(policy.mirror),
         ),
         request_headers_to_add=timed.added_headers,
+        request_headers_to_remove=removed_headers(policy.forwarded_headers),
         typed_per_filter_config=filters(policy),
     )
 

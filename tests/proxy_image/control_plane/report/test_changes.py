@@ -17,13 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from grpc_lb_contract import Cause, CauseKind, Diagnostics, Document, RejectedLabel, ShadowedRoute, TaskChange
 from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.report import words
 from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.stats.history import Change, Journal, What, identity
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web import terminal
-from proxy_image.control_plane.web.page import words
 from proxy_image.control_plane.web.server import web_app
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters
 from tests.proxy_image.control_plane.support import (
@@ -177,7 +177,7 @@ def test_an_event_that_does_not_explain_a_change_is_not_called_its_cause() -> No
         "ECS's event, older than what was found: task task-1 of rng is PENDING"
     ]
     (said,) = words.cause(Cause(CauseKind.EVENT, events=3))
-    assert "none of them tells of it" in said
+    assert said == "ECS told of other tasks; when the Lambda then listed all of them, it found this too."
 
 
 def test_a_target_drains_with_the_reason_of_its_tasks_stop() -> None:

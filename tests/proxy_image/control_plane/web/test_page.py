@@ -32,12 +32,15 @@ from grpc_lb_contract import (
     Service,
     ShadowedRoute,
     Status,
+    TargetState,
     TaskChange,
     TrafficPolicy,
 )
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web.page import live as live_pages
 from proxy_image.control_plane.web.page import views
@@ -56,7 +59,7 @@ HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\n\x00<
 OWN = Node("balancer-1", "main", "z-a")
 MADE_HERE = (
     "html head meta title link script body a header strong small nav span main h1 h2 h3 p dl div dt dd section table "
-    "caption thead tbody tr th td svg rect ul ol li time code b footer"
+    "caption thead tbody tr th td svg rect path figure figcaption ul ol li time code b footer"
 )
 
 
@@ -89,6 +92,10 @@ class Parts:
     metrics: Metrics
     watcher: Watcher
     client: httpx.AsyncClient
+
+    @property
+    def report(self) -> Report:
+        return current_report(self.reconciler, self.metrics, self.watcher, OWN)
 
 
 @asynccontextmanager
@@ -191,7 +198,34 @@ async def test_problems_say_what_to_do(tmp_path: Path) -> None:
 async def test_a_service_without_targets_that_take_calls_is_a_problem(tmp_path: Path) -> None:
     async with app(tmp_path, rng(target(1, draining=True))) as parts:
         problems = (await parts.client.get("/api/problems")).json()
-        assert "rng has no target that takes calls" in [problem["title"] for problem in problems]
+        (stopped,) = (each for each in problems if each["service"] == "rng")
+        assert (stopped["title"], stopped["severity"]) == ("rng is being stopped, or scaled to 0", "warning")
+        assert problems[-1] == stopped  # nobody calls it: whatever else there is comes first
+    async with app(tmp_path, rng(replace(target(1), state=TargetState.SERVING))) as parts:
+        counted = ServiceCounts({"127.0.0.1:1": TargetCounts(unhealthy=True)})
+        parts.watcher.readings += [Reading(0.0, {"rng": counted}), Reading(1.0, {"rng": replace(counted, no_target=9)})]
+        titles = [problem.title for problem in parts.report.problems if problem.severity == "error"]
+        assert "rng has no target that takes calls" in titles
+
+
+async def test_a_service_whose_route_another_holds_says_who_does_and_that_no_call_arrives(tmp_path: Path) -> None:
+    holder = Service("orders", (Route(),))
+    loser = replace(rng(target(1)).services[0], routes=())
+    shadowed = ShadowedRoute("host * and gRPC service *", "orders", "rng")
+    async with app(tmp_path, Document((holder, loser), Diagnostics(shadowed=(shadowed,)))) as parts:
+        for path in ("/", "/services/rng"):
+            page = (await parts.client.get(path)).text
+            assert "no calls can arrive: it asks for host * and gRPC service *, which orders holds" in page
+            assert '<span class="state no-route">no route</span>' in page
+            assert "serving</span>" not in page
+
+
+async def test_an_unknown_service_s_page_leads_to_those_that_there_are(tmp_path: Path) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        answer = await parts.client.get("/services/gone")
+        assert answer.status_code == 404
+        assert all(link in answer.text for link in ('href="/services/rng"', 'href="/"', 'href="/problems"'))
+        assert "No service is named gone" in answer.text
 
 
 async def test_too_many_live_pages_are_told_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

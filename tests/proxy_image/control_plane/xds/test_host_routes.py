@@ -12,10 +12,10 @@ from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.envoy.host_routes import MAX_ROUTES, HostRoutes
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.envoy.route_policy import RETRY_ON
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
+from proxy_image.control_plane.xds.host_routes import MAX_ROUTES, HostRoutes
 from tests.growth import assert_grows_in_proportion
 from tests.proxy_image.control_plane.support import logged, service, target
 

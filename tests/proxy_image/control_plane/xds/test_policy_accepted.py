@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from hypothesis import given
-from hypothesis import strategies as st
 
 from grpc_lb_contract import (
     Document,
@@ -26,7 +25,6 @@ from grpc_lb_contract import (
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
 from proxy_image.control_plane.xds.envoy.tls import find_system_cas
-from proxy_image.control_plane.xds.proxyless.resources import grpc_messages
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot_maker import snapshot
 from tests.grpc_lb_contract.label_sets import MANY_SETS, MAPPED_PORT, SETS, label_sets
@@ -95,14 +93,6 @@ def rejections(plane: ControlPlane) -> dict[str, float | None]:
         )
         for kind in ("CDS", "EDS", "LDS", "RDS")
     }
-
-
-@given(policies, st.integers(0, 1000))
-def test_no_policy_reaches_grpc_clients(policy: TrafficPolicy, weight: int) -> None:
-    plain = service("rng", target(1, group="blue"), target(2, group="green"))
-    plain = replace(plain, groups=(Group("blue", weight), Group("green", 5)))
-    treated = replace(plain, policy=policy)
-    assert grpc_messages(treated) == grpc_messages(plain)
 
 
 def test_what_nobody_asked_for_costs_no_call_anything() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from grpc_lb_contract import Deadline, Document, Group, Retry, RetryStatus, Service, TrafficPolicy
 from proxy_image.control_plane.xds.envoy.listeners import Ports
+from proxy_image.control_plane.xds.resource_types import Audience
 from proxy_image.control_plane.xds.snapshot import Snapshot
 from proxy_image.control_plane.xds.snapshot_maker import SnapshotMaker, snapshot
 from tests.grpc_lb_contract.fleets import fleet
@@ -58,38 +59,45 @@ def with_service(document: Document, service: Service) -> Document:
     return Document(tuple(service if each.name == service.name else each for each in document.services))
 
 
+def asked_for_all(made: Snapshot) -> Snapshot:
+    """What gRPC clients are sent is made once they ask for it."""
+    for by_name in made.audiences[Audience.GRPC].by_type.values():
+        assert all(by_name.values())
+    return made
+
+
 def made_anew(before: Snapshot, after: Snapshot) -> set[tuple[str, str, str]]:
     return {
         (audience.value, kind.value, name)
         for audience, resources in after.audiences.items()
         for kind, by_name in resources.by_type.items()
-        for name, resource in by_name.items()
-        if resource is not before.audiences[audience].by_type[kind].get(name)
+        for name in by_name
+        if before.audiences[audience].by_type[kind].get(name) is not by_name[name]
     }
 
 
-def of(name: str) -> set[tuple[str, str, str]]:
+def of(name: str, of_clients: set[str]) -> set[tuple[str, str, str]]:
     envoy = {("envoy", kind, name) for kind in ("CDS", "EDS")}
-    return envoy | {("grpc", kind, name) for kind in ("CDS", "EDS", "LDS", "RDS")}
+    return envoy | {("grpc", kind, name) for kind in of_clients}
 
 
 def test_a_change_of_one_target_makes_anew_only_what_is_of_its_service() -> None:
     maker, document = SnapshotMaker(PORTS), fleet(40, services=10)
-    before = maker.make(document)
+    before = asked_for_all(maker.make(document))
     changed = document.services[3]
     smaller = replace(changed, targets=changed.targets[1:])
-    assert made_anew(before, maker.make(with_service(document, smaller))) == of(changed.name)
+    assert made_anew(before, maker.make(with_service(document, smaller))) == of(changed.name, {"EDS"})
 
 
 def test_a_change_of_one_policy_makes_anew_the_routes_too() -> None:
     maker, document = SnapshotMaker(PORTS), fleet(40, services=10)
-    before = maker.make(document)
+    before = asked_for_all(maker.make(document))
     policy = TrafficPolicy(
         deadline=Deadline(default=timedelta(seconds=1)), retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}))
     )
     changed = replace(document.services[3], policy=policy)
     after = maker.make(with_service(document, changed))
-    assert made_anew(before, after) == of(changed.name) | {("envoy", "RDS", "calls")}
+    assert made_anew(before, after) == of(changed.name, {"CDS", "EDS", "RDS"}) | {("envoy", "RDS", "calls")}
 
 
 def test_a_service_that_is_gone_is_forgotten() -> None:

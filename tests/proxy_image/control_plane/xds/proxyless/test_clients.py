@@ -1,123 +1,138 @@
-"""`xds:///NAME`: a gRPC client without a proxy, against our ADS server over TCP."""
+"""What the control plane knows of clients without a proxy: who they are, their calls, what they cannot follow."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from grpc_lb_contract import Document, Route, Tls, TlsVerify, TrafficPolicy
-from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
-from proxy_image.control_plane.xds.resource_types import Audience
-from tests.proxy_image.control_plane.certificates import authority
-from tests.proxy_image.control_plane.policies import treated
-from tests.proxy_image.control_plane.support import (
-    WHO,
-    ControlPlane,
-    backends,
-    control_plane,
-    eventually,
-    rng,
-    service,
-    settings_for,
-    target,
+import pytest
+from envoy.config.core.v3 import base_pb2
+from envoy.service.load_stats.v3 import lrs_pb2
+
+from grpc_lb_contract import (
+    Balancing,
+    Deadline,
+    Document,
+    HealthCheck,
+    Limits,
+    Method,
+    Mirror,
+    OutlierDetection,
+    RateLimit,
+    Retry,
+    RetryStatus,
+    TrafficPolicy,
 )
-from tests.waiting import PATIENCE_SECONDS
+from proxy_image.control_plane.report.report import proxyless_of
+from proxy_image.control_plane.xds.proxyless.client_kind import (
+    FIRST_VERSIONS,
+    ClientKind,
+    Feature,
+    Language,
+    read_client_kind,
+)
+from proxy_image.control_plane.xds.proxyless.load_reports import Reported, reported
+from proxy_image.control_plane.xds.proxyless.unfollowed import unfollowed
+from tests.proxy_image.control_plane.policies import ms, treated
+from tests.proxy_image.control_plane.support import backends, eventually, logged, service, target
+from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, xds_client
 
 
-class GrpcClient:
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def calls(self, count: int) -> dict[str, int]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{count}\n".encode())
-        answers: dict[str, int] = json.loads(await asyncio.wait_for(self._process.stdout.readline(), PATIENCE_SECONDS))
-        return answers
-
-
-@asynccontextmanager
-async def grpc_client(name: str, tmp_path: Path, *more: str) -> AsyncIterator[tuple[GrpcClient, ControlPlane]]:
-    async with (
-        control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
-    ):
-        bootstrap: dict[str, Any] = {
-            "xds_servers": [
-                {
-                    "server_uri": f"127.0.0.1:{server.port}",
-                    "channel_creds": [{"type": "insecure"}],
-                    "server_features": ["xds_v3"],
-                }
-            ],
-            "node": {"id": "test"},
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.proxy_image.control_plane.grpc_client",
-            f"xds:///{name}",
-            WHO,
-            *more,
-            env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(bootstrap)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_calls_that_a_client_makes_are_told_of(language: str, tmp_path: Path, caplog: Any) -> None:
+    async with backends("a") as (a,), xds_client(language, tmp_path, zone="z1") as (client, plane):
+        policy = TrafficPolicy(rate_limit=RateLimit(calls_per_second=1))
+        await plane.serve(treated(policy, target(a.port, zone="z1")))
+        await client.who(50)
+        counts = plane.metrics.clients.calls.counts
+        await eventually(lambda: counts["rng", "z1", "ok"] == 50, f"{counts}", seconds=40)
+        value = plane.metrics.registry.get_sample_value(
+            "grpc_lb_proxyless_calls_total", {"service": "rng", "zone": "z1", "outcome": "ok"}
         )
-        try:
-            yield GrpcClient(process), plane
-        finally:
-            process.kill()
-            await process.wait()
+        assert value == 50
+        found = proxyless_of(plane.metrics.clients)
+        (group,) = found.clients
+        assert (group.zone, group.clients, group.services) == ("z1", 1, ("rng",))
+        assert group.name.startswith(language)
+        (line,) = logged(caplog, "policy not followed by a client")
+        assert (line["service"], line["label"]) == ("rng", "grpc-lb.rate-limit.calls-per-second")
+        assert [each.label for each in found.unfollowed] == ["grpc-lb.rate-limit.calls-per-second"]
+        client.process.kill()
+        await eventually(lambda: not plane.metrics.clients.groups)
 
 
-async def test_a_grpc_client_balances_its_calls_and_follows_the_targets(tmp_path: Path) -> None:
-    async with backends("a", "b", "c") as (a, b, c), grpc_client("rng", tmp_path) as (client, plane):
-        await plane.serve(rng(target(a.port), target(b.port)))
-        await client.calls(10)  # until both are connected
-        assert await client.calls(100) == {"a": 50, "b": 50}
-        await plane.serve(rng(target(a.port, draining=True), target(c.port)))
-
-        async def follows() -> bool:
-            return await client.calls(10) == {"c": 10}
-
-        await eventually(follows)
-        assert plane.metrics.streams[Audience.GRPC] == 1
-        for kind in ("CDS", "EDS", "LDS", "RDS"):
-            labels = {"audience": "grpc", "type": kind}
-            assert plane.metrics.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 0
-
-
-async def test_a_grpc_client_uses_the_targets_of_all_zones(tmp_path: Path) -> None:
-    async with backends("a", "b", "c") as (a, b, c), grpc_client("rng", tmp_path) as (client, plane):
-        await plane.serve(rng(target(a.port, zone="x"), target(b.port, zone="x"), target(c.port, zone="y")))
-        answers = await client.calls(300)
-        assert set(answers) == {"a", "b", "c"}
-        assert 50 < answers["c"] < 150, "zones are chosen at random by weight"
+@pytest.mark.parametrize(
+    ("agent", "version", "expected"),
+    [
+        ("gRPC C-core linux Python", "C-core 58.0.0 Python 1.85.1", (Language.CORE, "Python 1.85.1", True)),
+        ("gRPC C-core linux", "C-core 15.0.0", (Language.CORE, "C-core 15.0.0", False)),
+        ("gRPC C-core linux Ruby", "C-core 58.0.0 Ruby 1.85.1", (Language.CORE, "Ruby 1.85.1", False)),
+        ("gRPC Java", "1.68.0", (Language.JAVA, "Java 1.68.0", True)),
+        ("gRPC Java", "1.36.0-SNAPSHOT", (Language.JAVA, "Java 1.36.0", False)),
+        ("gRPC Go", "1.76.0-dev", (Language.GO, "Go 1.76.0", True)),
+        ("gRPC Go", "1.40.0", (Language.GO, "Go 1.40.0", False)),
+        ("gRPC Node Pure JS", "1.14.1", (Language.NODE, "Node 1.14.1", True)),
+        ("gRPC Node Pure JS", "1.9.9", (Language.NODE, "Node 1.9.9", False)),
+        ("gRPC Rust", "9.9.9", (Language.OTHER, "unknown", False)),
+        ("gRPC Java", "soon", (Language.OTHER, "unknown", False)),
+        ("", "", (Language.OTHER, "unknown", False)),
+    ],
+)
+def test_a_client_is_known_by_its_node(agent: str, version: str, expected: tuple[Language, str, bool]) -> None:
+    """The last of what is expected: whether it may be sent ring hash, which others reject."""
+    kind = read_client_kind(base_pb2.Node(user_agent_name=agent, user_agent_version=version))
+    assert (kind.language, kind.name, Feature.RING_HASH in kind.features) == expected
 
 
-async def test_a_grpc_client_of_a_service_that_comes_later_is_served_then(tmp_path: Path) -> None:
-    async with backends("a", "b") as (a, b), grpc_client("rng", tmp_path) as (client, plane):
-        await plane.serve(Document((service("other", target(b.port), routes=[Route("other.test")]),)))
-        calling = asyncio.create_task(client.calls(5))
-        await eventually(lambda: plane.metrics.streams[Audience.GRPC] == 1)
-        await plane.serve(rng(target(a.port)))
-        assert (await calling).get("a", 0) > 0 or await client.calls(1) == {"a": 1}
+def test_a_client_of_an_unknown_language_is_sent_what_every_client_knows() -> None:
+    assert ClientKind().features == frozenset()
+    assert set(FIRST_VERSIONS) == set(Language)
 
 
-async def test_a_grpc_client_goes_by_tls_where_its_channel_does(tmp_path: Path) -> None:
-    """The labels about TLS are the balancer's: what they say does not reach it, and is nothing that it would reject."""
-    ca = authority()
-    cas = ca.write(tmp_path / "cas.pem")
-    policy = TrafficPolicy(tls=Tls(enabled=True, server_name="other.test", verify=TlsVerify.SYSTEM))
-    async with (
-        backends("a", credentials=ca.signs("rng").credentials) as (a,),
-        grpc_client("rng", tmp_path, str(cas)) as (client, plane),
-    ):
-        await plane.serve(treated(policy, a.target))
-        assert await client.calls(10) == {"a": 10}
+@pytest.mark.parametrize(
+    ("policy", "labels"),
+    [
+        (TrafficPolicy(), []),
+        (TrafficPolicy(balancing=Balancing(method=Method.RANDOM)), ["balancing"]),
+        (TrafficPolicy(balancing=Balancing(method=Method.LEAST_REQUEST)), ["balancing"]),
+        (TrafficPolicy(balancing=Balancing(method=Method.RING_HASH, metadata_key="k")), []),
+        (TrafficPolicy(balancing=Balancing(method=Method.MAGLEV, metadata_key="k")), ["balancing"]),
+        (TrafficPolicy(deadline=Deadline(max=ms(5_000))), []),
+        (TrafficPolicy(deadline=Deadline(default=ms(5_000))), ["deadline.default"]),
+        (TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}))), []),
+        (TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=9)), ["retry.max-retries"]),
+        (TrafficPolicy(retry=Retry(per_try_timeout=ms(500))), ["retry.per-try-timeout"]),
+        (TrafficPolicy(limits=Limits(requests=5)), []),
+        (TrafficPolicy(limits=Limits(pending=5)), ["limits.pending"]),
+        (TrafficPolicy(outlier_detection=OutlierDetection(success_rate=True)), []),
+        (
+            TrafficPolicy(outlier_detection=OutlierDetection(consecutive_gateway_failures=5)),
+            ["outlier.consecutive-gateway-failures"],
+        ),
+        (TrafficPolicy(health_check=HealthCheck(enabled=True)), ["health-check"]),
+        (TrafficPolicy(mirror=Mirror(service="other")), ["mirror.service"]),
+    ],
+)
+def test_what_a_python_client_cannot_follow_is_told(policy: TrafficPolicy, labels: list[str]) -> None:
+    kind = ClientKind(Language.CORE, (58, 0, 0), "Python 1.85.1")
+    assert [each.label for each in unfollowed("rng", policy, kind)] == [f"grpc-lb.{label}" for label in labels]
+
+
+def test_an_old_client_follows_less() -> None:
+    policy = TrafficPolicy(
+        balancing=Balancing(method=Method.RING_HASH, metadata_key="k"),
+        deadline=Deadline(max=ms(5_000)),
+        retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE})),
+    )
+    labels = {each.label for each in unfollowed("rng", policy, ClientKind(Language.JAVA, (1, 36, 0), "Java 1.36.0"))}
+    assert labels == {"grpc-lb.balancing", "grpc-lb.deadline.max", "grpc-lb.retry.on"}
+
+
+def test_calls_to_what_is_no_service_are_passed_over() -> None:
+    document = Document((service("rng", target(1)),))
+    request = lrs_pb2.LoadStatsRequest()
+    for name in ("rng", "other", "xdstp://a/envoy.config.cluster.v3.Cluster/rng"):
+        stats = request.cluster_stats.add(cluster_name=name, total_dropped_requests=2**60)
+        stats.upstream_locality_stats.add(total_successful_requests=3, total_error_requests=1)
+    found = reported(request, {each.name for each in document.services})
+    assert found == [Reported("rng", 3, 1, 10_000_000)] * 2

@@ -1,0 +1,135 @@
+"""Clients that call tasks directly (`xds:///NAME`): what they are given, and what is opened for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from constructs import IConstruct
+
+from cdk_grpc_lb.balancer.ingress import let_in
+from cdk_grpc_lb.validation import Props
+from grpc_lb_contract.labels.names import PORT, SERVICE
+from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap, xds_target
+
+if TYPE_CHECKING:
+    from cdk_grpc_lb.routing.service_registry import Admission
+    from cdk_grpc_lb.service.balanced_service import GrpcBalancedService
+
+
+class ProxylessClients:
+    """What of a balancer such clients need."""
+
+    if TYPE_CHECKING:
+        _admission: Admission
+        _props: Props
+
+        @property
+        def xds_address(self) -> str: ...
+
+        def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None: ...
+
+    def connect(
+        self,
+        client: GrpcBalancedService | ecs.BaseService | ecs.TaskDefinition,
+        *,
+        to: Sequence[GrpcBalancedService | ecs.BaseService],
+        container_name: str | None = None,
+        source: ec2.IConnectable | None = None,
+        fallback_address: str | None = None,
+    ) -> list[str]:
+        """Let a client call the tasks of services directly, without a proxy between.
+
+        Its container gets ``GRPC_XDS_BOOTSTRAP_CONFIG``, which gRPC reads in every language, and the security groups
+        let it in: to the xDS port of the load balancer, and to the port of each service. The client then calls what is
+        returned, in the order of ``to``: ``xds:///numbers``. Raises ValueError at synth for a service that is not
+        behind this balancer, and for a client that has its bootstrap already.
+
+        :param client: A service of this library, a Fargate or EC2 service, or a task definition.
+        :param to: The services that it calls, each ECS service of those that share a name.
+        :param container_name: The client's container that calls. By default the task definition's first essential one.
+        :param source: From where the client calls, where it is a task definition: the security group that its tasks
+            run with, or another peer. By default the connections of the service.
+        :param fallback_address: Another control plane, ``host:port``, which clients that know gRFC A71 use while they
+            reach none of this balancer's. By default, none.
+        """
+        construct, definition = _definition_of(client)
+        props = Props("connect of", construct.node.path)
+        caller = source if source is not None else _connectable(props, client)
+        if not to:
+            raise props.error("to", "a list that names at least one service", "none")
+        called = [self._called(props, service) for service in to]
+        container = _container(props, definition, container_name)
+        addresses = [self.xds_address, *([] if fallback_address is None else [fallback_address])]
+        _give_bootstrap(props, container, bootstrap(addresses, construct.node.addr))
+        self.allow_xds_from(caller, "xDS of a client without a proxy")
+        for service, (_, port) in zip(to, called, strict=True):
+            for group in service.connections.security_groups:
+                let_in(
+                    group,
+                    caller,
+                    port,
+                    "calls of a client without a proxy",
+                    in_callers_stack=not _same_stack(construct, service),
+                )
+        return [xds_target(name) for name, _ in called]
+
+    def _called(self, props: Props, service: Any) -> tuple[str, int]:
+        """The logical name and the port of a service."""
+        of_ecs = getattr(service, "service", service)
+        labels = self._admission.labels.get(of_ecs.node.path)
+        if labels is None:
+            known = ", ".join(sorted(self._admission.labels)) or "(none)"
+            raise props.error("to", f"services that are behind this balancer: {known}", of_ecs.node.path)
+        port = labels[PORT]
+        return labels[SERVICE], _number(port)
+
+
+def _definition_of(client: Any) -> tuple[IConstruct, ecs.TaskDefinition]:
+    return client, client if isinstance(client, ecs.TaskDefinition) else client.task_definition
+
+
+def _connectable(props: Props, client: Any) -> ec2.IConnectable:
+    if isinstance(client, ecs.TaskDefinition):
+        raise props.error("source", "given where the client is a task definition: what its tasks call from", None)
+    connectable: ec2.IConnectable = client
+    return connectable
+
+
+def _container(props: Props, definition: ecs.TaskDefinition, name: str | None) -> ecs.ContainerDefinition:
+    if name is None:
+        default = definition.default_container
+        if default is None:
+            raise props.error("client", "a task definition that has an essential container", definition.node.path)
+        return default
+    found = definition.find_container(name)
+    if found is None:
+        names = ", ".join(each.container_name for each in _containers(definition)) or "(none)"
+        raise props.error("container_name", f"one of {names} ({definition.node.path})", repr(name))
+    return found
+
+
+def _containers(definition: ecs.TaskDefinition) -> Iterable[ecs.ContainerDefinition]:
+    return (child for child in definition.node.children if isinstance(child, ecs.ContainerDefinition))
+
+
+def _give_bootstrap(props: Props, container: ecs.ContainerDefinition, text: str) -> None:
+    environment = container.render_container_definition().environment or []
+    names = [each["name"] if isinstance(each, dict) else each.name for each in environment]  # type: ignore[union-attr]  # jsii's own
+    if BOOTSTRAP in names:
+        raise props.error(
+            "client", f"one without {BOOTSTRAP}: connect it once, with all that it calls", container.container_name
+        )
+    container.add_environment(BOOTSTRAP, text)
+
+
+def _same_stack(one: IConstruct, other: IConstruct) -> bool:
+    return cdk.Stack.of(one).node.path == cdk.Stack.of(other).node.path
+
+
+def _number(port: str) -> int:
+    # A port that is a token is still one here, as a number: `int` would not know it.
+    return cdk.Token.as_number(port) if cdk.Token.is_unresolved(port) else int(port)  # type: ignore[return-value]  # whole

@@ -1,0 +1,96 @@
+"""Settings of a service that a client cannot follow, because gRPC cannot, or that client's language or version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from grpc_lb_contract import Method, TrafficPolicy
+from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature
+
+# gRPC's own limit of tries, the first one included (gRFC A6).
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unfollowed:
+    """`client` is a kind of client: "Python 1.85.1"."""
+
+    service: str
+    label: str
+    client: str
+    problem: str
+
+
+def unfollowed(service: str, policy: TrafficPolicy, kind: ClientKind) -> Iterator[Unfollowed]:
+    for label, problem in _problems(policy, kind.features):
+        yield Unfollowed(service, f"grpc-lb.{label}", kind.name, problem)
+
+
+def _problems(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tuple[str, str]]:
+    yield from _balancing(policy, features)
+    yield from _limits(policy)
+    yield from _calls(policy, features)
+    outlier, plain = policy.outlier_detection, TrafficPolicy().outlier_detection
+    by_answers = outlier.success_rate or outlier.consecutive_errors is not None
+    if by_answers and Feature.OUTLIER not in features:
+        yield "outlier", "no target is ejected for its answers: the client does not know gRFC A50"
+    elif outlier.consecutive_errors is not None:
+        yield (
+            "outlier.consecutive-errors",
+            "a target is ejected once all of at least so many calls in an interval failed, with any status",
+        )
+    if outlier.consecutive_gateway_failures is not None:
+        yield "outlier.consecutive-gateway-failures", "gRPC ejects by success rate and failure percentage alone"
+    if outlier.consecutive_connect_failures != plain.consecutive_connect_failures:
+        yield "outlier.consecutive-connect-failures", "a client leaves a target alone while it cannot connect to it"
+    if policy.health_check.enabled:
+        yield "health-check", "the client asks no target for its health: ECS decides"
+    if policy.mirror.service is not None:
+        yield "mirror.service", "no call is copied"
+    if policy.tls.enabled:
+        yield "tls", "the client goes by TLS where its channel's credentials say so"
+
+
+def _balancing(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tuple[str, str]]:
+    balancing = policy.balancing
+    if balancing.metadata_key is not None:
+        if Feature.RING_HASH not in features:
+            yield "balancing", "targets take calls in turn: the client does not know ring-hash (gRFC A42)"
+        elif balancing.method is Method.MAGLEV:
+            yield "balancing", "ring-hash takes the place of maglev"
+    elif balancing.method is Method.RANDOM:
+        yield "balancing", "targets take calls in turn: gRPC has no random"
+    elif balancing.method is Method.LEAST_REQUEST and Feature.LEAST_REQUEST not in features:
+        yield "balancing", "targets take calls in turn: the client does not know least-request (gRFC A48)"
+    if balancing.slow_start is not None:
+        yield "balancing.slow-start", "a new target takes its full share at once"
+
+
+def _limits(policy: TrafficPolicy) -> Iterator[tuple[str, str]]:
+    limits = policy.limits
+    for name, value in (
+        ("pending", limits.pending),
+        ("connections", limits.connections),
+        ("connections-per-target", limits.connections_per_target),
+    ):
+        if value is not None:
+            yield f"limits.{name}", "gRPC limits the calls of a client alone (gRFC A32)"
+    if policy.rate_limit.calls_per_second is not None:
+        yield "rate-limit.calls-per-second", "gRPC has no rate limit"
+
+
+def _calls(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tuple[str, str]]:
+    retry, deadline, fault = policy.retry, policy.deadline, policy.fault
+    if deadline.default is not None:
+        yield "deadline.default", "a call without a deadline gets none: gRPC takes the shorter of two alone (gRFC A31)"
+    if deadline.max is not None and Feature.TIMEOUT not in features:
+        yield "deadline.max", "calls may take longer: the client does not know gRFC A31"
+    if retry.on and Feature.RETRY not in features:
+        yield "retry.on", "nothing is tried again: the client does not know gRFC A44"
+    elif retry.on and retry.max_retries >= MAX_ATTEMPTS:
+        yield "retry.max-retries", f"gRPC makes {MAX_ATTEMPTS} tries at most"
+    if retry.per_try_timeout is not None:
+        yield "retry.per-try-timeout", "a try may take as long as the call"
+    if (fault.delay is not None or fault.abort is not None) and Feature.FAULT not in features:
+        yield "fault", "no fault is injected: the client does not know gRFC A33"

@@ -1,0 +1,139 @@
+"""What someone who is called at night sees in a real browser: each trouble, and that every page and state is usable.
+
+Run apart from the other tests, by `make browser`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from array import array
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from proxy_image.control_plane.stats.hour import Minute, ServiceMinute, TargetMinutes
+from proxy_image.control_plane.stats.hour_file import HourFile
+from rng_service.load import SteadyLoad
+from tests.browser.accessibility import findings
+from tests.browser.chromium import Page
+from tests.browser.looking import LIVE, keep_screenshot, shows, text_within
+from tests.proxy_image.control_plane.support import eventually, running_envoy
+from tests.proxy_image.control_plane.test_process import file_settings, running
+
+FIRST_PROBLEM = "(document.querySelector('main .problem h2') || {textContent: ''}).textContent"
+PATHS = ("/", "/timeline", "/problems", "/services/rng", "/services/idle", "/services/unknown")
+
+
+@asynccontextmanager
+async def server_process() -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """The random-number service in a process of its own, and its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rng_service"),
+        env={**os.environ, "BIND_ADDRESS": "127.0.0.1", "PORT": str(port)},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield port, process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        await process.wait()
+
+
+def targets_file(tmp_path: Path, *ports: int) -> Path:
+    path = tmp_path / "targets.json"
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    services = [
+        {"name": "rng", "targets": addresses},
+        {"name": "idle", "targets": [], "hosts": ["idle.test"]},
+    ]
+    path.write_text(json.dumps({"services": services}))
+    return path
+
+
+async def test_a_target_that_hangs_is_the_first_thing_on_the_page_and_every_page_is_usable(
+    tmp_path: Path, page: Page
+) -> None:
+    async with server_process() as (one, _), server_process() as (two, hangs):
+        settings = file_settings(tmp_path, targets_file(tmp_path, one, two))
+        async with running(settings) as control, running_envoy(settings) as envoy:
+            await envoy.ready()
+            await eventually(control.health)
+            web = f"http://127.0.0.1:{settings.web_port}"
+            async with SteadyLoad(f"127.0.0.1:{settings.port}", rate=60, channels=2):
+                await page.open(f"{web}/")
+                await shows(page, LIVE, "live")
+                await shows(page, text_within(".targets td.ok", "100 %"), True)
+                hangs.send_signal(signal.SIGSTOP)
+                # WHEN a server stops, THEN the page says so before anything else
+                await shows(page, FIRST_PROBLEM, f"error 127.0.0.1:{two} of rng does not answer")
+                for text in ("calls wait at", "which last answered", "TargetSilent"):
+                    assert await page.run(text_within(".problem:first-child", text))
+                assert await page.run(text_within(".targets .state.no-answer", "no answer since"))
+                await keep_screenshot(page, "hung-target")
+                await usable(page, web)
+                # A phone says how many wait, without scrolling sideways.
+                await page.size(390, 844, phone=True)
+                await page.open(f"{web}/")
+                await shows(page, LIVE, "live")
+                shown = "getComputedStyle(document.querySelector('.targets td.in-flight')).display !== 'none'"
+                assert await page.run(shown)
+                assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
+                hangs.send_signal(signal.SIGCONT)
+                await shows(page, "document.querySelector('.state.no-answer') === null", True)
+            assert page.said == []
+
+
+async def test_the_last_hour_is_drawn_and_outlives_the_control_plane(tmp_path: Path, page: Page) -> None:
+    # GIVEN an hour that an earlier control plane kept, of which one minute is missing
+    async with server_process() as (one, _), server_process() as (two, _):
+        settings = file_settings(tmp_path, targets_file(tmp_path, one, two))
+        newest = int(time.time()) // 60 * 60 - 60
+        addresses = (f"127.0.0.1:{one}", f"127.0.0.1:{two}")
+        settings.state_dir.mkdir(exist_ok=True)
+        file = HourFile(settings.state_dir)
+        for place in range(60):
+            calls, failures = 3000 + 900 * (place % 7), 40 * (place > 50)
+            counts = array("I", (calls // 2, failures, 3, calls - calls // 2, 0, 2))
+            service = ServiceMinute(calls, failures, 5, 4.0 + place % 3, 20.0 + 3 * place)
+            targets = {"rng": TargetMinutes(addresses, counts)}
+            if place != 20:
+                file.keep(Minute(newest - 60 * (59 - place), 60.0, {"rng": service}, targets))
+        async with running(settings) as control, running_envoy(settings) as envoy:
+            await envoy.ready()
+            await eventually(control.health)
+            async with SteadyLoad(f"127.0.0.1:{settings.port}", rate=60, channels=2):
+                for path, charts in (("/", 3), ("/services/rng", 6)):
+                    await page.open(f"http://127.0.0.1:{settings.web_port}{path}")
+                    await shows(page, LIVE, "live")
+                    await shows(page, "document.querySelectorAll('figure svg.chart').length", charts)
+                drawn = "document.querySelector('.chart .calls').getAttribute('d')"
+                assert (await page.run(drawn)).count("M") == 2  # the missing minute is a gap
+                assert await page.run(text_within("figcaption", "failed/s 0.67 at most 0.67"))
+                assert await findings(page) == []
+                await keep_screenshot(page, "service-hour")
+                await page.size(390, 844, phone=True)
+                await page.open(f"http://127.0.0.1:{settings.web_port}/services/rng")
+                await shows(page, LIVE, "live")
+                assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
+                assert page.said == []
+
+
+async def usable(page: Page, web: str) -> None:
+    """axe-core finds nothing on any page, in light and in dark."""
+    for dark in (False, True):
+        await page.size(1180, 760, dark=dark)
+        for path in PATHS:
+            await page.open(f"{web}{path}")
+            await eventually(lambda: page.run("document.querySelector('main h1') !== null"))
+            assert await findings(page) == [], path
+    page.said[:] = [line for line in page.said if "404" not in line]

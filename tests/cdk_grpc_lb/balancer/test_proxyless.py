@@ -1,0 +1,144 @@
+"""`balancer.connect`: what a client without a proxy is given, and what is opened for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+
+from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
+from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
+
+IMAGE = ecs.ContainerImage.from_registry("example/rng")
+
+
+class Fleet:
+    """A balancer with one service of this library and one made by hand, and clients in several forms."""
+
+    def __init__(self) -> None:
+        self.app = cdk.App()
+        self.stack = cdk.Stack(self.app, "Fleet")
+        self.vpc = ec2.Vpc(self.stack, "Vpc", restrict_default_security_group=False)
+        self.cluster = ecs.Cluster(self.stack, "Cluster", vpc=self.vpc)
+        self.balancer = GrpcBalancer(self.stack, "Balancer", cluster=self.cluster)
+        self.numbers = self.balancer.add_service("Numbers", image=IMAGE, port=50051, hosts=["numbers.test"])
+        self.orders = self.plain("Orders", 7000)
+        self.balancer.register(self.orders, service_name="orders", hosts=["orders.test"])
+
+    def plain(self, name: str, port: int) -> ecs.FargateService:
+        definition = ecs.FargateTaskDefinition(self.stack, f"{name}Task")
+        definition.add_container("Helper", image=IMAGE, essential=False)
+        definition.add_container(
+            f"{name}App", image=IMAGE, port_mappings=[ecs.PortMapping(container_port=port)], environment={"A": "b"}
+        )
+        return ecs.FargateService(self.stack, name, cluster=self.cluster, task_definition=definition)
+
+
+def bootstrap_of(made: Synthesised, container: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(as_text(made.environment(container)["GRPC_XDS_BOOTSTRAP_CONFIG"]))
+    return found
+
+
+def test_a_plain_service_is_given_the_bootstrap_and_let_in() -> None:
+    fleet = Fleet()
+    client = fleet.plain("Client", 9000)
+    assert fleet.balancer.connect(client, to=[fleet.numbers, fleet.orders]) == ["xds:///numbers", "xds:///orders"]
+    made = synthesise(fleet.stack)
+    config = bootstrap_of(made, "ClientApp")
+    (server,) = config["xds_servers"]
+    assert server["server_uri"].endswith(":18000")
+    assert "LoadBalancer" in server["server_uri"]
+    assert server["channel_creds"] == [{"type": "insecure"}]
+    assert set(server["server_features"]) == {"xds_v3", "ignore_resource_deletion"}
+    assert config["node"]["id"]
+    assert "zone" in config["node"]["locality"], "grpc-js-xds fails without it"
+    for group, port in (("BalancerLoadBalancer", 18000), ("NumbersService", 50051), ("OrdersSecurity", 7000)):
+        assert port in {opened for source, opened in made.open_ports(group) if "Client" in source}, group
+    assert {opened for source, opened in made.open_ports("") if "Client" in source} == {18000, 50051, 7000}
+    assert json.dumps(made.body).count("GRPC_XDS_BOOTSTRAP_CONFIG") == 1, "on the container that calls alone"
+
+
+def test_a_service_of_this_library_is_a_client_too() -> None:
+    fleet = Fleet()
+    client = fleet.balancer.add_service("Front", image=IMAGE, port=50052, hosts=["front.test"])
+    fleet.balancer.connect(client, to=[fleet.numbers], fallback_address="other.internal:18000")
+    made = synthesise(fleet.stack)
+    name = client.container.container_name
+    definitions = made.of_type("AWS::ECS::TaskDefinition")
+    (container,) = (
+        each
+        for logical_id, definition in definitions.items()
+        for each in definition["ContainerDefinitions"]
+        if "Front" in logical_id and each["Name"] == name
+    )
+    (value,) = (each["Value"] for each in container["Environment"] if each["Name"] == "GRPC_XDS_BOOTSTRAP_CONFIG")
+    servers = json.loads(as_text(value))["xds_servers"]
+    assert [server["server_uri"].rpartition(":")[2] for server in servers] == ["18000", "18000"]
+    assert servers[1]["server_uri"] == "other.internal:18000"
+
+
+def test_a_task_definition_is_a_client_from_a_security_group() -> None:
+    fleet = Fleet()
+    job = ecs.FargateTaskDefinition(fleet.stack, "Job")
+    job.add_container("Main", image=IMAGE)
+    job.add_container("Sidecar", image=IMAGE)
+    group = ec2.SecurityGroup(fleet.stack, "JobGroup", vpc=fleet.vpc)
+    assert fleet.balancer.connect(job, to=[fleet.orders], container_name="Sidecar", source=group) == ["xds:///orders"]
+    made = synthesise(fleet.stack)
+    assert bootstrap_of(made, "Sidecar")
+    assert "Environment" not in made.container("Main")
+    assert {port for source, port in made.open_ports("") if "JobGroup" in source} == {18000, 7000}
+
+
+def test_a_client_of_another_stack_opens_its_own_rules() -> None:
+    """GIVEN a client whose stack uses the balancer's THEN the app can be synthesised: no stack refers to the other."""
+    fleet = Fleet()
+    other = cdk.Stack(fleet.app, "Other")
+    client = GrpcBalancedService(other, "Front", image=IMAGE, port=50052, balancer=fleet.balancer, hosts=["front.test"])
+    fleet.balancer.connect(client, to=[fleet.numbers])
+    made = synthesise(other)
+    ports = {rule["FromPort"] for rule in made.of_type("AWS::EC2::SecurityGroupIngress").values()}
+    assert {18000, 50051} <= ports
+
+
+def strange(fleet: Fleet) -> None:
+    fleet.balancer.connect(fleet.plain("Client", 9000), to=[fleet.plain("Stranger", 7001)])
+
+
+def twice(fleet: Fleet) -> None:
+    client = fleet.plain("Client", 9000)
+    for _ in range(2):
+        fleet.balancer.connect(client, to=[fleet.numbers])
+
+
+def nobody(fleet: Fleet) -> None:
+    fleet.balancer.connect(fleet.plain("Client", 9000), to=[])
+
+
+def no_such_container(fleet: Fleet) -> None:
+    fleet.balancer.connect(fleet.plain("Client", 9000), to=[fleet.numbers], container_name="x")
+
+
+def from_nowhere(fleet: Fleet) -> None:
+    job = ecs.FargateTaskDefinition(fleet.stack, "Job")
+    job.add_container("Main", image=IMAGE)
+    fleet.balancer.connect(job, to=[fleet.numbers])
+
+
+@pytest.mark.parametrize(
+    ("misuse", "said"),
+    [
+        (strange, r"to must be services that are behind this balancer: .*Numbers.*, got Fleet/Stranger"),
+        (twice, r"one without GRPC_XDS_BOOTSTRAP_CONFIG: connect it once, with all that it calls, got ClientApp"),
+        (nobody, r"to must be a list that names at least one service, got none"),
+        (no_such_container, r"container_name must be one of Helper, ClientApp \(Fleet/ClientTask\), got 'x'"),
+        (from_nowhere, r"source must be given where the client is a task definition"),
+    ],
+)
+def test_a_misuse_is_an_error_that_says_what_to_do(misuse: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        misuse(Fleet())

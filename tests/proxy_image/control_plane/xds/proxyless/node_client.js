@@ -1,0 +1,46 @@
+// A gRPC client of Node: the same lines in and out as python_client.py. Its packages are in $NODE_GRPC.
+const { createRequire } = require("node:module");
+const { createInterface } = require("node:readline");
+const load = createRequire(process.env.NODE_GRPC + "/");
+const grpc = load("@grpc/grpc-js");
+const xds = load("@grpc/grpc-js-xds");
+
+xds.register();
+const clients = new Map();
+
+function call(asked) {
+  if (!clients.has(asked.target))
+    clients.set(asked.target, new grpc.Client(asked.target, grpc.credentials.createInsecure()));
+  const metadata = new grpc.Metadata({ waitForReady: asked.wait_for_ready });
+  for (const [key, value] of asked.metadata) metadata.add(key, value);
+  const options = asked.timeout === null ? {} : { deadline: Date.now() + asked.timeout * 1000 };
+  const started = process.hrtime.bigint();
+  return new Promise((resolve) => {
+    const bytes = (each) => each;
+    clients.get(asked.target).makeUnaryRequest(asked.method, bytes, bytes, Buffer.alloc(0), metadata, options,
+      (error, answer) => resolve([
+        error ? `${grpc.status[error.code]}: ${error.details}` : answer.toString(),
+        Number(process.hrtime.bigint() - started) / 1e9,
+      ]));
+  });
+}
+
+async function all(asked) {
+  const begin = async (number) => {
+    if (asked.apart) await new Promise((resolve) => setTimeout(resolve, number * asked.apart * 1000));
+    return call(asked);
+  };
+  if (asked.parallel) return Promise.all(Array.from({ length: asked.count }, (_, number) => begin(number)));
+  const results = [];
+  for (let made = 0; made < asked.count; made++) results.push(await call(asked));
+  return results;
+}
+
+createInterface({ input: process.stdin }).on("line", async (line) => {
+  const answers = {}, seconds = [];
+  for (const [answer, took] of await all(JSON.parse(line))) {
+    answers[answer] = (answers[answer] ?? 0) + 1;
+    seconds.push(took);
+  }
+  console.log(JSON.stringify({ answers, seconds }));
+}).on("close", () => process.exit(0));

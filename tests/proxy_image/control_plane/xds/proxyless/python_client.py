@@ -1,0 +1,68 @@
+"""A gRPC client as a process of its own, as GRPC_XDS_BOOTSTRAP_CONFIG is read once a process.
+
+Each line of its input is a JSON object (`target`, `method`, `count`, and what `Calls` in harness.py has); each line of
+its output one too: how often which server, or which status with its message, answered, and the seconds of each call.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+_channels: dict[str, grpc.Channel] = {}
+
+
+def main() -> None:
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answers: Counter[str] = Counter()
+        seconds: list[float] = []
+        pending: list[tuple[float, Any]] = []
+        for _ in range(asked["count"]):
+            pending.append((time.perf_counter(), _start(asked)))
+            if not asked["parallel"]:
+                _take(pending, answers, seconds)
+            elif asked["apart"]:
+                time.sleep(asked["apart"])
+        _take(pending, answers, seconds)
+        print(json.dumps({"answers": answers, "seconds": seconds}), flush=True)
+
+
+def _start(asked: dict[str, Any]) -> Any:
+    target = asked["target"]
+    if target not in _channels:
+        _channels[target] = _channel(target, asked["cas"])
+    call: Any = _channels[target].unary_unary(asked["method"])
+    return call.future(
+        b"",
+        timeout=asked["timeout"],
+        metadata=[tuple(pair) for pair in asked["metadata"]],
+        wait_for_ready=asked["wait_for_ready"],
+    )
+
+
+def _take(pending: list[tuple[float, Any]], answers: Counter[str], seconds: list[float]) -> None:
+    for started, call in pending:
+        try:
+            answers[call.result().decode()] += 1
+        except grpc.RpcError as error:
+            answers[f"{error.code().name}: {error.details()}"] += 1
+        seconds.append(time.perf_counter() - started)
+    pending.clear()
+
+
+def _channel(target: str, cas: str | None) -> grpc.Channel:
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    if cas is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(Path(cas).read_bytes()), options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Traefik's dynamic configuration, as labels hold it."""

@@ -1,0 +1,1 @@
+"""The small languages in Traefik's labels and options."""

@@ -1,0 +1,1 @@
+"""Rules: which calls a router takes, and which containers a Traefik takes."""
