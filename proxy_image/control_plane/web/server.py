@@ -43,7 +43,9 @@ from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, proxyless_of, report
 from proxy_image.control_plane.stats.watcher import Watcher
 from proxy_image.control_plane.web.page import views
+from proxy_image.control_plane.web.page.charts import Charts
 from proxy_image.control_plane.web.page.live import Live, TooManyPagesError
+from proxy_image.control_plane.web.page.views import Beside
 from proxy_image.control_plane.xds.resource_types import Audience
 from proxy_image.envoy.bootstrap import Node
 
@@ -95,6 +97,14 @@ def web_app(
     def now() -> Report:
         return current_report(reconciler, metrics, watcher, own)
 
+    charts: list[Charts] = []
+
+    def beside() -> Beside:
+        # The watcher takes another hour once, when it has read what an earlier control plane kept.
+        if not charts or charts[0].hour is not watcher.hour:
+            charts[:] = [Charts(watcher.hour)]
+        return Beside(charts[0])
+
     # A report of a large fleet takes the control plane's thread for a while: Envoy has its turn between two.
     turns = Turns()
     of_tick: dict[int, Report] = {}
@@ -103,7 +113,7 @@ def web_app(
         if watcher.ticks not in of_tick:
             of_tick.clear()
             of_tick[watcher.ticks] = now()
-        return views.update(path, of_tick[watcher.ticks])
+        return views.update(path, of_tick[watcher.ticks], beside())
 
     live = Live(watcher, render)
 
@@ -111,7 +121,7 @@ def web_app(
         await watcher.recent()
         async with turns.one():
             current = now()
-        main = views.main_of(request.url.path, current)
+        main = views.main_of(request.url.path, current, beside())
         if main is None:
             main = views.no_such_page(request.url.path, current)
             return HTMLResponse(views.document(request.url.path, main, current, live=False), 404)
@@ -198,6 +208,7 @@ def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, o
         task=own.id,
         zone=own.zone,
         silences=watcher.silence.now,
+        usual=watcher.hour.usual(),
     )
 
 

@@ -95,9 +95,11 @@ def max_stream_duration(deadline: Deadline) -> Any:
     https://www.envoyproxy.io/docs/envoy/v1.39.0/faq/configuration/timeouts
     """
     without = deadline.max if deadline.default is None else deadline.default
+    # With a default and no limit, Envoy would put the default in the place of the caller's own.
+    longest = 0.0 if deadline.max is None else deadline.max.total_seconds()
     return route_components_pb2.RouteAction.MaxStreamDuration(
         max_stream_duration=None if without is None else seconds(without),
-        grpc_timeout_header_max=None if deadline.max is None else seconds(deadline.max),
+        grpc_timeout_header_max=None if without is None else duration(longest),
     )
 
 
