@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +13,11 @@ from constructs import IConstruct
 from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.labels.names import PORT, SERVICE
+from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap, xds_target
 
 if TYPE_CHECKING:
     from cdk_grpc_lb.routing.service_registry import Admission
     from cdk_grpc_lb.service.balanced_service import GrpcBalancedService
-
-BOOTSTRAP = "GRPC_XDS_BOOTSTRAP_CONFIG"
-
-
-def xds_target(service_name: str) -> str:
-    """What a client without a proxy calls."""
-    return f"xds:///{service_name}"
-
-
-def bootstrap(addresses: Sequence[str], node_id: str) -> str:
-    """What a gRPC client of any language needs to find its targets at the first of these control planes that answers.
-
-    The format is gRFC A27's. `ignore_resource_deletion` (A53): a name that is gone leaves a client what it had. Node
-    fails without a locality. Further servers are used by clients that know gRFC A71.
-    """
-    servers = [
-        {
-            "server_uri": address,
-            "channel_creds": [{"type": "insecure"}],
-            "server_features": ["xds_v3", "ignore_resource_deletion"],
-        }
-        for address in addresses
-    ]
-    return json.dumps({"xds_servers": servers, "node": {"id": node_id, "cluster": "", "locality": {"zone": ""}}})
 
 
 class ProxylessClients:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
+from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap
 from local_aws.demo import claims
 from local_aws.demo.claims import Claim
 from local_aws.demo.page import picture
@@ -19,6 +21,9 @@ Claims = AsyncIterator[Claim]
 
 CALLS = 100
 PROCESSES = 4
+PROXYLESS = "xds:///random-numbers"
+FIRST_CALLS = 10
+"""A client without a proxy begins with the task that it has a connection to first."""
 # Of a stretch of the load: so many that one in a hundred that fails would be seen.
 MIN_CALLS = 100
 FIRST_CALL_WITHIN_SECONDS, FIRST_CALL_TIMES = 3.0, 3.0
@@ -38,7 +43,11 @@ async def problem_and_cure(stage: Stage) -> Claims:
     picture("100 calls on one connection through the balancer", report, tasks)
     yield claims.spread_evenly("balancer: the calls of one connection are spread evenly", report, tasks)
 
-    report = await from_processes(stage.addresses.balancer)
+    report = await from_processes(PROXYLESS, 1, environment={BOOTSTRAP: bootstrap(stage.addresses.xds, "demo")})
+    picture("100 calls of one client without a proxy (xDS)", report, tasks)
+    yield claims.spread_evenly("no proxy: the calls of one client are spread evenly", report, tasks, within=FIRST_CALLS)
+
+    report = await from_processes(stage.addresses.balancer, PROCESSES)
     workers = min(PROCESSES, await stage.envoy_workers())
     yield claims.spread_evenly(f"so are those of {PROCESSES} client processes at once", report, tasks, within=workers)
 
@@ -46,15 +55,16 @@ async def problem_and_cure(stage: Stage) -> Claims:
     yield claims.spread_evenly(f"so are {CALLS} streams at once on one connection", report, tasks)
 
 
-async def from_processes(address: str) -> LoadReport:
+async def from_processes(address: str, processes: int, environment: Mapping[str, str] | None = None) -> LoadReport:
     """The calls of several client processes at once, as one report."""
     clients = [
         await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "rng_service.client", address, "--calls", str(CALLS), "--json"),
+            env={**os.environ, **(environment or {})},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        for _ in range(PROCESSES)
+        for _ in range(processes)
     ]
     calls: list[Call] = []
     for client in clients:
@@ -66,7 +76,7 @@ async def from_processes(address: str) -> LoadReport:
             calls += [Call(0.0, 0.0, task)] * count
         for code, failed in seen["failures"].items():
             calls += [Call(0.0, 0.0, failed["task"], code, failed["sample"])] * failed["count"]
-    return LoadReport(address, PROCESSES, 0.0, 0.0, tuple(calls))
+    return LoadReport(address, processes, 0.0, 0.0, tuple(calls))
 
 
 async def scale_out(stage: Stage, load: Watched) -> Claims:
