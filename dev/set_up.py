@@ -29,6 +29,7 @@ AXE = BUILD / "axe"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
+PYRIGHT = "pyright@1.1.407"
 # gRPC clients of Node, which the tests let call by xds:///.
 NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
 # What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
@@ -50,7 +51,7 @@ def main(optional: Sequence[str] = ()) -> int:
         with ThreadPoolExecutor() as side_by_side:
             parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *optional)]
             make_environment("dev")  # has Node, which the next two are made with
-            of_npm = {NODE: (CDK_CLI,), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
+            of_npm = {NODE: (CDK_CLI, PYRIGHT), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
             parts += [side_by_side.submit(npm_install, folder, *packages) for folder, packages in of_npm.items()]
             for part in parts:
                 part.result()

@@ -98,12 +98,13 @@ def write(found: Sequence[Figure], rounds: int, machine: str) -> None:
 with the settings that it comes with, this balancer with all of its own; 16 calls are in flight. They take turns, each
 round in another order, and a figure is the median of the rounds. CPU is that of all of a proxy's processes (of this
 balancer, also the control plane's and the supervisor's). Client and servers are Python, so the calls a second and the
-latency say what a proxy adds to those, not what it could carry. On another machine, compare the ratios.
+latency say what a proxy adds to those, not what it could carry. On another machine, compare the ratios; on a busy one,
+proxies find fewer calls waiting at once, and each costs more.
 
 ![CPU of each proxy for a unary call]({PICTURE})
 
 {table(found)}
-{DIRECT} is a client connected to one of the servers; it has no proxy's CPU, and no balancing.
+*{DIRECT}* stands for a client connected to one of the servers: it has no proxy's CPU, and no balancing.
 """
     (DOCS / "benchmark.md").write_text(text)
     (DOCS / PICTURE).write_text(picture(found))

@@ -110,6 +110,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         ones where it is internet-facing.
     :param cross_zone_enabled: Whether callers of one zone reach balancers of others, so that two tasks share the load
         of three zones; AWS charges for traffic between zones. By default they do.
+    :param client_addresses: Whether servers, the access log and conditions on metadata get the caller's address, as
+        ``x-forwarded-for``: the load balancer tells it by the PROXY protocol. By default they get none. What callers
+        themselves write there is removed either way.
     :param exposed_by_default: Whether containers of the cluster take part that no label asks for. By default only those
         that are added, registered or labelled ``grpc-lb.enable=true``.
     :param only_services: The logical names of the services that this balancer takes, with ``*`` and ``?`` as wildcards:
@@ -194,6 +197,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         xds_certificate: acm.ICertificate | None = None,
         load_balancer_subnets: ec2.SubnetSelection | None = None,
         cross_zone_enabled: bool = True,
+        client_addresses: bool = False,
         exposed_by_default: bool = False,
         only_services: Sequence[str] | None = None,
         only_label: str | None = None,
@@ -290,6 +294,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
                 **call_statistics_environment(call_statistics),
                 **self._published.environment,
                 **running.environment(cpu),
+                **({"GRPC_LB_PROXY_PROTOCOL": "true"} if client_addresses else {}),
             },
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
@@ -330,6 +335,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
         self.listener = front.listen(self.load_balancer)
         self.target_group = add_tasks(self.listener, self.service, CALLS_PORT)
+        if client_addresses:
+            self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
         self.host = front.name(self, self.load_balancer)
