@@ -43,7 +43,7 @@ async def run(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT. Raises `WrongSettingError` or `OSError` where it cannot start."""
     metrics = Metrics()
     cache = SnapshotCache()
-    ports = Ports(settings.bind_address, settings.port, settings.ready_port)
+    ports = Ports(settings.bind_address, settings.port, settings.ready_port, settings.proxy_protocol)
     own = await asyncio.to_thread(read_task, os.environ)
     reconciler = Reconciler(
         cache,
