@@ -4,8 +4,8 @@ BIN := build/venv/bin
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 
-.PHONY: help setup demo containers up down test test-long traefik browser screenshots lint types docs docs-serve wheel \
-	release-check wheel-ends lock clean
+.PHONY: help setup demo picture containers up down test test-long traefik browser screenshots bench lint types docs docs-serve wheel \
+	release-check wheel-ends lambda-python lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -13,6 +13,8 @@ setup:    ## make the environments, Node and the CDK CLI under build/
 	@$(PYTHON) dev/set_up.py
 demo: setup  ## show the problem and its cure on this machine: 100 / 0 becomes 50 / 50
 	@$(BIN)/python -m local_aws demo
+picture: demo  ## docs/pictures/calls.svg, of what make demo measured
+	@$(BIN)/python dev/make_picture.py
 containers: setup  ## build the images with podman, and the demo with tasks as containers (Linux, root)
 	@$(BIN)/python -m local_aws.containers
 up: setup    ## start the whole stack on this machine and stay
@@ -29,6 +31,9 @@ browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chr
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/browser/*_in_chromium.py
 screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)
 	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/browser/stack_in_chromium.py
+bench:    ## this balancer beside its peers: CPU a call, latency, throughput (QUICK=yes, WRITE=yes for docs/benchmark.md)
+	@$(PYTHON) dev/set_up.py peers
+	@PYTHONPATH=benchmarks:. $(BIN)/python -m peers $(if $(QUICK),--quick) $(if $(WRITE),--write)
 lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict
@@ -47,6 +52,8 @@ release-check: wheel ## build the package, and check what PyPI will show of it
 	@build/publish-venv/bin/twine check --strict dist/*
 wheel-ends: setup  ## try the wheel with the lowest and the newest aws-cdk-lib that it allows
 	@$(BIN)/python -m tests.wheel.ends
+lambda-python:  ## the Lambda's tests under the Python that its runtime names (needs that Python)
+	@dev/lambda_python.sh
 lock:     ## compile every requirements .in file into a hashed .txt (needs uv)
 	@./dev/lock.sh
 clean:    ## remove build/

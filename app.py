@@ -7,6 +7,7 @@ tasks beside it, to see what becomes of the calls on one connection there.
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -16,7 +17,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
-from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
+from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer, HealthCheck, TrafficPolicy
 
 PORT = 50051
 ROOT = Path(__file__).resolve().parent
@@ -43,6 +44,11 @@ class GrpcRandomNumbers(cdk.Stack):
             ),
             port=PORT,
             desired_count=2,
+            # A task that is told to stop says so to whoever asks for its health: the balancers see it even while AWS,
+            # which tells them by its events, is not available. A timeout is no reason to doubt a busy task.
+            policy=TrafficPolicy(
+                health_check=HealthCheck(enabled=True, interval=timedelta(seconds=2), timeout=timedelta(seconds=10))
+            ),
             # Told to stop, a task serves on until no balancer sends it calls any more, then lets its calls finish.
             environment={"SHUTDOWN_GRACE_SECONDS": "10", "SHUTDOWN_CALLS_SECONDS": "35"},
             drain_time=cdk.Duration.seconds(45),

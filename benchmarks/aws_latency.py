@@ -1,6 +1,6 @@
 """How long a refresh takes under AWS's latencies and quotas, cold and warm, by the number of tasks.
 
-    python benchmarks/aws_latency.py [--tasks 100 500 1000 5000] [--megabytes 512]
+    python benchmarks/aws_latency.py [--tasks 100 500 1000 5000] [--megabytes 1769]
 
 The Lambda's real handler runs in a process of its own with the CPU that its memory buys on Lambda, and is killed at its
 timeout; ECS and SSM are a fake behind real HTTP, with a latency of 50 ms and a tail, and AWS's default quotas. Up to
@@ -31,7 +31,7 @@ from local_aws.behaviour.profile import DOCUMENTED, Profile
 from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json
 
 # As the constructs set them (cdk_grpc_lb/target_sync.py).
-MEGABYTES, TIMEOUT_SECONDS, VISIBILITY_SECONDS = 512, 60.0, 180.0
+MEGABYTES, TIMEOUT_SECONDS, VISIBILITY_SECONDS = 1769, 60.0, 180.0
 MAX_SERVICES = 1000
 MAX_INVOCATIONS = 10
 WARM_TIMES = 5

@@ -63,7 +63,9 @@ class _Operations(BaseHTTPRequestHandler):
 class Balancer:
     pid: int
     directory: Path
+    port: int
     web_port: int
+    xds_port: int
 
     def admin(self, path: str) -> str:
         """Envoy's answer, "" while there is none."""
@@ -118,7 +120,8 @@ def balancer(store: ParameterStore) -> Iterator[Balancer]:
                 stderr=log,
             )
         try:
-            yield Balancer(process.pid, Path(directory), int(numbers[flags.index("--web-port")]))
+            calls, _ready, web, xds = map(int, numbers)
+            yield Balancer(process.pid, Path(directory), calls, web, xds)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE_SECONDS)

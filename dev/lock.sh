@@ -11,6 +11,7 @@ compile requirements/dev.in --output-file requirements/dev.txt
 compile requirements/uv.in --output-file requirements/uv.txt
 compile requirements/publish.in --output-file requirements/publish.txt
 compile requirements/ministack.in --output-file requirements/ministack.txt
+compile requirements/peers.in --output-file requirements/peers.txt
 compile requirements/traefik.in --output-file requirements/traefik.txt
 for image in rng_service proxy_image; do
     compile --constraints requirements/dev.txt "$image/requirements.in" --output-file "$image/requirements.txt"

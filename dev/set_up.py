@@ -16,13 +16,11 @@ import venv
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 VENV = BUILD / "venv"
-MINISTACK_VENV = BUILD / "ministack-venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
@@ -31,6 +29,7 @@ AXE = BUILD / "axe"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
+PYRIGHT = "pyright@1.1.407"
 # gRPC clients of Node, which the tests let call by xds:///.
 NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
 # What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
@@ -44,26 +43,18 @@ class SetUpError(Exception):
 
 
 def main(optional: Sequence[str] = ()) -> int:
-    """`optional` names environments that few targets need, such as publish or traefik."""
+    """`optional` names environments that few targets need, such as publish, traefik or peers."""
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
         with ThreadPoolExecutor() as side_by_side:
-            parts = [
-                side_by_side.submit(make_part, VENV, requirements_stamp("dev"), make_main_venv),
-                side_by_side.submit(make_part, MINISTACK_VENV, requirements_stamp("ministack"), make_ministack_venv),
-            ]
+            parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *optional)]
+            make_environment("dev")  # has Node, which the next two are made with
+            of_npm = {NODE: (CDK_CLI, PYRIGHT), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
+            parts += [side_by_side.submit(npm_install, folder, *packages) for folder, packages in of_npm.items()]
             for part in parts:
                 part.result()
-        make_part(NODE, CDK_CLI, lambda: npm_install(NODE, CDK_CLI))
-        make_part(NODE_GRPC, " ".join(NODE_GRPC_PACKAGES), lambda: npm_install(NODE_GRPC, *NODE_GRPC_PACKAGES))
-        make_part(AXE, AXE_CORE, lambda: npm_install(AXE, AXE_CORE))
-        for name in optional:
-            folder = BUILD / f"{name}-venv"
-            make_part(
-                folder, requirements_stamp(name), partial(make_venv, folder, ROOT / "requirements" / f"{name}.txt")
-            )
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -105,12 +96,11 @@ def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
     stamp_file.write_text(stamp)
 
 
-def make_main_venv() -> None:
-    make_venv(VENV, ROOT / "requirements" / "dev.txt")
-
-
-def make_ministack_venv() -> None:
-    make_venv(MINISTACK_VENV, ROOT / "requirements" / "ministack.txt")
+def make_environment(name: str) -> None:
+    """build/NAME-venv from requirements/NAME.txt; that of dev is build/venv."""
+    folder = VENV if name == "dev" else BUILD / f"{name}-venv"
+    requirements = ROOT / "requirements" / f"{name}.txt"
+    make_part(folder, requirements_stamp(name), lambda: make_venv(folder, requirements))
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
@@ -143,6 +133,10 @@ def pip_install(folder: Path, requirements: Path) -> None:
 
 
 def npm_install(folder: Path, *packages: str) -> None:
+    make_part(folder, " ".join(packages), lambda: run_npm(folder, packages))
+
+
+def run_npm(folder: Path, packages: Sequence[str]) -> None:
     # No lock file: it would name the registry of whoever made it.
     options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
     run(str(VENV / "bin" / "npm"), "install", "--prefix", str(folder), *options, *packages)

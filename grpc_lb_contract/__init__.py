@@ -4,6 +4,7 @@ Standard library only, because it is copied whole into the Lambda's asset and in
 """
 
 from grpc_lb_contract.conditions import Condition, Match
+from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.cause import Cause, CauseKind, TaskChange
 from grpc_lb_contract.document.decoder import DocumentDecoder
 from grpc_lb_contract.document.diagnostics import Diagnostics, RejectedLabel, ShadowedRoute
@@ -15,6 +16,7 @@ from grpc_lb_contract.document.shards import (
     Index,
     Packed,
     assemble,
+    check_source,
     generation_of,
     index_parameter,
     pack,
@@ -25,9 +27,11 @@ from grpc_lb_contract.document.shards import (
 from grpc_lb_contract.errors import (
     DocumentError,
     DocumentTooLarge,
+    ForeignIndex,
     LabelError,
     MissingShard,
     MixedGenerations,
+    OldIndex,
     UnknownFormat,
 )
 from grpc_lb_contract.labels.reader import LabelReading, read_labels
@@ -42,6 +46,7 @@ from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 __all__ = [
     "MAX_PARAMETER_BYTES",
     "WEIGHT_BESIDE_WEIGHED",
+    "Balancer",
     "Balancing",
     "Cause",
     "CauseKind",
@@ -53,6 +58,7 @@ __all__ = [
     "DocumentError",
     "DocumentTooLarge",
     "Fault",
+    "ForeignIndex",
     "ForwardedHeaders",
     "Group",
     "HealthCheck",
@@ -65,6 +71,7 @@ __all__ = [
     "Mirror",
     "MissingShard",
     "MixedGenerations",
+    "OldIndex",
     "OutlierDetection",
     "Overrides",
     "Packed",
@@ -88,6 +95,7 @@ __all__ = [
     "UnknownFormat",
     "Web",
     "assemble",
+    "check_source",
     "decode_document",
     "encode_document",
     "generation_of",

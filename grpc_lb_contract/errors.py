@@ -21,6 +21,14 @@ class MixedGenerations(DocumentError):  # noqa: N818
     """A shard, or all of them together, is not the content that the index names."""
 
 
+class ForeignIndex(DocumentError):  # noqa: N818
+    """The index was written for another cluster or parameter prefix."""
+
+
+class OldIndex(DocumentError):  # noqa: N818
+    """The index was written before the one that the reader has."""
+
+
 class DocumentTooLarge(DocumentError):  # noqa: N818
     """The document has more shards than one index can name."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,10 +15,12 @@ from grpc_lb_contract import (
     Document,
     DocumentError,
     DocumentTooLarge,
+    ForeignIndex,
     Index,
     Packed,
     UnknownFormat,
     assemble,
+    check_source,
     generation_of,
     index_parameter,
     pack,
@@ -46,6 +48,12 @@ REST_SECONDS = 2.0
 """Of the invocation's time: with less left, no shard is begun."""
 
 
+class _Source(TypedDict):
+    cluster: str
+    prefix: str
+    serial: int
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What is published. `document` is None where there is none, or where it is `unreadable`. `cause` and
@@ -58,6 +66,9 @@ class Stored:
     unreadable: bool = False
     cause: Cause | None = None
     changes_expected_until: float | None = None
+    serial: int = 0
+    is_named: bool = True
+    """Whether the index says that it is of this cluster and prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,8 @@ class ParameterStore:
         self._there: set[str] | None = None
         self._puts: TokenBucket | None = None
         self.clock = Clock()
+        self.cluster = ""
+        """The ARN of the cluster whose document it is."""
 
     def read(self, *, anew: bool = False) -> Stored:
         """What is there. With `anew` every shard is read again, so that one which got lost is noticed.
@@ -117,7 +130,8 @@ class ParameterStore:
         until = changes_expected_until
         if stored.document is not None and stored.generation == generation_of(document):
             return self._announce(stored.document, stored, until)
-        document, packed = _packed(document, cause, until)
+        source = self._source(stored)
+        document, packed = _packed(document, cause, until, source)
         if stored.document == document:
             return self._announce(document, stored, until)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
@@ -138,7 +152,12 @@ class ParameterStore:
         self._put_index(packed.index)
         self._written.clear()
         published = Stored(
-            document, generation_of(document), tuple(packed.shards), cause=cause, changes_expected_until=until
+            document,
+            generation_of(document),
+            tuple(packed.shards),
+            cause=cause,
+            changes_expected_until=until,
+            serial=source["serial"],
         )
         self._last, self._shards = (packed.index, published), packed.shards
         if packed.shards:
@@ -147,11 +166,12 @@ class ParameterStore:
         return Published(published, writes=len(new) + 1)
 
     def _announce(self, document: Document, stored: Stored, until: float | None) -> Published:
-        if stored.changes_expected_until == until:
+        if stored.changes_expected_until == until and stored.is_named:
             return Published(stored, writes=0)
-        packed = pack(document, stored.cause, changes_expected_until=until)
+        source = self._source(stored)
+        packed = pack(document, stored.cause, changes_expected_until=until, **source)
         self._put_index(packed.index)
-        announced = replace(stored, changes_expected_until=until)
+        announced = replace(stored, changes_expected_until=until, serial=source["serial"], is_named=True)
         self._last = packed.index, announced
         return Published(announced, writes=1)
 
@@ -165,6 +185,7 @@ class ParameterStore:
         index: Index | None = None
         try:
             index = read_index(text)
+            self._check_source(index)
             self._shards = self._read_shards(index.shards, {} if anew else self._shards)
             return Stored(
                 assemble(index, self._shards),
@@ -172,12 +193,24 @@ class ParameterStore:
                 index.shards,
                 cause=index.cause,
                 changes_expected_until=index.changes_expected_until,
+                serial=index.serial,
+                is_named=(index.cluster, index.prefix) == (self.cluster, self._prefix),
             )
         except UnknownFormat as error:
             raise UnknownFormat(f"{error} (parameter {self._index_name}; nothing was written)") from error
         except DocumentError as error:
             log.error("published document unreadable", parameter=self._index_name, problem=str(error))
-            return Stored(shards=() if index is None else index.shards, unreadable=True)
+            serial = 0 if index is None else index.serial
+            return Stored(shards=() if index is None else index.shards, unreadable=True, serial=serial)
+
+    def _check_source(self, index: Index) -> None:
+        check_source(index, prefix=self._prefix)
+        if index.cluster and index.cluster != self.cluster:
+            raise ForeignIndex(f"the index must be of the cluster {self.cluster}, got {index.cluster}")
+
+    def _source(self, stored: Stored) -> _Source:
+        serial = max(stored.serial + 1, round(self.clock.now() * 1000))
+        return {"cluster": self.cluster, "prefix": self._prefix, "serial": serial}
 
     def _read_shards(self, names: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
         shards = {name: known[name] for name in names if name in known}
@@ -235,15 +268,15 @@ class ParameterStore:
             log.warning("old shards not deleted", problem=str(error))
 
 
-def _packed(document: Document, cause: Cause | None, until: float | None) -> tuple[Document, Packed]:
+def _packed(document: Document, cause: Cause | None, until: float | None, source: _Source) -> tuple[Document, Packed]:
     try:
-        return document, pack(document, cause, changes_expected_until=until)
+        return document, pack(document, cause, changes_expected_until=until, **source)
     except DocumentTooLarge:
         if document.diagnostics == Diagnostics():
             raise
         # What labels were rejected must not cost a target its place.
         without_notes = replace(document, diagnostics=Diagnostics())
-        return without_notes, pack(without_notes, cause, changes_expected_until=until)
+        return without_notes, pack(without_notes, cause, changes_expected_until=until, **source)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

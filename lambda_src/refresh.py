@@ -67,7 +67,7 @@ class Refresher:
         self._selection = selection
         self._store = store
         self._clock = clock or Clock()
-        self._store.clock = self._clock
+        self._store.clock, self._store.cluster = self._clock, cluster.arn
         self._definitions = Definitions(cluster.describe_definition, store.saved_definitions(), self._clock)
         self._view = ClusterView(cluster, self._definitions, self._clock)
         self._settled: freshness.Settled | None = None

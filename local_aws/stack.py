@@ -18,7 +18,7 @@ from local_aws.layout import Layout
 from local_aws.process.processes import dies_with_us
 from local_aws.state import State
 
-UP_SECONDS = 300.0
+UP_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class Settings:
     tracing_collector: Address
     tracing_service_name: str
     tracing_attributes: Attributes | None
+    proxy_protocol: bool
     access_log: Logged | None
     access_log_percent: float
     call_statistics: CallStatistics | None
@@ -182,6 +183,12 @@ def _path(text: str) -> Path:
     if "\0" in text:
         raise ValueError("must be a path")
     return Path(text)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text.lower() == "true"
 
 
 def _log_level(text: str) -> str:
@@ -356,6 +363,15 @@ VARIABLES: tuple[Variable, ...] = (
         "there anyway",
         "--tracing-attributes",
         "KEY=VALUE,…",
+    ),
+    Variable(
+        "GRPC_LB_PROXY_PROTOCOL",
+        "proxy_protocol",
+        _flag,
+        "false",
+        "true: connections begin with the caller's address in the PROXY protocol; servers get it as x-forwarded-for",
+        "--proxy-protocol",
+        "BOOL",
     ),
     Variable(
         "GRPC_LB_ACCESS_LOG",

@@ -28,11 +28,11 @@ def groups_of(shared: Mapping[str, frozenset[str]]) -> dict[str, str]:
 
 
 def session_fixtures(item: pytest.Item) -> frozenset[str]:
-    """The fixtures of these tests, not of plugins, that are made once a session and this test needs."""
+    """The fixtures of these tests, not of plugins, that are made once a session or folder, that this test needs."""
     definitions: Mapping[str, Iterable[Any]] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # pytest has no public way
     return frozenset(
         f"{definition.func.__module__}:{name}"
         for name, found in definitions.items()
         for definition in list(found)[-1:]
-        if definition.scope == "session" and definition.baseid.startswith("tests")
+        if definition.scope in ("session", "package") and definition.baseid.startswith("tests")
     )

@@ -30,6 +30,9 @@ from traefik_labels.settings import to_json
 
 # All events of a cluster are one message group, so that one refresh runs at a time (invariant 3).
 _MESSAGE_GROUP = "targets"
+# As much as buys a whole CPU, which refreshes use for most of their time and which costs cents a month; see
+# benchmarks/aws_latency.py. https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+_MEMORY_MEGABYTES = 1769
 _REFRESH_TIMEOUT = cdk.Duration.seconds(60)
 # Three times a refresh, so that a batch whose invocation was throttled at first is not handed out twice; not the six
 # times that AWS advises: until it ends, a batch whose function was killed holds up every later hint of the group.
@@ -145,7 +148,7 @@ class TargetSync(Construct):
                 **({"GRPC_LB_TRAEFIK_LABELS": to_json(traefik_labels)} if traefik_labels is not None else {}),
                 **published.environment,
             },
-            memory_size=512,
+            memory_size=_MEMORY_MEGABYTES,
             timeout=_REFRESH_TIMEOUT,
             role=self.role,
             log_group=self.log_group,

@@ -64,6 +64,9 @@ NAMES = (
     "ProcessStopped",
 )
 
+PAGING = frozenset({"NoBalancerReady", "CallsFail", "NoTargets"})
+"""Those that should wake someone: calls fail now."""
+
 
 @shown
 class GrpcAlarms(Construct):
@@ -74,7 +77,12 @@ class GrpcAlarms(Construct):
     ValueError at synth for a threshold that makes no sense, and where the balancer publishes no metrics.
 
     :param balancer: The balancer, with all of its clusters: call ``add_cluster`` before.
-    :param topic: Where alarms are sent. By default nowhere: they show in CloudWatch alone.
+    :param topic: Where alarms are sent that should wake someone, and that all is well again. By default nowhere: they
+        show in CloudWatch alone.
+    :param warning_topic: Where the others are sent, which can wait for the morning. By default to ``topic``.
+    :param ok_actions: Whether the end of an alarm is sent too. By default it is.
+    :param runbook_url: Where your people find the runbook, such as your copy of ``docs/operate.md``: each alarm's
+        description links to ``URL#alarm-name``. By default, it links to the log group to look at.
     :param leave_out: The names of alarms that are not wanted, such as ``NoTargets`` where a service has no task at
         times. By default, all are made.
     :param failures_percent: How many calls in a hundred of any service may fail in 3 of 5 minutes; fewer than 5 a
@@ -93,7 +101,10 @@ class GrpcAlarms(Construct):
         id: str,  # noqa: A002 - the name that every construct gives it
         *,
         balancer: GrpcBalancer,
-        topic: sns.ITopic | None = None,
+        topic: sns.ITopic | sns.Topic | None = None,
+        warning_topic: sns.ITopic | sns.Topic | None = None,
+        ok_actions: bool = True,
+        runbook_url: str | None = None,
         leave_out: Sequence[str] = (),
         failures_percent: float = 5,
         imbalance: float = 1.5,
@@ -109,7 +120,12 @@ class GrpcAlarms(Construct):
         _check_between(props, "imbalance", imbalance, 1, 1000)
         _check_between(props, "saturation_percent", saturation_percent, 0, 100)
         self.alarms = {}
+        _check_url(props, runbook_url)
         self._topic = topic
+        self._warning_topic = warning_topic if warning_topic is not None else topic
+        self._ok_actions = ok_actions
+        self._runbook_url = runbook_url
+        self._log_group = balancer.log_group
         self._leave_out = frozenset(leave_out)
         for wanted in self._of_calls(balancer, failures_percent, imbalance, saturation_percent):
             self._make(wanted, wanted.name)
@@ -133,11 +149,21 @@ class GrpcAlarms(Construct):
             datapoints_to_alarm=wanted.datapoints,
             comparison_operator=wanted.comparison,
             treat_missing_data=wanted.missing,
-            alarm_description=f"{wanted.means} Runbook: docs/operate.md#{wanted.name.lower()} of cdk-grpc-lb",
+            alarm_description=f"{wanted.means} {self._where_to_look(wanted.name)}",
         )
-        if self._topic is not None:
-            made.add_alarm_action(actions.SnsAction(self._topic))
+        topic = self._topic if wanted.name in PAGING else self._warning_topic
+        if topic is not None:
+            made.add_alarm_action(actions.SnsAction(topic))
+            if self._ok_actions:
+                made.add_ok_action(actions.SnsAction(topic))
         self.alarms.setdefault(wanted.name, []).append(made)
+
+    def _where_to_look(self, name: str) -> str:
+        if self._runbook_url is not None:
+            return f"Runbook: {self._runbook_url}#{name.lower()}"
+        region, group = cdk.Stack.of(self).region, self._log_group.log_group_name
+        logs_url = f"https://console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
+        return f"Runbook: docs/operate.md#{name.lower()} of cdk-grpc-lb. Logs: {logs_url}"
 
     def _of_calls(
         self, balancer: GrpcBalancer, failures_percent: float, imbalance: float, saturation_percent: float
@@ -247,6 +273,13 @@ def _of_sync(sync: TargetSync) -> Iterator[_Wanted]:
     dead = sync.dead_letter_queue.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")
     means = "Refreshes of the list of targets failed for more than ten minutes. Look at the Lambda's log."
     yield _Wanted("DeadLetters", dead, 1, 1, means)
+
+
+def _check_url(props: Props, url: str | None) -> None:
+    if url is None or cdk.Token.is_unresolved(url):
+        return
+    if not url.startswith(("https://", "http://")) or "#" in url or " " in url:
+        raise props.error("runbook_url", "a URL without #, such as https://wiki.example.com/grpc", repr(url))
 
 
 def _check_between(props: Props, prop: str, value: float, lowest: float, highest: float) -> None:

@@ -24,7 +24,10 @@ class Monitored:
     def add_alarms(
         self,
         *,
-        topic: sns.ITopic | None = None,
+        topic: sns.ITopic | sns.Topic | None = None,
+        warning_topic: sns.ITopic | sns.Topic | None = None,
+        ok_actions: bool = True,
+        runbook_url: str | None = None,
         leave_out: Sequence[str] = (),
         failures_percent: float = 5,
         imbalance: float = 1.5,
@@ -32,7 +35,10 @@ class Monitored:
     ) -> GrpcAlarms:
         """Make the alarms of this balancer and its services: :class:`GrpcAlarms` says which, and what they cost.
 
-        :param topic: Where alarms are sent. By default nowhere: they show in CloudWatch alone.
+        :param topic: Where alarms are sent that should wake someone. By default nowhere: they show in CloudWatch alone.
+        :param warning_topic: Where the others are sent. By default to ``topic``.
+        :param ok_actions: Whether the end of an alarm is sent too. By default it is.
+        :param runbook_url: Where your people find the runbook. By default, alarms link to the log group.
         :param leave_out: The names of alarms that are not wanted. By default, all are made.
         :param failures_percent: How many calls in a hundred of any service may fail. By default 5.
         :param imbalance: How many times its fair share the busiest target may get. By default 1.5.
@@ -45,6 +51,9 @@ class Monitored:
             "Alarms",
             balancer=self._as_balancer,
             topic=topic,
+            warning_topic=warning_topic,
+            ok_actions=ok_actions,
+            runbook_url=runbook_url,
             leave_out=leave_out,
             failures_percent=failures_percent,
             imbalance=imbalance,

@@ -3,8 +3,12 @@
 A shard's name is the hash of its text, so a new generation never overwrites a shard of the one before: a reader that
 holds an index finds all of it, or notices that it does not. A document that fits beside the index is carried inside it.
 
-    {"format":1,"generation":"5dff83080d155c3b","changes_expected_until":1790000300,"cause":{"kind":"event",…}}
+    {"format":1,"generation":"5dff83080d155c3bfe7a2b2e3c5ad2a1","cluster":"arn:aws:ecs:…:cluster/main",
+     "prefix":"/grpc-lb/main","serial":1790000000610,"changes_expected_until":1790000300,"cause":{"kind":"event",…}}
     …the document's records, or none where the index has "shards":"…"
+
+`cluster`, `prefix` and `serial`, which grows with every index that is written, tell a reader an index that was copied
+from elsewhere, or put back: `check_source`.
 
 `cause` and `changes_expected_until` stand beside the generation and are no part of what it names: an index may be
 written again with the same generation, because changes are expected now, or no longer.
@@ -12,6 +16,7 @@ written again with the same generation, because changes are expected now, or no 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
@@ -22,7 +27,15 @@ from dataclasses import dataclass
 from grpc_lb_contract.document.cause import Cause, read_cause
 from grpc_lb_contract.document.model import Document
 from grpc_lb_contract.document.records import decode_document, encode_document
-from grpc_lb_contract.errors import DocumentError, DocumentTooLarge, MissingShard, MixedGenerations, UnknownFormat
+from grpc_lb_contract.errors import (
+    DocumentError,
+    DocumentTooLarge,
+    ForeignIndex,
+    MissingShard,
+    MixedGenerations,
+    OldIndex,
+    UnknownFormat,
+)
 
 FORMAT = 1
 """Major version of the document's format. Readers refuse any other; additions do not change it."""
@@ -32,12 +45,14 @@ MAX_PARAMETER_BYTES = 4096
 
 # A shard may end after any record whose checksum is a multiple of this, once it has this many bytes. Cuts that depend
 # on content, not on position, leave the other shards as they are when a target comes or goes, so little is written.
-CUT_EVERY_RECORDS = 16
-CUT_FROM_BYTES = 2048
+CUT_EVERY_RECORDS = 8
+CUT_FROM_BYTES = 3072
 
 MAX_EXPECTED_SECONDS = 600.0
 """Changes are announced for at most this long at a time: what is further in the future comes from a wrong clock."""
 
+
+HASH_BYTES = 16
 
 EXPECTED = "changes_expected_until"
 ROOM_FOR_EXPECTED = {EXPECTED: 9_999_999_999}
@@ -50,6 +65,9 @@ class Index:
 
     `changes_expected_until`, in seconds since 1970, is set while the Lambda knows that targets are about to change:
     tasks start or stop, or a deployment runs. The Lambda prolongs it while that lasts, and removes it when it is over.
+
+    `cluster` is the ARN of the cluster whose targets these are, `prefix` where the document lies, "" where not said;
+    `serial` is larger than that of every index before.
     """
 
     generation: str
@@ -57,6 +75,9 @@ class Index:
     inline: str | None = None
     cause: Cause | None = None
     changes_expected_until: float | None = None
+    cluster: str = ""
+    prefix: str = ""
+    serial: int = 0
 
     def expects_changes(self, now: float) -> bool:
         """Whether to poll fast; `now` is in seconds since 1970."""
@@ -72,15 +93,25 @@ class Packed:
     shards: Mapping[str, str]
 
 
-def pack(document: Document, cause: Cause | None = None, *, changes_expected_until: float | None = None) -> Packed:
+def pack(
+    document: Document,
+    cause: Cause | None = None,
+    *,
+    changes_expected_until: float | None = None,
+    cluster: str = "",
+    prefix: str = "",
+    serial: int = 0,
+) -> Packed:
     """Cut a document into parameters. The cause has what room the index leaves; `changes_expected_until`, in seconds
     since 1970, is rounded to whole ones and always has room, so that it never moves the cuts.
 
     Raises `DocumentTooLarge` where one index cannot name all its shards.
     """
     text = encode_document(document)
-    generation = content_hash(text)
+    generation = _generation(text)
+    source = {"cluster": cluster, "prefix": prefix, "serial": serial}
     fields: dict[str, object] = {"format": FORMAT, "generation": generation}
+    fields |= {name: value for name, value in source.items() if value}
     expected = {} if changes_expected_until is None else {EXPECTED: round(changes_expected_until)}
     if _size(_index_line(fields | ROOM_FOR_EXPECTED) + text) <= MAX_PARAMETER_BYTES:
         return Packed(_with_cause(_index_line(fields | expected) + text, cause), {})
@@ -101,9 +132,8 @@ def pack(document: Document, cause: Cause | None = None, *, changes_expected_unt
 def share_of_limit(shards: Sequence[str]) -> float:
     """How much of what an index can name these shards take, 0 to 1. A document inside its index counts as one shard."""
     names = list(shards) or [content_hash("")]
-    fields = {"format": FORMAT, "generation": content_hash(""), "shards": " ".join(names)}
-    index = _index_line(fields | ROOM_FOR_EXPECTED)
-    return _size(index) / MAX_PARAMETER_BYTES
+    fields = {"format": FORMAT, "generation": _generation(""), "shards": " ".join(names)}
+    return _size(_index_line(fields)) / MAX_PARAMETER_BYTES
 
 
 def _with_cause(index: str, cause: Cause | None) -> str:
@@ -123,6 +153,7 @@ def read_index(text: str) -> Index:
         fields = json.loads(line)
         known = fields["format"], fields["generation"], fields.get("shards", "")
         cause, until = read_cause(fields.get("cause")), _moment(fields.get(EXPECTED))
+        cluster, prefix, serial = (fields.get(name) for name in ("cluster", "prefix", "serial"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise DocumentError(
             f"the index must start with a line of JSON that says its format, got {line[:120]!r}"
@@ -136,7 +167,35 @@ def read_index(text: str) -> Index:
     if not isinstance(generation, str) or not isinstance(names, str) or not newline:
         raise DocumentError(f"the index must name its generation and shards, got {line[:120]!r}")
     shards = tuple(names.split())
-    return Index(generation, shards, None if shards else inline, cause, until)
+    return Index(
+        generation,
+        shards,
+        None if shards else inline,
+        cause,
+        until,
+        cluster if isinstance(cluster, str) else "",
+        prefix if isinstance(prefix, str) else "",
+        serial if isinstance(serial, int) and not isinstance(serial, bool) else 0,
+    )
+
+
+def check_source(index: Index, *, prefix: str, accepted: Index | None = None) -> None:
+    """Whether an index may follow the one that a reader has `accepted` before, if any.
+
+    Raises `ForeignIndex` for one that was written for another prefix or cluster, `OldIndex` for one that was written
+    before the accepted one and names another generation.
+    """
+    if index.prefix and index.prefix != prefix:
+        raise ForeignIndex(f"the index must be of the prefix {prefix}, got one of {index.prefix}: who copied it?")
+    if accepted is None:
+        return
+    if accepted.cluster and index.cluster != accepted.cluster:
+        got = index.cluster or "one that names none"
+        raise ForeignIndex(f"the index must be of the cluster {accepted.cluster}, got {got}: who copied it?")
+    if index.serial < accepted.serial and index.generation != accepted.generation:
+        raise OldIndex(
+            f"the serial of the index must be {accepted.serial} or more, got {index.serial}: who put an old one back?"
+        )
 
 
 def assemble(index: Index, shards: Mapping[str, str], decode: Callable[[str], Document] = decode_document) -> Document:
@@ -148,19 +207,27 @@ def assemble(index: Index, shards: Mapping[str, str], decode: Callable[[str], Do
     where they hold no document.
     """
     text = index.inline if index.inline is not None else "".join(_checked(name, shards) for name in index.shards)
-    if content_hash(text) != index.generation:
-        raise MixedGenerations(f"the document must be of generation {index.generation}, got {content_hash(text)}")
+    if _generation(text) != index.generation:
+        raise MixedGenerations(f"the document must be of generation {index.generation}, got {_generation(text)}")
     return decode(text)
 
 
 def generation_of(document: Document) -> str:
-    """16 hex digits that name a document's content: never a clock, so the same content has the same generation."""
-    return content_hash(encode_document(document))
+    """32 hex digits that name a document's content: never a clock, so the same content has the same generation."""
+    return _generation(encode_document(document))
 
 
 def content_hash(text: str) -> str:
-    """16 hex digits of SHA-256."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+    """The name of a shard: 128 bits of SHA-256, in the 22 characters that leave the index room for most shards."""
+    return base64.urlsafe_b64encode(_sha256(text)).decode().rstrip("=")
+
+
+def _generation(text: str) -> str:
+    return _sha256(text).hex()
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:HASH_BYTES]
 
 
 def index_parameter(prefix: str) -> str:

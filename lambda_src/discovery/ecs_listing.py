@@ -80,6 +80,10 @@ class EcsCluster:
         self._ecs = ecs
         self._cluster = cluster
 
+    @property
+    def arn(self) -> str:
+        return self._cluster
+
     def read(self, also: Iterable[str] = (), *, at: float = 0.0) -> Listing:
         """List and describe all tasks that are to run, and those with the ids `also`, which the list may leave out
         because they stop, or because it is not up to date.

@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from local_aws.stack import LocalStack, TaskInfo
+from rng_service.calls import generate, open_channel
 from rng_service.load import SteadyLoad
-from rng_service.report import LoadReport
+from rng_service.report import OK, LoadReport
+from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
+from rng_service.settings import Settings
 
 Found = TypeVar("Found")
 
 LOOK_EVERY_SECONDS = 0.1
+# For what comes by itself: only a fault takes so long, on the busiest machine.
+PATIENCE_SECONDS = 180.0
 CONTROL_PLANE = b"proxy_image.control_plane"
 ENVOY_WORKER_THREAD = "wrk:worker_"
 
@@ -33,6 +38,8 @@ class Stage:
         self.stack = stack
         self.addresses = stack.addresses
         self._ecs: Any = stack.client("ecs")
+        self.direct_seconds = 0.0
+        """The longest that a new task took, from its RUNNING event, to answer a client that calls it directly."""
 
     async def numbers(self) -> list[TaskInfo]:
         """The random-number tasks that run and are wanted."""
@@ -56,7 +63,7 @@ class Stage:
         pids = process_ids(task)
         sent = time.time()
         await asyncio.to_thread(self.stack.kill_task, task.arn)
-        await until("the killed task's processes are gone", nothing_of(pids), within=5)
+        await until("the killed task's processes are gone", nothing_of(pids), within=PATIENCE_SECONDS)
         return sent, time.time()
 
     async def outage(self, mode: Any) -> None:
@@ -70,7 +77,31 @@ class Stage:
             found = [task for task in await self.numbers() if task.arn not in known]
             return found if len(found) >= count else []
 
-        return await until(f"{count} new tasks run", new, within=60)
+        return await until(f"{count} new tasks run", new, within=PATIENCE_SECONDS)
+
+    async def known_to_all(self, tasks: Sequence[TaskInfo]) -> None:
+        """Wait until each balancer sends calls to these tasks and to no others."""
+        wanted = {task.ip for task in tasks}
+
+        async def all_know() -> bool:
+            web = self.stack.addresses.web
+            return all([await asyncio.to_thread(served_by, each) == wanted for each in web])
+
+        await until(f"each balancer sends calls to the {len(tasks)} tasks", all_know, within=PATIENCE_SECONDS)
+
+    async def call_directly(self, tasks: Sequence[TaskInfo]) -> None:
+        """Measure `direct_seconds` on these tasks, which have just started: what this machine gives at this moment."""
+
+        async def seconds(task: TaskInfo) -> float:
+            async def answered() -> bool:
+                async with open_channel(f"{task.ip}:{Settings().port}") as channel:
+                    call = await generate(pb2_grpc.RandomNumberStub(channel), within=PATIENCE_SECONDS)
+                return call.code == OK
+
+            await until(f"task {task.id} answers a call", answered, within=PATIENCE_SECONDS)
+            return time.time() - (task.started_at or task.created_at)
+
+        self.direct_seconds = max(self.direct_seconds, *await asyncio.gather(*map(seconds, tasks)))
 
     async def stopped(self, tasks: Sequence[TaskInfo], *, count: int) -> list[TaskInfo]:
         """Wait until so many of the tasks have stopped."""
@@ -81,7 +112,7 @@ class Stage:
             found = [task for task in shown if task.arn in known and task.last_status == "STOPPED"]
             return found if len(found) >= count else []
 
-        return await until(f"{count} tasks have stopped", gone, within=120)
+        return await until(f"{count} tasks have stopped", gone, within=PATIENCE_SECONDS)
 
     async def steady(self) -> None:
         """Wait until each service has the tasks it wants, healthy to their load balancers too."""
@@ -89,7 +120,7 @@ class Stage:
         async def all_steady() -> bool:
             return all(service["steady"] for service in await asyncio.to_thread(self.stack.services))
 
-        await until("every service is steady", all_steady, within=60)
+        await until("every service is steady", all_steady, within=PATIENCE_SECONDS)
 
     async def envoy_workers(self) -> int:
         """How many threads of the Envoys behind the balancer's address share the calls."""
@@ -118,7 +149,7 @@ class Stage:
             now = await self.control_planes()
             return len(now) == len(killed) and not now & killed and await asyncio.to_thread(self._all_serving)
 
-        await until("the killed control planes are back", back, within=30)
+        await until("the killed control planes are back", back, within=PATIENCE_SECONDS)
         return len(killed)
 
     def _all_serving(self) -> bool:
@@ -141,7 +172,7 @@ class Watched:
         ended = time.time()
         await asyncio.sleep(0.1)
 
-    async def first_answer(self, task: TaskInfo, *, within: float = 15) -> float | None:
+    async def first_answer(self, task: TaskInfo, *, within: float = PATIENCE_SECONDS) -> float | None:
         """When the task's first answer came, in Unix time; None when there was none in time."""
 
         async def answered() -> float | None:
@@ -191,6 +222,17 @@ def process_ids(task: TaskInfo) -> list[int]:
 def is_there(pid: int) -> bool:
     """Until it was waited for: while a process dies its sockets may still be open."""
     return Path(f"/proc/{pid}").exists()
+
+
+def served_by(web: str) -> set[str]:
+    """The addresses of the tasks that the balancer behind this page sends calls to."""
+    try:
+        with urllib.request.urlopen(f"{web}/api/report", timeout=10) as response:  # noqa: S310 - an http address of ours
+            services = json.load(response)["services"]
+    except OSError:
+        return set()
+    targets = [target for service in services for target in service["targets"]]
+    return {target["address"].rpartition(":")[0] for target in targets if target["state"] == "serving"}
 
 
 def thread_names(pid: int) -> list[str]:

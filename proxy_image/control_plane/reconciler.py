@@ -15,9 +15,9 @@ from proxy_image.control_plane.readiness import Admission, Newcomer, admitted_on
 from proxy_image.control_plane.recurring_log import Reminder
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.capabilities import LeftOut, feasible
-from proxy_image.control_plane.xds.envoy.host_routes import HostRoutes, Shortened
+from proxy_image.control_plane.xds.capabilities import LeftOut
 from proxy_image.control_plane.xds.envoy.listeners import Ports
+from proxy_image.control_plane.xds.host_routes import Shortened
 from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError
 from proxy_image.control_plane.xds.snapshot_maker import SnapshotMaker
 from proxy_image.telemetry import OFF, Telemetry
@@ -44,7 +44,6 @@ class Reconciler:
     ) -> None:
         self._cache = cache
         self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas)
-        self._system_cas = system_cas
         self._metrics = metrics
         self._journal = metrics.journal
         self._admission = Admission(self._admitted)
@@ -98,8 +97,8 @@ class Reconciler:
             facts["cause"] = None if cause is None else cause.fields()
             ms = round((time.perf_counter() - started) * 1000, 1)
             log.info("generation applied", extra={"facts": {"generation": generation, **facts, "ms": ms}})
-            self._tell_shortened(HostRoutes(document).shortened)
-            self._tell_left_out(frozenset(feasible(document, self._system_cas)[1]))
+            self._tell_shortened(self._maker.findings.shortened)
+            self._tell_left_out(self._maker.findings.left_out)
         elif origin is not self.origin:
             log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
         self._not_taken = None

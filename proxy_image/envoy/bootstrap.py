@@ -219,10 +219,13 @@ _TRACING_RUNTIME = {
 # deadline or cancel does: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/operations/runtime
 _NEVER = 2**31 - 1
 MAX_CALLS_PER_READ = 10
+MAX_REGEX_PROGRAM = 2_000
 _RUNTIME = {
     "name": "calls",
     "static_layer": {
         "overload": {"premature_reset_total_stream_count": _NEVER},
+        # Of expressions for deadlines; Envoy's own limit is 100, and what is beyond is rejected with all routes.
+        "re2": {"max_program_size": {"error_level": MAX_REGEX_PROGRAM}},
         # What bounds such an attack instead: of one read of a connection, this many calls are begun; the rest wait for
         # the worker's next round, and those that are reset by then never reach a server.
         "http": {"max_requests_per_io_cycle": MAX_CALLS_PER_READ},

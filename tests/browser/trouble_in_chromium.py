@@ -11,10 +11,14 @@ import os
 import signal
 import socket
 import sys
+import time
+from array import array
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from proxy_image.control_plane.stats.hour import Minute, ServiceMinute, TargetMinutes
+from proxy_image.control_plane.stats.hour_file import HourFile
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
@@ -87,6 +91,83 @@ async def test_a_target_that_hangs_is_the_first_thing_on_the_page_and_every_page
                 hangs.send_signal(signal.SIGCONT)
                 await shows(page, "document.querySelector('.state.no-answer') === null", True)
             assert page.said == []
+
+
+async def test_the_last_hour_is_drawn_and_outlives_the_control_plane(tmp_path: Path, page: Page) -> None:
+    # GIVEN an hour that an earlier control plane kept, of which one minute is missing
+    async with server_process() as (one, _), server_process() as (two, _):
+        settings = file_settings(tmp_path, targets_file(tmp_path, one, two))
+        newest = int(time.time()) // 60 * 60 - 60
+        addresses = (f"127.0.0.1:{one}", f"127.0.0.1:{two}")
+        settings.state_dir.mkdir(exist_ok=True)
+        file = HourFile(settings.state_dir)
+        for place in range(60):
+            calls, failures = 3000 + 900 * (place % 7), 40 * (place > 50)
+            counts = array("I", (calls // 2, failures, 3, calls - calls // 2, 0, 2))
+            service = ServiceMinute(calls, failures, 5, 4.0 + place % 3, 20.0 + 3 * place)
+            targets = {"rng": TargetMinutes(addresses, counts)}
+            if place != 20:
+                file.keep(Minute(newest - 60 * (59 - place), 60.0, {"rng": service}, targets))
+        async with running(settings) as control, running_envoy(settings) as envoy:
+            await envoy.ready()
+            await eventually(control.health)
+            async with SteadyLoad(f"127.0.0.1:{settings.port}", rate=60, channels=2):
+                for path, charts in (("/", 3), ("/services/rng", 6)):
+                    await page.open(f"http://127.0.0.1:{settings.web_port}{path}")
+                    await shows(page, LIVE, "live")
+                    await shows(page, "document.querySelectorAll('figure svg.chart').length", charts)
+                drawn = "document.querySelector('.chart .calls').getAttribute('d')"
+                assert (await page.run(drawn)).count("M") == 2  # the missing minute is a gap
+                assert await page.run(text_within("figcaption", "failed/s 0.67 at most 0.67"))
+                assert await findings(page) == []
+                await keep_screenshot(page, "service-hour")
+                await page.size(390, 844, phone=True)
+                await page.open(f"http://127.0.0.1:{settings.web_port}/services/rng")
+                await shows(page, LIVE, "live")
+                assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
+                assert page.said == []
+
+
+async def test_every_page_shows_the_whole_fleet_and_the_one_that_was_killed(tmp_path: Path, page: Page) -> None:
+    async with server_process() as (one, _), server_process() as (two, _), AsyncExitStack() as stack:
+        path = targets_file(tmp_path, one, two)
+        settings = [file_settings(tmp_path / name, path) for name in ("a", "b", "c")]
+        webs = [f"127.0.0.1:{each.web_port}" for each in settings]
+        path.write_text(json.dumps({**json.loads(path.read_text()), "balancers": webs}))
+        controls = []
+        for each in settings:
+            each.state_dir.parent.mkdir(exist_ok=True)
+            controls.append(await stack.enter_async_context(running(each)))
+            envoy = await stack.enter_async_context(running_envoy(each))
+            await envoy.ready()
+            await eventually(controls[-1].health)
+            await stack.enter_async_context(SteadyLoad(f"127.0.0.1:{each.port}", rate=20, channels=1))
+        cell = "document.querySelector('.fleet tbody tr td').textContent.replace(/\\s/g, ' ')"
+        sum_of_calls = "Math.round(Number(document.querySelectorAll('.fleet tbody tr td')[1].textContent) / 30)"
+        for path_of in ("/", "/services/rng"):
+            await page.open(f"http://{webs[0]}{path_of}")
+            await shows(page, LIVE, "live")
+            await shows(page, cell, "3 of 3")
+            # three times 20 calls a second, of which this balancer has a third
+            await shows(page, sum_of_calls, 2)
+            assert await findings(page) == []
+        # WHEN one is killed, THEN it is shown as such, and the sum is that of those that answer
+        controls[2].process.send_signal(signal.SIGKILL)
+        await shows(page, cell, "2 of 3")
+        await shows(page, text_within(".fleet tr", "does not answer since"), True)
+        await page.open(f"http://{webs[0]}/")
+        await shows(page, text_within(".problem h2", f"Balancer {webs[2]} does not answer this one"), True)
+        await shows(page, LIVE, "live")
+        await keep_screenshot(page, "fleet")
+        for path_of in ("/timeline", "/problems"):
+            await page.open(f"http://{webs[0]}{path_of}")
+            await shows(page, text_within("main p", "2 of 3 answer"), True)
+            assert await findings(page) == []
+        await page.size(390, 844, phone=True)
+        await page.open(f"http://{webs[0]}/")
+        await shows(page, LIVE, "live")
+        assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
+        assert page.said == []
 
 
 async def usable(page: Page, web: str) -> None:

@@ -130,7 +130,11 @@ def options(service: str, command: str) -> set[str]:
     return {f"--{xform_name(member, '-')}" for member in shape.members}
 
 
-OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {ast.Mult: operator.mul, ast.Add: operator.add}
+OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Add: operator.add,
+}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from local_aws.stack import LocalStack
 from tests.end_to_end.example import example_up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with example_up("test-example", log=tmp_path_factory.mktemp("example") / "up.log") as up:
         yield up

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -18,10 +19,9 @@ from grpc_lb_contract import (
     read_index,
     shard_parameter,
 )
-from grpc_lb_contract.document.shards import content_hash
 from lambda_src.publish import ParameterStore, Stored
 from tests.lambda_src.conftest import Lines, Sync
-from tests.lambda_src.fake_aws import PREFIX, FakeAws, Time, failure, task_name
+from tests.lambda_src.fake_aws import CLUSTER, PREFIX, FakeAws, Time, failure, task_name
 
 INDEX = index_parameter(PREFIX)
 
@@ -209,8 +209,75 @@ def test_a_boolean_in_the_place_of_a_text_is_no_document_and_is_overwritten(
     sync.minute()
     _, newline, records = aws.parameters[INDEX].partition("\n")
     spoilt = f"{records}{record}\n"
-    aws.parameters[INDEX] = json.dumps({"format": 1, "generation": content_hash(spoilt)}) + newline + spoilt
+    aws.parameters[INDEX] = (
+        json.dumps({"format": 1, "generation": hashlib.sha256(spoilt.encode()).hexdigest()[:32]}) + newline + spoilt
+    )
     # WHEN a refresh comes, THEN it says so and writes the document anew
     sync.minute()
     assert len(logged.about("published document unreadable")) == 1
     assert sync.serving() == {task}
+
+
+def changed(aws: FakeAws, **fields: object) -> None:
+    line, newline, rest = aws.parameters[INDEX].partition("\n")
+    aws.parameters[INDEX] = json.dumps(json.loads(line) | fields) + newline + rest
+
+
+@pytest.mark.parametrize(
+    "fields", [{"cluster": "arn:aws:ecs:eu-west-1:210987654321:cluster/main"}, {"prefix": "/grpc-lb/other"}]
+)
+def test_an_index_that_was_copied_from_elsewhere_is_overwritten(
+    fields: dict[str, object], aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    # GIVEN the index of another cluster in the place of ours
+    task = aws.run(1)
+    sync.minute()
+    changed(aws, **fields)
+    # WHEN a refresh comes, also of a new process, THEN it says so and writes ours anew
+    sync.restart()
+    sync.minute()
+    assert len(logged.about("published document unreadable")) == 1
+    index = read_index(aws.parameters[INDEX])
+    assert (index.cluster, index.prefix) == (CLUSTER, PREFIX)
+    assert sync.serving() == {task}
+
+
+def test_an_index_that_does_not_say_whose_it_is_is_written_again_with_the_same_generation(
+    aws: FakeAws, sync: Sync
+) -> None:
+    aws.run(1)
+    sync.minute()
+    generation = read_index(aws.parameters[INDEX]).generation
+    changed(aws, cluster="", prefix="", serial=0)
+    sync.restart()
+    sync.minute()
+    index = read_index(aws.parameters[INDEX])
+    assert (index.cluster, index.prefix, index.generation) == (CLUSTER, PREFIX, generation)
+
+
+def test_the_serial_of_an_index_grows_with_each_one_also_where_the_clock_is_behind(aws: FakeAws, sync: Sync) -> None:
+    serials = []
+    for number in range(4):
+        aws.run(number)
+        sync.restart()
+        sync.minute()
+        serials.append(read_index(aws.parameters[INDEX]).serial)
+        sync.time.now -= 3600 if number == 1 else -1
+    assert serials == sorted(set(serials))
+
+
+def test_an_index_that_was_put_back_is_followed_by_a_newer_one(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN an index that someone puts back from its history
+    first = aws.run(1)
+    sync.minute()
+    old = aws.parameters[INDEX]
+    second = aws.run(2)
+    sync.time.now += 60
+    sync.minute()
+    newest = read_index(aws.parameters[INDEX])
+    aws.parameters[INDEX] = old
+    # WHEN the next refresh comes, THEN what it writes is newer than both
+    sync.time.now += 60
+    sync.minute()
+    assert read_index(aws.parameters[INDEX]).serial > newest.serial
+    assert sync.serving() == {first, second}

@@ -1,4 +1,4 @@
-"""One small stack for all tests of this folder that need one."""
+"""One small stack for all tests of this folder that need one; it ends with them, as it takes CPU while it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def remove(layout: Layout) -> None:
     layout.lock.unlink(missing_ok=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     layout = small_layout("small")
     log = tmp_path_factory.mktemp("small") / "up.log"

@@ -20,6 +20,7 @@ from local_aws.state import State
 from tests.local_aws.conftest import remove, small_layout
 from tests.local_aws.talk import Talk
 from tests.local_aws.waiting import until
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -41,7 +42,7 @@ class Run:
         return ["--app", str(self.layout.app_folder), "--name", self.layout.name]
 
     def stack(self) -> LocalStack:
-        until("it is up", lambda: self.layout.state.exists() or self.process.poll() is not None)
+        until("it is up", lambda: self.layout.state.exists() or self.process.poll() is not None, within=600)
         assert self.process.poll() is None, self.log.read_text()
         return LocalStack.attach(self.layout)
 
@@ -54,7 +55,7 @@ class Run:
 
         return until(f"a process of {words} is there", found)[0]
 
-    def ended(self, within: float = 20) -> int:
+    def ended(self, within: float = PATIENCE_SECONDS) -> int:
         return self.process.wait(timeout=within)
 
 

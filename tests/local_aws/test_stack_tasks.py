@@ -347,6 +347,10 @@ def test_a_connection_stays_with_a_draining_task_and_no_new_one_comes_to_it(smal
         small.stack.stop_task(task.arn)
         until("it is deregistered", lambda: small.stack.task(task.arn).last_status in ("DEACTIVATING", "STOPPING"))
         until("the load balancer knows", lambda: task.ip not in small.stack.balancers()[0]["listeners"][0]["healthy"])
+        elbv2 = small.stack.client("elbv2")
+        group = elbv2.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+        health = elbv2.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        assert {one["TargetHealth"]["State"] for one in health if one["Target"]["Id"] == task.ip} == {"draining"}
         # THEN the old connection goes on, and none of many new ones lands there
         landed = set()
         for _ in range(30):
@@ -354,10 +358,6 @@ def test_a_connection_stays_with_a_draining_task_and_no_new_one_comes_to_it(smal
                 landed.add(new.task_id)
         assert task.id not in landed
         assert old.order("environment PORT") == "50200"
-    elbv2 = small.stack.client("elbv2")
-    group = elbv2.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
-    health = elbv2.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-    assert {one["TargetHealth"]["State"] for one in health if one["Target"]["Id"] == task.ip} == {"draining"}
 
 
 def test_the_load_balancer_sends_nothing_to_a_target_that_fails_its_check(small: Small) -> None:

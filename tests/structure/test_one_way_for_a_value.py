@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grpc_lb_contract import Document, Registration, Route, Service, assemble, pack, read_index, read_labels
 from grpc_lb_contract.policy.traffic_policy import TABLE
+from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.xds import capabilities, snapshot_maker
+from proxy_image.control_plane.xds.cache import SnapshotCache
+from proxy_image.control_plane.xds.envoy.listeners import Ports
+from proxy_image.control_plane.xds.host_routes import HostRoutes
 
 LABEL = "grpc-lb.deadline.default"
 
@@ -67,3 +75,25 @@ def test_a_label_is_parsed_once_by_the_lambda_and_written_once_into_the_document
     # AND a balancer reads it
     assert assemble(read_index(packed.index), packed.shards) == document
     assert counts.taken() == (1, 0)
+
+
+async def test_the_balancer_works_out_its_routes_and_what_it_leaves_out_once_for_a_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    routes_made, worked_out = HostRoutes.__init__, capabilities.feasible
+
+    def counted_routes(self: HostRoutes, document: Document) -> None:
+        made.append("host routes")
+        routes_made(self, document)
+
+    def counted_feasible(document: Document, system_cas: Path | None) -> Any:
+        made.append("feasible")
+        return worked_out(document, system_cas)
+
+    monkeypatch.setattr(HostRoutes, "__init__", counted_routes)
+    monkeypatch.setattr(snapshot_maker, "feasible", counted_feasible)
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    await reconciler.found(Document((Service("rng", (Route(),)),)), Origin.FILE)
+    await reconciler.close()
+    assert sorted(made) == ["feasible", "host routes"]

@@ -36,7 +36,6 @@ NEVER = [
     (f"{CONTROL_PLANE}.xds", f"{CONTROL_PLANE}.report"),
     (f"{CONTROL_PLANE}.xds", f"{CONTROL_PLANE}.web"),
     (f"{CONTROL_PLANE}.xds.envoy", f"{CONTROL_PLANE}.xds.proxyless"),
-    (f"{CONTROL_PLANE}.xds.proxyless", f"{CONTROL_PLANE}.xds.envoy"),
     (f"{CONTROL_PLANE}.stats", f"{CONTROL_PLANE}.report"),
     (f"{CONTROL_PLANE}.stats", f"{CONTROL_PLANE}.web"),
     (f"{CONTROL_PLANE}.metrics", f"{CONTROL_PLANE}.web"),

@@ -23,7 +23,7 @@ SOURCES = (
 )
 
 # Longer than a synth takes on two busy cores.
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)

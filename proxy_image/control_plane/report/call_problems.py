@@ -7,20 +7,13 @@ from dataclasses import dataclass, field
 
 from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.problems import Problem, Severity, Urgency
+from proxy_image.control_plane.stats.hour import UNKNOWN_USUAL, Usual
 from proxy_image.control_plane.stats.silence import Side, Stalled, Unanswered
 
 # Those of the alarms CallsFail and TrafficImbalance (cdk_grpc_lb/monitoring/alarms.py).
 FAILURES_THAT_COUNT = 5
 FAILURE_PERCENT = 5.0
 IMBALANCE = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """How a service does on most minutes of the last hour; None where it is not known yet."""
-
-    p50_ms: float | None = None
-    in_flight: float | None = None
 
 
 # Latency is news from so many times the usual on, and so many milliseconds; calls in flight likewise.
@@ -47,7 +40,7 @@ class CallFigures:
     """The target that got the most, and how many times its fair share."""
     unanswered: Mapping[str, Unanswered] = field(default_factory=dict)
     stalled: Stalled | None = None
-    usual: Usual = Usual()
+    usual: Usual = UNKNOWN_USUAL
 
 
 def call_problems(figures: CallFigures, now: float) -> Iterator[Problem]:

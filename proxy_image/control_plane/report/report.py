@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from grpc_lb_contract import Diagnostics, Document, RejectedLabel, Service, ShadowedRoute
 from proxy_image.control_plane.readiness import Newcomer
@@ -21,6 +22,7 @@ from proxy_image.control_plane.report.service_report import ServiceReport, servi
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.histogram import difference, percentiles
 from proxy_image.control_plane.stats.history import Change, Journal
+from proxy_image.control_plane.stats.hour import Usual
 from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences
 from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
 from proxy_image.control_plane.xds.proxyless.register import ClientGroup, ClientRegister
@@ -101,7 +103,10 @@ def report(
     task: str,
     zone: str,
     silences: Silences = NO_SILENCES,
+    usual: Mapping[str, Usual] = MappingProxyType({}),
+    more_problems: Sequence[Problem] = (),
 ) -> Report:
+    """usual: how each service does on most minutes; more_problems: those of other balancers."""
     window = window_of(readings)
     newest = readings[-1] if readings else None
     notes = Diagnostics() if document is None else document.diagnostics
@@ -153,7 +158,13 @@ def report(
         unrouted_in_window=dict(unrouted.statuses),
         latency_ms=latency_ms,
         services=services,
-        problems=tuple(_problems(standing, services, documented, notes, silences, at)),
+        problems=tuple(
+            # Errors come first, by luck of the alphabet.
+            sorted(
+                [*_problems(standing, services, documented, notes, silences, usual, at), *more_problems],
+                key=lambda problem: (problem.severity.value, problem.urgency),
+            )
+        ),
         changes=tuple(reversed(journal.changes)),
         rejected_labels=notes.rejected_labels,
         rejected_label_count=notes.rejected_count,
@@ -171,8 +182,8 @@ def proxyless_of(clients: ClientRegister) -> Proxyless:
 def _scope(task: str, zone: str) -> str:
     where = f" in {zone}" if zone else ""
     return (
-        f"This is balancer {task}{where}: its own calls, its own view of the targets. Other balancers see their own "
-        "part, on pages of their own; the sum of all is in CloudWatch."
+        f"This is balancer {task}{where}: its own calls, its own view of the targets, but for what is "
+        "said of all balancers."
     )
 
 
@@ -180,7 +191,7 @@ def _within(window: tuple[Reading, Reading] | None, readings: Sequence[Reading])
     return () if window is None else [each for each in readings if each.at >= window[0].at]
 
 
-def _call_figures(service: ServiceReport, silences: Silences) -> CallFigures:
+def _call_figures(service: ServiceReport, silences: Silences, usual: Mapping[str, Usual]) -> CallFigures:
     return CallFigures(
         service.name,
         service.window_seconds,
@@ -193,6 +204,7 @@ def _call_figures(service: ServiceReport, silences: Silences) -> CallFigures:
         service.busiest,
         silences.unanswered.get(service.name, {}),
         service.stalled,
+        usual.get(service.name, Usual()),
     )
 
 
@@ -202,6 +214,7 @@ def _problems(
     documented: Collection[Service],
     notes: Diagnostics,
     silences: Silences,
+    usual: Mapping[str, Usual],
     at: float,
 ) -> Iterator[Problem]:
     found = [*standing_problems(standing)]
@@ -212,7 +225,6 @@ def _problems(
         breakers = [(breaker.name, breaker.used, breaker.limit) for breaker in service.breakers]
         fails = service.failures_in_window > 0
         found += service_problems(service.name, states, breakers, fails=fails)
-        found += call_problems(_call_figures(service, silences), at)
+        found += call_problems(_call_figures(service, silences, usual), at)
     found += label_problems(notes)
-    # Errors come first, by luck of the alphabet.
-    yield from sorted(found, key=lambda problem: (problem.severity.value, problem.urgency))
+    yield from found

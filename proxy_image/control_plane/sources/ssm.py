@@ -12,11 +12,14 @@ from grpc_lb_contract import (
     Document,
     DocumentDecoder,
     DocumentError,
+    ForeignIndex,
     Index,
     MissingShard,
     MixedGenerations,
+    OldIndex,
     UnknownFormat,
     assemble,
+    check_source,
     index_parameter,
     read_index,
     shard_parameter,
@@ -31,6 +34,11 @@ log = logging.getLogger(__name__)
 
 # SSM has this long to answer before a start goes on with the last good targets, which may be old.
 FIRST_ANSWER_SECONDS = 1.5
+
+
+# The Lambda writes anew within a minute what someone copied or put back. What it leaves there is its own, as after a
+# change of the cluster.
+ODD_FOR_SECONDS = 180.0
 
 
 class SsmSource:
@@ -48,6 +56,7 @@ class SsmSource:
         self._decoder = DocumentDecoder()
         self._shards: dict[str, str] = {}
         self._torn_shards: dict[str, str] = {}
+        self._odd: tuple[str, float] | None = None
 
     async def run(self) -> None:
         """Never returns, and no reading's trouble ends it."""
@@ -70,12 +79,13 @@ class SsmSource:
             else:
                 counts[trouble] += 1
             count = 0 if trouble is None else counts[trouble]
-            interval = self._intervals.after(trouble, count, expects_changes=self._expects_changes)
+            interval = self._intervals.after(trouble, count, expects_changes=self.expects_changes)
             await asyncio.sleep(delay(interval, trouble, count, random.random()))  # noqa: S311 - jitter
             trouble = await self.read()
 
     @property
-    def _expects_changes(self) -> bool:
+    def expects_changes(self) -> bool:
+        """Whether the index announces changes now."""
         return self._index is not None and self._index.expects_changes(time.time())
 
     async def _use_last_good(self) -> None:
@@ -112,9 +122,12 @@ class SsmSource:
             return self._refused[1:]
         try:
             index = read_index(text)
+            self._check_source(index, text)
             document, texts = await self._fetch(index, text)
         except (MissingShard, MixedGenerations) as error:
             return Trouble.TORN, str(error)
+        except (ForeignIndex, OldIndex) as error:
+            return Trouble.BROKEN, str(error)
         except DocumentError as error:
             trouble = Trouble.UNKNOWN_FORMAT if isinstance(error, UnknownFormat) else Trouble.BROKEN
             self._refused = text, trouble, str(error)
@@ -124,6 +137,15 @@ class SsmSource:
         self._accepted, self._refused, self._shards, self._torn_shards = text, None, dict(texts.shards), {}
         await asyncio.to_thread(self._last_good.save, texts)
         return None, ""
+
+    def _check_source(self, index: Index, text: str) -> None:
+        try:
+            check_source(index, prefix=self._prefix, accepted=self._index)
+        except (ForeignIndex, OldIndex):
+            if self._odd is None or self._odd[0] != text:
+                self._odd = text, time.monotonic()
+            if index.prefix not in ("", self._prefix) or time.monotonic() - self._odd[1] < ODD_FOR_SECONDS:
+                raise
 
     async def _fetch(self, index: Index, text: str) -> tuple[Document, Texts]:
         # Shards are named by their content, so the ones that are here already are not read again.

@@ -255,6 +255,7 @@ def _settings(before: Document, after: Document) -> Iterator[str]:
     for what, count, count_before in (
         ("labels rejected", after.diagnostics.rejected_count, before.diagnostics.rejected_count),
         ("shadowed routes", after.diagnostics.shadowed_count, before.diagnostics.shadowed_count),
+        ("balancers", len(after.balancers), len(before.balancers)),
     ):
         if count != count_before:
             yield f"{what}: {count}, before {count_before}"

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, UnreadableError, read
 from proxy_image.control_plane.stats.history import Journal
+from proxy_image.control_plane.stats.hour import Hour
+from proxy_image.control_plane.stats.hour_file import HourFile
 from proxy_image.control_plane.stats.silence import SilenceWatch
 from proxy_image.control_plane.stats.window import WINDOW_SECONDS
 from proxy_image.envoy.admin import Admin, AdminError
@@ -42,7 +44,8 @@ class EnvoyStatistics(Admin):
 
 
 class Watcher:
-    def __init__(self, statistics: EnvoyStatistics, journal: Journal) -> None:
+    def __init__(self, statistics: EnvoyStatistics, journal: Journal, kept: HourFile | None = None) -> None:
+        """kept: where the last hour is kept; by default in memory alone."""
         self._statistics = statistics
         self._journal = journal
         self._lock = asyncio.Lock()
@@ -54,6 +57,8 @@ class Watcher:
         self.ticks = 0
         self.readings: deque[Reading] = deque(maxlen=MAX_READINGS)
         self.silence = SilenceWatch()
+        self.hour = Hour()
+        self._kept = kept
         self.problem: str | None = None
         """Why the last reading failed."""
 
@@ -62,6 +67,8 @@ class Watcher:
         return self._lookers
 
     async def run(self) -> None:
+        if self._kept is not None:
+            self.hour = Hour(await asyncio.to_thread(self._kept.load))
         while True:
             await self.fresh()
             async with self._ticked:
@@ -135,6 +142,9 @@ class Watcher:
         self.readings.append(reading)
         while len(self.readings) > 2 and reading.at - self.readings[1].at > WINDOW_SECONDS:
             self.readings.popleft()
+        ended = self.hour.read(reading, time.time())
+        if ended is not None and self._kept is not None:
+            await asyncio.to_thread(self._kept.keep, ended)
 
 
 def _timed(statistics: EnvoyStatistics) -> tuple[Reading, float]:

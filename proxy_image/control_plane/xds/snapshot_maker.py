@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from grpc_lb_contract import Document, Route, Service, TrafficPolicy, generation_of
-from proxy_image.control_plane.xds.capabilities import feasible
+from proxy_image.control_plane.xds.capabilities import LeftOut, feasible
 from proxy_image.control_plane.xds.endpoints import endpoints
 from proxy_image.control_plane.xds.envoy.clusters import cluster, cluster_of_copies
 from proxy_image.control_plane.xds.envoy.listeners import CALLS, ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.envoy.mirror import copies_of, mirrored
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
+from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
 from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
@@ -24,6 +25,14 @@ from proxy_image.telemetry import OFF, Telemetry
 DEFAULT_TIMES = ConnectionTimes()
 
 _RoutesKey = tuple[tuple[str, tuple[Route, ...], TrafficPolicy], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What of a document could not be made as it asks: hosts without copies of routes, settings that are left out."""
+
+    shortened: Shortened | None = None
+    left_out: frozenset[LeftOut] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +80,25 @@ class SnapshotMaker:
         self._listeners = tuple(map(Resource.of, listeners(ports, times, telemetry)))
         self._parts: Mapping[str, _Parts] = {}
         self._routes: tuple[_RoutesKey, Resource] | None = None
+        self.findings = Findings()
+        """About the last document."""
         self._clients: Catalogue | None = None
 
     def make(self, document: Document, generation: str | None = None) -> Snapshot:
         """Raises `InconsistentSnapshotError`: then whoever has a snapshot keeps it.
 
         `generation` names what the document is a part of; by default its own. What the document asks for and cannot be
-        done is left out: `feasible` says what.
+        done is left out: `findings` says what.
         """
-        obeyed, _left_out = feasible(document, self._system_cas)
+        obeyed, left_out = feasible(document, self._system_cas)
         copied_to = {service.name: service for service in mirrored(obeyed)}
         self._parts = {
             service.name: self._parts_of(service, treated, copied_to.get(service.name))
             for service, treated in zip(document.services, obeyed.services, strict=True)
         }
         self._clients = Catalogue(document, self._clients)
+        routes = self._route_configuration(obeyed)
+        self.findings = replace(self.findings, left_out=frozenset(left_out))
         return Snapshot(
             generation_of(document) if generation is None else generation,
             MappingProxyType(
@@ -94,7 +107,7 @@ class SnapshotMaker:
                         clusters=self._each(ResourceType.CLUSTER),
                         endpoints=self._each(ResourceType.ENDPOINTS),
                         listeners=self._listeners,
-                        routes=(self._route_configuration(obeyed),),
+                        routes=(routes,),
                     ),
                     Audience.GRPC: self._clients.resources(ClientKind()),
                 }
@@ -124,7 +137,9 @@ class SnapshotMaker:
         """One for all services, of everything of theirs but their targets."""
         key = tuple((service.name, service.routes, service.policy) for service in document.services)
         if self._routes is None or self._routes[0] != key:
-            self._routes = key, Resource.of(route_configuration(document, CALLS))
+            host_routes = HostRoutes(document)
+            self._routes = key, Resource.of(route_configuration(document, CALLS, host_routes))
+            self.findings = replace(self.findings, shortened=host_routes.shortened)
         return self._routes[1]
 
 

@@ -14,13 +14,13 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sns as sns
 
 from cdk_grpc_lb import GrpcAlarms, GrpcBalancedService, GrpcBalancer, GrpcDashboard
-from cdk_grpc_lb.monitoring.alarms import NAMES
+from cdk_grpc_lb.monitoring.alarms import NAMES, PAGING
 from grpc_lb_contract import cloudwatch as published
 from proxy_image.settings import from_environment
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 from tests.cdk_grpc_lb.validation.cases import BALANCER, balancer_in, existing_cluster, refused
 from tests.cdk_grpc_lb.ways import IMAGE
-from tests.docs.pages import DOCS, section
+from tests.docs.pages import DOCS, code, section, tables
 
 Json = dict[str, Any]
 RUNBOOK = (DOCS / "operate.md").read_text()
@@ -269,3 +269,28 @@ def test_alarms_and_a_dashboard_can_stand_elsewhere(stack: cdk.Stack) -> None:
     board.dashboard.add_widgets(cloudwatch.TextWidget(markdown="mine"))
     assert alarms.alarms.keys() == {*NAMES} - {"LabelRefused"}
     assert synthesise(stack).the("AWS::CloudWatch::Dashboard")["DashboardName"] == "orders"
+
+
+def test_pages_and_warnings_go_to_topics_of_their_own_and_end_there(stack: cdk.Stack) -> None:
+    """GIVEN two topics and a runbook, THEN an alarm that wakes someone goes to one, the others to the other, each also
+    when it ends, and each links to its section.
+    """
+    pages, mails = sns.Topic(stack, "Pages"), sns.Topic(stack, "Mails")
+    alarms = balancer_in(stack).add_alarms(
+        topic=pages, warning_topic=mails, runbook_url="https://wiki.example.com/grpc"
+    )
+    template = synthesise(stack)
+    for name, (alarm,) in alarms.alarms.items():
+        (made,) = (
+            each
+            for logical_id, each in template.of_type("AWS::CloudWatch::Alarm").items()
+            if logical_id == stack.get_logical_id(alarm.node.default_child)  # type: ignore[arg-type]
+        )
+        topic = stack.get_logical_id((pages if name in PAGING else mails).node.default_child)  # type: ignore[arg-type]
+        assert made["AlarmActions"] == made["OKActions"] == [{"Ref": topic}]
+        assert made["AlarmDescription"].endswith(f"Runbook: https://wiki.example.com/grpc#{name.lower()}")
+
+
+def test_the_alarms_that_wake_someone_are_those_of_the_operators_page() -> None:
+    table, *_ = tables(section((DOCS / "operate.md").read_text(), "## Alarms"))
+    assert {code(name) for name, _, wakes in table if wakes == "yes"} == PAGING

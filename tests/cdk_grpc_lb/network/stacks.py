@@ -61,6 +61,7 @@ def make_two_ranges(app: cdk.App) -> cdk.Stack:
         image_build_args={"PIP_INDEX_URL": "https://packages.example.com/simple"},
         poll_interval=cdk.Duration.millis(500),
         log_level="debug",
+        client_addresses=True,
         envoy_concurrency=3,
         removal_policy=cdk.RemovalPolicy.RETAIN,
     )

@@ -131,3 +131,12 @@ def test_the_settings_of_a_task_are_props(networks: dict[str, Synthesised]) -> N
     assert environment["GRPC_LB_POLL_SECONDS"] == "0.5"
     assert environment["GRPC_LB_LOG_LEVEL"] == "debug"
     assert environment["GRPC_LB_ENVOY_CONCURRENCY"] == "3"
+
+
+def test_the_callers_addresses_come_by_the_proxy_protocol_on_request(networks: dict[str, Synthesised]) -> None:
+    """GIVEN client_addresses, THEN load balancer and balancer both know of it; otherwise neither."""
+    for stack, told in (("TwoRanges", True), ("PublicOnly", False)):
+        (group,) = networks[stack].of_type("AWS::ElasticLoadBalancingV2::TargetGroup").values()
+        attributes = {each["Key"]: each["Value"] for each in group["TargetGroupAttributes"]}
+        assert (attributes.get("proxy_protocol_v2.enabled") == "true") is told
+        assert (networks[stack].environment("Balancer").get("GRPC_LB_PROXY_PROTOCOL") == "true") is told

@@ -12,10 +12,14 @@ from grpc_lb_contract import (
     Document,
     DocumentError,
     DocumentTooLarge,
+    ForeignIndex,
+    Index,
     MissingShard,
     MixedGenerations,
+    OldIndex,
     UnknownFormat,
     assemble,
+    check_source,
     generation_of,
     index_parameter,
     pack,
@@ -178,6 +182,52 @@ def test_an_announcement_that_cannot_be_read_is_none(spoilt: str) -> None:
 
     assert index.changes_expected_until is None
     assert not index.expects_changes(now=0.0)
+
+
+OURS = "arn:aws:ecs:eu-west-1:123456789012:cluster/main"
+PREFIX = "/grpc-lb/rng/main"
+
+
+def indexed(count: int, serial: int, *, cluster: str = OURS, prefix: str = PREFIX) -> Index:
+    return read_index(pack(fleet(count), serial=serial, cluster=cluster, prefix=prefix).index)
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_an_index_names_its_cluster_its_prefix_and_its_place_among_all_indexes(count: int) -> None:
+    packed = pack(fleet(count), serial=7, cluster=OURS, prefix=PREFIX)
+    index = read_index(packed.index)
+
+    assert (index.cluster, index.prefix, index.serial) == (OURS, PREFIX, 7)
+    assert index.generation == generation_of(fleet(count))
+    assert assemble(index, packed.shards) == fleet(count)
+
+
+@pytest.mark.parametrize(
+    ("copied", "error"),
+    [
+        (indexed(3, 9, prefix="/grpc-lb/rng/test"), ForeignIndex),
+        (indexed(3, 9, cluster="arn:aws:ecs:eu-west-1:210987654321:cluster/main"), ForeignIndex),
+        (read_index(pack(fleet(3)).index), ForeignIndex),
+        (indexed(3, 4), OldIndex),
+    ],
+)
+def test_an_index_that_was_copied_or_put_back_is_refused(copied: Index, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"who (copied|put)"):
+        check_source(copied, prefix=PREFIX, accepted=indexed(2, 5))
+
+
+@pytest.mark.parametrize("following", [indexed(3, 6), indexed(3, 5), indexed(2, 4)])
+def test_the_next_index_and_an_older_one_of_the_same_generation_are_accepted(following: Index) -> None:
+    check_source(following, prefix=PREFIX, accepted=indexed(2, 5))
+    check_source(following, prefix=PREFIX)
+
+
+def test_generations_and_shards_have_128_bits() -> None:
+    packed = pack(fleet(300))
+    index = read_index(packed.index)
+
+    assert len(index.generation) == 128 / 4
+    assert {len(name) for name in index.shards} == {22}  # of 6 bits each
 
 
 def test_parameters_lie_below_the_prefix() -> None:

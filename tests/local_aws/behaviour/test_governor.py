@@ -14,6 +14,7 @@ import pytest
 
 from local_aws.behaviour.governor import Governor, cpu_seconds
 from local_aws.behaviour.profile import Functions
+from tests.local_aws.waiting import until
 
 
 @contextmanager
@@ -39,10 +40,9 @@ def test_a_process_gets_its_share_and_no_more() -> None:
         governor.start()
         held = used(pid, 2)
         governor.stop()
-        again = used(pid, 2)
-    # THEN it has that at most, and more afterwards, also on a machine with much else to do
-    assert held < 0.08
-    assert again > held
+        # THEN it has that at most, and more afterwards, also on a machine with much else to do
+        assert held < 0.08
+        until("it has more than while it was held", lambda: used(pid, 2) > held)
 
 
 def test_a_process_that_is_let_go_runs_even_if_it_was_just_stopped() -> None:

@@ -266,7 +266,8 @@ class ControlPlane:
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.settings.bind_address, self.settings.port, self.settings.ready_port)
+        s = self.settings
+        return Ports(s.bind_address, s.port, s.ready_port, s.proxy_protocol)
 
     async def serve(self, document: Document, generation: str | None = None) -> None:
         await self.cache.publish(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from proxy_image.control_plane.fleet.fleet import Member
 from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.policy_summary import DEFAULT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
+from proxy_image.control_plane.web.page.charts import Charts
+from proxy_image.control_plane.web.page.fleet import fleet_line, fleet_table
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 from proxy_image.control_plane.web.page.parts import facts, latencies, problem_list, zones
 from proxy_image.control_plane.web.page.tables import (
@@ -30,16 +34,30 @@ MAX_ROUTES = 20
 MAX_CARDS = 30
 
 
-def main_of(path: str, report: Report) -> Html | None:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a page shows beside the report: the last hour, drawn, and the other balancers."""
+
+    charts: Charts | None = None
+    others: Sequence[Member] = ()
+
+    def hour(self, service: ServiceReport, *, detailed: bool) -> Html | None:
+        return None if self.charts is None else self.charts.of(service, detailed=detailed)
+
+
+NOTHING_BESIDE = Beside()
+
+
+def main_of(path: str, report: Report, beside: Beside = NOTHING_BESIDE) -> Html | None:
     """What <main> holds at a path, or None where there is no such page."""
     if path == "/":
-        return overview(report)
+        return overview(report, beside)
     if path == "/timeline":
-        return timeline(report)
+        return timeline(report, beside)
     if path == "/problems":
-        return problems(report)
+        return problems(report, beside)
     service = report.service(path.removeprefix(SERVICE)) if path.startswith(SERVICE) else None
-    return None if service is None else service_view(service, report)
+    return None if service is None else service_view(service, report, beside)
 
 
 def no_such_page(path: str, report: Report) -> Html:
@@ -104,9 +122,9 @@ def document(path: str, main: Html, report: Report, *, live: bool = True) -> str
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
-def update(path: str, report: Report) -> dict[str, str] | None:
+def update(path: str, report: Report, beside: Beside = NOTHING_BESIDE) -> dict[str, str] | None:
     """What the script puts into its page, by the id of the element."""
-    main = main_of(path, report)
+    main = main_of(path, report, beside)
     return None if main is None else {"main": main, "count": _count(report)}
 
 
@@ -117,16 +135,18 @@ def _count(report: Report) -> Html:
     return tag("span", len(report.problems), class_=worst)
 
 
-def overview(report: Report) -> Html:
+def overview(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
     cards, others = _in_two(report.services)
     return joined(
         tag("h1", "Overview", class_="unseen"),
-        _summary(report),
         problem_list(report.problems[:3]) if report.problems else None,
         tag("p", tag("a", f"All {len(report.problems)} problems", href="/problems"))
         if len(report.problems) > 3
         else None,
-        *(_service_card(service, report.zone) for service in cards),
+        fleet_table(report, beside.others),
+        tag("h2", "This balancer", class_="unseen" if not beside.others else None),
+        _summary(report),
+        *(_service_card(service, report.zone, beside) for service in cards),
         joined(tag("h2", words.count(len(others), "more service")), services_table(others)) if others else None,
         tag("h2", "Latest changes of the targets"),
         change_list(report.changes[:3], report, heading="h3") if report.changes else tag("p", "None yet."),
@@ -150,9 +170,10 @@ def _in_two(services: Sequence[ServiceReport]) -> tuple[Sequence[ServiceReport],
     )
 
 
-def timeline(report: Report) -> Html:
+def timeline(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
     return joined(
         tag("h1", "Timeline"),
+        fleet_line(report, beside.others),
         tag(
             "p", "Each target document that this balancer put into use since its control plane started.", class_="note"
         ),
@@ -160,21 +181,26 @@ def timeline(report: Report) -> Html:
     )
 
 
-def problems(report: Report) -> Html:
+def problems(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
     return joined(
         tag("h1", "Problems"),
+        fleet_line(report, beside.others),
         problem_list(report.problems)
         if report.problems
         else tag("p", "None that this balancer can see.", class_="fine"),
     )
 
 
-def service_view(service: ServiceReport, report: Report) -> Html:
+def service_view(service: ServiceReport, report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
+    hour = beside.hour(service, detailed=True)
     return joined(
         tag("h1", service.name),
+        problem_list(each for each in report.problems if each.service == service.name),
         _service_facts(service),
         _about(service, report.zone, brief=False),
+        fleet_table(report, beside.others, service.name),
         targets_table(service, service.targets, detailed=True),
+        joined(tag("h2", "The last hour"), hour) if hour is not None else None,
         joined(tag("h2", "How calls ended"), statuses_table(service)) if service.statuses else None,
         joined(tag("h2", "Methods"), methods_table(service)) if service.methods else None,
         joined(tag("h2", "Groups"), groups_table(service)) if len(service.groups) > 1 else None,
@@ -233,7 +259,7 @@ def _summary(report: Report) -> Html:
     )
 
 
-def _service_card(service: ServiceReport, own_zone: str) -> Html:
+def _service_card(service: ServiceReport, own_zone: str, beside: Beside) -> Html:
     return tag(
         "section",
         tag(
@@ -244,6 +270,7 @@ def _service_card(service: ServiceReport, own_zone: str) -> Html:
         ),
         _about(service, own_zone, brief=True),
         targets_table(service, service.targets, detailed=False),
+        beside.hour(service, detailed=False),
         class_="service",
     )
 

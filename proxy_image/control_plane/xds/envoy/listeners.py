@@ -18,9 +18,15 @@ from envoy.type.matcher.v3 import string_pb2
 from proxy_image.control_plane.xds.endpoints import socket_address
 from proxy_image.control_plane.xds.envoy.access_log import access_log
 from proxy_image.control_plane.xds.envoy.call_statistics import call_statistics
+from proxy_image.control_plane.xds.envoy.client_address import (
+    from_proxy_protocol,
+    take_forged_addresses_out,
+    tell_servers,
+)
 from proxy_image.control_plane.xds.envoy.clusters import DEFAULT_METADATA, ads_config_source
-from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_replies
+from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_reply
 from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_callers
+from proxy_image.control_plane.xds.envoy.replies import replies
 from proxy_image.control_plane.xds.envoy.route_policy import listener_filters
 from proxy_image.control_plane.xds.envoy.tracing import traced
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
@@ -59,6 +65,8 @@ class Ports:
     bind_address: str
     calls: int
     ready: int
+    proxy_protocol: bool = False
+    """Whether connections begin with the caller's address, in the PROXY protocol."""
 
 
 def listeners(
@@ -69,6 +77,9 @@ def listeners(
 ) -> tuple[Any, Any]:
     managers = manager, http1_manager = _calls_manager(times, metadata), _http1_manager(times, metadata)
     for each in managers:
+        take_forged_addresses_out(each)
+        if ports.proxy_protocol:
+            tell_servers(each)
         if telemetry.tracing is not None:
             traced(each, telemetry.tracing)
         if telemetry.access_log is not None:
@@ -82,6 +93,10 @@ def listeners(
     # A failing readiness (/healthcheck/fail) does not yet send clients away: connections end when the listeners drain.
     calls.drain_type = listener_pb2.Listener.MODIFY_ONLY
     readiness = _listener(READINESS, ports.bind_address, ports.ready, _readiness_manager())
+    if ports.proxy_protocol:
+        # The load balancer's health checks begin with it too; others that ask, in the task, do not.
+        calls.listener_filters.insert(0, from_proxy_protocol())
+        readiness.listener_filters.insert(0, from_proxy_protocol(or_without=True))
     # Readiness is answered even where all client connections are taken or memory is short, or the balancer would be
     # replaced, and its calls cut, for being busy.
     readiness.ignore_global_conn_limit = True
@@ -138,6 +153,7 @@ def _calls_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
                 interval=duration(times.ping_seconds), timeout=duration(times.ping_timeout_seconds)
             ),
         ),
+        local_reply_config=replies(),
         drain_timeout=duration(times.drain_seconds),
         # Streams may be quiet for as long as they like (default: 5 minutes); deadlines are the caller's.
         stream_idle_timeout=duration(0),
@@ -157,7 +173,7 @@ def _http1_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
     manager = _calls_manager(times, metadata)
     manager.codec_type = Hcm.HTTP1
     manager.http_filters.insert(0, http1_filter())
-    manager.local_reply_config.CopyFrom(http1_replies())
+    manager.local_reply_config.mappers.append(http1_reply())
     manager.request_headers_timeout.CopyFrom(duration(HTTP1_HEADERS_SECONDS))
     return manager
 

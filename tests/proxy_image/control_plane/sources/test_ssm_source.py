@@ -329,3 +329,34 @@ async def test_an_unforeseen_error_does_not_end_the_reader(world: World, monkeyp
             await eventually(lambda: Trouble.INTERNAL in world.sink.troubles)
         world.parameters.publish(rng(target(2)))
         await eventually(lambda: world.sink.document == rng(target(2)))
+
+
+def put(world: World, document: Document, serial: int, **source: str) -> None:
+    named = {"cluster": "arn:aws:ecs:eu-west-1:1:cluster/main", "prefix": PREFIX} | source
+    packed = pack(document, serial=serial, cluster=named["cluster"], prefix=named["prefix"])
+    world.parameters.texts[index_parameter(PREFIX)] = packed.index
+
+
+@pytest.mark.parametrize(
+    ("serial", "source"),
+    [(1, {}), (9, {"cluster": "arn:aws:ecs:eu-west-1:2:cluster/main"}), (9, {"prefix": "/grpc-lb/other"})],
+)
+async def test_an_index_that_was_copied_or_put_back_takes_no_target_away(
+    serial: int, source: dict[str, str], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # GIVEN a balancer that has followed the document, WHEN an index comes that does not follow the last one
+    put(world, rng(target(2)), 2)
+    assert await world.source.read() is None
+    put(world, rng(target(1)), serial, **source)
+    # THEN it keeps its targets, however often it reads
+    for _ in range(2):
+        assert await world.source.read() is Trouble.BROKEN
+    assert world.sink.document == rng(target(2))
+    # AND what is of this prefix is believed when the Lambda has left it there for minutes
+    monkeypatch.setattr(ssm, "ODD_FOR_SECONDS", 0.0)
+    is_elsewhere = "prefix" in source
+    assert (await world.source.read() is Trouble.BROKEN) == is_elsewhere
+    assert world.sink.document == rng(target(2 if is_elsewhere else 1))
+    # AND the Lambda's next one is, as ever
+    put(world, rng(target(3)), 10)
+    assert await world.source.read() is None or source

@@ -59,7 +59,7 @@ HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\n\x00<
 OWN = Node("balancer-1", "main", "z-a")
 MADE_HERE = (
     "html head meta title link script body a header strong small nav span main h1 h2 h3 p dl div dt dd section table "
-    "caption thead tbody tr th td svg rect ul ol li time code b footer"
+    "caption thead tbody tr th td svg rect path figure figcaption ul ol li time code b footer"
 )
 
 

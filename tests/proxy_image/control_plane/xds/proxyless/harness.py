@@ -100,6 +100,11 @@ class XdsClient:
             raise AssertionError(f"expected {expected}, got {last}") from None
 
 
+def parsed(text: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(text)
+    return config
+
+
 def bootstrap(port: int, zone: str = "", **more: Any) -> dict[str, Any]:
     servers = [
         {

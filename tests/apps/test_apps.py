@@ -1,0 +1,102 @@
+"""The fifteen apps of docs/apps.md, as a user has them: from the wheel alone, and held to both type checkers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.apps.pages import apps, module_name
+from tests.wheel.environment import HERE, ROOT, Environment
+
+NAMES = sorted(map(module_name, apps()))
+PYRIGHT = ROOT / "build/node/node_modules/pyright/index.js"
+# All fifteen synths, one after the other in one process, on a machine that is busy.
+PATIENCE_SECONDS = 600
+
+RUN = """
+import json, pathlib, runpy, sys, traceback
+made = {}
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
+    app = runpy.run_path(str(path))["app"]
+    templates = [json.loads(each.read_text()) for each in pathlib.Path(app.outdir).rglob("*.template.json")]
+    made[path.stem] = sorted({r["Type"] for t in templates for r in t.get("Resources", {}).values()})
+print(json.dumps(made))
+"""
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("apps")
+    for heading, code in apps().items():
+        (folder / f"{module_name(heading)}.py").write_text(code)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(folder: Path, installed: Environment) -> Mapping[str, list[str]]:
+    """The types of the resources of each app."""
+    ran = subprocess.run(
+        [str(installed.python), "-c", RUN, str(folder)],
+        cwd=folder,
+        env=installed.variables(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_there_are_fifteen() -> None:
+    assert len(NAMES) == 15
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_app_synthesises_from_the_wheel_alone(made: Mapping[str, list[str]], name: str) -> None:
+    kinds = set(made[name])
+    wanted = {
+        "a_stage_of_cdk_pipelines": {"AWS::CodePipeline::Pipeline", "AWS::ECS::Service"},
+        "isolated_subnets": {"AWS::EC2::VPCEndpoint"},
+        "route_53": {"AWS::Route53::RecordSet"},
+        "peering_and_privatelink": {"AWS::EC2::VPCEndpointService"},
+        "a_whole_task_definition": {"AWS::EFS::FileSystem"},
+        "alarms": {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"},
+        "a_balancer_that_scales": {"AWS::ApplicationAutoScaling::ScalingPolicy"},
+    }
+    assert kinds >= {"AWS::ECS::Service", "AWS::ElasticLoadBalancingV2::LoadBalancer"} | wanted.get(name, set())
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_mypy_has_nothing_to_say_of_the_apps(folder: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / ".mypy_cache"), str(folder)],
+        cwd=folder,
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+
+
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_pyright_has_nothing_to_say_of_the_apps(folder: Path) -> None:
+    (folder / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)], "typeCheckingMode": "standard"}))
+    ran = subprocess.run(
+        [str(HERE / "node"), str(PYRIGHT), "--pythonpath", sys.executable, "--project", str(folder)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr

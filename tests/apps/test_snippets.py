@@ -1,0 +1,80 @@
+"""Every snippet of the README and the docs, pasted into a stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_sns as sns
+
+from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
+from tests.apps.pages import snippets
+from tests.cdk_grpc_lb.conftest import FLAGS
+from tests.cdk_grpc_lb.validation.cases import existing_cluster
+from tests.cdk_grpc_lb.ways import IMAGE
+from tests.docs.pages import DOCS, ROOT
+
+# Those of docs/apps.md are apps, which test_apps.py synthesises.
+PAGES = [ROOT / "README.md", *(page for page in sorted(DOCS.rglob("*.md")) if page.name != "apps.md")]
+CASES = [
+    pytest.param(page, number, id=f"{page.relative_to(ROOT)}-{number}")
+    for page in PAGES
+    for number in range(len(snippets(page)))
+]
+# What a page says in words, where it goes on from there.
+SAID = {
+    *("image", "new_image", "cluster", "balancer", "orders", "certificate", "zone", "topic", "pages", "mails"),
+    *("GrpcBalancer", "GrpcBalancedService"),
+}
+
+
+def old_service(stack: cdk.Stack, cluster: ecs.ICluster) -> ecs.FargateService:
+    definition = ecs.FargateTaskDefinition(stack, "Task")
+    definition.add_container("App", image=IMAGE, port_mappings=[ecs.PortMapping(container_port=50051)])
+    return ecs.FargateService(stack, "Old", cluster=cluster, task_definition=definition, min_healthy_percent=100)
+
+
+def a_certificate(stack: cdk.Stack) -> acm.ICertificate:
+    arn = "arn:aws:acm:us-east-1:111122223333:certificate/0a1b2c3d"
+    return acm.Certificate.from_certificate_arn(stack, "Certificate", arn)
+
+
+def a_zone(stack: cdk.Stack) -> route53.IHostedZone:
+    return route53.HostedZone.from_hosted_zone_attributes(
+        stack, "Zone", hosted_zone_id="Z0123456789ABCDEFGHIJ", zone_name="example.com"
+    )
+
+
+def test_the_pages_have_snippets() -> None:
+    assert {case.values[0] for case in CASES} >= {ROOT / "README.md", DOCS / "labels.md", DOCS / "operate.md"}
+
+
+@pytest.mark.parametrize(("page", "number"), CASES)
+def test_a_snippet_runs_as_it_is_pasted(
+    page: Path, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a stack, and of a README nothing but what its own snippets define, THEN there is no NameError."""
+    monkeypatch.chdir(ROOT)
+    stack = cdk.Stack(cdk.App(context=FLAGS, outdir=str(tmp_path)), "Stack")
+    names: dict[str, Any] = {"self": stack}
+    if page.name == "README.md":
+        for before in snippets(page)[:number]:
+            exec(before, names)  # noqa: S102 - it is a page of ours
+    else:
+        cluster = existing_cluster(stack)
+        topic = sns.Topic(stack, "Topic")
+        mine: dict[str, Any] = dict.fromkeys(("pages", "mails", "topic"), topic)
+        mine |= dict.fromkeys(("image", "new_image"), IMAGE)
+        mine |= {"GrpcBalancer": GrpcBalancer, "GrpcBalancedService": GrpcBalancedService}
+        mine |= {"orders": old_service(stack, cluster), "certificate": a_certificate(stack), "zone": a_zone(stack)}
+        code = snippets(page)[number]
+        made = {"balancer": GrpcBalancer(stack, "Made", cluster=cluster)} if "GrpcBalancer(" not in code else {}
+        names |= {"cluster": cluster, **mine, **made}
+        assert names.keys() - {"self"} <= SAID
+    exec(snippets(page)[number], names)  # noqa: S102 - as above
+    assert len(stack.node.find_all()) > 5

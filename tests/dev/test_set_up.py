@@ -1,0 +1,82 @@
+"""A checkout is set up with uv, and with pip where there is no uv."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Command = tuple[str, ...]
+
+
+@pytest.fixture
+def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, in a checkout that is empty but for its requirements, and without running what it would run."""
+    spec = importlib.util.spec_from_file_location("set_up", ROOT / "dev" / "set_up.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(module, "UV_VENV", tmp_path / "build" / "uv-venv")
+    monkeypatch.setattr(module, "UV", tmp_path / "build" / "uv-venv" / "bin" / "uv")
+    (tmp_path / "requirements").mkdir()
+    for name in ("uv", "ministack"):
+        (tmp_path / "requirements" / f"{name}.txt").write_text("six==1.17.0 --hash=sha256:0\n")
+    return module
+
+
+def commands_of(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[Command]:
+    ran: list[Command] = []
+    monkeypatch.setattr(set_up, "run", lambda *command: ran.append(command))
+    return ran
+
+
+def is_checked_and_not_compiled(command: Command) -> bool:
+    return "--require-hashes" in command and "--no-deps" in command and "--compile-bytecode" not in command
+
+
+def test_an_environment_is_made_by_uv(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up.UV.parent.mkdir(parents=True)
+    set_up.UV.touch()
+    ran = commands_of(set_up, monkeypatch)
+    set_up.make_environment("ministack")
+    ((program, *rest),) = ran
+    assert program == str(set_up.UV)
+    assert is_checked_and_not_compiled((program, *rest))
+
+
+def test_and_by_its_own_pip_where_uv_cannot_be_installed(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_command: str) -> None:
+        raise set_up.SetUpError("no wheel for this machine")
+
+    monkeypatch.setattr(set_up, "run", fails)
+    set_up.make_uv()
+    assert "pip is used in its place, which takes minutes: no wheel for this machine" in capsys.readouterr().out
+    ran = commands_of(set_up, monkeypatch)
+    set_up.make_environment("ministack")
+    (command,) = ran
+    python = set_up.BUILD / "ministack-venv" / "bin" / "python"
+    assert command[:4] == (str(python), "-m", "pip", "install")
+    assert is_checked_and_not_compiled(command)
+    assert "--no-compile" in command
+    assert python.exists()
+
+
+def test_what_is_made_already_is_left_as_it_is(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up.UV.parent.mkdir(parents=True)
+    set_up.UV.touch()
+    ran = commands_of(set_up, monkeypatch)
+    set_up.make_environment("ministack")
+    set_up.make_environment("ministack")
+    assert len(ran) == 1
+    # WHEN its requirements change, THEN it is made anew
+    (set_up.ROOT / "requirements" / "ministack.txt").write_text("six==1.16.0 --hash=sha256:0\n")
+    set_up.make_environment("ministack")
+    assert len(ran) == 2
