@@ -27,7 +27,8 @@ from tests.proxy_image.control_plane.support import eventually, running_envoy
 from tests.proxy_image.control_plane.test_process import file_settings, running
 
 FIRST_PROBLEM = "(document.querySelector('main .problem h2') || {textContent: ''}).textContent"
-PATHS = ("/", "/timeline", "/problems", "/services/rng", "/services/idle", "/services/unknown")
+WHOLE = "document.readyState === 'complete' && document.querySelector('main h1') !== null"
+PATHS = ("/", "/timeline", "/problems", "/clients", "/services/rng", "/services/idle", "/services/unknown")
 
 
 @asynccontextmanager
@@ -176,6 +177,8 @@ async def usable(page: Page, web: str) -> None:
         await page.size(1180, 760, dark=dark)
         for path in PATHS:
             await page.open(f"{web}{path}")
-            await eventually(lambda: page.run("document.querySelector('main h1') !== null"))
+            await eventually(
+                lambda: page.run("document.readyState === 'complete' && document.querySelector('main h1') !== null")
+            )
             assert await findings(page) == [], path
     page.said[:] = [line for line in page.said if "404" not in line]

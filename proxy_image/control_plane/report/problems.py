@@ -172,6 +172,7 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             f"{rejection.node}: {rejection.error}. It goes on with what it had.",
             "this is a fault of the balancer or a version that does not fit: please report it with this message. "
             "Undo the last change of labels or policies until then.",
+            runbook="ResourceRejected",
         )
 
 

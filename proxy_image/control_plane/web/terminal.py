@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -16,43 +17,110 @@ from typing import Any
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report.problems import Urgency
 from proxy_image.control_plane.stats.history import Change
 
 ANSWER_SECONDS = 5
 FAILED = 1
 USAGE = 2
+ERROR = 3
+WARNING = 4
+WATCH_SECONDS = 2.0
+MIN_WATCH_SECONDS, MAX_WATCH_SECONDS = 0.2, 3600.0
 _BAR = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 shown, 1 no balancer answers there, 2 wrong usage, 3 shown and it tells of an error."""
+    """Exit code: 0 shown, 1 no balancer answers there, 2 wrong usage, 3 shown and it tells of an error, 4 a warning."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy_image status",
-        description="Shows how one balancer task stands: services, targets, shares, problems.",
-        epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 the balancer tells of an error.",
+        description="Shows how a balancer task and the others beside it stand: services, targets, shares, problems.",
+        epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 a balancer tells of an error, 4 of "
+        "a warning; a service that nobody calls and that has no task is neither.",
     )
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the balancer's web port; default %(default)s")
     parser.add_argument("--service", metavar="NAME", help="this service alone, with what became of its targets")
     parser.add_argument("--changes", type=int, default=1, metavar="N", help="the last N changes; default %(default)s")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=float,
+        const=WATCH_SECONDS,
+        metavar="SECONDS",
+        help=f"show it again and again, every {WATCH_SECONDS:g} seconds or so many, until Ctrl-C",
+    )
     arguments = parser.parse_args(argv)
+    if arguments.watch is not None and not MIN_WATCH_SECONDS <= arguments.watch <= MAX_WATCH_SECONDS:
+        return _fail(
+            USAGE, f"--watch must be {MIN_WATCH_SECONDS:g}..{MAX_WATCH_SECONDS:g} seconds, got {arguments.watch:g}"
+        )
     parts = urllib.parse.urlsplit(arguments.url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return _fail(USAGE, f"--url must be such as http://127.0.0.1:8080, got {arguments.url!r}")
+    if arguments.watch is None:
+        return _show(arguments)
+    code = 0
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            if sys.stdout.isatty():
+                print("\x1b[H\x1b[2J", end="")
+            code = _show(arguments)
+            sys.stdout.flush()
+            time.sleep(arguments.watch)
+    return code
+
+
+def worst(report: dict[str, Any], fleet: list[dict[str, Any]]) -> int:
+    """The exit code of the worst problem of any balancer."""
+    found = {problem["severity"] for problem in report["problems"] if problem["urgency"] < Urgency.NOBODY_CALLS}
+    found |= {member["summary"]["worst"] for member in fleet[1:] if member["summary"] is not None}
+    return ERROR if "error" in found else WARNING if "warning" in found else 0
+
+
+def fleet_lines(fleet: list[dict[str, Any]]) -> Iterator[str]:
+    """`/api/fleet` as lines: nothing where one balancer is alone."""
+    if len(fleet) < 2:
+        return
+    answering = [each["summary"] for each in fleet if each["summary"] is not None and each["problem"] is None]
+    calls = sum(each["calls_per_second"] for each in answering)
+    failures, in_flight = (sum(each[key] for each in answering) for key in ("failures", "in_flight"))
+    yield (
+        f"all balancers: {len(answering)} of {len(fleet)} answer, {words.rate(calls)} calls/s, {failures:,} failed, "
+        f"{in_flight:,} in flight"
+    )
+    for place, each in enumerate(fleet):
+        balancer, one = each["balancer"], each["summary"]
+        name = "this one" if place == 0 else f"{balancer['ip']}:{balancer['port']}"
+        if each["problem"] is not None or one is None:
+            yield f"  {_clean(name)} does not answer: {_clean(each['problem'] or '')}"
+        else:
+            yield (
+                f"  {_clean(name)} {_clean(one['zone'])}".rstrip()
+                + f": {words.rate(one['calls_per_second'])} calls/s, {one['failures']:,} failed, "
+                f"{one['in_flight']:,} in flight; {_clean('; '.join(one['problems'])) or 'no problems'}"
+            )
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the scheme is checked
+        return json.load(answer)
+
+
+def _show(arguments: argparse.Namespace) -> int:
     url = f"{arguments.url.rstrip('/')}/api/report"
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the scheme is checked
-            report = json.load(answer)
+        report, fleet = _get(url), _get(f"{arguments.url.rstrip('/')}/api/fleet")
         if arguments.service is not None:
             report["services"] = [each for each in report["services"] if each["name"] == arguments.service]
             if not report["services"]:
                 return _fail(FAILED, f"--service must be one of the balancer's, got {arguments.service!r}")
-        shown = lines(report, changes=arguments.changes, history=arguments.service is not None)
+        shown = [*fleet_lines(fleet), *lines(report, changes=arguments.changes, history=arguments.service is not None)]
         text = json.dumps(report, indent=1) if arguments.json else "\n".join(shown)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         return _fail(FAILED, f"{url} must answer with a balancer's report, got: {error}")
     print(text)
-    return 3 if any(problem["severity"] == "error" for problem in report["problems"]) else 0
+    return worst(report, fleet)
 
 
 def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) -> Iterator[str]:

@@ -11,6 +11,7 @@ from proxy_image.control_plane.report.policy_summary import DEFAULT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
 from proxy_image.control_plane.web.page.charts import Charts
+from proxy_image.control_plane.web.page.clients import clients
 from proxy_image.control_plane.web.page.fleet import fleet_line, fleet_table
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 from proxy_image.control_plane.web.page.parts import facts, latencies, problem_list, zones
@@ -26,7 +27,7 @@ from proxy_image.control_plane.web.page.tables import (
 from proxy_image.control_plane.web.page.timeline import change_list
 
 TITLE = "gRPC balancer"
-PATHS = ("/", "/timeline", "/problems")
+PATHS = ("/", "/timeline", "/problems", "/clients")
 SERVICE = "/services/"
 # A service of more routes is shown with the first; the API has all.
 MAX_ROUTES = 20
@@ -56,6 +57,8 @@ def main_of(path: str, report: Report, beside: Beside = NOTHING_BESIDE) -> Html 
         return timeline(report, beside)
     if path == "/problems":
         return problems(report, beside)
+    if path == "/clients":
+        return joined(clients(report), fleet_line(report, beside.others))
     service = report.service(path.removeprefix(SERVICE)) if path.startswith(SERVICE) else None
     return None if service is None else service_view(service, report, beside)
 
@@ -84,7 +87,7 @@ def document(path: str, main: Html, report: Report, *, live: bool = True) -> str
         Html('<link rel="stylesheet" href="/assets/page.css"><link rel="icon" href="/assets/icon.svg">'),
         Html('<script src="/assets/page.js" defer></script>') if live else None,
     )
-    links = (("/", "Overview"), ("/timeline", "Timeline"), ("/problems", "Problems"))
+    links = (("/", "Overview"), ("/timeline", "Timeline"), ("/clients", "Clients"), ("/problems", "Problems"))
     body = joined(
         tag("a", "To the content", href="#main", class_="skip"),
         tag(

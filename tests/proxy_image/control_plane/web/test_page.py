@@ -48,6 +48,8 @@ from proxy_image.control_plane.web.page.markup import joined, tag
 from proxy_image.control_plane.web.server import current_report, web_app
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
+from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Language
+from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
 from proxy_image.control_plane.xds.resource_types import Audience
 from proxy_image.envoy.bootstrap import Node
 from tests.proxy_image.control_plane.policies import weighed
@@ -218,6 +220,21 @@ async def test_a_service_whose_route_another_holds_says_who_does_and_that_no_cal
             assert "no calls can arrive: it asks for host * and gRPC service *, which orders holds" in page
             assert '<span class="state no-route">no route</span>' in page
             assert "serving</span>" not in page
+
+
+async def test_clients_without_a_proxy_are_shown_with_what_they_watch_rejected_and_cannot_follow(
+    tmp_path: Path,
+) -> None:
+    async with app(tmp_path, rng(target(1))) as parts:
+        assert "None is connected." in (await parts.client.get("/clients")).text
+        kind = ClientKind(Language.CORE, (55,), "Python 1.85.1")
+        missing = Unfollowed("rng", "grpc-lb.rate-limit", "Python 1.85.1", "gRPC has none")
+        stream = object()
+        parts.metrics.clients.subscribed(stream, kind, "z-b", ("rng",), (missing,))
+        parts.metrics.rejected(Audience.GRPC, "CDS", "node-7", "no such policy")
+        page = (await parts.client.get("/clients")).text
+        for text in ("Python 1.85.1", "z-b", ">rng<", "grpc-lb.rate-limit", "gRPC has none", "node-7: no such policy"):
+            assert text in page
 
 
 async def test_an_unknown_service_s_page_leads_to_those_that_there_are(tmp_path: Path) -> None:

@@ -46,6 +46,40 @@ async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys
             assert json.loads(capsys.readouterr().out)["services"][0]["calls"] == 40
 
 
+PART = {"calls_per_second": 5.0, "failures": 1, "in_flight": 2, "zone": "z-b", "problems": ["lost"], "worst": "error"}
+OTHER = {"balancer": {"ip": "10.0.0.2", "port": 8080}, "summary": PART, "problem": None}
+SILENT = {"balancer": {"ip": "10.0.0.3", "port": 8080}, "summary": None, "problem": "no answer\x1b within 1.5 s"}
+
+
+def test_the_fleet_is_shown_with_its_sum_and_who_does_not_answer() -> None:
+    own = {**OTHER, "summary": {**PART, "problems": []}}
+    assert [*terminal.fleet_lines([own])] == []
+    assert [*terminal.fleet_lines([own, OTHER, SILENT])] == [
+        "all balancers: 2 of 3 answer, 10.0 calls/s, 2 failed, 4 in flight",
+        "  this one z-b: 5.0 calls/s, 1 failed, 2 in flight; no problems",
+        "  10.0.0.2:8080 z-b: 5.0 calls/s, 1 failed, 2 in flight; lost",
+        "  10.0.0.3:8080 does not answer: no answer? within 1.5 s",
+    ]
+
+
+def test_the_exit_code_is_that_of_the_worst_problem_and_not_of_a_service_that_is_stopped() -> None:
+    def code(*problems: tuple[str, int], fleet: tuple[object, ...] = ()) -> int:
+        report = {"problems": [{"severity": severity, "urgency": urgency} for severity, urgency in problems]}
+        return terminal.worst(report, [OTHER, *fleet])  # type: ignore[list-item]  # JSON
+
+    assert code() == 0
+    assert code(("warning", 9)) == 0
+    assert code(("warning", 5), ("warning", 9)) == 4
+    assert code(("warning", 5), ("error", 0)) == 3
+    assert code(fleet=(OTHER,)) == 3
+    assert code(fleet=(SILENT,)) == 0  # it is a problem of the report's own
+
+
+def test_watching_too_often_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert terminal.main(["--watch", "0"]) == 2
+    assert capsys.readouterr().err == "error: --watch must be 0.2..3600 seconds, got 0\n"
+
+
 def test_where_no_balancer_answers_it_says_so_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     (port,) = free_ports(1)
     assert terminal.main(["--url", f"http://127.0.0.1:{port}"]) == 1
