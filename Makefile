@@ -5,7 +5,7 @@ TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 
 .PHONY: help setup demo picture containers up down test test-long traefik browser screenshots bench lint types docs docs-serve wheel \
-	release-check wheel-ends lock clean
+	release-check wheel-ends lambda-python lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -52,6 +52,8 @@ release-check: wheel ## build the package, and check what PyPI will show of it
 	@build/publish-venv/bin/twine check --strict dist/*
 wheel-ends: setup  ## try the wheel with the lowest and the newest aws-cdk-lib that it allows
 	@$(BIN)/python -m tests.wheel.ends
+lambda-python:  ## the Lambda's tests under the Python that its runtime names (needs that Python)
+	@dev/lambda_python.sh
 lock:     ## compile every requirements .in file into a hashed .txt (needs uv)
 	@./dev/lock.sh
 clean:    ## remove build/

@@ -20,7 +20,7 @@ BURST = 50
 PER_SECOND = 20
 AT_ONCE = 10
 
-REST_SECONDS = 12.0
+REST_SECONDS = 7.0
 """Of the invocation's time, kept for saving what was read."""
 REST_SECONDS_OF_FEW = 2.0
 

@@ -62,6 +62,9 @@ async def bystander(on: grpc.aio.Channel) -> AsyncIterator[None]:
         yield
         # At least one after it is all over.
         await asyncio.sleep(2 * TICK_SECONDS)
+    except BaseException:
+        running.cancel()
+        raise
     finally:
         over.set()
         made = await beside

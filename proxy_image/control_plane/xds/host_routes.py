@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from grpc_lb_contract import Condition, Document, Route
+from grpc_lb_contract import Condition, Deadline, Document, Route
 
 ALL = "*"
 
@@ -23,6 +23,8 @@ MAX_ROUTES = 20_000
 # and 2 KB for another: 20,000 of them were 400 MiB, twice that with each change. Four conditions take 1 to 2 KB.
 WEB_COUNTS_AS = 8
 CONDITIONS_THAT_COUNT = 4
+# A route whose service sets deadlines is up to three in Envoy.
+ROUTES_OF_DEADLINES = 3
 
 
 # Compared by identity: the copies of a route are the same object, and a host has hundreds of them.
@@ -70,7 +72,9 @@ class HostRoutes:
             counts_as = WEB_COUNTS_AS if service.policy.web.enabled else 1
             for route in service.routes:
                 conditions = len(route.metadata) // CONDITIONS_THAT_COUNT
-                own.setdefault(route.host, []).append(Routed(route, service.name, counts_as + conditions))
+                deadline = route.overrides.over(service.policy)[0].deadline
+                times = 1 if deadline == Deadline() else ROUTES_OF_DEADLINES
+                own.setdefault(route.host, []).append(Routed(route, service.name, times * (counts_as + conditions)))
         for routes in own.values():
             routes.sort(key=lambda routed: (routed.route.order, routed.service))
         self._own: Mapping[str, list[Routed]] = own

@@ -60,7 +60,7 @@ def test_a_hundred_services_are_read_within_ecss_quota_in_about_three_seconds(aw
     sync.minute()
     # THEN it takes what ECS's quota takes, and ECS is never asked for more: 50 at once, 20 in each second
     assert len(sync.document().services) == 100
-    assert sync.time.now - started <= (100 - BURST) / PER_SECOND + 1
+    assert asked.times[-1] - started <= (100 - BURST) / PER_SECOND + 0.5
     for at in asked.times:
         for seconds in (0.5, 1, 2):
             assert sum(at <= other < at + seconds for other in asked.times) <= BURST + PER_SECOND * seconds + 1

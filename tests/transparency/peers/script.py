@@ -38,9 +38,6 @@ Step = Sequence[Any]
 Pairs = Sequence[tuple[str, str]]
 Metadata = Sequence[tuple[str, str | int]]
 
-# Longer messages are told of by their length.
-SHOWN = 2_000
-
 
 @dataclass(frozen=True)
 class Call:
@@ -90,7 +87,7 @@ def pairs(metadata: Any) -> tuple[tuple[str, str], ...]:
 
 
 def shown(message: bytes) -> str:
-    return message.decode() if len(message) < SHOWN and message.strip(b"m") else f"{len(message)} bytes"
+    return message.decode() if message.strip(b"m") else f"{len(message)} bytes"
 
 
 def _text(value: Any) -> str:

@@ -22,7 +22,8 @@ FIELDS = {
     "level": "info",
     "source": "access",
     "event": "call",
-    "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    # Who opened the connection: %DOWNSTREAM_REMOTE_ADDRESS% is what x-forwarded-for claims.
+    "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
     "host": "%REQ(:AUTHORITY):255%",
     "method": "%REQ(:PATH):255%",
     "service": "%UPSTREAM_CLUSTER_RAW%",

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
 from envoy.config.core.v3 import base_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
-from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
@@ -22,7 +20,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 
 from grpc_lb_contract import Web
-from proxy_image.control_plane.xds.messages import boolean, packed, uint32
+from proxy_image.control_plane.xds.envoy.replies import reply
+from proxy_image.control_plane.xds.messages import boolean, packed
 
 CORS_FILTER = "envoy.filters.http.cors"
 GRPC_WEB_FILTER = "envoy.filters.http.grpc_web"
@@ -40,7 +39,7 @@ GRPC = "application/grpc"
 GRPC_WEB = "application/grpc-web"
 # Those of gRPC, and those that Envoy's filter takes for gRPC-Web: what else begins so would reach a target as it is.
 # https://github.com/envoyproxy/envoy/blob/v1.40.0/source/extensions/filters/http/grpc_web/grpc_web_filter.cc
-_GRPC_OR_WEB = r"application/grpc(\+.*|-web(-text)?(\+proto)?)?"
+_GRPC_OR_WEB = r"application/grpc([+;].*|-web(-text)?(\+proto)?)?"
 
 # What gRPC-Web clients send beside metadata, and what they read where there is no body to hold the trailers.
 _NEEDED = ("content-type", "grpc-timeout", "x-grpc-web", "x-user-agent")
@@ -124,11 +123,14 @@ def _cors(web: Web) -> Any:
 
 def matches_grpc(match: Any, web: Web) -> Any:
     """The match, of gRPC calls alone, or of gRPC-Web calls as well."""
+    content_type = string_pb2.StringMatcher(prefix=GRPC)
     if web.enabled:
         content_type = string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=_GRPC_OR_WEB))
-        match.headers.add(name="content-type", string_match=content_type)
     else:
-        match.grpc.SetInParent()
+        # Envoy's own matcher takes no parameters, such as ;charset=utf-8, which servers do.
+        is_web = string_pb2.StringMatcher(prefix=f"{GRPC}-")
+        match.headers.add(name="content-type", string_match=is_web, invert_match=True)
+    match.headers.add(name="content-type", string_match=content_type)
     return match
 
 
@@ -190,24 +192,9 @@ def http1_filter() -> Any:
     )
 
 
-# https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details
 _IS_REFUSAL = 'response.code_details.startsWith("rbac_access_denied")'
 
 
-def http1_replies() -> Any:
+def http1_reply() -> Any:
     """What the filter's refusals say."""
-    replies = http_connection_manager_pb2
-    return replies.LocalReplyConfig(
-        mappers=[
-            replies.ResponseMapper(
-                filter=accesslog_pb2.AccessLogFilter(
-                    extension_filter=accesslog_pb2.ExtensionFilter(
-                        name="envoy.access_loggers.extension_filters.cel",
-                        typed_config=packed(cel_pb2.ExpressionFilter(expression=_IS_REFUSAL)),
-                    )
-                ),
-                status_code=uint32(UNSUPPORTED_MEDIA_TYPE),
-                body={"inline_string": REFUSAL},
-            )
-        ]
-    )
+    return reply(_IS_REFUSAL, UNSUPPORTED_MEDIA_TYPE, REFUSAL)

@@ -10,7 +10,7 @@ from typing import Any
 
 from envoy.config.core.v3 import protocol_pb2
 
-from proxy_image.control_plane.xds.messages import uint32
+from proxy_image.control_plane.xds.messages import boolean, uint32
 
 # What one stream holds at each side of Envoy while its reader pauses. Envoy's own default is 16 MiB.
 STREAM_WINDOW = 256 * 2**10
@@ -54,5 +54,7 @@ def _options(metadata: MetadataLimits, **more: Any) -> Any:
         ],
         initial_stream_window_size=uint32(STREAM_WINDOW),
         initial_connection_window_size=uint32(CONNECTION_WINDOW),
+        # A call or an answer that breaks HTTP's rules ends alone (default: the connection ends, and all its calls).
+        override_stream_error_on_invalid_http_message=boolean(True),
         **more,
     )

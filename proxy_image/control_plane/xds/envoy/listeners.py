@@ -24,8 +24,9 @@ from proxy_image.control_plane.xds.envoy.client_address import (
     tell_servers,
 )
 from proxy_image.control_plane.xds.envoy.clusters import DEFAULT_METADATA, ads_config_source
-from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_replies
+from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_reply
 from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_callers
+from proxy_image.control_plane.xds.envoy.replies import replies
 from proxy_image.control_plane.xds.envoy.route_policy import listener_filters
 from proxy_image.control_plane.xds.envoy.tracing import traced
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
@@ -152,6 +153,7 @@ def _calls_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
                 interval=duration(times.ping_seconds), timeout=duration(times.ping_timeout_seconds)
             ),
         ),
+        local_reply_config=replies(),
         drain_timeout=duration(times.drain_seconds),
         # Streams may be quiet for as long as they like (default: 5 minutes); deadlines are the caller's.
         stream_idle_timeout=duration(0),
@@ -171,7 +173,7 @@ def _http1_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
     manager = _calls_manager(times, metadata)
     manager.codec_type = Hcm.HTTP1
     manager.http_filters.insert(0, http1_filter())
-    manager.local_reply_config.CopyFrom(http1_replies())
+    manager.local_reply_config.mappers.append(http1_reply())
     manager.request_headers_timeout.CopyFrom(duration(HTTP1_HEADERS_SECONDS))
     return manager
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
@@ -14,7 +13,7 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
-from grpc_lb_contract import Balancing, Deadline, Fault, ForwardedHeaders, RateLimit, Retry, TrafficPolicy
+from grpc_lb_contract import Balancing, Fault, ForwardedHeaders, RateLimit, Retry, TrafficPolicy
 from proxy_image.control_plane.xds.envoy import grpc_web
 from proxy_image.control_plane.xds.envoy.cluster_policy import seconds
 from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
@@ -89,40 +88,11 @@ def _is_retried_otherwise(retry: Retry) -> bool:
     return retry != Retry(**budget)  # type: ignore[arg-type]  # each under its own name
 
 
-def max_stream_duration(deadline: Deadline) -> Any:
-    """The caller's deadline, from grpc-timeout, however long it is (0), or up to the maximum.
-
-    https://www.envoyproxy.io/docs/envoy/v1.39.0/faq/configuration/timeouts
-    """
-    without = deadline.max if deadline.default is None else deadline.default
-    # With a default and no limit, Envoy would put the default in the place of the caller's own.
-    longest = 0.0 if deadline.max is None else deadline.max.total_seconds()
-    return route_components_pb2.RouteAction.MaxStreamDuration(
-        max_stream_duration=None if without is None else seconds(without),
-        grpc_timeout_header_max=None if without is None else duration(longest),
-    )
-
-
 def removed_headers(forwarded: ForwardedHeaders) -> tuple[str, ...]:
     """Some servers take _ for -, so both are gone."""
     if not forwarded.strip:
         return ()
     return tuple(spelling for name in FORWARDED for spelling in (name, name.replace("-", "_")))
-
-
-def added_headers(deadline: Deadline) -> tuple[Any, ...]:
-    """What the server knows the default deadline by."""
-    if deadline.default is None:
-        return ()
-    milliseconds = deadline.default // timedelta(milliseconds=1)
-    option = base_pb2.HeaderValueOption
-    return (
-        option(
-            # At most 8 digits: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
-            header=base_pb2.HeaderValue(key="grpc-timeout", value=f"{milliseconds}m"),
-            append_action=option.ADD_IF_ABSENT,
-        ),
-    )
 
 
 def filters(policy: TrafficPolicy) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from grpc_lb_contract import Condition, Document, Match, Retry, Route, Service
+from grpc_lb_contract import Condition, Document, Match, Retry, Route, Service, TrafficPolicy
+from proxy_image.control_plane.xds.envoy.deadlines import Timed, TimedByEnvoy, timed
 from proxy_image.control_plane.xds.envoy.grpc_web import matches_grpc, matches_preflights, preflight_filters, refused
 from proxy_image.control_plane.xds.envoy.mirror import mirror_policies
 from proxy_image.control_plane.xds.envoy.route_policy import (
-    added_headers,
     filters,
     hash_policies,
-    max_stream_duration,
     own_retry_policy,
     removed_headers,
     retry_policy,
@@ -55,7 +54,7 @@ def route_configuration(document: Document, name: str, host_routes: HostRoutes |
 
 def _domains(host: str) -> list[str]:
     """A name may have a dot at its end, which says that it is a whole one: https://www.rfc-editor.org/rfc/rfc1034#section-3.1"""
-    return [host] if "*" in host else [host, f"{host}."]
+    return [host] if host == ALL else [host, f"{host}."]
 
 
 class _Made:
@@ -63,7 +62,7 @@ class _Made:
 
     def __init__(self, document: Document) -> None:
         self._services = {service.name: service for service in document.services}
-        self._made: dict[Routed, Any] = {}
+        self._made: dict[Routed, tuple[Any, ...]] = {}
         self._beside: dict[Routed, Any] = {}
 
     def of(self, routes: Sequence[Routed]) -> Iterator[Any]:
@@ -72,7 +71,7 @@ class _Made:
         """
         is_web = any(self._services[routed.service].policy.web.enabled for routed in routes)
         for routed in routes:
-            yield self._made.get(routed) or self._made.setdefault(routed, _route(routed, self._service(routed)))
+            yield from self._made.get(routed) or self._made.setdefault(routed, _routes(routed, self._service(routed)))
             if is_web:
                 yield self._beside.get(routed) or self._beside.setdefault(
                     routed, _beside(routed.route, self._service(routed))
@@ -94,21 +93,35 @@ def _beside(route: Route, service: Service) -> Any:
     )
 
 
-def _route(routed: Routed, service: Service) -> Any:
+def _routes(routed: Routed, service: Service) -> tuple[Any, ...]:
     # What cannot stand beside the service's policy is told where the labels are read.
     policy, _ = routed.route.overrides.over(service.policy)
+    return tuple(_route(routed.route, service.name, policy, each) for each in _timed(policy))
+
+
+def _timed(policy: TrafficPolicy) -> tuple[Timed | TimedByEnvoy, ...]:
+    # Each route has a bucket of its own: to count all of a rate-limited service's calls together, it has one route.
+    if policy.rate_limit.calls_per_second is not None:
+        return (TimedByEnvoy(policy.deadline),)
+    return timed(policy.deadline)
+
+
+def _route(route: Route, cluster: str, policy: TrafficPolicy, timed: Timed | TimedByEnvoy) -> Any:
+    match = matches_grpc(_match(route), policy.web)
+    if timed.condition is not None:
+        match.headers.append(timed.condition)
     return route_components_pb2.Route(
-        match=matches_grpc(_match(routed.route), policy.web),
+        match=match,
         route=route_components_pb2.RouteAction(
-            cluster=service.name,
+            cluster=cluster,
             # Envoy's own limit of 15 s is off: time limits are by max_stream_duration alone.
             timeout=duration(0),
-            max_stream_duration=max_stream_duration(policy.deadline),
+            max_stream_duration=timed.max_stream_duration,
             hash_policy=hash_policies(policy.balancing),
             retry_policy=own_retry_policy(policy),
             request_mirror_policies=mirror_policies(policy.mirror),
         ),
-        request_headers_to_add=added_headers(policy.deadline),
+        request_headers_to_add=timed.added_headers,
         request_headers_to_remove=removed_headers(policy.forwarded_headers),
         typed_per_filter_config=filters(policy),
     )

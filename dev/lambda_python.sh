@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The tests of the Lambda's code, under the Python that its runtime names. Exit code 3 where that Python is not here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=$(sed -n 's/.*Runtime\.PYTHON_3_\([0-9]*\).*/3.\1/p' cdk_grpc_lb/balancer/target_sync.py)
+python=${LAMBDA_PYTHON:-$(command -v "python$version" || true)}
+if [[ -z $python ]]; then
+    echo "python$version is not on the PATH"
+    exit 3
+fi
+environment=build/venv-lambda
+"$python" -m venv "$environment"
+"$environment/bin/python" -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+exec "$environment/bin/python" -m pytest tests/lambda_src tests/grpc_lb_contract tests/traefik_labels

@@ -1,0 +1,33 @@
+"""The differences that the documentation lists: the test of the matrix takes no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "transparency.md"
+HEADING = "## Differences"
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row of the table: what is done, by which client with which server, and what differs, in a word that the test
+    knows."""
+
+    behaviour: str
+    client: str
+    server: str
+    what: str
+
+    def holds(self, behaviour: str, client: str, server: str) -> bool:
+        asked = ((self.behaviour, behaviour), (self.client, client), (self.server, server))
+        return all(mine in (ANY, theirs) for mine, theirs in asked)
+
+
+def documented() -> list[Difference]:
+    _, found, after = PAGE.read_text().partition(f"\n{HEADING}\n")
+    assert found, f"{PAGE} must have a heading {HEADING!r}"
+    lines = (line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|"))
+    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+    return [Difference(*row[:4]) for row in rows[2:]]

@@ -1,0 +1,81 @@
+"""The client and the server of grpc-js, in a Node process."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.transparency.peers.script import Call, Outcome, written
+
+VERSION = "1.14.7"
+BIN = Path(sys.executable).parent
+FOLDER = Path(__file__).resolve().parents[3] / "build" / f"grpc-js-{VERSION}"
+PEER = Path(__file__).with_name("node_peer.js")
+
+
+def installed() -> Path:
+    """The package's folder; npm gets it the first time, from wherever it is set up to."""
+    found = FOLDER / "node_modules" / "@grpc" / "grpc-js"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (found / "package.json").exists():
+            options = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(FOLDER))
+            command = (str(BIN / "npm"), "install", *options, f"@grpc/grpc-js@{VERSION}")
+            subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return found
+
+
+class Node:
+    """One process, for calls and servers at once."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._ids = itertools.count()
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+
+    async def answers(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            answer = json.loads(line)
+            self._waiting.pop(answer["id"]).set_result(answer)
+
+    async def _ask(self, **asked: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        number = next(self._ids)
+        self._waiting[number] = asyncio.get_running_loop().create_future()
+        self._process.stdin.write(json.dumps({"id": number, **asked}).encode() + b"\n")
+        return await self._waiting[number]
+
+    async def server(self) -> int:
+        return int((await self._ask())["port"])
+
+    async def outcome(self, call: Call, port: int) -> Outcome:
+        asked = {"steps": call.caller, "metadata": written(call.sent), "deadline": call.deadline, "port": port}
+        return Outcome.of((await self._ask(**asked))["outcome"])
+
+
+@asynccontextmanager
+async def node() -> AsyncIterator[Node]:
+    environment = {**os.environ, "GRPC_JS": str(await asyncio.to_thread(installed))}
+    process = await asyncio.create_subprocess_exec(
+        str(BIN / "node"), str(PEER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, limit=2**24
+    )
+    running = Node(process)
+    reading = asyncio.create_task(running.answers())
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        reading.cancel()
