@@ -13,16 +13,17 @@ def xds_target(service_name: str) -> str:
     return f"xds:///{service_name}"
 
 
-def bootstrap(addresses: Sequence[str], node_id: str) -> str:
+def bootstrap(addresses: Sequence[str], node_id: str, *, tls: bool = False) -> str:
     """What a gRPC client of any language needs to find its targets at the first of these control planes that answers.
 
     The format is gRFC A27's. `ignore_resource_deletion` (A53): a name that is gone leaves a client what it had. Node
-    fails without a locality. Further servers are used by clients that know gRFC A71.
+    fails without a locality. With `tls` the client verifies the server by its own CAs (A65). Further servers are used
+    by clients that know gRFC A71.
     """
     servers = [
         {
             "server_uri": address,
-            "channel_creds": [{"type": "insecure"}],
+            "channel_creds": [{"type": "tls" if tls else "insecure"}],
             "server_features": ["xds_v3", "ignore_resource_deletion"],
         }
         for address in addresses

@@ -20,6 +20,7 @@ from cdk_grpc_lb.balancer.image import (
     CALLS_PORT,
     PARAMETER_PREFIX,
     READY_PORT,
+    WEB_PORT,
     XDS_PORT,
     balancer_container,
     balancer_task,
@@ -28,7 +29,7 @@ from cdk_grpc_lb.balancer.image import (
 from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.proxyless import ProxylessClients
+from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -56,6 +57,7 @@ from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
+from grpc_lb_contract.document.balancers import BALANCER_LABEL
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import with_tls
@@ -104,6 +106,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param ssl_policy: Which versions and ciphers of TLS are taken. By default 1.2 and 1.3 with forward secrecy.
     :param domain_name: A name for the balancer, within ``domain_zone``. By default, it has that of its load balancer.
     :param domain_zone: The hosted zone in which a record of that name is made. By default, none.
+    :param xds_certificate: The certificate with which the load balancer ends TLS for gRPC clients without a proxy, on
+        port 18000; it must hold ``domain_name``, by which they find it. By default they come without TLS.
     :param load_balancer_subnets: The subnets of the load balancer. By default the private ones of the VPC, the public
         ones where it is internet-facing.
     :param cross_zone_enabled: Whether callers of one zone reach balancers of others, so that two tasks share the load
@@ -192,6 +196,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         ssl_policy: elbv2.SslPolicy | None = None,
         domain_name: str | None = None,
         domain_zone: route53.IHostedZone | None = None,
+        xds_certificate: acm.ICertificate | None = None,
         load_balancer_subnets: ec2.SubnetSelection | None = None,
         cross_zone_enabled: bool = True,
         client_addresses: bool = False,
@@ -299,6 +304,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
         )
         self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
+        # The Lambda names the balancers in the document by it, so that the page of each shows them all.
+        self.container.add_docker_label(BALANCER_LABEL, self.parameter_prefix)
         if exposed_by_default:
             self.container.add_docker_label(ENABLE, "false")
         self.service = ecs.FargateService(
@@ -336,8 +343,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
+        self.service.connections.allow_internally(ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
         self.host = front.name(self, self.load_balancer)
         self.xds_listener = None
+        if xds_certificate is not None and domain_name is None:
+            raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
+        self._xds_certificate = xds_certificate
         for callers in front.callers(vpc):
             self.allow_from(callers, front.description)
         if not internet_facing:
@@ -444,16 +455,14 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         :param description: What the security group's rule says about it. By default, a general sentence.
         """
         if self.xds_listener is None:
-            self.xds_listener = self.load_balancer.add_listener(
-                "XdsListener", port=XDS_PORT, protocol=elbv2.Protocol.TCP
-            )
+            self.xds_listener = listen_for_xds(self.load_balancer, self._xds_certificate)
             add_tasks(self.xds_listener, self.service, XDS_PORT)
             self._let_in(XDS_PORT, "xDS from the load balancer")
         self._let_call(other, XDS_PORT, description if description is not None else "xDS of the gRPC balancer")
 
     @property
     def xds_address(self) -> str:
-        """Where gRPC clients that ``allow_xds_from`` lets in find the balancer's xDS server, without TLS."""
+        """Where gRPC clients that ``allow_xds_from`` lets in find the xDS server, by TLS with ``xds_certificate``."""
         return f"{self.host}:{XDS_PORT}"
 
     def auto_scale_task_count(

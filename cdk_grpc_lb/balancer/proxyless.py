@@ -8,16 +8,35 @@ from typing import TYPE_CHECKING, Any
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import IConstruct
 
+from cdk_grpc_lb.balancer.image import XDS_PORT
 from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.labels.names import PORT, SERVICE
 from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap, xds_target
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_certificatemanager as acm
+
     from cdk_grpc_lb.routing.service_registry import Admission
     from cdk_grpc_lb.service.balanced_service import GrpcBalancedService
+
+
+def listen_for_xds(
+    load_balancer: elbv2.NetworkLoadBalancer, certificate: acm.ICertificate | None
+) -> elbv2.NetworkListener:
+    if certificate is None:
+        return load_balancer.add_listener("XdsListener", port=XDS_PORT, protocol=elbv2.Protocol.TCP)
+    return load_balancer.add_listener(
+        "XdsListener",
+        port=XDS_PORT,
+        protocol=elbv2.Protocol.TLS,
+        certificates=[elbv2.ListenerCertificate.from_certificate_manager(certificate)],
+        ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
+        alpn_policy=elbv2.AlpnPolicy.HTTP2_ONLY,
+    )
 
 
 class ProxylessClients:
@@ -26,6 +45,7 @@ class ProxylessClients:
     if TYPE_CHECKING:
         _admission: Admission
         _props: Props
+        _xds_certificate: acm.ICertificate | None
 
         @property
         def xds_address(self) -> str: ...
@@ -53,8 +73,8 @@ class ProxylessClients:
         :param container_name: The client's container that calls. By default the task definition's first essential one.
         :param source: From where the client calls, where it is a task definition: the security group that its tasks
             run with, or another peer. By default the connections of the service.
-        :param fallback_address: Another control plane, ``host:port``, which clients that know gRFC A71 use while they
-            reach none of this balancer's. By default, none.
+        :param fallback_address: Another control plane, ``host:port``, with TLS as here, which clients that know gRFC
+            A71 use while they reach none of this balancer's. By default, none.
         """
         construct, definition = _definition_of(client)
         props = Props("connect of", construct.node.path)
@@ -63,8 +83,9 @@ class ProxylessClients:
             raise props.error("to", "a list that names at least one service", "none")
         called = [self._called(props, service) for service in to]
         container = _container(props, definition, container_name)
+        has_tls = self._xds_certificate is not None
         addresses = [self.xds_address, *([] if fallback_address is None else [fallback_address])]
-        _give_bootstrap(props, container, bootstrap(addresses, construct.node.addr))
+        _give_bootstrap(props, container, bootstrap(addresses, construct.node.addr, tls=has_tls))
         self.allow_xds_from(caller, "xDS of a client without a proxy")
         for service, (_, port) in zip(to, called, strict=True):
             for group in service.connections.security_groups:

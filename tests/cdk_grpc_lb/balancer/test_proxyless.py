@@ -7,8 +7,10 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_route53 as route53
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
@@ -24,7 +26,8 @@ class Fleet:
         self.stack = cdk.Stack(self.app, "Fleet")
         self.vpc = ec2.Vpc(self.stack, "Vpc", restrict_default_security_group=False)
         self.cluster = ecs.Cluster(self.stack, "Cluster", vpc=self.vpc)
-        self.balancer = GrpcBalancer(self.stack, "Balancer", cluster=self.cluster)
+        own = ["numbers", "orders", "front"]
+        self.balancer = GrpcBalancer(self.stack, "Balancer", cluster=self.cluster, only_services=own)
         self.numbers = self.balancer.add_service("Numbers", image=IMAGE, port=50051, hosts=["numbers.test"])
         self.orders = self.plain("Orders", 7000)
         self.balancer.register(self.orders, service_name="orders", hosts=["orders.test"])
@@ -103,6 +106,33 @@ def test_a_client_of_another_stack_opens_its_own_rules() -> None:
     made = synthesise(other)
     ports = {rule["FromPort"] for rule in made.of_type("AWS::EC2::SecurityGroupIngress").values()}
     assert {18000, 50051} <= ports
+
+
+def test_with_a_certificate_clients_fetch_their_targets_by_tls() -> None:
+    fleet = Fleet()
+    zone = route53.HostedZone(fleet.stack, "Zone", zone_name="example.com")
+    certificate = acm.Certificate.from_certificate_arn(
+        fleet.stack, "Certificate", "arn:aws:acm:us-east-1:111122223333:certificate/0a1b2c3d"
+    )
+    balancer = GrpcBalancer(
+        fleet.stack,
+        "Secure",
+        cluster=fleet.cluster,
+        only_services=["prices"],
+        domain_name="grpc.example.com",
+        domain_zone=zone,
+        xds_certificate=certificate,
+    )
+    prices = balancer.add_service("Prices", image=IMAGE, port=7001)
+    balancer.connect(fleet.plain("Client", 9000), to=[prices])
+    made = synthesise(fleet.stack)
+    (server,) = bootstrap_of(made, "ClientApp")["xds_servers"]
+    assert server["server_uri"] == "grpc.example.com:18000"
+    assert server["channel_creds"] == [{"type": "tls"}]
+    listener = made.the("AWS::ElasticLoadBalancingV2::Listener", "SecureLoadBalancerXds")
+    assert (listener["Protocol"], listener["Port"], listener["AlpnPolicy"]) == ("TLS", 18000, ["HTTP2Only"])
+    with pytest.raises(ValueError, match="domain_name must be given with xds_certificate"):
+        GrpcBalancer(fleet.stack, "Nameless", cluster=fleet.cluster, xds_certificate=certificate)
 
 
 def strange(fleet: Fleet) -> None:
