@@ -4,6 +4,7 @@ Standard library only, because it is copied whole into the Lambda's asset and in
 """
 
 from grpc_lb_contract.conditions import Condition, Match
+from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.cause import Cause, CauseKind, TaskChange
 from grpc_lb_contract.document.decoder import DocumentDecoder
 from grpc_lb_contract.document.diagnostics import Diagnostics, RejectedLabel, ShadowedRoute
@@ -45,6 +46,7 @@ from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 __all__ = [
     "MAX_PARAMETER_BYTES",
     "WEIGHT_BESIDE_WEIGHED",
+    "Balancer",
     "Balancing",
     "Cause",
     "CauseKind",

@@ -21,7 +21,6 @@ from grpc_lb_contract import (
     UnknownFormat,
     assemble,
     check_source,
-    generation_of,
     index_parameter,
     pack,
     read_index,
@@ -128,12 +127,10 @@ class ParameterStore:
         readers still have what was there; shards that were written are not written again.
         """
         until = changes_expected_until
-        if stored.document is not None and stored.generation == generation_of(document):
-            return self._announce(stored.document, stored, until)
         source = self._source(stored)
         document, packed = _packed(document, cause, until, source)
-        if stored.document == document:
-            return self._announce(document, stored, until)
+        if stored.document is not None and stored.generation == packed.generation:
+            return self._announce(stored.document, stored, until)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
         if len(new) > PUTS_AT_ONCE and not self._written:
@@ -153,7 +150,7 @@ class ParameterStore:
         self._written.clear()
         published = Stored(
             document,
-            generation_of(document),
+            packed.generation,
             tuple(packed.shards),
             cause=cause,
             changes_expected_until=until,

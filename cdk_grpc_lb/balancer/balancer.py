@@ -20,6 +20,7 @@ from cdk_grpc_lb.balancer.image import (
     CALLS_PORT,
     PARAMETER_PREFIX,
     READY_PORT,
+    WEB_PORT,
     XDS_PORT,
     balancer_container,
     balancer_task,
@@ -56,6 +57,7 @@ from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
+from grpc_lb_contract.document.balancers import BALANCER_LABEL
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import with_tls
@@ -302,6 +304,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
         )
         self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
+        # The Lambda names the balancers in the document by it, so that the page of each shows them all.
+        self.container.add_docker_label(BALANCER_LABEL, self.parameter_prefix)
         if exposed_by_default:
             self.container.add_docker_label(ENABLE, "false")
         self.service = ecs.FargateService(
@@ -339,6 +343,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
+        self.service.connections.allow_internally(ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
         self.host = front.name(self, self.load_balancer)
         self.xds_listener = None
         if xds_certificate is not None and domain_name is None:

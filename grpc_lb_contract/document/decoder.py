@@ -9,7 +9,7 @@ from grpc_lb_contract.document.model import Document, Service
 from grpc_lb_contract.document.records import decode_document
 
 _SERVICE = re.compile(r'(?<=\n)(?={"service":)')
-_NOTES = re.compile(r'^(?={"(?:rejected|shadowed|more)":)', re.MULTILINE)
+_NOTES = re.compile(r'^(?={"(?:rejected|shadowed|more|balancer)":)', re.MULTILINE)
 
 
 class DocumentDecoder:
@@ -32,7 +32,7 @@ class DocumentDecoder:
                 for records in records_of_services
             }
             known = (service for records in records_of_services for service in decoded[records])
-            document = Document((*known, *rest.services), rest.diagnostics)
+            document = Document((*known, *rest.services), rest.diagnostics, rest.balancers)
         except ValueError:
             return decode_document(text)  # its error names the line
         self._known = decoded

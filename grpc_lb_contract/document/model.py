@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from grpc_lb_contract.conditions import Condition
+from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.diagnostics import Diagnostics
 from grpc_lb_contract.names import (
     ALL,
@@ -165,12 +166,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Every service of one cluster, sorted by name. Equal content is an equal document."""
+    """Every service of one cluster, sorted by name, and its balancers. Equal content is an equal document."""
 
     services: tuple[Service, ...] = ()
     diagnostics: Diagnostics = Diagnostics()  # noqa: RUF009 - immutable: one default serves all
+    balancers: tuple[Balancer, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "balancers", tuple(sorted(self.balancers)))
         names = [service.name for service in self.services]
         if len(set(names)) != len(names):
             raise ValueError(f"services of a document must have names of their own, got {', '.join(sorted(names))}")

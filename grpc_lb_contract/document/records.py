@@ -10,7 +10,10 @@
     ["10.0.1.23",50051,"us-east-1a","0123456789abcdef",0]         target: ip, port, zone, task, place of its group
     ["10.0.1.24",50051,"us-east-1b","fedcba9876543210",0,{"state":"draining"}]
 
-After the services come the notes on what labels were rejected (`grpc_lb_contract.document.diagnostics`).
+After the services come the notes on what labels were rejected (`grpc_lb_contract.document.diagnostics`), and the
+balancers of the cluster:
+
+    {"balancer":["10.0.2.7",8080,"us-east-1a","89abcdef","/grpc-lb/x"]}  ip, port of its page, zone, task, name
 
 Records of an unknown kind, unknown fields of known ones and further elements of a list are ignored, so that an older
 reader goes on with a newer writer of the same major version.
@@ -23,6 +26,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from grpc_lb_contract.conditions import read_conditions
+from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.diagnostics import DiagnosticsBuilder, diagnostic_records
 from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.errors import DocumentError
@@ -34,7 +38,10 @@ from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 def encode_document(document: Document) -> str:
     """The one text of a document: every record ends with a newline; an empty document is the empty text."""
     services = "".join(record for service in document.services for record in _service_records(service))
-    return services + "".join(map(_record, diagnostic_records(document.diagnostics)))
+    # An older reader passes over a record that it does not know, where a service came before.
+    balancers = document.balancers if services else ()
+    named = ({"balancer": [each.ip, each.port, each.zone, each.task, each.name]} for each in balancers)
+    return services + "".join(map(_record, (*diagnostic_records(document.diagnostics), *named)))
 
 
 def _service_records(service: Service) -> Iterator[str]:
@@ -80,9 +87,10 @@ def decode_document(text: str) -> Document:
     """The document that a text holds. Raises `DocumentError`, naming the line, where it holds none."""
     services: list[_ServiceBuilder] = []
     notes = DiagnosticsBuilder()
+    balancers: list[Balancer] = []
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
-            _add_record(services, notes, json.loads(line))
+            _add_record(services, notes, balancers, json.loads(line))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise DocumentError(
                 f"line {number} of the document must be a record, got {line[:120]!r}: {error}"
@@ -90,7 +98,7 @@ def decode_document(text: str) -> Document:
     if not text.endswith("\n") and text:
         raise DocumentError(f"the document must end with a newline, got {text[-40:]!r}: its end is missing")
     try:
-        return Document(tuple(service.built() for service in services), notes.built())
+        return Document(tuple(service.built() for service in services), notes.built(), tuple(balancers))
     except (ValueError, TypeError) as error:  # whatever it is that the checks of a record let through
         raise DocumentError(str(error)) from None
 
@@ -107,13 +115,18 @@ class _ServiceBuilder:
         return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets), self.policy)
 
 
-def _add_record(services: list[_ServiceBuilder], notes: DiagnosticsBuilder, record: Any) -> None:
+def _add_record(
+    services: list[_ServiceBuilder], notes: DiagnosticsBuilder, balancers: list[Balancer], record: Any
+) -> None:
     if isinstance(record, dict) and "service" in record:
         services.append(_ServiceBuilder(record["service"]))
         return
     if not isinstance(record, dict | list):
         raise TypeError("a record is an object or a list")
     if isinstance(record, dict) and notes.takes(record):
+        return
+    if isinstance(record, dict) and "balancer" in record:
+        balancers.append(Balancer(*record["balancer"][:5]))
         return
     if not services:
         raise ValueError("a service must come first")

@@ -91,6 +91,7 @@ class Packed:
 
     index: str
     shards: Mapping[str, str]
+    generation: str
 
 
 def pack(
@@ -114,7 +115,7 @@ def pack(
     fields |= {name: value for name, value in source.items() if value}
     expected = {} if changes_expected_until is None else {EXPECTED: round(changes_expected_until)}
     if _size(_index_line(fields | ROOM_FOR_EXPECTED) + text) <= MAX_PARAMETER_BYTES:
-        return Packed(_with_cause(_index_line(fields | expected) + text, cause), {})
+        return Packed(_with_cause(_index_line(fields | expected) + text, cause), {}, generation)
     named = [(content_hash(shard), shard) for shard in _cut(text)]
     shards = dict(named)
     fields["shards"] = " ".join(name for name, _ in named)
@@ -126,7 +127,7 @@ def pack(
             f"{len(shards)} shards ({len(document.services)} services, {targets} targets); "
             "put some services into another cluster"
         )
-    return Packed(_with_cause(_index_line(fields | expected), cause), shards)
+    return Packed(_with_cause(_index_line(fields | expected), cause), shards, generation)
 
 
 def share_of_limit(shards: Sequence[str]) -> float:

@@ -27,6 +27,7 @@ from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
 from lambda_src.transform import default_names
+from lambda_src.transform.balancers import balancers_of
 from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expectation import Observed, expects_changes
@@ -147,8 +148,9 @@ def transform(
     tasks = tuple(tasks)
     known = ((task, definitions[task.definition]) for task in tasks if task.definition in definitions)
     taking_part = (pair for pair in known if _takes_part(*pair, told_to_stop))
+    listed = tuple(tasks)
     readings = Readings(selection, label_cache, taking_part)
-    asking, apart = _kept_apart(_asking(tasks, definitions, readings, told_to_stop), previous, readings)
+    asking, apart = _kept_apart(_asking(listed, definitions, readings, told_to_stop), previous, readings)
     stay, doubted = _standing(asking, previous)
     members: list[Member] = []
     skipped: set[SkippedTask] = set()
@@ -168,7 +170,7 @@ def transform(
     services, conflicts = resolve_conflicts(affordable, previous)
     refused = tuple(sorted(readings.refused | apart | set(_refusals(asking, over_budget, readings))))
     return Draft(
-        document=Document(services, _notes(refused, conflicts)),
+        document=Document(services, _notes(refused, conflicts), balancers_of(listed, definitions)),
         refused=refused,
         conflicts=conflicts,
         skipped=tuple(sorted(skipped)),

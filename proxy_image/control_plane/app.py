@@ -12,12 +12,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
+from proxy_image.control_plane.fleet.fleet import Fleet
 from proxy_image.control_plane.limits.descriptors import of_this_process
 from proxy_image.control_plane.metrics.cloudwatch import Publisher
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
+from proxy_image.control_plane.stats.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.hour_file import HourFile
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.status_log import tell_of_following
@@ -52,7 +54,12 @@ async def run(settings: Settings) -> None:
         telemetry=settings.telemetry,
         system_cas=await asyncio.to_thread(find_system_cas),
     )
-    watcher = Watcher(EnvoyStatistics(settings.admin_socket), metrics.journal, HourFile(settings.state_dir))
+    watcher = Watcher(
+        EnvoyStatistics(settings.admin_socket),
+        metrics.journal,
+        HourFile(settings.state_dir),
+        EjectionLog(settings.ejections_log),
+    )
     follow = await source_of(settings, reconciler)
     service = AdsService(cache, metrics)
     async with AdsServer(service, settings.ads_socket):
@@ -139,7 +146,8 @@ async def _serve_web(reconciler: Reconciler, metrics: Metrics, watcher: Watcher,
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
-    app = web_app(reconciler, metrics, watcher, own, settings.web_hosts)
+    fleet = Fleet(settings.parameter_prefixes, own.id, (settings.bind_address, settings.web_port))
+    app = web_app(reconciler, metrics, watcher, own, settings.web_hosts, fleet)
     with listening:
         await serve(app, listening, connections=of_this_process().web)
 

@@ -14,7 +14,7 @@ import sys
 import time
 from array import array
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from proxy_image.control_plane.stats.hour import Minute, ServiceMinute, TargetMinutes
@@ -126,6 +126,48 @@ async def test_the_last_hour_is_drawn_and_outlives_the_control_plane(tmp_path: P
                 await shows(page, LIVE, "live")
                 assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
                 assert page.said == []
+
+
+async def test_every_page_shows_the_whole_fleet_and_the_one_that_was_killed(tmp_path: Path, page: Page) -> None:
+    async with server_process() as (one, _), server_process() as (two, _), AsyncExitStack() as stack:
+        path = targets_file(tmp_path, one, two)
+        settings = [file_settings(tmp_path / name, path) for name in ("a", "b", "c")]
+        webs = [f"127.0.0.1:{each.web_port}" for each in settings]
+        path.write_text(json.dumps({**json.loads(path.read_text()), "balancers": webs}))
+        controls = []
+        for each in settings:
+            each.state_dir.parent.mkdir(exist_ok=True)
+            controls.append(await stack.enter_async_context(running(each)))
+            envoy = await stack.enter_async_context(running_envoy(each))
+            await envoy.ready()
+            await eventually(controls[-1].health)
+            await stack.enter_async_context(SteadyLoad(f"127.0.0.1:{each.port}", rate=20, channels=1))
+        cell = "document.querySelector('.fleet tbody tr td').textContent.replace(/\\s/g, ' ')"
+        sum_of_calls = "Math.round(Number(document.querySelectorAll('.fleet tbody tr td')[1].textContent) / 30)"
+        for path_of in ("/", "/services/rng"):
+            await page.open(f"http://{webs[0]}{path_of}")
+            await shows(page, LIVE, "live")
+            await shows(page, cell, "3 of 3")
+            # three times 20 calls a second, of which this balancer has a third
+            await shows(page, sum_of_calls, 2)
+            assert await findings(page) == []
+        # WHEN one is killed, THEN it is shown as such, and the sum is that of those that answer
+        controls[2].process.send_signal(signal.SIGKILL)
+        await shows(page, cell, "2 of 3")
+        await shows(page, text_within(".fleet tr", "does not answer since"), True)
+        await page.open(f"http://{webs[0]}/")
+        await shows(page, text_within(".problem h2", f"Balancer {webs[2]} does not answer this one"), True)
+        await shows(page, LIVE, "live")
+        await keep_screenshot(page, "fleet")
+        for path_of in ("/timeline", "/problems"):
+            await page.open(f"http://{webs[0]}{path_of}")
+            await shows(page, text_within("main p", "2 of 3 answer"), True)
+            assert await findings(page) == []
+        await page.size(390, 844, phone=True)
+        await page.open(f"http://{webs[0]}/")
+        await shows(page, LIVE, "live")
+        assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
+        assert page.said == []
 
 
 async def usable(page: Page, web: str) -> None:

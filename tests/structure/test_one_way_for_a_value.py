@@ -10,6 +10,7 @@ import pytest
 
 from grpc_lb_contract import Document, Registration, Route, Service, assemble, pack, read_index, read_labels
 from grpc_lb_contract.policy.traffic_policy import TABLE
+from lambda_src.publish import ParameterStore, Stored
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
@@ -17,6 +18,7 @@ from proxy_image.control_plane.xds import capabilities, snapshot_maker
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.host_routes import HostRoutes
+from tests.lambda_src.fake_aws import FakeAws
 
 LABEL = "grpc-lb.deadline.default"
 
@@ -75,6 +77,18 @@ def test_a_label_is_parsed_once_by_the_lambda_and_written_once_into_the_document
     # AND a balancer reads it
     assert assemble(read_index(packed.index), packed.shards) == document
     assert counts.taken() == (1, 0)
+
+
+def test_the_lambda_encodes_a_document_that_it_publishes_once(counts: Counts) -> None:
+    registration = registered(counts)
+    document = Document((Service(registration.service, (Route(),), policy=registration.policy),))
+    store = ParameterStore(FakeAws().client("ssm"), "/lb")
+    counts.taken()
+    published = store.publish(document, Stored())
+    assert (published.writes, counts.taken()) == (1, (0, 1))
+    # WHEN the next refresh finds the same
+    assert store.publish(document, published.stored).writes == 0
+    assert counts.taken() == (0, 1)
 
 
 async def test_the_balancer_works_out_its_routes_and_what_it_leaves_out_once_for_a_document(

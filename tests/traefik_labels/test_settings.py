@@ -62,6 +62,8 @@ def test_other_templates_are_refused(template: str) -> None:
         ("LabelRegex(`a`, `^b`) && !Label(`c`, `d`)", {"a": "bb"}, True),
         ("LabelRegex(`a`, `^b`) && !Label(`c`, `d`)", {"a": "bb", "c": "d"}, False),
         ("Label(`a`, `b`) || Label(`a`, `c`)", {"a": "c"}, True),
+        ("LabelRegex(`a`, `^[[:lower:]]+$`)", {"a": "bc"}, True),
+        ("LabelRegex(`a`, `^[[:lower:]]+$`)", {"a": "l:"}, False),
     ],
 )
 def test_constraints(text: str, labels: dict[str, str], fits: bool) -> None:
@@ -75,6 +77,10 @@ def test_constraints(text: str, labels: dict[str, str], fits: bool) -> None:
         ({"constraints": "tag==a,name==b"}, "constraints must be constraints such as tag==grpc"),
         ({"constraints": "Host(`a`)"}, "constraints must be constraints of Label"),
         ({"constraints": "LabelRegex(`a`, `(`)"}, "constraints must be constraints with regular expressions"),
+        (
+            {"constraints": "LabelRegex(`a`, `a(?=b)`)"},
+            "constraints must be constraints with regular expressions of Go",
+        ),
         ({"domain": "a b"}, "domain must be a domain"),
         ({"version": 4}, "version must be 1, 2 or 3, got 4"),
         ({"ignored_middlewares": "a"}, "ignored_middlewares must be a list of names, got 'a'"),

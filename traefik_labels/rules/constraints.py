@@ -60,8 +60,27 @@ def _constraint(expression: Expression) -> Fits:
             )
 
 
+# https://github.com/google/re2/wiki/Syntax
+_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r"\t\n\v\f\r ",
+    "upper": "A-Z",
+    "word": "0-9A-Za-z_",
+    "xdigit": "0-9A-Fa-f",
+}
+_PYTHONS_ALONE = re.compile(r"\(\?(?:<?[=!]|\()|\\[1-9]")
+
+
 def _pattern(text: str) -> re.Pattern[str]:
+    if _PYTHONS_ALONE.search(text):
+        raise NotReadable(f"constraints with regular expressions of Go, got {text!r} (it has no look-around)")
+    for name, characters in _CLASSES.items():
+        text = text.replace(f"[:{name}:]", characters)
     try:
-        return re.compile(text)
+        return re.compile(text, re.ASCII)
     except re.error as error:
         raise NotReadable(f"constraints with regular expressions, got {text!r} ({error})") from None

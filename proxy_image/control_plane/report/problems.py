@@ -38,7 +38,9 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`runbook`: its section of docs/operate.md, "" where there is none; `service`: the one that it is of, or ""."""
+    """runbook: its section of docs/operate.md, "" where there is none. service: the one that it is of, or "".
+    of_another: whether it is of another balancer.
+    """
 
     severity: Severity
     title: str
@@ -47,6 +49,7 @@ class Problem:
     runbook: str = ""
     service: str = ""
     urgency: int = Urgency.ORDINARY
+    of_another: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,9 @@ def report(
     zone: str,
     silences: Silences = NO_SILENCES,
     usual: Mapping[str, Usual] = MappingProxyType({}),
+    more_problems: Sequence[Problem] = (),
 ) -> Report:
-    """usual: how each service does on most minutes."""
+    """usual: how each service does on most minutes; more_problems: those of other balancers."""
     window = window_of(readings)
     newest = readings[-1] if readings else None
     notes = Diagnostics() if document is None else document.diagnostics
@@ -157,7 +158,13 @@ def report(
         unrouted_in_window=dict(unrouted.statuses),
         latency_ms=latency_ms,
         services=services,
-        problems=tuple(_problems(standing, services, documented, notes, silences, usual, at)),
+        problems=tuple(
+            # Errors come first, by luck of the alphabet.
+            sorted(
+                [*_problems(standing, services, documented, notes, silences, usual, at), *more_problems],
+                key=lambda problem: (problem.severity.value, problem.urgency),
+            )
+        ),
         changes=tuple(reversed(journal.changes)),
         rejected_labels=notes.rejected_labels,
         rejected_label_count=notes.rejected_count,
@@ -175,8 +182,8 @@ def proxyless_of(clients: ClientRegister) -> Proxyless:
 def _scope(task: str, zone: str) -> str:
     where = f" in {zone}" if zone else ""
     return (
-        f"This is balancer {task}{where}: its own calls, its own view of the targets. Other balancers see their own "
-        "part, on pages of their own; the sum of all is in CloudWatch."
+        f"This is balancer {task}{where}: its own calls, its own view of the targets, but for what is "
+        "said of all balancers."
     )
 
 
@@ -220,5 +227,4 @@ def _problems(
         found += service_problems(service.name, states, breakers, fails=fails)
         found += call_problems(_call_figures(service, silences, usual), at)
     found += label_problems(notes)
-    # Errors come first, by luck of the alphabet.
-    yield from sorted(found, key=lambda problem: (problem.severity.value, problem.urgency))
+    yield from found

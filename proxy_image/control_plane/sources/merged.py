@@ -10,6 +10,7 @@ from typing import Protocol
 
 from grpc_lb_contract import (
     WEIGHT_BESIDE_WEIGHED,
+    Balancer,
     Cause,
     Diagnostics,
     Document,
@@ -33,10 +34,12 @@ def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict,
     all balancers agree, whenever they started.
     """
     merged = Document()
+    balancers: set[Balancer] = set()
     notes = Diagnostics()
     conflicts: list[RouteConflict] = []
     for document in documents:
         notes += document.diagnostics
+        balancers |= set(document.balancers)
         services = {service.name: service for service in merged.services}
         for service in document.services:
             known = services.get(service.name)
@@ -45,7 +48,7 @@ def merge(documents: Iterable[Document]) -> tuple[Document, tuple[RouteConflict,
         merged = Document(settled)
         conflicts += shadowed
     lost_here = (ShadowedRoute(str(each.route), each.holder, each.loser) for each in conflicts)
-    return Document(merged.services, notes + Diagnostics.of((), lost_here)), tuple(conflicts)
+    return Document(merged.services, notes + Diagnostics.of((), lost_here), tuple(balancers)), tuple(conflicts)
 
 
 def _together(first: Service, second: Service) -> Service:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grpc_lb_contract import Document, Group, Registration, Service, Target, TargetState, resolve_conflicts
+from grpc_lb_contract import Balancer, Document, Group, Registration, Service, Target, TargetState, resolve_conflicts
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble, WrongSettingError
 
 
@@ -34,10 +34,11 @@ def parse_targets(text: str, where: str) -> Document:
     except (ValueError, RecursionError) as error:
         raise TargetsFileError(f"targets file {where} must be JSON: {error}") from None
     try:
-        entries = _fields(content, {"services": list}, "the file")["services"]
-        services = [_service(entry, number) for number, entry in enumerate(entries, start=1)]
+        given = _fields(content, {"services": list, "balancers": list}, "the file", optional=("balancers",))
+        services = [_service(entry, number) for number, entry in enumerate(given["services"], start=1)]
+        balancers = tuple(map(_balancer, given.get("balancers", [])))
         settled, conflicts = resolve_conflicts(services, None)
-        document = Document(settled)
+        document = Document(settled, balancers=balancers)
     except ValueError as error:
         raise TargetsFileError(f"{error} (targets file {where})") from None
     if conflicts:
@@ -69,6 +70,19 @@ def _target(entry: object, service: str) -> Target:
         fields = _fields(entry, allowed, f"a target of service {service}", optional=("zone", "draining"))
         entry, zone, draining = fields["address"], fields.get("zone", ""), fields.get("draining", False)
     what = f"targets of service {service} must each be an IP address and a port such as 127.0.0.1:50051, got {entry!r}"
+    ip, port = _address(entry, what)
+    state = TargetState.DRAINING if draining else TargetState.SERVING
+    return Target(ip, port, zone, state, group=service, task=f"{ip}:{port}")
+
+
+def _balancer(entry: object) -> Balancer:
+    """Another balancer's page, or this one's own: the same list may serve all."""
+    what = f"balancers must each be the IP address and port of a page such as 127.0.0.1:8080, got {entry!r}"
+    return Balancer(*_address(entry, what))
+
+
+def _address(entry: object, what: str) -> tuple[str, int]:
+    """Raises ValueError, saying what is wanted."""
     if not isinstance(entry, str):
         raise ValueError(what)  # noqa: TRY004 - all of a file's problems are one kind of error
     address, _, port = entry.rpartition(":")
@@ -78,8 +92,7 @@ def _target(entry: object, service: str) -> Target:
         raise ValueError(what) from None
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise ValueError(what)
-    state = TargetState.DRAINING if draining else TargetState.SERVING
-    return Target(str(ip), int(port), zone, state, group=service, task=f"{ip}:{port}")
+    return str(ip), int(port)
 
 
 def _fields(value: object, allowed: Mapping[str, type], what: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:

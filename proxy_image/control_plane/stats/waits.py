@@ -27,10 +27,11 @@ class Wait:
 def wait_of(service: str, address: str, readings: Sequence[Reading]) -> Wait | None:
     """None where no call ended."""
     known = [each.services.get(service, _NOTHING).targets.get(address) for each in readings]
-    seen: list[TargetCounts] = [each for each in known if each is not None]
-    if len(seen) < 2 or len(seen) < len(readings):
+    first = next((place for place, each in enumerate(known) if each is not None), len(known))
+    seen: list[TargetCounts] = [each for each in known[first:] if each is not None]
+    if len(seen) < 2:
         return None
-    seconds = readings[-1].at - readings[0].at
+    seconds = readings[-1].at - readings[first].at
     ended = (seen[-1].calls - seen[-1].in_flight) - (seen[0].calls - seen[0].in_flight)
     if ended <= 0 or seconds <= 0:
         return None

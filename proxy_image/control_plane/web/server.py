@@ -4,6 +4,7 @@ For scripts (JSON; times are seconds since 1970, shares 0 to 1, latencies millis
 
 - `/api/report`: everything; the fields are those of `watch.report.Report`.
 - `/api/services/NAME`: one service, `watch.report.ServiceReport`.
+- `/api/fleet`: this balancer and what the others said of themselves, `fleet.fleet.Member`; `/api/balancer`: this one.
 - `/api/timeline`: the changes of the target document, newest first, `watch.journal.Change`.
 - `/api/problems`: what is wrong and what to do, `watch.problems.Problem`.
 - `/healthz`: that the control plane runs, and how things stand, in a few words.
@@ -31,6 +32,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from grpc_lb_contract import Balancer
+from proxy_image.control_plane.fleet.fleet import Fleet, Member
+from proxy_image.control_plane.fleet.problems import fleet_problems
+from proxy_image.control_plane.fleet.summary import summary_of
 from proxy_image.control_plane.limits.descriptors import MAX_WEB
 from proxy_image.control_plane.limits.log_rate import LogRate
 from proxy_image.control_plane.limits.pace import Turns
@@ -54,6 +59,10 @@ log = logging.getLogger(__name__)
 logging.getLogger("uvicorn.error").addFilter(LogRate())
 
 COME_AGAIN_SECONDS = "5"
+# A page that opens waits so long for the other balancers; what comes later is in its next update.
+HEAR_SECONDS = 0.5
+# Whoever asks for the fleet knows where it asked.
+OWN_ADDRESS = Balancer("0.0.0.0", name="this one")  # noqa: S104 - nothing listens or connects there
 
 _ASSETS = Path(__file__).parent / "page" / "assets"
 _ASSET_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -89,13 +98,35 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def web_app(
-    reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, hosts: Sequence[str] = ()
+    reconciler: Reconciler,
+    metrics: Metrics,
+    watcher: Watcher,
+    own: Node,
+    hosts: Sequence[str] = (),
+    fleet: Fleet | None = None,
 ) -> Starlette:
     """hosts: names that requests may be for beside this balancer's own (`limits.web_hosts.is_allowed`)."""
     metrics.registry.register(EnvoyCollector(reconciler, watcher))
 
+    asking: set[asyncio.Task[None]] = set()
+
+    def others() -> tuple[Member, ...]:
+        return () if fleet is None else fleet.members
+
+    def ask_others() -> None:
+        """Whoever looks waits for none of them."""
+        if fleet is not None and not asking:
+            task = asyncio.create_task(fleet.refresh(reconciler.document))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+
+    async def heard() -> None:
+        ask_others()
+        if asking:
+            await asyncio.wait(asking, timeout=HEAR_SECONDS)
+
     def now() -> Report:
-        return current_report(reconciler, metrics, watcher, own)
+        return current_report(reconciler, metrics, watcher, own, others())
 
     charts: list[Charts] = []
 
@@ -103,7 +134,7 @@ def web_app(
         # The watcher takes another hour once, when it has read what an earlier control plane kept.
         if not charts or charts[0].hour is not watcher.hour:
             charts[:] = [Charts(watcher.hour)]
-        return Beside(charts[0])
+        return Beside(charts[0], others())
 
     # A report of a large fleet takes the control plane's thread for a while: Envoy has its turn between two.
     turns = Turns()
@@ -112,6 +143,7 @@ def web_app(
     def render(path: str) -> dict[str, str] | None:
         if watcher.ticks not in of_tick:
             of_tick.clear()
+            ask_others()
             of_tick[watcher.ticks] = now()
         return views.update(path, of_tick[watcher.ticks], beside())
 
@@ -119,6 +151,7 @@ def web_app(
 
     async def page(request: Request) -> Response:
         await watcher.recent()
+        await heard()
         async with turns.one():
             current = now()
         main = views.main_of(request.url.path, current, beside())
@@ -150,10 +183,23 @@ def web_app(
     def data(choose: Callable[[Report], Any]) -> Endpoint:
         async def endpoint(_request: Request) -> Response:
             await watcher.recent()
+            await heard()
             async with turns.one():
                 return _json(choose(now()))
 
         return endpoint
+
+    async def balancer(_request: Request) -> Response:
+        # Asked by the others: it asks none of them.
+        await watcher.recent()
+        async with turns.one():
+            return _json(summary_of(now()))
+
+    async def whole_fleet(_request: Request) -> Response:
+        await watcher.recent()
+        await heard()
+        async with turns.one():
+            return _json((Member(OWN_ADDRESS, summary_of(now())), *others()))
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse(facts(reconciler, metrics))
@@ -170,6 +216,8 @@ def web_app(
             Route("/live", follow),
             Route("/api/report", data(lambda current: current)),
             Route("/api/services/{name}", service),
+            Route("/api/balancer", balancer),
+            Route("/api/fleet", whole_fleet),
             Route("/api/timeline", data(lambda current: current.changes)),
             Route("/api/problems", data(lambda current: current.problems)),
             *(Route(f"/assets/{path.name}", _asset(path)) for path in sorted(_ASSETS.iterdir())),
@@ -180,7 +228,9 @@ def web_app(
     )
 
 
-def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node) -> Report:
+def current_report(
+    reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, others: Sequence[Member] = ()
+) -> Report:
     now = time.time()
     standing = Standing(
         generation=reconciler.generation,
@@ -209,6 +259,7 @@ def current_report(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, o
         zone=own.zone,
         silences=watcher.silence.now,
         usual=watcher.hour.usual(),
+        more_problems=tuple(fleet_problems(others, now)),
     )
 
 

@@ -31,15 +31,15 @@ class Cluster:
         family, job = marker
         ip = backends.marker(self._batches)
         arn, name = definition_arn(family), task_name(10**6 + self._batches)
-        definitions[arn] = _definition(family, job, arn)
-        tasks[name] = _task(name, ip, family, job, arn)
+        definitions[arn] = definition_of(family, job, arn)
+        tasks[name] = task_of(name, ip, family, job, arn)
         for family, job in jobs:
             arn = definition_arn(family, job.revision)
-            definitions[arn] = _definition(family, job, arn)
+            definitions[arn] = definition_of(family, job, arn)
             for _ in range(job.tasks):
                 self._tasks += 1
                 name = task_name(self._tasks)
-                tasks[name] = _task(name, backends.address(self._tasks), family, job, arn)
+                tasks[name] = task_of(name, backends.address(self._tasks), family, job, arn)
         self.aws.tasks, self.aws.definitions = tasks, definitions
         return ip
 
@@ -61,7 +61,7 @@ class Cluster:
                 thread.join()
 
 
-def _definition(family: str, job: Job, arn: str) -> Json:
+def definition_of(family: str, job: Job, arn: str) -> Json:
     return {
         "taskDefinitionArn": arn,
         "family": family,
@@ -78,7 +78,7 @@ def _definition(family: str, job: Job, arn: str) -> Json:
     }
 
 
-def _task(name: str, ip: str, family: str, job: Job, arn: str) -> Json:
+def task_of(name: str, ip: str, family: str, job: Job, arn: str) -> Json:
     group = job.group if job.group is not None else f"family:{family}"
     return {
         "taskArn": task_arn(name),

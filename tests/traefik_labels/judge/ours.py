@@ -37,10 +37,10 @@ class Ours:
     def calls(self) -> tuple[str, int]:
         return "127.0.0.1", self.balancer.ports["port"]
 
-    def refresh(self, settings: TraefikLabels) -> Draft:
-        """Have the Lambda publish what runs, and wait for the balancer to serve it."""
+    def refresh(self, settings: TraefikLabels, seconds_left: float = 60.0) -> Draft:
+        """Have the Lambda publish what runs, and wait for the balancer to serve it. Raises what the Lambda raises."""
         refresher = _Refresher(self.aws, settings)
-        refresher.refresh(read_batch(_MINUTE, CLUSTER), lambda: 60.0)
+        refresher.refresh(read_batch(_MINUTE, CLUSTER), lambda: seconds_left)
         generation = refresher.generation()
         deadline = time.monotonic() + SECONDS
         while self._generation() != generation:

@@ -36,7 +36,7 @@ class Traefik:
 
 
 @contextmanager
-def traefik(endpoint: str, folder: Path, *options: str) -> Iterator[Traefik]:
+def traefik(endpoint: str, folder: Path, *options: str, refresh_seconds: int = 1) -> Iterator[Traefik]:
     """With these options beside the usual ones."""
     subprocess.run([sys.executable, str(ROOT / "dev" / "set_up.py"), "traefik"], check=True)
     web, admin, api = _free_ports(3)
@@ -54,7 +54,7 @@ def traefik(endpoint: str, folder: Path, *options: str) -> Iterator[Traefik]:
         "--providers.ecs=true",
         f"--providers.ecs.clusters={CLUSTER}",
         f"--providers.ecs.region={REGION}",
-        "--providers.ecs.refreshseconds=1",
+        f"--providers.ecs.refreshseconds={refresh_seconds}",
         *options,
     )
     # Only what AWS's client needs: nothing of this process's own account.

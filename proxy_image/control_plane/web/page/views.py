@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from proxy_image.control_plane.fleet.fleet import Member
 from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.policy_summary import DEFAULT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
 from proxy_image.control_plane.web.page.charts import Charts
+from proxy_image.control_plane.web.page.fleet import fleet_line, fleet_table
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 from proxy_image.control_plane.web.page.parts import facts, latencies, problem_list, zones
 from proxy_image.control_plane.web.page.tables import (
@@ -34,9 +36,10 @@ MAX_CARDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a page shows beside the report: the last hour, drawn."""
+    """What a page shows beside the report: the last hour, drawn, and the other balancers."""
 
     charts: Charts | None = None
+    others: Sequence[Member] = ()
 
     def hour(self, service: ServiceReport, *, detailed: bool) -> Html | None:
         return None if self.charts is None else self.charts.of(service, detailed=detailed)
@@ -50,9 +53,9 @@ def main_of(path: str, report: Report, beside: Beside = NOTHING_BESIDE) -> Html 
     if path == "/":
         return overview(report, beside)
     if path == "/timeline":
-        return timeline(report)
+        return timeline(report, beside)
     if path == "/problems":
-        return problems(report)
+        return problems(report, beside)
     service = report.service(path.removeprefix(SERVICE)) if path.startswith(SERVICE) else None
     return None if service is None else service_view(service, report, beside)
 
@@ -140,6 +143,8 @@ def overview(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
         tag("p", tag("a", f"All {len(report.problems)} problems", href="/problems"))
         if len(report.problems) > 3
         else None,
+        fleet_table(report, beside.others),
+        tag("h2", "This balancer", class_="unseen" if not beside.others else None),
         _summary(report),
         *(_service_card(service, report.zone, beside) for service in cards),
         joined(tag("h2", words.count(len(others), "more service")), services_table(others)) if others else None,
@@ -165,9 +170,10 @@ def _in_two(services: Sequence[ServiceReport]) -> tuple[Sequence[ServiceReport],
     )
 
 
-def timeline(report: Report) -> Html:
+def timeline(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
     return joined(
         tag("h1", "Timeline"),
+        fleet_line(report, beside.others),
         tag(
             "p", "Each target document that this balancer put into use since its control plane started.", class_="note"
         ),
@@ -175,9 +181,10 @@ def timeline(report: Report) -> Html:
     )
 
 
-def problems(report: Report) -> Html:
+def problems(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
     return joined(
         tag("h1", "Problems"),
+        fleet_line(report, beside.others),
         problem_list(report.problems)
         if report.problems
         else tag("p", "None that this balancer can see.", class_="fine"),
@@ -191,6 +198,7 @@ def service_view(service: ServiceReport, report: Report, beside: Beside = NOTHIN
         problem_list(each for each in report.problems if each.service == service.name),
         _service_facts(service),
         _about(service, report.zone, brief=False),
+        fleet_table(report, beside.others, service.name),
         targets_table(service, service.targets, detailed=True),
         joined(tag("h2", "The last hour"), hour) if hour is not None else None,
         joined(tag("h2", "How calls ended"), statuses_table(service)) if service.statuses else None,

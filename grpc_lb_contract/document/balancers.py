@@ -1,0 +1,39 @@
+"""The balancers of a cluster, so that the page of each can ask the others."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from grpc_lb_contract.names import MAX_PORT, TASK_ID, TASK_ID_RULE, ZONE, ZONE_RULE, must_be_within, must_match
+
+BALANCER_LABEL = "cdk-grpc-lb.balancer"
+"""The docker label of a balancer's container: its parameter prefix, which the balancers of one construct share."""
+WEB_PORT = 8080
+"""Where a balancer's container serves its page."""
+MAX_BALANCERS = 50
+MAX_NAME = 512
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Balancer:
+    """A balancer task that runs; `port` is that of its page, `name` says whose it is, "" where nothing does."""
+
+    ip: str
+    port: int = WEB_PORT
+    zone: str = ""
+    task: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        ipaddress.ip_address(self.ip)
+        must_be_within("port", self.port, 1, MAX_PORT)
+        must_match(ZONE, "zone", self.zone, ZONE_RULE)
+        if self.task:
+            must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
+        if len(self.name) > MAX_NAME:
+            raise ValueError(f"the name of a balancer must have at most {MAX_NAME} characters, got {len(self.name)}")
+
+    @property
+    def address(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"

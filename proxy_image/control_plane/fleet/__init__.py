@@ -1,0 +1,1 @@
+"""The other balancers of the same services: what each says of itself, asked while someone looks."""
