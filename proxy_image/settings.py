@@ -100,6 +100,11 @@ class Settings:
         return self.run_dir / "admin.sock"
 
     @property
+    def ejections_log(self) -> Path:
+        """The file in which Envoy tells of each ejection and return."""
+        return self.run_dir / "ejections.jsonl"
+
+    @property
     def heartbeat_socket(self) -> Path:
         """The unix socket on which the supervisor hears that the control plane lives."""
         return self.run_dir / "life.sock"

@@ -19,6 +19,7 @@ from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
+from proxy_image.control_plane.stats.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.hour_file import HourFile
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.status_log import tell_of_following
@@ -53,7 +54,12 @@ async def run(settings: Settings) -> None:
         telemetry=settings.telemetry,
         system_cas=await asyncio.to_thread(find_system_cas),
     )
-    watcher = Watcher(EnvoyStatistics(settings.admin_socket), metrics.journal, HourFile(settings.state_dir))
+    watcher = Watcher(
+        EnvoyStatistics(settings.admin_socket),
+        metrics.journal,
+        HourFile(settings.state_dir),
+        EjectionLog(settings.ejections_log),
+    )
     follow = await source_of(settings, reconciler)
     service = AdsService(cache, metrics)
     async with AdsServer(service, settings.ads_socket):

@@ -85,6 +85,7 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int, memory: int |
             "cds_config": _ads(),
         },
         "static_resources": {"clusters": [_control_plane_cluster(settings.ads_socket), *collector]},
+        "cluster_manager": {"outlier_detection": {"event_log_path": str(settings.ejections_log)}},
         "layered_runtime": {"layers": [_RUNTIME, *([_TRACING_RUNTIME] if tracing else [])]},
         "admin": {
             "address": {"pipe": {"path": str(settings.admin_socket), "mode": _OWNER_ONLY}},
@@ -172,8 +173,8 @@ def arguments(settings: Settings, config: Path, *, concurrency: int) -> Sequence
         "gradual",
         # Hot restart's abstract sockets carry one number per machine: two balancers would clash. Nothing here uses it.
         "--disable-hot-restart",
-        # Seldom by default, every 10 s: whoever looks for a failing call should see it as it fails.
-        *(("--file-flush-interval-msec", "1000") if settings.telemetry.access_log is not None else ()),
+        # Every 10 s by default: whoever looks for a failing call, or an ejection, should see it as it happens.
+        *("--file-flush-interval-msec", "1000"),
     )
 
 

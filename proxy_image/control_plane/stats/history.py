@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter as Count
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,9 +12,12 @@ from enum import StrEnum
 
 from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
 from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.stats.ejection_log import EjectionEvent
 from proxy_image.control_plane.stats.ejection_reasons import why_ejected
 from proxy_image.control_plane.stats.envoy_stats import Reading, address
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
+
+_SERVICE_OF = re.compile(r"[a-z0-9-]*")
 
 MAX_CHANGES = 200
 MAX_NAMED = 50
@@ -97,6 +102,8 @@ class Journal:
         self._states: dict[TargetId, TargetState] = {}
         self._left: dict[TargetId, None] = {}
         self._left_alone: dict[TargetId, What] = {}
+        # Ejections and returns that a reading told of, and Envoy's log has not yet.
+        self._not_logged: Count[tuple[TargetId, What]] = Count()
 
     def now(self) -> float:
         return self._clock()
@@ -134,6 +141,8 @@ class Journal:
             self._note(each, What.LEFT, stopped)
             self._states.pop(each, None)
             self._left_alone.pop(each, None)
+            for what in (What.EJECTED, What.RETURNED):
+                self._not_logged.pop((each, what), None)
             self._left[each] = None
         self._states.update(new)
         for each in joined:
@@ -173,6 +182,7 @@ class Journal:
         """Envoy was read: who was ejected, who came back, and whether Envoy itself began anew."""
         if before is not None and after.is_of_another_envoy(before):
             self.envoy_restarts.append(self._clock())
+            self._not_logged.clear()
             before = None
         for each in self._states:
             service = after.services.get(each.service)
@@ -183,15 +193,46 @@ class Journal:
             if now is self._left_alone.get(each):
                 continue
             if now is None:
-                del self._left_alone[each]
+                if self._left_alone.pop(each) is What.EJECTED:
+                    self._not_logged[each, What.RETURNED] += 1
                 self._note(each, What.RETURNED, "Envoy sends calls to it again")
                 continue
             self._left_alone[each] = now
             if now is What.UNHEALTHY:
                 self._note(each, now, "it does not pass the health checks that its service asks for")
             else:
+                self._not_logged[each, now] += 1
                 why = why_ejected(each.service, each.address, before, after)
                 self._note(each, now, f"{why}; Envoy tries it again within seconds")
+
+    def logged(self, events: Iterable[EjectionEvent]) -> None:
+        """Envoy's log told of these. Of what a reading told of before, it knows the time."""
+        events = list(events)
+        by_place = {(each.service, each.address): each for each in self._states} if events else {}
+        for event in events:
+            # A cluster bears its service's name, and where a service has several, something after it.
+            found = by_place.get((_SERVICE_OF.match(event.cluster)[0], event.address))  # type: ignore[index]  # it matches the empty text
+            if found is None:
+                continue
+            what = What.EJECTED if event.ejected else What.RETURNED
+            if self._not_logged[found, what] > 0:
+                self._not_logged[found, what] -= 1
+                self._correct(found, what, event.at)
+                continue
+            if event.ejected:
+                self._left_alone[found] = what
+                why = f"{event.why}; Envoy tries it again within seconds"
+            else:
+                self._left_alone.pop(found, None)
+                why = "Envoy sends calls to it again"
+            self._note(found, what, why, event.at)
+
+    def _correct(self, target: TargetId, what: What, at: float) -> None:
+        known = self.targets.get(target, deque())
+        for place in range(len(known) - 1, -1, -1):
+            if known[place].what is what:
+                known[place] = replace(known[place], at=min(at, known[place].at))
+                return
 
     def former(self) -> dict[str, list[TargetId]]:
         """Targets that left, by service, in the order in which they did."""
@@ -215,9 +256,9 @@ class Journal:
         for key in [key for key in self.rejections if (key[0], key[2]) == (audience, node)]:
             del self.rejections[key]
 
-    def _note(self, target: TargetId, what: What, why: str) -> None:
+    def _note(self, target: TargetId, what: What, why: str, at: float | None = None) -> None:
         events = self.targets.setdefault(target, deque(maxlen=MAX_EVENTS))
-        events.append(TargetEvent(self._clock(), what, why))
+        events.append(TargetEvent(self._clock() if at is None else at, what, why))
 
     def _forget(self) -> None:
         """Of too many targets, those that left first go first."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
+from proxy_image.control_plane.stats.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, UnreadableError, read
 from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.stats.hour import Hour
@@ -44,8 +45,16 @@ class EnvoyStatistics(Admin):
 
 
 class Watcher:
-    def __init__(self, statistics: EnvoyStatistics, journal: Journal, kept: HourFile | None = None) -> None:
-        """kept: where the last hour is kept; by default in memory alone."""
+    def __init__(
+        self,
+        statistics: EnvoyStatistics,
+        journal: Journal,
+        kept: HourFile | None = None,
+        ejections: EjectionLog | None = None,
+    ) -> None:
+        """kept: where the last hour is kept; by default in memory alone. ejections: what Envoy logs of them; by default
+        readings alone tell of them.
+        """
         self._statistics = statistics
         self._journal = journal
         self._lock = asyncio.Lock()
@@ -59,6 +68,7 @@ class Watcher:
         self.silence = SilenceWatch()
         self.hour = Hour()
         self._kept = kept
+        self._ejections = ejections
         self.problem: str | None = None
         """Why the last reading failed."""
 
@@ -118,6 +128,9 @@ class Watcher:
             await self.fresh()
 
     async def _read(self) -> None:
+        # Before the reading, which then knows better.
+        news = [] if self._ejections is None else await asyncio.to_thread(self._ejections.news)
+        self._journal.logged(news)
         try:
             reading, self._reading_cost = await asyncio.to_thread(_timed, self._statistics)
         except (AdminError, UnreadableError) as error:

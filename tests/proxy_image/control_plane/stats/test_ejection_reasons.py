@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import pytest
 
 from grpc_lb_contract import Document, HealthCheck, OutlierDetection, TrafficPolicy
 from proxy_image.control_plane.report.problems import Standing, service_problems
 from proxy_image.control_plane.report.report import Report, report
 from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.stats import ejection_log
+from proxy_image.control_plane.stats.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.history import Journal, TargetEvent, What, identity
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from tests.proxy_image.control_plane.policies import codes, ms, treated
@@ -87,6 +90,61 @@ async def test_a_target_ejected_for_its_answers_is_said_to_be_so_and_returns(tmp
         assert states == {f"127.0.0.1:{a.port}": "ejected", f"127.0.0.1:{b.port}": "serving"}
         a.abort = None
         await eventually(lambda: here.becomes(a, What.RETURNED))
+
+
+async def test_an_ejection_and_a_return_between_two_readings_are_in_the_history_with_their_reason(
+    tmp_path: Path,
+) -> None:
+    policy = TrafficPolicy(
+        outlier_detection=OutlierDetection(consecutive_gateway_failures=3, base_ejection_time=ms(100))
+    )
+    document = None
+    async with backends("a", "b") as (a, b):
+        document = treated(policy, a.target, b.target)
+        async with balancer(tmp_path, document) as (_, envoy), envoy.channel() as channel:
+            log = EjectionLog(envoy.settings.ejections_log)
+            journal = Journal()
+            journal.applied(None, document, "ssm")
+            watcher = Watcher(EnvoyStatistics(envoy.settings.admin_socket), journal, ejections=log)
+            await watcher.fresh()
+            a.abort = grpc.StatusCode.UNAVAILABLE
+            await codes(channel, 6)
+            # WHEN nobody reads until the target is back
+            await eventually(lambda: b"UNEJECT" in envoy.settings.ejections_log.read_bytes())
+            await watcher.fresh()
+            told = [(event.what, event.why) for event in journal.targets[identity("rng", a.target)]]
+            assert told[1][0] is What.EJECTED
+            assert told[1][1].startswith(("it answered UNAVAILABLE", "it answered with errors"))
+            assert (What.RETURNED, "Envoy sends calls to it again") in told
+            # AND what a reading and the log both tell of is told of once
+            await watcher.fresh()
+            assert len(journal.targets[identity("rng", a.target)]) == len(told)
+
+
+def test_the_log_is_read_by_whole_lines_and_cut_when_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ejection_log, "MAX_BYTES", 1_000)
+    path = tmp_path / "log"
+    log = EjectionLog(path)
+    assert log.news() == []
+    line = (
+        b'{"type":"CONSECUTIVE_5XX","cluster_name":"rng","upstream_url":"10.0.0.1:1","action":"EJECT",'
+        b'"enforced":true,"timestamp":"2026-01-01T00:00:00.500Z"}\n'
+    )
+    path.write_bytes(line + b"nonsense\n" + line[:20])
+    (event,) = log.news()
+    assert (event.cluster, event.address, event.ejected) == ("rng", "10.0.0.1:1", True)
+    with path.open("ab") as file:
+        file.write(line[20:] + 9 * line)
+    found = []
+    for _ in range(4):
+        found += log.news()
+    assert len(found) == 10
+    assert path.stat().st_size == 0
+    with path.open("ab") as file:
+        file.write(line)
+    assert log.news() == [event]
 
 
 async def test_a_target_that_does_not_pass_its_health_checks_is_shown_and_is_a_problem(tmp_path: Path) -> None:
