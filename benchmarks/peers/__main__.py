@@ -14,9 +14,11 @@ import asyncio
 import contextlib
 import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -62,15 +64,27 @@ async def ready(address: str, process: subprocess.Popen[bytes], log: Path) -> No
     raise RuntimeError(f"a call must come through {process.args!r}, got {problem}; its log:\n{text}")
 
 
-async def measure(rounds: int, kinds: tuple[Kind, ...]) -> dict[str, dict[str, list[Turn]]]:
-    """Of each proxy and each kind of load, the turns."""
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below those that outgoing connections get."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(FIRST_PORT, LAST_PORT)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
+
+
+async def measure(
+    rounds: int, kinds: tuple[Kind, ...], ports_of: Callable[[int], Sequence[int]] = free_ports
+) -> dict[str, dict[str, list[Turn]]]:
+    """Of each proxy and each kind of load, the turns. `ports_of` gives so many ports that are free."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpc-lb-bench-")))
         behind = servers(stack, 2)
         found: dict[str, tuple[str, int | None]] = {proxies.DIRECT: (f"127.0.0.1:{behind[0]}", None)}
-        base = random.SystemRandom().randrange(FIRST_PORT, LAST_PORT, 100)
         for number, (name, make) in enumerate(proxies.available().items()):
-            own, ports = folder / str(number), range(base + 4 * number, base + 4 * number + 4)
+            own, ports = folder / str(number), ports_of(4)
             start = make(own, ports, behind)
             process = stack.enter_context(proxies.running(start, own, os.environ))
             await ready(f"127.0.0.1:{ports[0]}", process, own / "log")

@@ -8,12 +8,14 @@ from peers import page, proxies
 from peers.__main__ import measure
 from peers.load import KINDS, Turn
 
+from tests.ports import free_ports
+
 EVERYWHERE = {proxies.DIRECT, proxies.BALANCER, "Envoy, stock", "grpcio proxy"}
 
 
 async def test_each_proxy_carries_each_kind_of_load_and_its_cpu_is_measured() -> None:
     kinds = tuple(replace(kind, calls=20) for kind in KINDS)
-    turns = await measure(1, kinds)
+    turns = await measure(1, kinds, free_ports)
     assert turns.keys() >= EVERYWHERE
     for name, of_proxy in turns.items():
         assert of_proxy.keys() == {kind.name for kind in kinds}
