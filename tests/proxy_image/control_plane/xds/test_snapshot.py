@@ -113,14 +113,16 @@ def _fits(host: str, authority: str) -> bool:
 
 def _is_taken(match: Any, path: str, metadata: Mapping[str, str]) -> bool:
     fits = path == match.path if match.HasField("path") else path.startswith(match.prefix)
-    return fits and all(_header_fits(header, metadata.get(header.name)) for header in match.headers)
+    sent = {"content-type": "application/grpc", **metadata}
+    return fits and all(_header_fits(header, sent.get(header.name)) for header in match.headers)
 
 
 def _header_fits(header: Any, value: str | None) -> bool:
     if header.HasField("present_match"):
         return bool(header.present_match) == (value is not None)
-    is_exact: bool = header.string_match.exact == (value or "")
-    return is_exact is not bool(header.invert_match)
+    asked, text = header.string_match, value or ""
+    matches: bool = text.startswith(asked.prefix) if asked.HasField("prefix") else asked.exact == text
+    return matches is not bool(header.invert_match)
 
 
 def _condition_fits(condition: Condition, metadata: Mapping[str, str]) -> bool:
