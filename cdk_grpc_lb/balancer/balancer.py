@@ -343,7 +343,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
-        self.service.connections.allow_internally(ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
+        # Not allow_internally: its rule for what goes out would be ignored, with a warning.
+        self.task_security_group.add_ingress_rule(
+            self.task_security_group, ec2.Port.tcp(WEB_PORT), "the page of each asks the others"
+        )
         self.host = front.name(self, self.load_balancer)
         self.xds_listener = None
         if xds_certificate is not None and domain_name is None:
