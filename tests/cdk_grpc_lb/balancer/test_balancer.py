@@ -11,6 +11,7 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancer
 from cdk_grpc_lb.balancer import image, polling
+from grpc_lb_contract.document.balancers import BALANCER_LABEL, WEB_PORT
 from proxy_image.settings import VARIABLES
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 
@@ -161,3 +162,21 @@ def test_the_intervals_that_the_props_are_checked_against_are_the_images() -> No
     defaults = {variable.name: variable.default for variable in VARIABLES}
     assert defaults["GRPC_LB_POLL_SECONDS"] == f"{polling.IMAGES_INTERVAL_MILLISECONDS / 1000:g}"
     assert defaults["GRPC_LB_IDLE_POLL_SECONDS"] == f"{polling.IMAGES_IDLE_MILLISECONDS / 1000:g}"
+
+
+def test_balancers_let_each_other_see_their_page_and_bear_the_name_that_the_document_has(example: Synthesised) -> None:
+    resources = [each for each in example.body["Resources"].values() if "Properties" in each]
+    rules = [each["Properties"] for each in resources if each["Type"] == "AWS::EC2::SecurityGroupIngress"]
+    (rule,) = [each for each in rules if each["FromPort"] == image.WEB_PORT]
+    assert rule["SourceSecurityGroupId"] == rule["GroupId"]
+    containers = [
+        container
+        for each in resources
+        if each["Type"] == "AWS::ECS::TaskDefinition"
+        for container in each["Properties"]["ContainerDefinitions"]
+        if BALANCER_LABEL in container.get("DockerLabels", {})
+    ]
+    (container,) = containers
+    settings = {setting["Name"]: setting["Value"] for setting in container["Environment"]}
+    assert container["DockerLabels"][BALANCER_LABEL] == settings["GRPC_LB_PARAMETER_PREFIX"]
+    assert WEB_PORT == image.WEB_PORT
