@@ -124,6 +124,8 @@ class SilenceWatch:
         silent: dict[str, tuple[_Quiet, int]] = {}
         for where, counts in new.targets.items():
             was = old.targets.get(where, _NO_TARGET)
+            if not counts.in_flight and not was.in_flight and counts.calls == was.calls:
+                continue
             sent_now, answered_now = max(0, counts.calls - was.calls), counts.answered - was.answered
             sent, answered = sent + sent_now, answered + max(0, answered_now)
             if counts.in_flight and answered_now == 0:
@@ -151,8 +153,9 @@ class SilenceWatch:
         before = old.paused - old.resumed - old.in_flight
         self._unbalanced[name] = ended = max(self._unbalanced.get(name, 0), before, callers - new.in_flight)
         callers -= ended
-        answered = sum(each.answered for each in new.targets.values())
-        is_quiet = bool(new.in_flight) and answered == sum(each.answered for each in old.targets.values())
+        is_quiet = bool(new.in_flight) and sum(each.answered for each in new.targets.values()) == sum(
+            each.answered for each in old.targets.values()
+        )
         little = BYTES_A_CALL * max(0, new.calls - old.calls) + BYTES_A_SECOND * (now - began.at)
         for side, waiting, came in (
             (Side.CALLERS, callers, new.bytes_read - old.bytes_read),
