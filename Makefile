@@ -30,7 +30,7 @@ traefik: setup  ## all label sets before a real Traefik and this balancer, and m
 browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/browser/*_in_chromium.py
 screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)
-	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/browser/stack_in_chromium.py
+	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/browser/stack_in_chromium.py tests/browser/trouble_in_chromium.py
 bench:    ## this balancer beside its peers: CPU a call, latency, throughput (QUICK=yes, WRITE=yes for docs/benchmark.md)
 	@$(PYTHON) dev/set_up.py peers
 	@PYTHONPATH=benchmarks:. $(BIN)/python -m peers $(if $(QUICK),--quick) $(if $(WRITE),--write)

@@ -26,11 +26,21 @@ BEHAVIOURS = {
             ("empty", ""),
             ("under_score", "x"),
             ("x-request-id", "7"),
-            ("x-forwarded-for", "1.2.3.4"),
         ],
     ),
     "metadata that a proxy may set": Call(
         READ, [["tell"]], [("via", "x"), ("x-forwarded-proto", "https"), ("x-envoy-other", "1"), ("server", "s")]
+    ),
+    "addresses that a caller claims": Call(
+        READ,
+        [["tell"]],
+        [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-real-ip", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
+            ("true-client-ip", "1.2.3.4"),
+            ("x-envoy-external-address", "1.2.3.4"),
+        ],
     ),
     "cookies": Call(READ, [["tell"]], [("cookie", "a=1"), ("cookie", "b=2")]),
     "metadata of Envoy's own": Call(READ, [["tell"]], [("x-envoy-retry-on", "5xx"), ("x-envoy-max-retries", "9")]),
@@ -49,7 +59,7 @@ BEHAVIOURS = {
     "UNAVAILABLE of the server's": Call(READ, [["end", 14, "not now", []]]),
     # deadlines and cancels
     "a deadline before an answer": Call(READ, [["stay"]], deadline=0.3),
-    "a deadline in a stream": Call(READ, [["send", 10, 2], ["stay"]], deadline=0.5),
+    "a deadline in a stream": Call(READ, [["send", 10, 2], ["stay"]], deadline=1.5),
     "a cancel before an answer": Call([["half-close"], ["sleep", 0.1], ["cancel"]], [["stay"]]),
     "a cancel in a stream": Call([["read", 2], ["cancel"]], [["send", 10, 2], ["stay"]]),
     # half-closes

@@ -1,14 +1,9 @@
-"""Every behaviour, by every client against every server: through the balancer as directly, or as documented.
-
-python -m tests.transparency.matrix [SERVER ...]
-"""
+"""Every behaviour, by every client against every server, directly and through the balancer, and what differs."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +11,7 @@ from pathlib import Path
 from tests.transparency.balanced import balanced
 from tests.transparency.behaviours import BEHAVIOURS
 from tests.transparency.differences import documented
+from tests.transparency.neighbours import bystander
 from tests.transparency.peers import grpc_aio, grpc_sync, raw_h2
 from tests.transparency.peers.grpc_js import Node, node
 from tests.transparency.peers.script import Call, Outcome
@@ -89,36 +85,25 @@ def told(direct: Outcome, through: Outcome) -> set[str]:
     return {"messages"}
 
 
-async def unexpected_differences(directory: Path, served_by: str) -> list[str]:
+async def unexpected_differences(directory: Path, served_by: str, rounds: int = 1) -> list[str]:
+    """What no row of the documentation allows, while a stream and calls of another caller run beside it all."""
     allowed = documented()
     async with (
         node() as running,
         server(served_by, running) as port,
         balanced(directory, port) as ways,
+        grpc_aio.channel(ways.balanced) as neighbour,
     ):
 
         async def compared(kind: str, run: Run, name: str) -> str:
             call = BEHAVIOURS[name]
             async with asyncio.timeout(PATIENCE_SECONDS):
-                found = differences(await run(call, ways.direct), await run(call, ways.balanced))
+                found = differences(*await asyncio.gather(run(call, ways.direct), run(call, ways.balanced)))
             found -= {one.what for one in allowed if one.holds(name, kind, served_by)}
             return f"{name}, {kind} to {served_by}: {sorted(found)}" if found else ""
 
         unexpected: list[str] = []
-        for kind, run in clients(running).items():
-            unexpected += await asyncio.gather(*(compared(kind, run, name) for name in BEHAVIOURS))
+        for kind, run in [*clients(running).items()] * rounds:
+            async with bystander(neighbour):
+                unexpected += await asyncio.gather(*(compared(kind, run, name) for name in BEHAVIOURS))
         return list(filter(None, unexpected))
-
-
-def main() -> int:
-    for served_by in sys.argv[1:] or SERVERS:
-        with tempfile.TemporaryDirectory() as directory:
-            found = asyncio.run(unexpected_differences(Path(directory), served_by))
-        print(f"{served_by}: {len(found)} differences that are not documented", *found, sep="\n", flush=True)
-        if found:
-            return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

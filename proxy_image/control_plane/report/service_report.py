@@ -233,12 +233,15 @@ def _busiest(
 ) -> tuple[str, float] | None:
     """None also while a target is so new, or so lately back, that its part is not whole yet."""
     calls = {each: window.calls for each, window in recent.targets.items()}
+    found = uneven(service, calls, frozenset(takes_calls))
+    if found is None:
+        return None
     now = journal.now()
     for target in service.targets:
         events = journal.targets.get(identity(service.name, target))
         if events and now - events[-1].at < SETTLING_SECONDS:
             return None
-    return uneven(service, calls, frozenset(takes_calls))
+    return found
 
 
 def _methods(counts: ServiceCounts, recent: ServiceWindow) -> tuple[MethodReport, ...]:

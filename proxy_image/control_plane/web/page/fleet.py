@@ -33,7 +33,7 @@ def fleet_table(report: Report, members: Sequence[Member], service: str | None =
     ]
     columns = {
         "balancer": "",
-        "zone": "",
+        "zone": "zone",
         "calls/s": "number",
         "failed": "number",
         "in flight": "number",

@@ -17,7 +17,7 @@ from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.stats.hour import Usual
 from proxy_image.control_plane.stats.silence import Side, SilenceWatch, Stalled, Unanswered
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
-from tests.proxy_image.control_plane.support import backends, balancer, eventually, rng, who
+from tests.proxy_image.control_plane.support import GRPC_SERVICE, backends, balancer, eventually, rng, who
 
 A, B = "10.0.0.1:50051", "10.0.0.2:50051"
 WALL = 1_000_000.0
@@ -139,6 +139,38 @@ async def test_a_real_target_that_hangs_is_told_of_and_no_other(tmp_path: Path) 
         a.release.set()
         await asyncio.gather(*waiting)
         assert silent.keys() == {f"127.0.0.1:{a.port}"}
+
+
+async def test_a_real_service_whose_callers_do_not_read_is_told_as_such(tmp_path: Path) -> None:
+    async with (
+        backends("a") as (a,),
+        balancer(tmp_path, rng(a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        watcher = Watcher(EnvoyStatistics(envoy.settings.admin_socket), Journal())
+        await who(channel, 5)
+        # GIVEN callers that read a message and then no more, of a server that sends without end
+        flood: Any = channel.unary_stream(f"/{GRPC_SERVICE}/Flood")
+        calls = [flood(b"") for _ in range(5)]
+        for call in calls:
+            await call.read()
+
+        async def told() -> bool:
+            await watcher.fresh()
+            return bool(watcher.silence.now.stalled)
+
+        await eventually(told)
+        stalled = watcher.silence.now.stalled["rng"]
+        assert (stalled.side, stalled.streams, stalled.in_flight) == (Side.CALLERS, 5, 5)
+        # WHEN they leave, THEN all is well
+        for call in calls:
+            call.cancel()
+
+        async def well() -> bool:
+            await watcher.fresh()
+            return not watcher.silence.now.stalled
+
+        await eventually(well)
 
 
 CALM = CallFigures("rng", 10.0, 1000, 0, {"OK": 1000}, 3, 1000, 5.0)

@@ -3,7 +3,7 @@
 (() => {
   const live = document.getElementById("live");
   const RETRY_MS = 2000;
-  const QUIET_MS = 8000;
+  const QUIET_MS = 14000;
   let source = null;
   let heard = 0;
   let retry = 0;
