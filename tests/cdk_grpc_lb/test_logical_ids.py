@@ -18,6 +18,7 @@ PINNED = {
     "RandomNumbersBalancerServiceSecurityGroupA766CC57": "AWS::EC2::SecurityGroup",
     "RandomNumbersBalancerServiceSecurityGroupfromGrpcRandomNumbersBalancerLoadBalancerSecurityGroupA44762A350051E6422092": "AWS::EC2::SecurityGroupIngress",
     "RandomNumbersBalancerServiceSecurityGroupfromGrpcRandomNumbersBalancerLoadBalancerSecurityGroupA44762A380810EE4E081": "AWS::EC2::SecurityGroupIngress",
+    "RandomNumbersBalancerServiceSecurityGroupfromGrpcRandomNumbersBalancerServiceSecurityGroup5965E08F808093015E29": "AWS::EC2::SecurityGroupIngress",
     "RandomNumbersBalancerTargetSyncDeadLettersD5FB2BCD": "AWS::SQS::Queue",
     "RandomNumbersBalancerTargetSyncEveryMinuteEA6B11E1": "AWS::Events::Rule",
     "RandomNumbersBalancerTargetSyncFunctionEE9420D1": "AWS::Lambda::Function",
