@@ -161,13 +161,18 @@ def field_row(field: griffe.Attribute) -> tuple[str, ...]:
 
 
 def linked(field: griffe.Attribute) -> str:
-    shown, kind = typed(str(field.annotation)), kind_of(field)
+    shown, kind = typed(annotation_of(field)), kind_of(field)
     return f"[{shown}](#{kind.name.lower()})" if kind is not None else shown
+
+
+def annotation_of(field: griffe.Attribute) -> str:
+    """Its type; of what may be a list, a tuple or a set, the list."""
+    return re.sub(r"\bSeveral\[", "list[", str(field.annotation))
 
 
 def kind_of(field: griffe.Attribute) -> griffe.Class | None:
     """The class of the contract that the field holds, or holds several of."""
-    names = [name for name in re.findall(r"[A-Z]\w+", str(field.annotation)) if name != "None"]
+    names = [name for name in re.findall(r"[A-Z]\w+", annotation_of(field)) if name != "None"]
     if not names or names[0] not in field.module.members:
         return None
     found = field.module.members[names[0]]

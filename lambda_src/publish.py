@@ -83,7 +83,7 @@ class ParameterStore:
 
     def __init__(self, ssm: SSMClient, prefix: str) -> None:
         self._ssm = ssm
-        self._prefix = prefix
+        self.prefix = prefix
         self._index_name = index_parameter(prefix)
         self._last: tuple[str, Stored] | None = None
         self._shards: Mapping[str, str] = {}
@@ -142,7 +142,7 @@ class ParameterStore:
                 if seconds_left() < REST_SECONDS:
                     missing = sum(each not in self._written for each in new)
                     raise OutOfTime(f"{missing} of {len(new)} new shards are not written; the next refresh goes on")
-                self.put(shard_parameter(self._prefix, name), packed.shards[name])
+                self.put(shard_parameter(self.prefix, name), packed.shards[name])
                 self._written.add(name)
                 if self._there is not None:
                     self._there.add(name)
@@ -191,7 +191,7 @@ class ParameterStore:
                 cause=index.cause,
                 changes_expected_until=index.changes_expected_until,
                 serial=index.serial,
-                is_named=(index.cluster, index.prefix) == (self.cluster, self._prefix),
+                is_named=(index.cluster, index.prefix) == (self.cluster, self.prefix),
             )
         except UnknownFormat as error:
             raise UnknownFormat(f"{error} (parameter {self._index_name}; nothing was written)") from error
@@ -201,17 +201,17 @@ class ParameterStore:
             return Stored(shards=() if index is None else index.shards, unreadable=True, serial=serial)
 
     def _check_source(self, index: Index) -> None:
-        check_source(index, prefix=self._prefix)
+        check_source(index, prefix=self.prefix)
         if index.cluster and index.cluster != self.cluster:
             raise ForeignIndex(f"the index must be of the cluster {self.cluster}, got {index.cluster}")
 
     def _source(self, stored: Stored) -> _Source:
         serial = max(stored.serial + 1, round(self.clock.now() * 1000))
-        return {"cluster": self.cluster, "prefix": self._prefix, "serial": serial}
+        return {"cluster": self.cluster, "prefix": self.prefix, "serial": serial}
 
     def _read_shards(self, names: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
         shards = {name: known[name] for name in names if name in known}
-        by_parameter = {shard_parameter(self._prefix, name): name for name in names if name not in known}
+        by_parameter = {shard_parameter(self.prefix, name): name for name in names if name not in known}
         for chunk in _chunks(list(by_parameter)):
             for parameter in self._ssm.get_parameters(Names=chunk)["Parameters"]:
                 shards[by_parameter[parameter["Name"]]] = parameter["Value"]
@@ -237,7 +237,7 @@ class ParameterStore:
 
     def saved_definitions(self) -> SavedDefinitions:
         """Those under this prefix, which are written at the same rate as the document."""
-        return SavedDefinitions(self._ssm, f"{self._prefix}/definitions", self.put)
+        return SavedDefinitions(self._ssm, f"{self.prefix}/definitions", self.put)
 
     def _read_all_shards(self) -> set[str]:
         try:
@@ -246,7 +246,7 @@ class ParameterStore:
             return set()  # they are written again
 
     def _shards_by_path(self) -> Iterator[tuple[str, str]]:
-        path = shard_parameter(self._prefix, "")
+        path = shard_parameter(self.prefix, "")
         pages = self._ssm.get_paginator("get_parameters_by_path").paginate(
             Path=path.rstrip("/"), PaginationConfig={"PageSize": PARAMETERS_PER_CALL}
         )
@@ -258,7 +258,7 @@ class ParameterStore:
             # What others left there is looked for by each process once.
             there = {name for name, _ in self._shards_by_path()} if self._there is None else self._there
             for chunk in _chunks(sorted(there - kept)):
-                self._ssm.delete_parameters(Names=[shard_parameter(self._prefix, name) for name in chunk])
+                self._ssm.delete_parameters(Names=[shard_parameter(self.prefix, name) for name in chunk])
             self._there = set(kept)
         except (BotoCoreError, ClientError) as error:
             # What is left over costs nothing and is found again by the next sharded generation.

@@ -16,8 +16,9 @@ from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
 from lambda_src.publish import ParameterStore
-from lambda_src.refresh_state import Run, about, log_remarks
+from lambda_src.refresh_state import Run, about, log_overlap, log_remarks
 from lambda_src.transform import scaled_to_zero
+from lambda_src.transform.balancers import overlapping
 from lambda_src.transform.causes import cause_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, Draft, transform
 from lambda_src.transform.expectation import announcement
@@ -73,6 +74,7 @@ class Refresher:
         self._settled: freshness.Settled | None = None
         self._versions: dict[str, int | None] = {}
         self._remarked: frozenset[TraefikRemark] = frozenset()
+        self._overlap: frozenset[str] = frozenset()
         self._labels = LabelCache()
         self._calls = 0
         self.failures = 0
@@ -157,6 +159,8 @@ class Refresher:
         draft = self._draft(run, listing)
         run.drafted(draft)
         self._remarked = log_remarks(draft.remarks, self._remarked)
+        others = overlapping(draft.document.balancers, self._store.prefix, self._selection)
+        self._overlap = log_overlap(others, self._overlap)
         emptied = freshness.emptied(run.stored.document, run.stored.unreadable, draft.document)
         if not emptied <= run.suspected:
             return self._doubt(run, emptied, listing)

@@ -141,6 +141,18 @@ def log_remarks(remarks: Iterable[TraefikRemark], before: frozenset[TraefikRemar
     return frozenset(remarks)
 
 
+def log_overlap(others: frozenset[str], before: frozenset[str]) -> frozenset[str]:
+    """Log the balancers that this one takes services of, where they are not those of `before`."""
+    if others and others != before:
+        log.warning(
+            "balancers overlap",
+            others=sorted(others),
+            problem="this balancer serves every labelled service of the cluster, those of the others too, which have "
+            "to let it in; give each balancer only_services or only_label",
+        )
+    return others
+
+
 def about(batch: Batch, now: float) -> dict[str, object]:
     """The facts about the events that asked for a refresh."""
     age = None if batch.oldest is None else round(now - batch.oldest, 3)

@@ -52,7 +52,7 @@ from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.routing.labels import Wish
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import Admission, check_admission
-from cdk_grpc_lb.service.deployment import ROLL_BACK
+from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
@@ -87,6 +87,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a side-car that takes traces. By
         default 1024.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
+    :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less
+        and is taken away with two minutes' notice, in which a task drains. The providers are enabled in a cluster of
+        this app; an imported one must have them. By default, ``FARGATE`` alone.
     :param image: The balancer's image, built before and of this version, from any registry: with it, synth and deploy
         need no Docker. ``python -m cdk_grpc_lb build-context FOLDER`` writes what to build it from. By default, it is
         built when the app is deployed.
@@ -185,6 +188,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         cpu: int = 512,
         memory_limit_mib: int = 1024,
         cpu_architecture: ecs.CpuArchitecture | None = None,
+        capacity_provider_strategies: Sequence[ecs.CapacityProviderStrategy] | None = None,
         image: ecs.ContainerImage | None = None,
         image_build_args: Mapping[str, str] | None = None,
         task_subnets: ec2.SubnetSelection | None = None,
@@ -254,6 +258,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         running = Running(log_level=log_level, envoy_concurrency=envoy_concurrency)
         running.check(props)
         check_image(props, image, image_build_args)
+        check_capacity(props, capacity_provider_strategies)
 
         self._count_is_given = desired_count is not None
         self._own_services: list[str] | None = None
@@ -266,12 +271,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
-        self.cloudwatch_name = name_of(prefix) if cloudwatch_metrics else None
+        self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
         self._published = Published(props, self.cloudwatch_name, cloudwatch_namespace)
         self._published.check()
         self.cluster = cluster
-        self.clusters = [cluster]
-        self.port = front.resolved_port
+        self.clusters: list[ecs.ICluster] = [cluster]
+        self.port: int = front.resolved_port
         self.parameter_prefix = prefix
         self.target_sync = self._sync("TargetSync", cluster, self.parameter_prefix)
         self.target_syncs = [self.target_sync]
@@ -308,7 +313,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self.container.add_docker_label(BALANCER_LABEL, self.parameter_prefix)
         if exposed_by_default:
             self.container.add_docker_label(ENABLE, "false")
-        self.service = ecs.FargateService(
+        if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
+            cluster.enable_fargate_capacity_providers()
+        self.service: ecs.FargateService = ecs.FargateService(
             self,
             "Service",
             cluster=cluster,
@@ -316,6 +323,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             desired_count=count,
             vpc_subnets=task_subnets,
             assign_public_ip=placement.assign_public_ip,
+            capacity_provider_strategies=(
+                None if capacity_provider_strategies is None else list(capacity_provider_strategies)
+            ),
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ROLL_BACK,
@@ -327,9 +337,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         check_way_out(self, vpc, placement, needs=self._needs, what="the balancer's tasks")
         # Without a document no task gets ready, and without the sync there is no document.
         start_after(self.service, self.target_sync)
-        self.task_security_group = self.service.connections.security_groups[0]
+        self.task_security_group: ec2.ISecurityGroup = self.service.connections.security_groups[0]
 
-        self.load_balancer_security_group = ec2.SecurityGroup(
+        self.load_balancer_security_group: ec2.ISecurityGroup = ec2.SecurityGroup(
             self,
             "LoadBalancerSecurityGroup",
             vpc=vpc,
@@ -343,11 +353,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
         self._let_in(CALLS_PORT, "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
-        # Not allow_internally: its rule for what goes out would be ignored, with a warning.
-        self.task_security_group.add_ingress_rule(
-            self.task_security_group, ec2.Port.tcp(WEB_PORT), "the page of each asks the others"
-        )
-        self.host = front.name(self, self.load_balancer)
+        # Not allow_internally, which adds a rule for what goes out too, and warns that all may.
+        tasks = self.task_security_group
+        tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
+        self.host: str = front.name(self, self.load_balancer)
         self.xds_listener = None
         if xds_certificate is not None and domain_name is None:
             raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)

@@ -231,12 +231,12 @@ class ImportedBalancer(GrpcBalancerBase):
     ) -> None:
         super().__init__(scope, id)
         self.cluster = cluster
-        self.clusters = [cluster]
+        self.clusters: list[ecs.ICluster] = [cluster]
         self.host = host
         self.port = port
         self.load_balancer_security_group = load_balancer_security_group
         self.task_security_group = task_security_group
-        self.cloudwatch_name = published.balancer
+        self.cloudwatch_name: str | None = published.balancer
         self._admission = admission
         self._published = published
         self._admission.watch(self, knows_all=False)

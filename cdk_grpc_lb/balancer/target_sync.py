@@ -104,7 +104,7 @@ class TargetSync(Construct):
         self.cluster = cluster
         self.parameter_prefix = parameter_prefix
 
-        self.dead_letter_queue = sqs.Queue(
+        self.dead_letter_queue: sqs.Queue = sqs.Queue(
             self,
             "DeadLetters",
             fifo=True,
@@ -113,7 +113,7 @@ class TargetSync(Construct):
             retention_period=cdk.Duration.days(14),
         )
         # An event is deduplicated by its whole content, of which its id is a part: no two events are taken for one.
-        self.queue = sqs.Queue(
+        self.queue: sqs.Queue = sqs.Queue(
             self,
             "Queue",
             fifo=True,
@@ -126,12 +126,12 @@ class TargetSync(Construct):
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letter_queue, max_receive_count=_ATTEMPTS),
         )
 
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group: logs.LogGroup = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.role: iam.Role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
         self._allow_listing()
         self._allow_publishing()
-        self.function = lambda_.Function(
+        self.function: lambda_.Function = lambda_.Function(
             self,
             "Function",
             description="Lists the tasks of an ECS cluster and writes the target document of its gRPC balancer",
@@ -157,7 +157,7 @@ class TargetSync(Construct):
         self.function.add_event_source(event_sources.SqsEventSource(self.queue, batch_size=_BATCH_SIZE))
 
         to_queue = targets.SqsQueue(self.queue, message_group_id=_MESSAGE_GROUP)
-        self.task_rule = events.Rule(
+        self.task_rule: events.Rule = events.Rule(
             self,
             "TaskStateChanges",
             description="A task of the cluster started, stopped, or was told to stop",
@@ -169,7 +169,7 @@ class TargetSync(Construct):
             targets=[to_queue],
         )
         # ECS sends no event when only the health of a task changes, and delivers the others at least once, if at all.
-        self.minute_rule = events.Rule(
+        self.minute_rule: events.Rule = events.Rule(
             self,
             "EveryMinute",
             description="Looks at the cluster again, for what no event told",

@@ -185,7 +185,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         self.log_group = task.log_group
         self.task_definition = task.definition
         self.container = task.serving.container
-        self.service = ecs.FargateService(
+        self.service: ecs.FargateService = ecs.FargateService(
             self,
             "Service",
             cluster=cluster,

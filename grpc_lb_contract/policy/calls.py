@@ -16,6 +16,7 @@ from grpc_lb_contract.policy.value_types import (
     PERCENT,
     SECOND,
     PolicySection,
+    Several,
     choice,
     setting,
     some_of,
@@ -69,7 +70,7 @@ class Status(StrEnum):
 class Retry(PolicySection):
     """Second tries, on another target. Unset, only of calls that no server can have seen."""
 
-    on: frozenset[RetryStatus] = setting(
+    on: Several[RetryStatus] = setting(
         frozenset(),
         "retry.on",
         some_of(RetryStatus),

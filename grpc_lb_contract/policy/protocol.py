@@ -19,6 +19,7 @@ from grpc_lb_contract.policy.value_types import (
     PERCENT,
     SECOND,
     PolicySection,
+    Several,
     ValueType,
     choice,
     list_of,
@@ -106,7 +107,7 @@ class Tls(PolicySection):
         "What a target's certificate is held to: system, that one of the balancer's CAs vouches for it; none, nothing "
         "(but a pin), as AWS's own load balancers do: encrypted, from a target that nobody vouches for.",
     )
-    pins: frozenset[str] = setting(
+    pins: Several[str] = setting(
         frozenset(),
         "tls.pin",
         list_of(PIN),
@@ -147,19 +148,19 @@ class Web(PolicySection):
     enabled: bool = setting(
         False, "web", FLAG, "Whether the service takes gRPC-Web calls of browsers too, over HTTP/1.1 and HTTP/2."
     )
-    allow_origins: frozenset[str] = setting(
+    allow_origins: Several[str] = setting(
         frozenset(),
         "web.allow-origins",
         list_of(ORIGIN),
         "Origins whose pages may call (CORS), * for all. Unset, pages of the balancer's own origin only.",
     )
-    allow_headers: frozenset[str] = setting(
+    allow_headers: Several[str] = setting(
         frozenset(),
         "web.allow-headers",
         list_of(METADATA_KEY),
         "Request metadata that pages may send, beside what gRPC-Web itself needs.",
     )
-    expose_headers: frozenset[str] = setting(
+    expose_headers: Several[str] = setting(
         frozenset(),
         "web.expose-headers",
         list_of(METADATA_KEY),

@@ -131,15 +131,17 @@ class Limits(PolicySection):
 class OutlierDetection(PolicySection):
     """Targets that fail are left alone for a while: 1 s, then 2 s, up to 10 times the first.
 
-    Unset, only for failures to reach them, never for what they answer: a client that calls a method which is not there
-    would eject healthy tasks.
+    Unset, only for failures to reach them and tries that run out, never for what they answer: a client that calls a
+    method which is not there would eject healthy tasks.
     """
 
     consecutive_connect_failures: int = setting(
         2,
         "outlier.consecutive-connect-failures",
         whole(1, 1000),
-        "Failures in a row to connect to a target that eject it.",
+        "Failures in a row to connect to a target that eject it. A try that runs out (retry.per-try-timeout) counts as "
+        "one, so a target that answers nothing is ejected. Each call that gets a connection starts the count again: "
+        "set 1 where calls come one by one.",
     )
     consecutive_gateway_failures: int | None = setting(
         None,

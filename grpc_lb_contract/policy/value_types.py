@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from enum import Enum, StrEnum
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from grpc_lb_contract.names import is_grpc_service
+
+T = TypeVar("T")
+Several = AbstractSet[T] | list[T] | tuple[T, ...]
+"""What a setting of several values is given as; it is a frozenset once it is read. Not a Collection: a text is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +166,8 @@ class Setting:
 class ConflictError(ValueError):
     """Settings that contradict each other; `name` is the field that cannot be obeyed."""
 
-    def __init__(self, name: str, problem: str, value: object) -> None:
-        super().__init__(f"{name} {problem}, got {value!r}")
+    def __init__(self, section: str, name: str, problem: str, value: object) -> None:
+        super().__init__(f"{section}.{name} {problem}, got {value!r}")
         self.name = name
         self.problem = problem
 
@@ -199,7 +204,7 @@ class PolicySection:
 
     def _check_conflicts(self) -> None:
         for name, problem in self.conflicts():
-            raise ConflictError(name, problem, getattr(self, name))
+            raise ConflictError(type(self).__name__, name, problem, getattr(self, name))
 
     def conflicts(self) -> list[tuple[str, str]]:
         """Fields, other than at their default, that others contradict, and what must be."""

@@ -6,12 +6,23 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from grpc_lb_contract import Balancer
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, MAX_BALANCERS, MAX_NAME
+from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import RUNNING, Task, TaskDefinition
 
 
 def balancers_of(tasks: Iterable[Task], definitions: Mapping[str, TaskDefinition]) -> tuple[Balancer, ...]:
     """Those that run and are not told to stop, the first MAX_BALANCERS by address."""
     return tuple(sorted(_found(tasks, definitions))[:MAX_BALANCERS])
+
+
+def overlapping(balancers: Iterable[Balancer], prefix: str, selection: Selection) -> frozenset[str]:
+    """The other balancers of the cluster whose services this one, with its document under `prefix`, serves too.
+
+    What the others take is not known here: only one that takes every labelled service surely takes theirs.
+    """
+    if selection.only_services or selection.only_label is not None:
+        return frozenset()
+    return frozenset(balancer.name for balancer in balancers) - {prefix}
 
 
 def _found(tasks: Iterable[Task], definitions: Mapping[str, TaskDefinition]) -> Iterator[Balancer]:

@@ -164,6 +164,24 @@ def test_the_intervals_that_the_props_are_checked_against_are_the_images() -> No
     assert defaults["GRPC_LB_IDLE_POLL_SECONDS"] == f"{polling.IMAGES_IDLE_MILLISECONDS / 1000:g}"
 
 
+def test_a_balancer_on_spot_runs_in_a_cluster_that_has_it() -> None:
+    """GIVEN a cluster of this app, THEN its Spot provider is enabled, and the balancer's tasks ask for nothing else."""
+    stack = cdk.Stack(cdk.App(), "Stack")
+    GrpcBalancer(
+        stack,
+        "Balancer",
+        cluster=ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc")),
+        image=ecs.ContainerImage.from_registry("example/balancer"),
+        capacity_provider_strategies=[ecs.CapacityProviderStrategy(capacity_provider="FARGATE_SPOT", weight=1)],
+    )
+    template = synthesise(stack)
+    service = template.the("AWS::ECS::Service")
+    assert "LaunchType" not in service
+    assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]
+    providers = template.the("AWS::ECS::ClusterCapacityProviderAssociations")["CapacityProviders"]
+    assert "FARGATE_SPOT" in providers
+
+
 def test_balancers_let_each_other_see_their_page_and_bear_the_name_that_the_document_has(example: Synthesised) -> None:
     resources = [each for each in example.body["Resources"].values() if "Properties" in each]
     rules = [each["Properties"] for each in resources if each["Type"] == "AWS::EC2::SecurityGroupIngress"]

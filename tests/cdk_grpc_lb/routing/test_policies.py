@@ -204,7 +204,7 @@ def test_a_registered_service_takes_a_policy(stack: cdk.Stack) -> None:
             r"method must be one of .* \(in Python Method.ROUND_ROBIN\), got 'maglev'",
         ),
         (
-            lambda: Retry(on=["UNAVAILABLE"]),  # type: ignore[arg-type]
+            lambda: Retry(on=["UNAVAILABLE"]),  # type: ignore[list-item]
             r"on must be .* \(in Python frozenset\({RetryStatus.UNAVAILABLE}\)\), got \['UNAVAILABLE'\]",
         ),
         (

@@ -31,6 +31,12 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
     ({"desired_count": 0}, "desired_count", "1..1000", "0"),
     ({"port": 70_000}, "port", "1..65535", "70000"),
     (
+        {"capacity_provider_strategies": [cases.provider("my-instances", weight=1)]},
+        "capacity_provider_strategies",
+        "of FARGATE and FARGATE_SPOT, because the tasks are Fargate's",
+        "'my-instances'",
+    ),
+    (
         {"cpu": 256, "memory_limit_mib": 4096},
         "memory_limit_mib",
         "512, 1024, 2048 MiB where cpu is 256",

@@ -30,7 +30,7 @@ UNBOUNDED_STREAMS = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class MetadataLimits:
-    """The most metadata of one call in each direction: beyond it that call alone fails, with RESOURCE_EXHAUSTED."""
+    """The most metadata of one call in each direction: beyond it Envoy resets that call's stream, and no other."""
 
     kib: int = 1024
     entries: int = 2000

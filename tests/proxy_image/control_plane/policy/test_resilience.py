@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -15,7 +17,17 @@ import pytest
 from grpc_lb_contract import HealthCheck, Limits, OutlierDetection, Retry, TrafficPolicy
 from tests.proxy_image.control_plane.calls import failure_of, reads, settled, start
 from tests.proxy_image.control_plane.policies import codes, ms, treated
-from tests.proxy_image.control_plane.support import STAY, Backend, Envoy, backends, balancer, eventually, target, who
+from tests.proxy_image.control_plane.support import (
+    STAY,
+    WHO,
+    Backend,
+    Envoy,
+    backends,
+    balancer,
+    eventually,
+    target,
+    who,
+)
 
 EJECTED = "cluster.rng.outlier_detection.ejections_active"
 HEALTH = "grpc.health.v1.Health"
@@ -259,3 +271,51 @@ async def test_a_server_without_the_health_service_is_never_healthy(tmp_path: Pa
     ):
         assert await failure_of(channel) == grpc.StatusCode.UNAVAILABLE
         assert not a.seen
+
+
+@pytest.mark.parametrize(
+    ("failures", "at_once", "is_ejected"),
+    # A call that gets a connection is a success of its own, so calls one by one never fail twice in a row.
+    [(1, 1, True), (2, 1, False), (2, 20, True)],
+)
+async def test_a_target_that_answers_nothing_is_ejected_by_tries_that_run_out(
+    tmp_path: Path, failures: int, at_once: int, is_ejected: bool
+) -> None:
+    """GIVEN two targets of which one takes calls and answers none WHEN tries run out THEN each call has its answer."""
+    policy = TrafficPolicy(
+        retry=Retry(per_try_timeout=ms(500)),
+        outlier_detection=OutlierDetection(
+            consecutive_connect_failures=failures, base_ejection_time=timedelta(minutes=1)
+        ),
+    )
+    async with (
+        backends("a") as (a,),
+        backends("b", hold=True) as (b,),
+        balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        for _ in range(2 if is_ejected else 4):
+            found = await asyncio.gather(*(codes(channel, 1) for _ in range(at_once)))
+            assert sum(found, Counter()) == {grpc.StatusCode.OK: at_once}
+        assert b.seen["who"] >= 1
+        await eventually(lambda: reads(envoy.stat(EJECTED), 1 if is_ejected else 0))
+        silent = b.seen["who"]
+        assert await codes(channel, 4) == {grpc.StatusCode.OK: 4}
+        assert (b.seen["who"] == silent) is is_ejected
+
+
+async def test_deadlines_of_callers_eject_no_target(tmp_path: Path) -> None:
+    """A caller that asks for too little time is no reason to eject a target that needs more."""
+    outlier = OutlierDetection(consecutive_connect_failures=1, base_ejection_time=timedelta(minutes=1))
+    async with (
+        backends("a", hold=True) as (a,),
+        balancer(tmp_path, treated(TrafficPolicy(outlier_detection=outlier), a.target)) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        # Its connection is there.
+        call: Any = start(channel.unary_unary(WHO), timeout=60)
+        await eventually(lambda: a.seen["who"])
+        assert await codes(channel, 10, timeout=0.1) == {grpc.StatusCode.DEADLINE_EXCEEDED: 10}
+        assert await envoy.stat(EJECTED) == 0
+        a.release.set()
+        assert await call.code() is grpc.StatusCode.OK
