@@ -1,5 +1,6 @@
 """Where `make containers` keeps what it makes."""
 
+from local_aws.demo.play import SEED
 from local_aws.layout import ROOT, Layout, TasksAs
 
 CACHE = ROOT / "build" / "containers"
@@ -11,4 +12,4 @@ BUILT = CACHE / "images.json"
 LOCK = ROOT / "build" / "containers.lock"
 FIGURES = ROOT / "build" / "containers.json"
 # Its folder is made anew with each run, so it is not the cache.
-RUN = Layout(name="in-containers", tasks_as=TasksAs.CONTAINERS, assembly=ASSEMBLY)
+RUN = Layout(name="in-containers", tasks_as=TasksAs.CONTAINERS, assembly=ASSEMBLY, seed=SEED)
