@@ -87,7 +87,7 @@ async def test_a_killed_task_is_shown_as_such_with_its_reason_(stack: LocalStack
 async def test_a_refused_label_is_shown_with_its_text(stack: LocalStack, page: Page) -> None:
     await page.open(f"{stack.addresses.web[0]}/problems")
     await shows(page, LIVE, "live")
-    with stranger(stack, {"grpc-lb.enable": "true", "grpc-lb.port": "9"}):
+    with stranger(stack, {"grpc-lb.enable": "true", "grpc-lb.service": "random-numbers", "grpc-lb.port": "9"}):
         for text in ("grpc-lb.port", "stranger", "must be one of the mapped ports 50051"):
             await shows(page, text_within(".problems li", text), True)
         await keep_screenshot(page, "problems")

@@ -125,7 +125,7 @@ def test_what_the_lambda_and_the_balancer_are_told_they_understand(ways: dict[st
 
 
 def test_the_balancer_is_no_target_of_itself_where_all_are_exposed(ways: dict[str, Synthesised]) -> None:
-    assert ways["Fleet"].container("Balancer")["DockerLabels"] == {"grpc-lb.enable": "false"}
+    assert ways["Fleet"].container("Balancer")["DockerLabels"]["grpc-lb.enable"] == "false"
 
 
 def test_an_added_service_has_the_label_that_its_balancer_asks_for(ways: dict[str, Synthesised]) -> None:

@@ -71,7 +71,10 @@ async def test_invariant_6_no_call_fails_while_the_control_planes_are_killed(sta
 
 @contextmanager
 def index_replaced(stack: LocalStack, text: str) -> Iterator[set[str]]:
-    """Something else in the place of the target document's index, while the Lambda, which would mend it, rests."""
+    """Something else in the place of the target document's index, while the Lambda, which would mend it, rests.
+
+    SOURCE in it becomes what the index in use says of where it comes from, which balancers hold every index to.
+    """
     ssm, name = stack.client("ssm"), f"{stack.addresses.parameter_prefix}/index"
     functions = stack.client("lambda")
     (source,) = functions.list_event_source_mappings()["EventSourceMappings"]
@@ -79,6 +82,9 @@ def index_replaced(stack: LocalStack, text: str) -> Iterator[set[str]]:
     time.sleep(REFRESH_SECONDS)
     good = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     in_use = {facts["generation"] for facts in health(stack)}
+    fields = json.loads(good.partition("\n")[0])
+    named = json.dumps({"cluster": fields["cluster"], "prefix": fields["prefix"], "serial": fields["serial"] + 1})
+    text = text.replace('"SOURCE":0', named[1:-1])
     ssm.put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
     try:
         yield in_use
@@ -94,8 +100,8 @@ GENERATION = "0123456789abcdef"
     ("text", "reason"),
     [
         ("no document at all", "broken"),
-        (f'{{"format":1,"generation":"{GENERATION}"}}\n{{"service":"rng"', "torn"),
-        (f'{{"format":1,"generation":"{GENERATION}","shards":"{GENERATION}"}}\n', "torn"),
+        (f'{{"format":1,"SOURCE":0,"generation":"{GENERATION}"}}\n{{"service":"rng"', "torn"),
+        (f'{{"format":1,"SOURCE":0,"generation":"{GENERATION}","shards":"{GENERATION}"}}\n', "torn"),
         (f'{{"format":2,"generation":"{GENERATION}"}}\n', "unknown_format"),
         ("x" * 4096, "broken"),
     ],
@@ -122,7 +128,7 @@ async def test_a_wrong_document_in_ssm_is_told_and_costs_no_call(stack: LocalSta
 async def test_invariant_11_a_label_with_a_port_that_is_not_mapped_is_refused_and_harms_nobody(
     stack: LocalStack,
 ) -> None:
-    labels = {"grpc-lb.enable": "true", "grpc-lb.service": "stranger", "grpc-lb.port": "9"}
+    labels = {"grpc-lb.enable": "true", "grpc-lb.service": "random-numbers", "grpc-lb.port": "9"}
     log = stack.layout.run / "aws.log"
     refused = (
         '"event": "label rejected", "family": "stranger", "revision": 1, "label": "grpc-lb.port", "value": "9", '

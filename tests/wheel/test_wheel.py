@@ -75,7 +75,7 @@ def test_the_metadata_is_what_an_index_accepts(metadata: Distribution) -> None:
     given = set(about.get_all("Classifier") or ())
     assert given <= set(classifiers)
     assert not given & deprecated_classifiers.keys()
-    assert (about["Name"], about["License-Expression"]) == ("cdk-grpc-lb", "Apache-2.0 AND MPL-2.0")
+    assert (about["Name"], about["License-Expression"]) == ("cdk-grpc-lb", "Apache-2.0")
     assert about["Description-Content-Type"] == "text/markdown"
     assert "Framework :: AWS CDK :: 2" in given
 

@@ -88,11 +88,13 @@ def test_invariant_12_the_balancer_is_not_root_and_its_file_system_is_read_only(
     assert example.the("AWS::ECS::TaskDefinition", "Balancer")["Volumes"] == [{"Name": "state"}]
 
 
-def test_invariant_12_only_calls_and_health_checks_reach_the_balancer(example: Synthesised) -> None:
+def test_invariant_12_only_calls_health_checks_and_other_balancers_reach_the_balancer(example: Synthesised) -> None:
     from_load_balancer = "${RandomNumbersBalancerLoadBalancerSecurityGroupB85EB9EC.GroupId}"
+    from_balancers = "${RandomNumbersBalancerServiceSecurityGroupA766CC57.GroupId}"
     assert example.open_ports("BalancerServiceSecurityGroup") == {
         (from_load_balancer, 50051),
         (from_load_balancer, 8081),
+        (from_balancers, 8080),
     }
 
 

@@ -78,8 +78,9 @@ def test_every_alarm_has_its_section_of_the_runbook(name: str) -> None:
 def test_every_alarm_says_what_it_means_and_names_its_section(alarms: dict[str, Json]) -> None:
     for id_, alarm in alarms.items():
         anchor = id_.removesuffix("OtherTargets").lower()
-        assert alarm["AlarmDescription"].endswith(f"Runbook: docs/operate.md#{anchor} of cdk-grpc-lb")
-        assert len(alarm["AlarmDescription"]) <= 1024
+        description = as_text(alarm["AlarmDescription"])
+        assert f"Runbook: docs/operate.md#{anchor} of cdk-grpc-lb. Logs: https://console.aws.amazon.com/" in description
+        assert len(description) <= 1024
 
 
 def test_silence_is_trouble_where_someone_must_tell_and_none_where_nobody_calls(alarms: dict[str, Json]) -> None:
