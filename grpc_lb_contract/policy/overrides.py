@@ -39,7 +39,7 @@ class Overrides:
         for name in _OF_THE_WHOLE_SERVICE:
             value = getattr(self.retry, name)
             if value != getattr(Retry(), name):
-                raise ValueError(f"{name} must be that of the whole service and not of a route, got {value!r}")
+                raise ValueError(f"Retry.{name} must be that of the whole service and not of a route, got {value!r}")
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Overrides):

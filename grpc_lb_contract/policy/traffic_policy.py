@@ -52,7 +52,7 @@ class TrafficPolicy:
         for name, kind in _PARTS.items():
             part = getattr(self, name)
             if not isinstance(part, kind):
-                raise ValueError(f"{name} must be a {kind.__name__}, got {part!r}")  # noqa: TRY004 - as every other
+                raise ValueError(f"TrafficPolicy.{name} must be a {kind.__name__}, got {part!r}")  # noqa: TRY004 - as every other
 
     def to_labels(self) -> dict[str, str]:
         """The labels that `from_labels` reads as this policy: those that differ from the defaults."""

@@ -45,7 +45,8 @@ class ValueType:
 
     def rule_for(self, value: object) -> str:
         """The rule, with how it is written in Python for a value of another type."""
-        if self.example is None or isinstance(value, type(self.example)):
+        several = isinstance(self.example, tuple)  # what is in a list may be of another type
+        if self.example is None or (isinstance(value, type(self.example)) and not several):
             return self.rule
         return f"{self.rule} (in Python {_written(self.example)})"
 
@@ -53,8 +54,8 @@ class ValueType:
 def _written(example: Any) -> str:
     if isinstance(example, Enum):
         return f"{type(example).__name__}.{example.name}"
-    if isinstance(example, frozenset):
-        return f"frozenset({{{', '.join(map(_written, example))}}})"
+    if isinstance(example, tuple):
+        return f"[{', '.join(map(_written, example))}]"
     return repr(example)
 
 
@@ -137,7 +138,7 @@ def _listed(one: ValueType, rule: str, example: Any) -> ValueType:
     def write(value: frozenset[Any]) -> str:
         return ",".join(sorted(map(one.write, value)))
 
-    return ValueType(rule, read, write, frozenset({example}))
+    return ValueType(rule, read, write, (example,))
 
 
 FLAG = ValueType("true or false", {"true": True, "false": False}.get, lambda value: "true" if value else "false")
@@ -185,6 +186,9 @@ class PolicySection:
     def __post_init__(self) -> None:
         for name, about, default in settings_of(type(self)):
             value = getattr(self, name)
+            if isinstance(default, frozenset) and isinstance(value, (list, tuple, set)) and not value:
+                object.__setattr__(self, name, default)
+                continue
             if value == default:
                 continue
             settled = about.kind.settled(value)

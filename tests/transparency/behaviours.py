@@ -11,10 +11,10 @@ ECHO: Any = [["read-all"], ["send", 10, 1]]
 
 BEHAVIOURS = {
     # sizes
-    "an empty message": Call([["send", 0, 1], *READ], [["read", 1], ["send", 0, 1]]),
+    "an empty message": Call([["send", 0, 1], *READ], [["read-all"], ["send", 0, 1]]),
     "a message of a mebibyte": Call([["send", 2**20, 1], *READ], [["read-all"], ["send", 2**20, 1]]),
     "a message of three mebibytes": Call([["send", 3 * 2**20, 1], *READ], [["read-all"], ["send", 3 * 2**20, 1]]),
-    "a hundred messages each way": Call([["send", 1000, 100], *READ], [["read", 100], ["send", 1000, 100]]),
+    "a hundred messages each way": Call([["send", 1000, 100], *READ], [["read-all"], ["send", 1000, 100]]),
     "no message at all": Call(READ, [["read-all"]]),
     # metadata
     "metadata each way": Call(
@@ -66,9 +66,17 @@ BEHAVIOURS = {
     "answers before the half-close": Call([["send", 10, 1], ["read", 2], *READ], [["read", 1], ["send", 10, 2], *ECHO]),
     "a late half-close": Call([["send", 10, 1], ["sleep", 0.2], *READ], ECHO),
     # flow control
-    "a caller that reads late": Call([["half-close"], ["sleep", 0.3], ["read-all"]], [["send", 2**16, 64]]),
+    "a caller that reads late": Call(
+        [["half-close"], ["sleep", 0.3], ["read-all"]], [["read-all"], ["send", 2**16, 64]]
+    ),
+    "a late caller of a server that does not read": Call(
+        [["half-close"], ["sleep", 0.3], ["read-all"]], [["send", 2**16, 64]]
+    ),
     "a server that reads late": Call([["send", 2**16, 64], *READ], [["sleep", 0.3], *ECHO]),
     # early ends
+    "a hundred answers of a server that does not read the half-close": Call(
+        [["send", 1000, 100], *READ], [["read", 100], ["send", 1000, 100]]
+    ),
     "an early end": Call([["send", 10, 1], ["read-all"]], [["read", 1], ["send", 10, 1], ["end", 0, "", []]]),
     "an early error": Call([["send", 10, 1], ["read-all"]], [["read", 1], ["end", 3, "wrong", []]]),
     "an early end with much to read": Call(

@@ -60,15 +60,16 @@ def differences(direct: Outcome, through: Outcome) -> set[str]:
     if direct == through:
         return set()
     found = set()
-    for has, had in ((through.initial, direct.initial), (through.trailing, direct.trailing)):
+    # Who ends a call at its deadline, client or server, is a race, directly too: each has its own words and metadata.
+    is_race = direct.status == through.status == DEADLINE_EXCEEDED
+    for has, had in () if is_race else ((through.initial, direct.initial), (through.trailing, direct.trailing)):
         more, less = timeless(has) - timeless(had), timeless(had) - timeless(has)
         found |= {f"+{key}" for key, _ in more} | {f"-{key}" for key, _ in less}
     if direct.received != through.received:
         found |= told(direct, through)
     if direct.status != through.status:
         found.add(f"status {direct.status} as {through.status}")
-    # Who ends a call at its deadline, client or server, is a race, directly too: each says it in its own words.
-    if direct.message != through.message and direct.status != DEADLINE_EXCEEDED:
+    if direct.message != through.message and not is_race:
         found.add("message")
     return found
 

@@ -205,11 +205,11 @@ def test_a_registered_service_takes_a_policy(stack: cdk.Stack) -> None:
         ),
         (
             lambda: Retry(on=["UNAVAILABLE"]),  # type: ignore[list-item]
-            r"on must be .* \(in Python frozenset\({RetryStatus.UNAVAILABLE}\)\), got \['UNAVAILABLE'\]",
+            r"on must be .* \(in Python \[RetryStatus.UNAVAILABLE\]\), got \['UNAVAILABLE'\]",
         ),
         (
             lambda: TrafficPolicy(retry=Deadline()),  # type: ignore[arg-type]
-            r"retry must be a Retry, got Deadline\(",
+            r"^TrafficPolicy.retry must be a Retry, got Deadline\(",
         ),
         (
             lambda: Balancing(method=Method.MAGLEV, metadata_key=cdk.Aws.REGION),

@@ -107,6 +107,11 @@ def test_statuses_may_be_a_list() -> None:
     """GIVEN a list, THEN neither type checkers (there is no ignore here) nor the class refuse it."""
     retried = Retry(on=[RetryStatus.UNAVAILABLE])
     assert retried == Retry(on=frozenset({RetryStatus.UNAVAILABLE}))
+    assert hash(retried) == hash(Retry(on={RetryStatus.UNAVAILABLE}))
+
+
+def test_an_empty_list_or_set_is_none() -> None:
+    assert {Retry(on=[]), Retry(on=()), Retry(on=set())} == {Retry()}
 
 
 @pytest.mark.parametrize("construct", [GrpcBalancedService, GrpcBalancer, TargetSync, GrpcAlarms])
