@@ -35,7 +35,7 @@ class DocumentTooLarge(DocumentError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True, order=True)
 class LabelError:
-    """A docker label that cannot be obeyed: whose it is, what it holds, and what is allowed."""
+    """A docker label that cannot be applied: whose it is, what it holds, and what is allowed."""
 
     family: str
     label: str

@@ -71,7 +71,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishResult:
     """`writes` counts the parameters written: 0 where nothing had to be."""
 
     stored: Stored
@@ -121,7 +121,7 @@ class ParameterStore:
         *,
         changes_expected_until: float | None = None,
         seconds_left: SecondsLeft = lambda: math.inf,
-    ) -> Published:
+    ) -> PublishResult:
         """Write the document, where it is not what is `stored`, whatever the cause; of the same document the index
         alone, where other changes are expected. Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then
         readers still have what was there; shards that were written are not written again.
@@ -160,17 +160,17 @@ class ParameterStore:
         if packed.shards:
             # Readers that got the index before this one are reading the shards that it names.
             self._delete_all_but(frozenset(packed.shards) | frozenset(stored.shards))
-        return Published(published, writes=len(new) + 1)
+        return PublishResult(published, writes=len(new) + 1)
 
-    def _announce(self, document: Document, stored: Stored, until: float | None) -> Published:
+    def _announce(self, document: Document, stored: Stored, until: float | None) -> PublishResult:
         if stored.changes_expected_until == until and stored.is_named:
-            return Published(stored, writes=0)
+            return PublishResult(stored, writes=0)
         source = self._source(stored)
         packed = pack(document, stored.cause, changes_expected_until=until, **source)
         self._put_index(packed.index)
         announced = replace(stored, changes_expected_until=until, serial=source["serial"], is_named=True)
         self._last = packed.index, announced
-        return Published(announced, writes=1)
+        return PublishResult(announced, writes=1)
 
     def _index_text(self) -> str | None:
         try:

@@ -16,11 +16,11 @@ from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
 from lambda_src.publish import ParameterStore
-from lambda_src.refresh_state import Run, about, log_overlap, log_remarks
+from lambda_src.refresh_state import RefreshState, about, log_overlap, log_remarks
 from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.balancers import overlapping
 from lambda_src.transform.causes import cause_of
-from lambda_src.transform.document import EVERYTHING_LABELLED, Draft, transform
+from lambda_src.transform.document import EVERYTHING_LABELLED, Transformed, transform
 from lambda_src.transform.expectation import announcement
 from lambda_src.transform.label_parsing import LabelCache, TraefikRemark
 
@@ -129,7 +129,9 @@ class Refresher:
 
     def _refresh(self, batch: Batch, seconds_left: SecondsLeft, *, waits: bool) -> None:
         started = self._clock.now()
-        run = Run(batch, seconds_left, started, self._store.read(anew=batch.scheduled), BEHIND_FIRST_PAUSE, waits)
+        run = RefreshState(
+            batch, seconds_left, started, self._store.read(anew=batch.scheduled), BEHIND_FIRST_PAUSE, waits
+        )
         while (pause := self._step(run)) is not None:
             self._clock.sleep(pause)
         self._definitions.save(seconds_left)
@@ -142,7 +144,7 @@ class Refresher:
             )
         self._settled = freshness.Settled(run.listed_at, self._versions, run.pending)
 
-    def _step(self, run: Run) -> float | None:
+    def _step(self, run: RefreshState) -> float | None:
         """List once, publish what is to be believed, and say how long to wait before listing again, if at all."""
         run.listed_at = self._clock.now()
         known = freshness.tasks_of(run.stored.document)
@@ -181,11 +183,11 @@ class Refresher:
         run.saw_health = run.waits and run.pending and self._has_time(run, health_pause, HEALTH_FOR_SECONDS)
         return health_pause if run.saw_health else None
 
-    def _draft(self, run: Run, listing: Listing) -> Draft:
+    def _draft(self, run: RefreshState, listing: Listing) -> Transformed:
         previous, tasks = run.stored.document, listing.tasks.values()
         told_to_stop = freshness.told_to_stop(listing, run.batch.hints, previous)
 
-        def draft(active: frozenset[str]) -> Draft:
+        def draft(active: frozenset[str]) -> Transformed:
             return transform(
                 tasks,
                 listing.definitions,
@@ -209,17 +211,17 @@ class Refresher:
         run.asked(calls)
         return draft(active)
 
-    def _behind_pause(self, run: Run, listing: Listing) -> float | None:
+    def _behind_pause(self, run: RefreshState, listing: Listing) -> float | None:
         pause = freshness.pause(run.behind_pause, listing.calls, BEHIND_CALLS_PER_SECOND)
         run.behind_pause = min(2 * run.behind_pause, 2.0)
         return pause if self._has_time(run, pause, BEHIND_FOR_SECONDS) else None
 
-    def _has_time(self, run: Run, pause: float, in_all: float) -> bool:
+    def _has_time(self, run: RefreshState, pause: float, in_all: float) -> bool:
         now = self._clock.now()
         once_more = pause + (now - run.listed_at)
         return now + pause - run.started <= in_all and run.seconds_left() > REST_SECONDS + once_more
 
-    def _doubt(self, run: Run, emptied: frozenset[str], listing: Listing) -> float:
+    def _doubt(self, run: RefreshState, emptied: frozenset[str], listing: Listing) -> float:
         run.suspected = emptied
         run.doubts += 1
         if run.doubts > CONFIRM_TIMES:

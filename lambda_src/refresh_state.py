@@ -12,8 +12,8 @@ from grpc_lb_contract.cloudwatch import DOCUMENT_TARGETS, DOCUMENT_USED, REJECTE
 from lambda_src import log
 from lambda_src.discovery.ecs_listing import Listing
 from lambda_src.discovery.events import Batch, Hint
-from lambda_src.publish import Published, Stored
-from lambda_src.transform.document import Draft
+from lambda_src.publish import PublishResult, Stored
+from lambda_src.transform.document import Transformed
 from lambda_src.transform.label_parsing import TraefikRemark
 from traefik_labels import Outcome
 
@@ -24,7 +24,7 @@ MAX_LOGGED = 100
 
 
 @dataclass(slots=True)
-class Run:
+class RefreshState:
     """`stored` is what is published by now, `late` the hints that know more than the last listing, `suspected` the
     services that had no target left in it and still have to be confirmed. `waits` says that it lists again while tasks
     are `pending`, `saw_health` that the listing is such a one.
@@ -57,7 +57,7 @@ class Run:
     def asked(self, calls: int) -> None:
         self._sums.update(ecs_calls=calls)
 
-    def drafted(self, draft: Draft) -> None:
+    def drafted(self, draft: Transformed) -> None:
         """Log each refused label and route, skipped task and doubted service once, however often a refresh lists."""
         refused = list(self._news(draft.refused))
         for label in refused[:MAX_LOGGED]:
@@ -93,7 +93,7 @@ class Run:
             "tasks_skipped": len(draft.skipped),
         }
 
-    def published(self, published: Published, milliseconds: int, cause: Cause) -> None:
+    def published(self, published: PublishResult, milliseconds: int, cause: Cause) -> None:
         before, after = self.stored, published.stored
         if published.writes and before.generation != after.generation:
             log.info("published", before=before.generation, after=after.generation, cause=cause.fields())

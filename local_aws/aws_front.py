@@ -20,7 +20,7 @@ class Mode(StrEnum):
     """Nobody listens, and connections are cut."""
 
 
-class Front:
+class AwsFront:
     def __init__(self, upstream: tuple[str, int]) -> None:
         self.mode = Mode.NONE
         self._upstream = upstream

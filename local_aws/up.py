@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from local_aws import control
 from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range, claim_bridge, claim_range
-from local_aws.aws_front import Front, Mode
+from local_aws.aws_front import AwsFront, Mode
 from local_aws.containers import assets
 from local_aws.deploy.cdk_cli import CdkCli
 from local_aws.errors import LocalAwsError
@@ -63,14 +63,14 @@ class Run:
         self._held = held
         self._mark = str(layout.run)
         self._guard: asyncio.subprocess.Process | None = None
-        self._front: Front | None = None
+        self._front: AwsFront | None = None
 
     async def keep(self) -> None:
         """Up, and then for ever, unless something we depend on ends."""
         runtime, guard = await self._prepare()
         in_containers = self._layout.tasks_as is TasksAs.CONTAINERS
         addresses, claim = claim_bridge() if in_containers else claim_range()
-        self._front = Front((addresses.address(GATEWAY_HOST), GATEWAY_PORT))
+        self._front = AwsFront((addresses.address(GATEWAY_HOST), GATEWAY_PORT))
         await self._front.start(claim)
         aws = AwsProcess(self._layout, addresses, runtime=runtime, region=REGION, mark=self._mark)
         ends = {

@@ -22,7 +22,7 @@ _NO_LIMIT = 2**60  # cgroup v1 has no word for it: a number near 2**63
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class EcsTask:
     """What ECS says of this task; `cpus` and `memory`, in bytes, are None where the task has no limit."""
 
     node: Node
@@ -30,7 +30,7 @@ class Task:
     memory: int | None = None
 
 
-def read_task(env: Mapping[str, str]) -> Task:
+def read_task(env: Mapping[str, str]) -> EcsTask:
     """This task as ECS knows it; outside ECS, or if ECS does not answer in two seconds, a node named as the host."""
     base = env.get(_METADATA)
     document: Any = {}
@@ -43,7 +43,7 @@ def read_task(env: Mapping[str, str]) -> Task:
     return task_from_metadata(document, socket.gethostname())
 
 
-def task_from_metadata(document: Any, hostname: str) -> Task:
+def task_from_metadata(document: Any, hostname: str) -> EcsTask:
     if not isinstance(document, dict):
         document = {}
     limits = document.get("Limits")
@@ -53,7 +53,7 @@ def task_from_metadata(document: Any, hostname: str) -> Task:
         cluster=_last_part(document.get("Cluster")) or "grpc-lb",
         zone=str(document.get("AvailabilityZone") or ""),
     )
-    return Task(
+    return EcsTask(
         node=node,
         cpus=float(cpus) if isinstance(cpus, int | float) and cpus > 0 else None,
         memory=int(mib * 2**20) if isinstance(mib, int | float) and mib > 0 else None,

@@ -13,13 +13,13 @@ from typing import Any
 from grpc_lb_contract import cloudwatch
 from proxy_image.telemetry import (
     OFF_WORD,
-    AccessLog,
+    AccessLogSettings,
     Address,
     Attributes,
     CallStatistics,
     Logged,
     Telemetry,
-    Tracing,
+    TracingSettings,
     read_address,
     read_attributes,
     read_choice,
@@ -74,9 +74,9 @@ class Settings:
         tracing = access_log = None
         if self.tracing_percent is not None:
             attributes = self.tracing_attributes if self.tracing_attributes is not None else Attributes()
-            tracing = Tracing(self.tracing_percent, self.tracing_service_name, attributes)
+            tracing = TracingSettings(self.tracing_percent, self.tracing_service_name, attributes)
         if self.access_log is not None:
-            access_log = AccessLog(self.access_log, self.access_log_percent)
+            access_log = AccessLogSettings(self.access_log, self.access_log_percent)
         return Telemetry(tracing, access_log, self.call_statistics)
 
     @property

@@ -53,7 +53,7 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
-class Tracing:
+class TracingSettings:
     """percent: of the calls whose caller did not decide. A caller's decision (traceparent) is kept either way."""
 
     percent: float
@@ -71,7 +71,7 @@ class Logged(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class AccessLog:
+class AccessLogSettings:
     logged: Logged
     percent: float = 100.0
     """Of all calls, where they are sampled."""
@@ -90,8 +90,8 @@ class CallStatistics(StrEnum):
 class Telemetry:
     """None of it changes while an Envoy lives, as the listener for calls must not."""
 
-    tracing: Tracing | None = None
-    access_log: AccessLog | None = None
+    tracing: TracingSettings | None = None
+    access_log: AccessLogSettings | None = None
     statistics: CallStatistics | None = None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
-from local_aws.behaviour.edge import Rejection
+from local_aws.behaviour.edge import AwsRejection
 from local_aws.behaviour.permissions import Needed, Place, denied, needed
 from local_aws.layout import ROOT, Layout
 
@@ -58,7 +58,7 @@ class Role:
     denials: list[Needed] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
 
-    def rejection(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Rejection | None:
+    def rejection(self, service: str, operation: str, parameters: Mapping[str, Any]) -> AwsRejection | None:
         """What a call meets: None where each of its resources is allowed."""
         for question in needed(service, operation, parameters, self.place):
             self.asked.add(question.action)

@@ -202,7 +202,7 @@ def _in_flight(draft: Draft, labels: Settings) -> None:
     # https://doc.traefik.io/traefik/v3.6/reference/routing-configuration/http/middlewares/inflightreq/
     if _is_by_host(draft, labels, "inflightreq", by_default=True):
         draft.put(policies.REQUESTS, draft.written[label].strip(), label)
-        draft.differs(label, "it holds for each host; here for all calls of the service under way in one balancer")
+        draft.differs(label, "it holds for each host; here for all calls of the service in flight in one balancer")
     else:
         draft.leave_out(label, policies.PER_CLIENT.format(ours=policies.REQUESTS))
 

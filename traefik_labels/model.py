@@ -89,7 +89,7 @@ class Translation:
 
 
 class Draft:
-    """A translation under way."""
+    """A translation in flight."""
 
     def __init__(self, written: Mapping[str, str]) -> None:
         self.written = written

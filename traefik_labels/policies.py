@@ -28,12 +28,12 @@ METHODS = {
     "wrr": ("round-robin", ""),
     "drr": (
         "least-request",
-        "drr gives fewer calls to targets that answer slowly; least-request gives them to those with fewer under way",
+        "drr gives fewer calls to targets that answer slowly; least-request gives them to those with fewer in flight",
     ),
     "p2c": ("least-request", ""),
     "leasttime": (
         "least-request",
-        "leasttime goes by how fast targets answer; least-request by how many calls they have under way",
+        "leasttime goes by how fast targets answer; least-request by how many calls they have in flight",
     ),
 }
 
@@ -132,7 +132,7 @@ def put_breaker(draft: Draft, label: str, text: str) -> None:
             draft.differs(
                 label,
                 f"{condition} goes by HTTP status, which is 200 for errors of gRPC too; here a target that answers "
-                f"{_ANSWERS_THAT_EJECT} times in a row with UNAVAILABLE or DEADLINE_EXCEEDED is left alone",
+                f"{_ANSWERS_THAT_EJECT} times in a row with UNAVAILABLE or DEADLINE_EXCEEDED is ejected",
             )
         else:
             draft.leave_out(label, f"{condition} has no counterpart; write grpc-lb.deadline.max against slow calls")

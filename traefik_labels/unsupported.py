@@ -85,7 +85,7 @@ SERVICES: Sequence[Without] = (
     Without("loadbalancer.server.*", "it has no counterpart"),
     Without("weighted.*", "write the same grpc-lb.service and a grpc-lb.weight for each ECS service"),
     Without("mirroring.*", "it has no counterpart among the labels"),
-    Without("failover.*", "a service has one set of targets; those that fail are left alone"),
+    Without("failover.*", "a service has one set of targets; those that fail are ejected"),
     Without("highestrandomweight.*", "write grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY"),
 )
 

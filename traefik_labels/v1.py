@@ -163,7 +163,7 @@ def _most(draft: Draft, label: str, text: str, segment: Segment) -> None:
         draft.leave_out(label, policies.PER_CLIENT.format(ours=policies.REQUESTS))
         return
     draft.put(policies.REQUESTS, text.strip(), label)
-    draft.differs(label, "it holds for each host; here for all calls of the service under way in one balancer")
+    draft.differs(label, "it holds for each host; here for all calls of the service in flight in one balancer")
 
 
 def _most_by(draft: Draft, label: str, text: str, segment: Segment) -> None:

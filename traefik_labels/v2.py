@@ -29,7 +29,7 @@ def is_v2(label: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A container under way."""
+    """A container in flight."""
 
     container: Container
     settings: TraefikLabels

@@ -26,14 +26,14 @@ from cdk_grpc_lb.balancer.image import (
     balancer_task,
     check_image,
 )
-from cdk_grpc_lb.balancer.load_balancer import Front, add_tasks
+from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
-from cdk_grpc_lb.monitoring.call_metrics import Published
+from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
 from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
 from cdk_grpc_lb.monitoring.tracing import (
@@ -49,9 +49,9 @@ from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import check_way_out, placement_of
 from cdk_grpc_lb.ordering import start_after
-from cdk_grpc_lb.routing.labels import Wish
+from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
-from cdk_grpc_lb.routing.service_registry import Admission, check_admission
+from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admission
 from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
@@ -84,7 +84,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
         ``auto_scale_task_count`` is called.
     :param cpu: The CPU units of each task. By default 512.
-    :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a side-car that takes traces. By
+    :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a sidecar that takes traces. By
         default 1024.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
     :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less
@@ -137,7 +137,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param idle_poll_interval: How often it does otherwise; a stop that nothing announces waits for it, and each read is
         billed where CloudTrail or GuardDuty count it. By default every 5 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
-        side-car. By default, none.
+        sidecar. By default, none.
     :param call_statistics: What the page and the metrics tell of calls that ended: ``services`` for their gRPC status
         and latency by service, ``methods`` for the same by method too, which costs about 6 percent more CPU, ``off``
         for neither. By default ``services``.
@@ -168,7 +168,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     container: ecs.ContainerDefinition
     """The container with Envoy and the control plane."""
     trace_collector: ecs.ContainerDefinition | None
-    """The side-car that takes the spans; None without ``tracing``, or where the collector is elsewhere."""
+    """The sidecar that takes the spans; None without ``tracing``, or where the collector is elsewhere."""
     log_group: logs.LogGroup
     """Where the tasks log."""
     parameter_prefix: str
@@ -236,7 +236,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         polling = polling_environment(props, poll_interval, idle_poll_interval)
         vpc = vpc_of(props, cluster)
-        front = Front(
+        front = Frontend(
             port=port,
             internet_facing=internet_facing,
             open_listener=open_listener,
@@ -262,7 +262,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
 
         self._count_is_given = desired_count is not None
         self._own_services: list[str] | None = None
-        self._admission = Admission(only_services, only_label)
+        self._admission = ServiceRegistry(only_services, only_label)
         self._admission.watch(self, knows_all=True)
         watch_overlap(self)
         self._exposed_by_default = exposed_by_default
@@ -272,7 +272,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
         self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
-        self._published = Published(props, self.cloudwatch_name, cloudwatch_namespace)
+        self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
         self._published.check()
         self.cluster = cluster
         self.clusters: list[ecs.ICluster] = [cluster]
@@ -406,7 +406,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
         check_admission(props, only_services, only_label)
-        published = Published(props, cloudwatch_name, cloudwatch_namespace, imported=True)
+        published = MetricsSource(props, cloudwatch_name, cloudwatch_namespace, imported=True)
         published.check()
         return ImportedBalancer(
             scope,
@@ -416,7 +416,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cluster=cluster,
             load_balancer_security_group=load_balancer_security_group,
             task_security_group=task_security_group,
-            admission=Admission(only_services, only_label),
+            admission=ServiceRegistry(only_services, only_label),
             published=published,
         )
 
@@ -490,7 +490,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cpu_percent=cpu_percent,
         )
 
-    def _admit(self, props: Props, wish: Wish, service: IConstruct, *, name_is_given: bool) -> None:
+    def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         own = self._own_services
         if own is not None and wish.service_name not in own:
             own.append(wish.service_name)

@@ -13,11 +13,11 @@ from constructs import Construct, IConstruct
 
 from cdk_grpc_lb.argument_types import check_arguments, check_props
 from cdk_grpc_lb.balancer.ingress import let_in
-from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, Published
+from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
-from cdk_grpc_lb.routing.labels import Wish, wish_of
+from cdk_grpc_lb.routing.labels import LabelledCalls, wish_of
 from cdk_grpc_lb.routing.overlap import watch_overlap
-from cdk_grpc_lb.routing.service_registry import Admission
+from cdk_grpc_lb.routing.service_registry import ServiceRegistry
 from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container
 from cdk_grpc_lb.service.props import DEFAULTS, AddedServiceProps, CallProps
 from cdk_grpc_lb.service.traffic_shift import refuse_traffic_shift
@@ -51,7 +51,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     """The security group of the balancer's tasks, from where calls come to the services."""
     cloudwatch_name: str | None
     """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
-    _admission: Admission
+    _admission: ServiceRegistry
     _service_class: ClassVar[type[GrpcBalancedService]]
     """Set by the module of services, which makes balancers: the two cannot import each other."""
 
@@ -145,7 +145,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
             some of them. By default, none.
         :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of
-            the same ``service_name``, among which those without weigh 100: a canary that weighs 5 gets about 5 percent.
+            the same ``service_name``, among which those without a weight count
+            as 100: a canary that weighs 5 gets about 5 percent.
             By default, where none of them has a weight, each task takes the same.
         :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
             services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
@@ -168,7 +169,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         self._admit(props, wish, service, name_is_given=True)
         self._connect(service, serving, wish)
 
-    def _connect(self, service: ecs.BaseService, serving: Serving, wish: Wish) -> None:
+    def _connect(self, service: ecs.BaseService, serving: Serving, wish: LabelledCalls) -> None:
         """Put the labels onto the container, and let the balancer's tasks call it."""
         labels = self._labels_for(serving, wish)
         for label, value in labels.items():
@@ -184,10 +185,10 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 in_callers_stack=_same_stack(service, service.cluster) and not _same_stack(service, self),
             )
 
-    def _admit(self, props: Props, wish: Wish, service: IConstruct, *, name_is_given: bool) -> None:
+    def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         self._admission.admit(props, wish, service, name_is_given=name_is_given)
 
-    def _labels_for(self, serving: Serving, wish: Wish) -> Mapping[str, str]:
+    def _labels_for(self, serving: Serving, wish: LabelledCalls) -> Mapping[str, str]:
         return self._admission.labels_for(wish, labels_of(serving.container))
 
     def _let_call(self, other: ec2.IConnectable, port: int, description: str) -> None:
@@ -226,8 +227,8 @@ class ImportedBalancer(GrpcBalancerBase):
         cluster: ecs.ICluster,
         load_balancer_security_group: ec2.ISecurityGroup,
         task_security_group: ec2.ISecurityGroup,
-        admission: Admission,
-        published: Published,
+        admission: ServiceRegistry,
+        published: MetricsSource,
     ) -> None:
         super().__init__(scope, id)
         self.cluster = cluster

@@ -34,7 +34,7 @@ _UNHEALTHY = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Front:
+class Frontend:
     """The props of a balancer that callers notice, None standing for the default."""
 
     port: int | None

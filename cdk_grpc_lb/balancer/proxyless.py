@@ -20,7 +20,7 @@ from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap, xds_target
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
 
-    from cdk_grpc_lb.routing.service_registry import Admission
+    from cdk_grpc_lb.routing.service_registry import ServiceRegistry
     from cdk_grpc_lb.service.balanced_service import GrpcBalancedService
 
 
@@ -43,7 +43,7 @@ class ProxylessClients:
     """What of a balancer such clients need."""
 
     if TYPE_CHECKING:
-        _admission: Admission
+        _admission: ServiceRegistry
         _props: Props
         _xds_certificate: acm.ICertificate | None
 

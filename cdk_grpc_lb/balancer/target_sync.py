@@ -18,7 +18,7 @@ from constructs import Construct
 from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.balancer.parameters import parameters_under
 from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack
-from cdk_grpc_lb.monitoring.call_metrics import Published
+from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge, wildcard_in
 from cdk_grpc_lb.routing.service_registry import check_admission
 from cdk_grpc_lb.signatures import shown
@@ -93,7 +93,7 @@ class TargetSync(Construct):
         check_arguments(props, TargetSync.__init__, given)
         check_admission(props, only_services, only_label)
         check_removal(props, removal_policy)
-        published = Published(props, cloudwatch_name, cloudwatch_namespace)
+        published = MetricsSource(props, cloudwatch_name, cloudwatch_namespace)
         published.check()
         if not cdk.Token.is_unresolved(parameter_prefix) and (
             not parameter_prefix.startswith("/") or parameter_prefix.endswith("/")

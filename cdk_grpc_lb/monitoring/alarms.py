@@ -58,7 +58,7 @@ NAMES = (
     "SyncFails",
     "SyncLag",
     "DeadLetters",
-    "LabelRefused",
+    "LabelRejected",
     "DocumentNearlyFull",
     "ResourceRejected",
     "ProcessStopped",
@@ -226,8 +226,8 @@ class GrpcAlarms(Construct):
             label="refused labels and routes",
             period=_FIVE_MINUTES,
         )
-        means = "A docker label cannot be obeyed, or two services ask for the same calls. Correct the task definition."
-        yield _Wanted("LabelRefused", refused, 1, 1, means)
+        means = "A docker label cannot be applied, or two services ask for the same calls. Correct the task definition."
+        yield _Wanted("LabelRejected", refused, 1, 1, means)
         means = "The document of targets is nearly full: beyond it, changes are refused. Split the services."
         yield _Wanted("DocumentNearlyFull", balancer.metric_document_used(period=_FIVE_MINUTES), 80, 3, means)
 

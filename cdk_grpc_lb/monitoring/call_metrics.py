@@ -15,7 +15,7 @@ MINUTE = cdk.Duration.minutes(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class MetricsSource:
     """Where a balancer publishes; None as `balancer` where it does not."""
 
     props: Props
@@ -75,7 +75,7 @@ class CallMetrics:
     publishes nothing (``cloudwatch_metrics=False``, or imported without ``cloudwatch_name``).
     """
 
-    _published: Published
+    _published: MetricsSource
     _published_service: str | None = None
     """The logical name; None for all services of the balancer."""
 
@@ -112,7 +112,7 @@ class CallMetrics:
     def metric_ejected_targets(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many targets were left alone because they fail. By default the most that a balancer saw in a minute."""
+        """How many targets were ejected because they fail. By default the most that a balancer saw in a minute."""
         return self._metric(published.EJECTED_TARGETS, statistic, period, label)
 
     def metric_saturation(
@@ -146,7 +146,7 @@ class ServiceCallMetrics(CallMetrics):
 class MetricsOfService(ServiceCallMetrics):
     """The metrics of a service by its logical name."""
 
-    def __init__(self, source: Published, service_name: str) -> None:
+    def __init__(self, source: MetricsSource, service_name: str) -> None:
         self._published = source
         self._published_service = service_name
 
@@ -196,7 +196,7 @@ class BalancerMetrics(CallMetrics):
     def metric_envoy_restarts(
         self, *, period: cdk.Duration | None = None, statistic: str = "Sum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many Envoys began anew within a task. By default their sum in each minute."""
+        """Envoy restarts within a task. By default their sum in each minute."""
         return self._metric(published.ENVOY_RESTARTS, statistic, period, label)
 
     def metric_rejected_resources(
@@ -222,7 +222,7 @@ class BalancerMetrics(CallMetrics):
     def metric_rejected_labels(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many docker labels cannot be obeyed. By default the most that the Lambda saw in each minute."""
+        """How many docker labels cannot be applied. By default the most that the Lambda saw in each minute."""
         return self._metric(published.REJECTED_LABELS, statistic, period, label)
 
     def metric_shadowed_routes(

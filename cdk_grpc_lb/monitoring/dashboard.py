@@ -75,7 +75,7 @@ class GrpcDashboard(Construct):
                 balancer.metric_event_to_envoy(label="from a task's event to Envoy"),
             ),
             _graph(
-                "What cannot be obeyed",
+                "What cannot be applied",
                 balancer.metric_rejected_labels(label="labels"),
                 balancer.metric_shadowed_routes(label="routes"),
                 balancer.metric_rejected_resources(label="rejected resources"),

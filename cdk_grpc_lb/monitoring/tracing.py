@@ -23,7 +23,7 @@ CONTAINER = "TraceCollector"
 IMAGE = "public.ecr.aws/aws-observability/aws-otel-collector:v0.48.0"
 # Of the task's CPU, where it is short: Envoy goes before its collector.
 CPU = 64
-# With less, the half that the side-car may leave is too little for Envoy and the control plane.
+# With less, the half that the sidecar may leave is too little for Envoy and the control plane.
 _MIN_TASK_MIB = 1024
 _CONFIG = "AOT_CONFIG_CONTENT"
 _OTLP = "otlphttp"
@@ -38,16 +38,16 @@ _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
     """What takes the spans of a balancer: ``Collector.x_ray()``, ``Collector.otlp(...)``, ``Collector.at(...)``, or a
-    side-car with a configuration of your own.
+    sidecar with a configuration of your own.
 
-    :param config: The whole configuration of a side-car, whose OTLP receiver listens with gRPC on ``127.0.0.1:4317``.
-        By default, there is no side-car.
+    :param config: The whole configuration of a sidecar, whose OTLP receiver listens with gRPC on ``127.0.0.1:4317``.
+        By default, there is no sidecar.
     :param image: Its image, which takes its configuration as ``--config=env:AOT_CONFIG_CONTENT``, as all collectors of
         OpenTelemetry do. By default the AWS Distro for OpenTelemetry, in a fixed version.
     :param secrets: Its environment variables, for ``${env:NAME}`` in the configuration. By default, none.
     :param actions: What it may do in AWS, as IAM actions on any resource. By default, nothing.
     :param memory_limit_mib: Its memory, which is taken from that of the balancer's task. By default 256.
-    :param address: Where Envoy sends spans, ``host:port``. By default ``127.0.0.1:4317``, the side-car.
+    :param address: Where Envoy sends spans, ``host:port``. By default ``127.0.0.1:4317``, the sidecar.
     """
 
     config: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -59,14 +59,14 @@ class Collector:
 
     @classmethod
     def x_ray(cls) -> Collector:
-        """A side-car that sends spans to AWS X-Ray, with the permissions that takes."""
+        """A sidecar that sends spans to AWS X-Ray, with the permissions that takes."""
         # Sampling is the balancer's own, so that X-Ray's rules need not be read:
         # https://docs.aws.amazon.com/xray/latest/devguide/security_iam_id-based-policy-examples.html
         return cls(config=_pipeline("awsxray", {}), actions=("xray:PutTraceSegments", "xray:PutTelemetryRecords"))
 
     @classmethod
     def otlp(cls, endpoint: str, *, headers: Mapping[str, ecs.Secret] | None = None) -> Collector:
-        """A side-car that sends spans to any backend that takes OTLP over HTTP.
+        """A sidecar that sends spans to any backend that takes OTLP over HTTP.
 
         :param endpoint: The backend's URL, such as ``https://otlp.example.com``, to which ``/v1/traces`` is added.
         :param headers: Headers of each request with their values, which are secrets. By default, none.
@@ -97,7 +97,7 @@ class Tracing:
 
     :param sampling_percent: How many of the calls are traced whose caller has not decided. By default 1 percent; 0
         traces only where callers ask for it.
-    :param collector: What takes the spans. By default a side-car that sends them to X-Ray.
+    :param collector: What takes the spans. By default a sidecar that sends them to X-Ray.
     :param service_name: The balancer's name in traces (``service.name``). By default ``grpc-lb``.
     :param attributes: What its spans say of it besides, such as ``{"deployment.environment.name": "prod"}``. Its task
         and its zone are there anyway. By default, none.
@@ -130,7 +130,7 @@ def _check_collector(props: Props, collector: Collector, task_memory_mib: int) -
         raise props.error("tracing.collector", "at a host:port such as collector.internal:4317", repr(address))
     if collector.config is None:
         if address == _ADDRESS:
-            raise props.error("tracing.collector", "a side-car with a config, or at an address", "neither")
+            raise props.error("tracing.collector", "a sidecar with a config, or at an address", "neither")
         return
     exporter = collector.config.get("exporters", {}).get(_OTLP, {})
     endpoint = exporter.get("endpoint", "https://any")
@@ -141,7 +141,7 @@ def _check_collector(props: Props, collector: Collector, task_memory_mib: int) -
             raise props.error("tracing.collector", "given names of headers of A-Z, a-z, 0-9 and -", repr(name))
     if not cdk.Token.is_unresolved(task_memory_mib):
         if task_memory_mib < _MIN_TASK_MIB:
-            allowed = f"at least {_MIN_TASK_MIB} with a side-car that takes traces (or send them to a Collector.at)"
+            allowed = f"at least {_MIN_TASK_MIB} with a sidecar that takes traces (or send them to a Collector.at)"
             raise props.error("memory_limit_mib", allowed, task_memory_mib)
         most = task_memory_mib // 2
         props.whole_number("tracing.collector.memory_limit_mib", collector.memory_limit_mib, 64, most)
@@ -162,7 +162,7 @@ def tracing_environment(tracing: Tracing | None) -> dict[str, str]:
 
 
 def balancer_cpu(tracing: Tracing | None, task_cpu: int) -> int | None:
-    """What is left to the balancer, so that a busy side-car takes nothing from it; None where it has all."""
+    """What is left to the balancer, so that a busy sidecar takes nothing from it; None where it has all."""
     if tracing is None or tracing.collector.config is None or cdk.Token.is_unresolved(task_cpu):
         return None
     return task_cpu - CPU
@@ -182,7 +182,7 @@ def add_collector(
     *,
     log_group: logs.ILogGroup,
 ) -> ecs.ContainerDefinition | None:
-    """The side-car, where the collector is one. Nothing waits for it, and the task lives on without it."""
+    """The sidecar, where the collector is one. Nothing waits for it, and the task lives on without it."""
     if tracing is None or tracing.collector.config is None:
         return None
     collector = tracing.collector

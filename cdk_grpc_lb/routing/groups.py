@@ -9,15 +9,15 @@ import aws_cdk as cdk
 import jsii
 from constructs import IConstruct, IValidation
 
-from cdk_grpc_lb.routing.labels import Wish
+from cdk_grpc_lb.routing.labels import LabelledCalls
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ServiceGroup:
     """An ECS service of this app, and what it asks for."""
 
     construct: IConstruct
-    wish: Wish
+    wish: LabelledCalls
 
     @property
     def path(self) -> str:
@@ -28,7 +28,7 @@ class Group:
 class Finding:
     """What deploys, but hardly does what was meant."""
 
-    group: Group
+    group: ServiceGroup
     id: str
     text: str
 
@@ -37,7 +37,7 @@ class Finding:
 class Validation:
     """Looks at a balancer's groups once all are known: at synth."""
 
-    def __init__(self, groups: Mapping[str, Group], *, knows_all: bool) -> None:
+    def __init__(self, groups: Mapping[str, ServiceGroup], *, knows_all: bool) -> None:
         self._groups = groups
         self._knows_all = knows_all
 
@@ -49,7 +49,7 @@ class Validation:
         return list(errors(groups))
 
 
-def errors(groups: Iterable[Group]) -> Iterator[str]:
+def errors(groups: Iterable[ServiceGroup]) -> Iterator[str]:
     """What no deployment could obey."""
     for name, of_name in _by_service(groups).items():
         if len(of_name) > 1 and all(group.wish.weight == 0 for group in of_name):
@@ -57,7 +57,7 @@ def errors(groups: Iterable[Group]) -> Iterator[str]:
             yield f"one weight at least of the service {name} must be above 0, got 0 for each of {paths}"
 
 
-def findings(groups: Iterable[Group], *, knows_all: bool) -> Iterator[Finding]:
+def findings(groups: Iterable[ServiceGroup], *, knows_all: bool) -> Iterator[Finding]:
     """`knows_all` says that other apps hardly have more groups: the balancer is of this one."""
     by_service = _by_service(groups)
     for of_name in by_service.values():
@@ -73,7 +73,7 @@ def findings(groups: Iterable[Group], *, knows_all: bool) -> Iterator[Finding]:
             yield from _copies_to_nobody(of_name, by_service)
 
 
-def _other_policy(first: Group, group: Group) -> Iterator[Finding]:
+def _other_policy(first: ServiceGroup, group: ServiceGroup) -> Iterator[Finding]:
     one, other = first.wish.policy.to_settings(), group.wish.policy.to_settings()
     differing = sorted(label for label in one.keys() | other.keys() if one.get(label) != other.get(label))
     if differing:
@@ -86,7 +86,7 @@ def _other_policy(first: Group, group: Group) -> Iterator[Finding]:
         )
 
 
-def _other_routes(first: Group, group: Group) -> Iterator[Finding]:
+def _other_routes(first: ServiceGroup, group: ServiceGroup) -> Iterator[Finding]:
     # None are known where a host, gRPC service or method is a token.
     if first.wish.routes and group.wish.routes and set(first.wish.routes) != set(group.wish.routes):
         yield Finding(
@@ -98,7 +98,7 @@ def _other_routes(first: Group, group: Group) -> Iterator[Finding]:
         )
 
 
-def _weight_alone(group: Group) -> Iterator[Finding]:
+def _weight_alone(group: ServiceGroup) -> Iterator[Finding]:
     if group.wish.weight is not None:
         yield Finding(
             group,
@@ -108,7 +108,7 @@ def _weight_alone(group: Group) -> Iterator[Finding]:
         )
 
 
-def _zones_beside_weights(groups: Iterable[Group]) -> Iterator[Finding]:
+def _zones_beside_weights(groups: Iterable[ServiceGroup]) -> Iterator[Finding]:
     for group in groups:
         if group.wish.policy.balancing.prefer_zone:
             yield Finding(
@@ -119,7 +119,7 @@ def _zones_beside_weights(groups: Iterable[Group]) -> Iterator[Finding]:
             )
 
 
-def _copies_to_nobody(groups: Iterable[Group], services: Iterable[str]) -> Iterator[Finding]:
+def _copies_to_nobody(groups: Iterable[ServiceGroup], services: Iterable[str]) -> Iterator[Finding]:
     known = sorted(services)
     for group in groups:
         mirror = group.wish.policy.mirror.service
@@ -132,8 +132,8 @@ def _copies_to_nobody(groups: Iterable[Group], services: Iterable[str]) -> Itera
             )
 
 
-def _by_service(groups: Iterable[Group]) -> Mapping[str, list[Group]]:
-    by_service: dict[str, list[Group]] = {}
+def _by_service(groups: Iterable[ServiceGroup]) -> Mapping[str, list[ServiceGroup]]:
+    by_service: dict[str, list[ServiceGroup]] = {}
     for group in groups:
         by_service.setdefault(group.wish.service_name, []).append(group)
     return by_service

@@ -24,7 +24,7 @@ _ANY_METHOD = "any/Any"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LabelledCalls:
     """What a service asks of its balancer. `routes` are those that are known at synth."""
 
     service_name: str
@@ -34,7 +34,7 @@ class Wish:
     policy: TrafficPolicy
 
 
-def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> Wish:
+def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> LabelledCalls:
     """What these props ask for. Raises ValueError for a value that the Lambda would refuse.
 
     A name, port, host, gRPC service or method that is a token has no value at synth: it goes in unchecked, and the
@@ -78,7 +78,7 @@ def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> 
         if values is not None and any(map(cdk.Token.is_unresolved, values)):
             labels[label] = ",".join(values)
             routes = ()
-    return Wish(service_name, labels, routes, calls.get("weight"), policy)
+    return LabelledCalls(service_name, labels, routes, calls.get("weight"), policy)
 
 
 def _registration(props: Props, *given: tuple[str, str, Any]) -> Registration:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import aws_cdk as cdk
 from constructs import Construct, IConstruct
 
-from cdk_grpc_lb.routing.groups import Group, Validation
-from cdk_grpc_lb.routing.labels import Wish
+from cdk_grpc_lb.routing.groups import ServiceGroup, Validation
+from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.model import RouteMatch
 from grpc_lb_contract.labels.names import SERVICE
@@ -22,14 +22,14 @@ _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class ServiceRegistry:
     """What a balancer takes, and what its services have asked for so far."""
 
     only_services: Sequence[str] | None
     only_label: str | None
     _holders: dict[RouteMatch, tuple[str, str]] = field(default_factory=dict)
     _names_of_ids: dict[str, str] = field(default_factory=dict)
-    _groups: dict[str, Group] = field(default_factory=dict)
+    _groups: dict[str, ServiceGroup] = field(default_factory=dict)
     labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """The docker labels of each service that was registered, by its path."""
 
@@ -37,7 +37,7 @@ class Admission:
         """Look at all services together at synth. `knows_all` says that other apps hardly add to them."""
         balancer.node.add_validation(Validation(self._groups, knows_all=knows_all))
 
-    def admit(self, props: Props, wish: Wish, service: IConstruct, *, name_is_given: bool) -> None:
+    def admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls."""
         name = wish.service_name
         if cdk.Token.is_unresolved(name):
@@ -67,7 +67,7 @@ class Admission:
         self._holders.update((route.match, (name, service.node.path)) for route in wish.routes)
         if named_after is not None:
             self._names_of_ids[name] = named_after
-        self._groups[service.node.path] = Group(service, wish)
+        self._groups[service.node.path] = ServiceGroup(service, wish)
 
     def takes(self, labels: Mapping[str, str]) -> bool:
         """Whether a container with these labels would be served, as far as they are known."""
@@ -79,7 +79,7 @@ class Admission:
         label, has_value, value = self.only_label.partition("=")
         return label in labels and (not has_value or labels[label] == value)
 
-    def labels_for(self, wish: Wish, said: Mapping[str, str]) -> Mapping[str, str]:
+    def labels_for(self, wish: LabelledCalls, said: Mapping[str, str]) -> Mapping[str, str]:
         """The labels that a container needs, which says some already, to be taken in and to get its calls."""
         if self.only_label is None:
             return wish.labels

@@ -25,7 +25,7 @@ from cdk_grpc_lb.service.containers import refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
 from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
 from cdk_grpc_lb.service.props import DEFAULTS, CallProps, ServiceProps, TaskProps, part_of
-from cdk_grpc_lb.service.scaling import Calls, auto_scale
+from cdk_grpc_lb.service.scaling import ScalingCalls, auto_scale
 from cdk_grpc_lb.service.task import OwnTask, given_task
 from cdk_grpc_lb.signatures import shown, takes
 from cdk_grpc_lb.validation import Props, vpc_of
@@ -78,7 +78,8 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
         some of them. By default, none.
     :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of the
-        same ``service_name``, among which those without weigh 100: a canary that weighs 5 gets about 5 percent. By
+        same ``service_name``, among which those without a weight count
+        as 100: a canary that weighs 5 gets about 5 percent. By
         default, where none of them has a weight, each task takes the same.
     :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
         services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
@@ -261,7 +262,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             min_capacity=min_capacity,
             max_capacity=max_capacity,
             cpu_percent=cpu_percent,
-            calls=Calls(calls_metric, calls_per_target, self.metric_calls_per_target),
+            calls=ScalingCalls(calls_metric, calls_per_target, self.metric_calls_per_target),
         )
 
 

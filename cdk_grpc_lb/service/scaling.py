@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class ScalingCalls:
     """What a metric of the calls of each task should be: `metric`, or else the balancer's own."""
 
     metric: cloudwatch.IMetric | None = None
@@ -46,7 +46,7 @@ def auto_scale(
     min_capacity: int,
     max_capacity: int,
     cpu_percent: int | None,
-    calls: Calls | None = None,
+    calls: ScalingCalls | None = None,
 ) -> ecs.ScalableTaskCount:
     """Let the number of tasks follow CPU and calls; deployments leave it alone from now on."""
     if count_is_given:
@@ -59,7 +59,7 @@ def auto_scale(
         raise props.error("max_capacity", f"at least min_capacity, {min_capacity}", max_capacity)
     if cpu_percent is not None:
         props.whole_number("cpu_percent", cpu_percent, 1, 100)
-    calls = calls if calls is not None else Calls()
+    calls = calls if calls is not None else ScalingCalls()
     calls.check(props)
     tracked = calls.tracked()
 

@@ -33,7 +33,7 @@ _N = TypeVar("_N", bound=_Note)
 
 @dataclass(frozen=True, slots=True, order=True)
 class RejectedLabel:
-    """A docker label that is not obeyed. Long texts are cut."""
+    """A docker label that is not applied. Long texts are cut."""
 
     family: str
     revision: int

@@ -19,7 +19,7 @@ from grpc_lb_contract.labels.names import (
     is_known,
     problem_with,
 )
-from grpc_lb_contract.labels.registration import MAX_ROUTES, WEIGHT_KIND, Calls, Registration
+from grpc_lb_contract.labels.registration import MAX_ROUTES, WEIGHT_KIND, CallSelection, Registration
 from grpc_lb_contract.labels.route_labels import read_rules
 from grpc_lb_contract.names import ALL, MAX_PORT, SERVICE_NAME, SERVICE_NAME_RULE, service_name_from
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
@@ -117,9 +117,9 @@ def _read_registration(
     )
 
 
-def _own_calls(asked: Asked) -> Calls:
+def _own_calls(asked: Asked) -> CallSelection:
     every = () if asked.methods is not None else (ALL,)
-    return Calls(
+    return CallSelection(
         (ALL,) if asked.hosts is None else asked.hosts,
         every if asked.grpc_services is None else asked.grpc_services,
         asked.methods or (),

@@ -85,7 +85,7 @@ class RouteRule:
         return {route_label(self.name, label): text for label, text in labels.items()}
 
 
-class Calls(NamedTuple):
+class CallSelection(NamedTuple):
     """Which calls: those of each host, to each gRPC service and each method."""
 
     hosts: tuple[str, ...]
@@ -105,7 +105,7 @@ class Calls(NamedTuple):
         for host, (grpc_service, method) in product(self.hosts, called):
             yield Route(host, grpc_service, self.metadata, method, self.priority, overrides)
 
-    def with_rule(self, rule: RouteRule) -> Calls:
+    def with_rule(self, rule: RouteRule) -> CallSelection:
         own = {name: getattr(rule, name) for name in ("hosts", "metadata", "priority")}
         if rule.grpc_services is not None or rule.methods is not None:
             own |= {"grpc_services": rule.grpc_services or (), "methods": rule.methods or ()}
@@ -155,11 +155,11 @@ class Registration:
                 raise ValueError(f"{route_label(rule.name, refusal.label)} {refusal.problem}")
 
     @property
-    def calls(self) -> Calls:
+    def calls(self) -> CallSelection:
         """Those of its own routes."""
-        return Calls(self.hosts, self.grpc_services, self.methods, self.metadata, self.priority)
+        return CallSelection(self.hosts, self.grpc_services, self.methods, self.metadata, self.priority)
 
-    def calls_of(self, rule: RouteRule) -> Calls:
+    def calls_of(self, rule: RouteRule) -> CallSelection:
         """Those of a rule's routes."""
         return self.calls.with_rule(rule)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from grpc_lb_contract.labels.call_labels import Refuse, read_asked
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, ROUTES, route_label, route_name
-from grpc_lb_contract.labels.registration import MAX_ROUTES, Calls, RouteRule
+from grpc_lb_contract.labels.registration import MAX_ROUTES, CallSelection, RouteRule
 from grpc_lb_contract.policy.overrides import OVERRIDES, Overrides
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
 
@@ -14,7 +14,7 @@ from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
 def read_rules(
     labels: Mapping[str, str],
     refuse: Refuse,
-    calls: Calls,
+    calls: CallSelection,
     policy: TrafficPolicy,
     *,
     stand_alone: bool,

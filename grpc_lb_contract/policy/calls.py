@@ -1,4 +1,4 @@
-"""Policy about calls: second tries, time limits, rates, faults."""
+"""Policy about calls: retries, time limits, rates, faults."""
 
 # ruff: noqa: RUF009 - `setting` makes a dataclass field, as `field` does
 
@@ -68,40 +68,40 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Retry(PolicySection):
-    """Second tries, on another target. Unset, only of calls that no server can have seen."""
+    """Retries, on another target. Unset, only of calls that no server can have seen."""
 
     on: Several[RetryStatus] = setting(
         frozenset(),
         "retry.on",
         some_of(RetryStatus),
-        "Statuses that are tried again although a server saw the call: list them where calls may be made twice. Only "
-        "answers without a message are tried again.",
+        "Statuses that are retried although a server saw the call: list them where calls may be made twice. Only "
+        "answers without a message are retried.",
     )
-    max_retries: int = setting(3, "retry.max-retries", whole(0, 10), "Most tries after the first.")
+    max_retries: int = setting(3, "retry.max-retries", whole(0, 10), "Most retries of a call.")
     per_try_timeout: timedelta | None = setting(
         None,
         "retry.per-try-timeout",
         time_within(10 * MILLISECOND, HOUR),
-        "How long one try may take; then the call is tried again, and so is one whose connection broke, although a "
+        "How long one try may take; then the call is retried, and so is one whose connection broke, although a "
         "server may have seen it. Unset, a try may take as long as the call.",
     )
     base_backoff: timedelta = setting(
         10 * MILLISECOND,
         "retry.base-backoff",
         time_within(MILLISECOND, 60 * SECOND),
-        "Longest pause before the second try, by chance; the next ones' double, up to 10 times this.",
+        "Longest random pause before the first retry. It doubles for each further one, up to 10 times this.",
     )
     budget_percent: float = setting(
         100.0,
         "retry.budget-percent",
         PERCENT,
-        "Most tries again under way at once, in percent of the calls under way; what is beyond fails as it did.",
+        "Most retries in flight at once, in percent of the calls in flight. A call beyond the budget fails as it did.",
     )
     budget_min_concurrency: int = setting(
         100,
         "retry.budget-min-concurrency",
         whole(0, MAX_COUNT),
-        "Tries again that the budget allows however few calls.",
+        "Retries that the budget allows however few calls there are.",
     )
 
     def conflicts(self) -> list[tuple[str, str]]:

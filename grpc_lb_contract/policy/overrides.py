@@ -64,7 +64,7 @@ class Overrides:
     def over(self, policy: TrafficPolicy) -> tuple[TrafficPolicy, tuple[RejectedSetting, ...]]:
         """The policy of a route whose service has `policy`. Never raises.
 
-        What the service says beside which these settings could not stand does not hold for the route (no second tries:
+        What the service says beside which these settings could not stand does not hold for the route (no retries:
         no statuses either); those that cannot stand beside what the service says are left out, each with a refusal.
         """
         if self == Overrides():

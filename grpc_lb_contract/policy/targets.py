@@ -1,4 +1,4 @@
-"""Policy about targets: which one takes a call, how much each bears, when one is left alone."""
+"""Policy about targets: which one takes a call, how much each bears, when one is ejected."""
 
 # ruff: noqa: RUF009 - `setting` makes a dataclass field, as `field` does
 
@@ -61,7 +61,7 @@ class Balancing(PolicySection):
         1.0,
         "balancing.active-request-bias",
         decimal(0, 10),
-        "How much calls under way count against a target with least-request where targets have different weights, "
+        "How much calls in flight count against a target with least-request where targets have different weights, "
         "as in their slow start: 0 not at all, above 1 more than in proportion.",
     )
     slow_start: timedelta | None = setting(
@@ -104,7 +104,7 @@ class Limits(PolicySection):
         None,
         "limits.requests",
         whole(1, MAX_COUNT),
-        "Most calls under way at once, streams too. What is beyond is answered UNAVAILABLE at once.",
+        "Most calls in flight at once, streams too. What is beyond is answered UNAVAILABLE at once.",
     )
     pending: int | None = setting(
         None,
@@ -129,7 +129,7 @@ class Limits(PolicySection):
 
 @dataclass(frozen=True, slots=True)
 class OutlierDetection(PolicySection):
-    """Targets that fail are left alone for a while: 1 s, then 2 s, up to 10 times the first.
+    """Targets that fail are ejected for a while: 1 s, then 2 s, up to 10 times the first.
 
     Unset, only for failures to reach them and tries that run out, never for what they answer: a client that calls a
     method which is not there would eject healthy tasks.

@@ -22,7 +22,7 @@ PREFIX = "grpc-lb."
 
 @dataclass(frozen=True, slots=True)
 class RejectedSetting:
-    """A setting that cannot be obeyed: its label, and what must be."""
+    """A setting that cannot be applied: its label, and what must be."""
 
     label: str
     problem: str
@@ -60,7 +60,7 @@ class TrafficPolicy:
 
     @classmethod
     def from_labels(cls, labels: Mapping[str, str]) -> tuple[TrafficPolicy, tuple[RejectedSetting, ...]]:
-        """Never raises: where a label cannot be obeyed its default stays, and a refusal tells what must be."""
+        """Never raises: where a label cannot be applied its default stays, and a refusal tells what must be."""
         return cls.from_settings({name.removeprefix(PREFIX): labels[name] for name in POLICY_LABELS if name in labels})
 
     def to_settings(self) -> dict[str, str]:

@@ -165,7 +165,7 @@ class Setting:
 
 
 class ConflictError(ValueError):
-    """Settings that contradict each other; `name` is the field that cannot be obeyed."""
+    """Settings that contradict each other; `name` is the field that cannot be applied."""
 
     def __init__(self, section: str, name: str, problem: str, value: object) -> None:
         super().__init__(f"{section}.{name} {problem}, got {value!r}")

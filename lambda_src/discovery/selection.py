@@ -29,7 +29,7 @@ class Selection:
         labels = container.labels
         if self.exposed_by_default and ENABLE not in labels:
             if not container.ports:
-                return None  # a side-car
+                return None  # a sidecar
             labels = {**labels, ENABLE: "true"}
         return labels if self._has_label(labels) and self._has_name(labels, default_service) else None
 

@@ -31,10 +31,10 @@ from lambda_src.transform.balancers import balancers_of
 from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expectation import Observed, expects_changes
-from lambda_src.transform.health import DoubtedHealth, Place, standing
+from lambda_src.transform.health import DoubtedHealth, TargetPlace, standing
 from lambda_src.transform.in_doubt import kept_as_they_were
 from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
-from lambda_src.transform.merge import Wish, groups_of, policy_of, routes_of
+from lambda_src.transform.merge import ServiceSettings, groups_of, policy_of, routes_of
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
 
 YOUNG_SECONDS = 300.0
@@ -52,7 +52,7 @@ class SkippedTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Transformed:
     """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once;
     `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands;
     `expects_changes` says that targets are about to change.
@@ -72,7 +72,7 @@ class Draft:
         return sum(target.state is state for service in self.document.services for target in service.targets)
 
 
-class Stage(IntEnum):
+class TargetStage(IntEnum):
     """How far a registration is. The furthest stage of a service says which of its labels count."""
 
     DRAINING = 0
@@ -81,15 +81,15 @@ class Stage(IntEnum):
     SERVING = 3
 
 
-STATES = {Stage.SERVING: TargetState.SERVING, Stage.DRAINING: TargetState.DRAINING}
+STATES = {TargetStage.SERVING: TargetState.SERVING, TargetStage.DRAINING: TargetState.DRAINING}
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """A container that registers for a service, with its target where it has one."""
 
-    wish: Wish
-    stage: Stage
+    wish: ServiceSettings
+    stage: TargetStage
     target: Target | None
 
     @property
@@ -105,7 +105,7 @@ class Asking:
     definition: TaskDefinition
     container: Container
     registration: Registration
-    stage: Stage
+    stage: TargetStage
     made_of: str | None = None
 
     @property
@@ -113,20 +113,20 @@ class Asking:
         return Named(self.registration.service, self.made_of, self.task.service or self.definition.family)
 
     @property
-    def place(self) -> Place:
-        return Place(self.registration.service, self.task.id, self.registration.port)
+    def place(self) -> TargetPlace:
+        return TargetPlace(self.registration.service, self.task.id, self.registration.port)
 
 
-def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> Stage | None:
+def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> TargetStage | None:
     """None for what is over, or was told to stop before it served."""
     runs = container.name not in task.exited
     if task.desired_status != RUNNING or task.last_status in LEAVING or task.id in told_to_stop:
-        return Stage.DRAINING if task.last_status in MAY_HAVE_CALLS and runs else None
+        return TargetStage.DRAINING if task.last_status in MAY_HAVE_CALLS and runs else None
     if task.last_status != RUNNING or not runs:
-        return Stage.STARTING
+        return TargetStage.STARTING
     if container.health_checked and container.name not in task.healthy:
-        return Stage.UNHEALTHY
-    return Stage.SERVING
+        return TargetStage.UNHEALTHY
+    return TargetStage.SERVING
 
 
 def transform(
@@ -140,7 +140,7 @@ def transform(
     active: Set[str] = frozenset(),
     label_cache: LabelCache | None = None,
     in_doubt: Set[str] = frozenset(),
-) -> Draft:
+) -> Transformed:
     """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
     that are in it alone, those stay that one of the `active` ECS services backs. Labels that are in the cache are not
     read again. Of tasks without a definition nothing is known; those `in_doubt` keep the targets that they had.
@@ -156,8 +156,8 @@ def transform(
     skipped: set[SkippedTask] = set()
     pending: set[str] = set()
     for one in asking:
-        stage = Stage.SERVING if one.stage is Stage.UNHEALTHY and one.place in stay else one.stage
-        if stage is Stage.UNHEALTHY and _is_young(one.task, now):
+        stage = TargetStage.SERVING if one.stage is TargetStage.UNHEALTHY and one.place in stay else one.stage
+        if stage is TargetStage.UNHEALTHY and _is_young(one.task, now):
             pending.add(one.task.id)
         member, problem = _member(one.task, one.definition, one.registration, stage)
         members.append(member)
@@ -169,7 +169,7 @@ def transform(
     affordable, over_budget = within_budget((*present, *carried), previous)
     services, conflicts = resolve_conflicts(affordable, previous)
     refused = tuple(sorted(readings.refused | apart | set(_refusals(asking, over_budget, readings))))
-    return Draft(
+    return Transformed(
         document=Document(services, _notes(refused, conflicts), balancers_of(listed, definitions)),
         refused=refused,
         conflicts=conflicts,
@@ -183,7 +183,7 @@ def transform(
 
 
 def _observed(one: Asking) -> Observed:
-    return Observed(one.task, starting=one.stage is Stage.STARTING, stopping=one.stage is Stage.DRAINING)
+    return Observed(one.task, starting=one.stage is TargetStage.STARTING, stopping=one.stage is TargetStage.DRAINING)
 
 
 def _takes_part(task: Task, definition: TaskDefinition, told_to_stop: frozenset[str]) -> bool:
@@ -262,29 +262,29 @@ def _refusals(
 
 def _standing(
     asking: Iterable[Asking], previous: Document | None
-) -> tuple[frozenset[Place], tuple[DoubtedHealth, ...]]:
-    well, unsure, sick = set[Place](), set[Place](), set[Place]()
+) -> tuple[frozenset[TargetPlace], tuple[DoubtedHealth, ...]]:
+    well, unsure, sick = set[TargetPlace](), set[TargetPlace](), set[TargetPlace]()
     for one in asking:
-        if one.stage is Stage.SERVING and one.task.address is not None:
+        if one.stage is TargetStage.SERVING and one.task.address is not None:
             well.add(one.place)
-        elif one.stage is Stage.UNHEALTHY:
+        elif one.stage is TargetStage.UNHEALTHY:
             (sick if one.container.name in one.task.unhealthy else unsure).add(one.place)
     return standing(previous, well=well, unsure=unsure, sick=sick)
 
 
 def _member(
-    task: Task, definition: TaskDefinition, registration: Registration, stage: Stage
+    task: Task, definition: TaskDefinition, registration: Registration, stage: TargetStage
 ) -> tuple[Member, str | None]:
-    wish = Wish(registration, task.service or definition.family, definition.revision)
+    wish = ServiceSettings(registration, task.service or definition.family, definition.revision)
     if stage not in STATES:
         return Member(wish, stage, None), None
     try:
         return Member(wish, stage, _target(task, wish, stage)), None
     except ValueError as error:
-        return Member(wish, min(stage, Stage.STARTING), None), str(error)
+        return Member(wish, min(stage, TargetStage.STARTING), None), str(error)
 
 
-def _target(task: Task, wish: Wish, stage: Stage) -> Target:
+def _target(task: Task, wish: ServiceSettings, stage: TargetStage) -> Target:
     if task.address is None:
         raise ValueError(
             "a task must have an IPv4 address or an IPv6 address of its own, got none (use the network mode awsvpc)"
@@ -307,7 +307,7 @@ def _services(members: Iterable[Member]) -> Iterator[Service]:
         )
 
 
-def _furthest(members: Iterable[Member]) -> list[Wish]:
+def _furthest(members: Iterable[Member]) -> list[ServiceSettings]:
     its_members = list(members)
     furthest = max(member.stage for member in its_members)
     return [member.wish for member in its_members if member.stage is furthest]

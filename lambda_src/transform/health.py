@@ -10,7 +10,7 @@ from grpc_lb_contract import Document, TargetState
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TargetPlace:
     """A container's place in a logical service, from one refresh to the next."""
 
     service: str
@@ -27,8 +27,8 @@ class DoubtedHealth:
 
 
 def standing(
-    previous: Document | None, *, well: Set[Place], unsure: Set[Place], sick: Set[Place]
-) -> tuple[frozenset[Place], tuple[DoubtedHealth, ...]]:
+    previous: Document | None, *, well: Set[TargetPlace], unsure: Set[TargetPlace], sick: Set[TargetPlace]
+) -> tuple[frozenset[TargetPlace], tuple[DoubtedHealth, ...]]:
     """Of the running containers whose health is not known (`unsure`) or bad (`sick`), those that go on serving.
 
     Only what served in the previous document does, so that a new task still has to be healthy first. ECS knows no
@@ -45,9 +45,9 @@ def standing(
     return stay, tuple(DoubtedHealth(service, count) for service, count in sorted(counts.items()))
 
 
-def _served(previous: Document | None) -> frozenset[Place]:
+def _served(previous: Document | None) -> frozenset[TargetPlace]:
     return frozenset(
-        Place(service.name, target.task, target.port)
+        TargetPlace(service.name, target.task, target.port)
         for service in (previous or Document()).services
         for target in service.targets
         if target.state is TargetState.SERVING

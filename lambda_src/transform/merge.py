@@ -10,7 +10,7 @@ from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Group, Registration, Route, 
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ServiceSettings:
     """What one container's labels say, and which ECS service and revision of its task definition it says it for."""
 
     registration: Registration
@@ -18,7 +18,7 @@ class Wish:
     revision: int
 
 
-def policy_of(wishes: Sequence[Wish]) -> TrafficPolicy:
+def policy_of(wishes: Sequence[ServiceSettings]) -> TrafficPolicy:
     """The policy of a service: of the group with the most tasks (of equals the first by name), its newest revision's.
 
     So a deployment's new labels hold from its first task on that serves, and a canary, having fewer tasks than what it
@@ -28,7 +28,7 @@ def policy_of(wishes: Sequence[Wish]) -> TrafficPolicy:
     return _newest(wish for wish in wishes if wish.group == largest).policy
 
 
-def routes_of(wishes: Sequence[Wish]) -> tuple[Route, ...]:
+def routes_of(wishes: Sequence[ServiceSettings]) -> tuple[Route, ...]:
     """All that any of them asks for. Where they ask for the same calls otherwise, what `policy_of` goes by counts.
 
     A service whose tasks all start anew keeps its routes meanwhile; one whose labels changed takes calls by the old
@@ -42,7 +42,7 @@ def routes_of(wishes: Sequence[Wish]) -> tuple[Route, ...]:
     return tuple({route.match: route for wish in in_order for route in wish.registration.routes}.values())
 
 
-def groups_of(wishes_by_group: Mapping[str, Sequence[Wish]]) -> tuple[Group, ...]:
+def groups_of(wishes_by_group: Mapping[str, Sequence[ServiceSettings]]) -> tuple[Group, ...]:
     """Each group with the weight that its newest revision's labels have."""
     weights = {group: _newest(wishes).weight for group, wishes in wishes_by_group.items()}
     if all(weight is None for weight in weights.values()):
@@ -53,22 +53,22 @@ def groups_of(wishes_by_group: Mapping[str, Sequence[Wish]]) -> tuple[Group, ...
     return tuple(Group(group, WEIGHT_BESIDE_WEIGHED if equal else weight) for group, weight in given.items())
 
 
-def _largest(wishes: Sequence[Wish]) -> str:
+def _largest(wishes: Sequence[ServiceSettings]) -> str:
     tasks = Counter(wish.group for wish in wishes)
     return min(tasks, key=lambda group: (-tasks[group], group))
 
 
-def _newest(wishes: Iterable[Wish]) -> Registration:
+def _newest(wishes: Iterable[ServiceSettings]) -> Registration:
     registrations = _distinct(wishes)
     newest = registrations[0] if len(registrations) == 1 else max(registrations, key=_age)
     return newest.registration
 
 
-def _distinct(wishes: Iterable[Wish]) -> list[Wish]:
+def _distinct(wishes: Iterable[ServiceSettings]) -> list[ServiceSettings]:
     """Of tasks of one task definition, which have the same registration, one."""
     return list({id(wish.registration): wish for wish in wishes}.values())
 
 
-def _age(wish: Wish) -> tuple[int, list[tuple[str, str]]]:
+def _age(wish: ServiceSettings) -> tuple[int, list[tuple[str, str]]]:
     # By content where revisions are equal (two containers, two families), so that the order of a listing never tells.
     return wish.revision, sorted(wish.registration.to_labels().items())

@@ -16,7 +16,7 @@ STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class AwsRejection:
     """The error in the place of an answer: HTTP status 400, `code` as in botocore's `ClientError`."""
 
     code: str
@@ -33,7 +33,7 @@ class Met:
     """The call takes `seconds`, and is answered by `rejection` where that is not None."""
 
     seconds: float
-    rejection: Rejection | None = None
+    rejection: AwsRejection | None = None
 
 
 class Edge:
@@ -49,7 +49,7 @@ class Edge:
         with self._lock:
             seconds = self._profile.latency.draw(self._chance)
         if self._profile.quotas and not self.quotas.allow(operation, now):
-            return Met(seconds, Rejection("ThrottlingException", "Rate exceeded"))
+            return Met(seconds, AwsRejection("ThrottlingException", "Rate exceeded"))
         return Met(seconds, too_large(operation, parameters))
 
     def delays(self) -> tuple[float, ...]:
@@ -74,7 +74,7 @@ class Edge:
             return self._chance.random() < self._profile.functions.cold
 
 
-def too_large(operation: str, parameters: Mapping[str, Any]) -> Rejection | None:
+def too_large(operation: str, parameters: Mapping[str, Any]) -> AwsRejection | None:
     """The rejection of a PutParameter whose value its tier does not hold."""
     if operation != "PutParameter":
         return None
@@ -82,16 +82,16 @@ def too_large(operation: str, parameters: Mapping[str, Any]) -> Rejection | None
     limit = STANDARD_PARAMETER_BYTES if tier == "Standard" else ADVANCED_PARAMETER_BYTES
     if len(str(parameters.get("Value", "")).encode()) <= limit:
         return None
-    return Rejection(
+    return AwsRejection(
         "ValidationException", f"{tier} tier parameters support a maximum parameter value of {limit} characters."
     )
 
 
-def gone_definition(arn: str, *, inactive: bool, referenced: bool) -> Rejection | None:
+def gone_definition(arn: str, *, inactive: bool, referenced: bool) -> AwsRejection | None:
     """ECS describes an INACTIVE definition only while something refers to it, and may forget it at any time.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deregister-task-definition-v2.html
     """
     if not inactive or referenced:
         return None
-    return Rejection("ClientException", f"Unable to describe task definition. ({arn})")
+    return AwsRejection("ClientException", f"Unable to describe task definition. ({arn})")

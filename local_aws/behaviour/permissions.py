@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local_aws.behaviour.edge import Rejection
+from local_aws.behaviour.edge import AwsRejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def needed(service: str, operation: str, parameters: Mapping[str, Any], place: P
     )
 
 
-def denied(caller: str, question: Needed) -> Rejection:
+def denied(caller: str, question: Needed) -> AwsRejection:
     """As AWS says it."""
-    return Rejection(
+    return AwsRejection(
         "AccessDeniedException",
         f"User: {caller} is not authorized to perform: {question.action} on resource: {question.resource} "
         f"because no identity-based policy allows the {question.action} action",

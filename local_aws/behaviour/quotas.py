@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from local_aws.behaviour.profile import BUCKET_OF, QUOTAS, Quota
 
 
-class TokenBucket:
+class QuotaBucket:
     """Full at first. `now` may be any clock's seconds, as long as it is the same one."""
 
     def __init__(self, quota: Quota) -> None:
@@ -31,7 +31,7 @@ class Quotas:
     """Every bucket, and what was asked of it. Safe to use from several threads."""
 
     def __init__(self, quotas: Mapping[str, Quota] = QUOTAS) -> None:
-        self._buckets = {name: TokenBucket(quota) for name, quota in quotas.items()}
+        self._buckets = {name: QuotaBucket(quota) for name, quota in quotas.items()}
         self._lock = threading.Lock()
         self.asked: Counter[str] = Counter()
         self.throttled: Counter[str] = Counter()

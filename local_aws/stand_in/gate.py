@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from local_aws.behaviour.edge import Edge, Rejection, gone_definition
+from local_aws.behaviour.edge import AwsRejection, Edge, gone_definition
 from local_aws.behaviour.evaluator import is_allowed_by
 from local_aws.behaviour.history import History
 from local_aws.behaviour.permissions import Place, denied, needed
@@ -69,14 +69,14 @@ class Gate:
 
         return dispatched
 
-    def _denial(self, role: str, service: str, operation: str, parameters: Mapping[str, Any]) -> Rejection | None:
+    def _denial(self, role: str, service: str, operation: str, parameters: Mapping[str, Any]) -> AwsRejection | None:
         policies = self._policies(role.rpartition("/")[2])
         for question in needed(service, operation, parameters, self._place):
             if not is_allowed_by(policies, question, self._place):
                 return denied(role, question)
         return None
 
-    def _gone(self, parameters: Mapping[str, Any]) -> Rejection | None:
+    def _gone(self, parameters: Mapping[str, Any]) -> AwsRejection | None:
         arn = str(parameters.get("taskDefinition", ""))
         return gone_definition(arn, inactive=True, referenced=False) if arn and self._is_gone(arn) else None
 

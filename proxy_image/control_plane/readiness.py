@@ -53,7 +53,7 @@ def _admitted(service: Service, waiting: frozenset[Newcomer], hosts: frozenset[s
     return replace(service, targets=targets) if serves else service
 
 
-class Admission:
+class ReadinessGate:
     """Tries new targets, and calls `changed` whenever one no longer waits."""
 
     def __init__(self, changed: Callable[[], Awaitable[None]], *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from grpc_lb_contract import Cause, Document, Service, generation_of
 from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.readiness import Admission, Newcomer, admitted_only
-from proxy_image.control_plane.recurring_log import Reminder
+from proxy_image.control_plane.readiness import Newcomer, ReadinessGate, admitted_only
+from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.capabilities import LeftOut
@@ -46,14 +46,14 @@ class Reconciler:
         self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas)
         self._metrics = metrics
         self._journal = metrics.journal
-        self._admission = Admission(self._admitted)
+        self._admission = ReadinessGate(self._admitted)
         self.document: Document | None = None
         self.origin = Origin.NONE
         self.problem: tuple[Trouble, str] | None = None
         self._not_taken: str | None = None
         self._shortened: Shortened | None = None
         self._left_out: frozenset[LeftOut] = frozenset()
-        self._reminder = Reminder(clock)
+        self._reminder = RecurringLog(clock)
 
     @property
     def generation(self) -> str | None:
@@ -137,7 +137,7 @@ class Reconciler:
 
     def _tell_left_out(self, left_out: frozenset[LeftOut]) -> None:
         for each in sorted(left_out - self._left_out):
-            log.warning("policy not obeyed", extra={"facts": asdict(each)})
+            log.warning("policy not applied", extra={"facts": asdict(each)})
         self._left_out = left_out
 
     def confirmed(self) -> None:

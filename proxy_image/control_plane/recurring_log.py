@@ -8,7 +8,7 @@ from collections.abc import Callable
 AGAIN_SECONDS = 60.0
 
 
-class Reminder:
+class RecurringLog:
     """Of one trouble at a time; `what` tells it apart from another."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -58,7 +58,7 @@ def shared_balancer(app: cdk.App) -> tuple[cdk.Stack, cdk.Stack]:
 
 
 def legacy_service(app: cdk.App) -> ecs.FargateService:
-    """What a team had before: a cluster and a service made by hand, with a side-car."""
+    """What a team had before: a cluster and a service made by hand, with a sidecar."""
     stack = cdk.Stack(app, "Legacy")
     cluster = ecs.Cluster(stack, "Cluster", vpc=existing_vpc(stack))
     task_definition = ecs.FargateTaskDefinition(stack, "Task")
@@ -139,7 +139,7 @@ def public_balancer(app: cdk.App) -> cdk.Stack:
 
 
 def whole_task(app: cdk.App) -> cdk.Stack:
-    """A task definition of the user's own with a side-car, mostly on Spot, with all that a deployment can be told."""
+    """A task definition of the user's own with a sidecar, mostly on Spot, with all that a deployment can be told."""
     stack = cdk.Stack(app, "Whole")
     vpc = existing_vpc(stack)
     task_definition = ecs.FargateTaskDefinition(

@@ -26,7 +26,7 @@ def test_the_policies_are_those_of_the_contract() -> None:
 
 def test_each_refused_value_is_refused_with_that_sentence() -> None:
     """GIVEN right labels, WHEN one has the value that the page calls wrong, THEN the problem is the page's."""
-    refused, _ = tables(section(PAGE, "## Values that are refused"))
+    refused, _ = tables(section(PAGE, "## Values that are rejected"))
     for label, value, problem in refused:
         reading = read_labels(
             RIGHT | {code(label): code(value)}, mapped_ports=[50051], default_service="orders", family="orders"

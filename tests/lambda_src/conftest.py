@@ -17,7 +17,7 @@ from lambda_src.handler import Handler
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh import Refresher
 from lambda_src.settings import Settings
-from local_aws.behaviour.edge import Rejection
+from local_aws.behaviour.edge import AwsRejection
 from local_aws.behaviour.permissions import Place
 from tests.iam import Role, evaluator, policies_of, pseudo_parameters, read_template
 from tests.lambda_src.fake_aws import ACCOUNT, CLUSTER, NOW, PREFIX, REGION, FakeAws, Json, Time
@@ -125,7 +125,7 @@ def enforced(role: Role, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert role.denials == []
 
 
-def ask(role: Role, operation: str, parameters: Json) -> Rejection | None:
+def ask(role: Role, operation: str, parameters: Json) -> AwsRejection | None:
     return role.rejection("ssm" if "Parameter" in operation else "ecs", operation, parameters)
 
 

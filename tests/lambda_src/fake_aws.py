@@ -15,7 +15,7 @@ from botocore.compat import HTTPHeaders
 
 from lambda_src.clock import Clock
 from lambda_src.handler import PATIENCE
-from local_aws.behaviour.edge import Rejection
+from local_aws.behaviour.edge import AwsRejection
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 class Permit(Protocol):
-    def __call__(self, operation: str, parameters: Json, /) -> Rejection | None: ...
+    def __call__(self, operation: str, parameters: Json, /) -> AwsRejection | None: ...
 
 
 def task_arn(task: str) -> str:

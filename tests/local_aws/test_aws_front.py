@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from local_aws.aws_front import Front, Mode
+from local_aws.aws_front import AwsFront, Mode
 from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
-async def front() -> AsyncIterator[tuple[Front, tuple[str, int]]]:
+async def front() -> AsyncIterator[tuple[AwsFront, tuple[str, int]]]:
     """A front before a server that sends everything back."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -23,7 +23,7 @@ async def front() -> AsyncIterator[tuple[Front, tuple[str, int]]]:
         writer.close()
 
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
-        front = Front(server.sockets[0].getsockname())
+        front = AwsFront(server.sockets[0].getsockname())
         listening = socket.create_server(("127.0.0.1", 0))
         address = listening.getsockname()
         await front.start(listening)
@@ -37,7 +37,7 @@ async def ask(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], tex
     return await reader.readexactly(len(text))
 
 
-async def test_everything_passes_and_both_ends_may_close(front: tuple[Front, tuple[str, int]]) -> None:
+async def test_everything_passes_and_both_ends_may_close(front: tuple[AwsFront, tuple[str, int]]) -> None:
     reader, writer = connection = await asyncio.open_connection(*front[1])
     assert await ask(connection, b"hello") == b"hello"
     writer.write_eof()
@@ -46,7 +46,7 @@ async def test_everything_passes_and_both_ends_may_close(front: tuple[Front, tup
 
 
 async def test_hang_holds_old_and_new_connections_silently_until_it_is_over(
-    front: tuple[Front, tuple[str, int]],
+    front: tuple[AwsFront, tuple[str, int]],
 ) -> None:
     old = await asyncio.open_connection(*front[1])
     assert await ask(old, b"before") == b"before"
@@ -65,7 +65,7 @@ async def test_hang_holds_old_and_new_connections_silently_until_it_is_over(
 
 
 async def test_refuse_cuts_old_connections_and_takes_no_new_one_until_it_is_over(
-    front: tuple[Front, tuple[str, int]],
+    front: tuple[AwsFront, tuple[str, int]],
 ) -> None:
     old = await asyncio.open_connection(*front[1])
     assert await ask(old, b"before") == b"before"
@@ -81,7 +81,7 @@ async def test_refuse_cuts_old_connections_and_takes_no_new_one_until_it_is_over
         writer.close()
 
 
-async def test_a_hang_may_turn_into_a_refusal(front: tuple[Front, tuple[str, int]]) -> None:
+async def test_a_hang_may_turn_into_a_refusal(front: tuple[AwsFront, tuple[str, int]]) -> None:
     await front[0].set_mode(Mode.HANG)
     reader, writer = await asyncio.open_connection(*front[1])
     await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from proxy_image.envoy.bootstrap import Node
 from proxy_image.machine import (
-    Task,
+    EcsTask,
     cgroup_cpus,
     cgroup_memory,
     memory_limit,
@@ -55,7 +55,7 @@ def metadata() -> Iterator[str]:
 
 
 def test_on_ecs_the_node_is_the_task(metadata: str) -> None:
-    assert read_task({"ECS_CONTAINER_METADATA_URI_V4": f"{metadata}/v4/id"}) == Task(
+    assert read_task({"ECS_CONTAINER_METADATA_URI_V4": f"{metadata}/v4/id"}) == EcsTask(
         node=NODE, cpus=0.25, memory=512 * 2**20
     )
 

@@ -120,8 +120,8 @@ THE_ARTICLE = [
         },
         [
             ("weight", DIFFERS, "the ECS service as a whole"),
-            ("backend.loadbalancer.method", DIFFERS, "fewer under way"),
-            ("backend.circuitbreaker.expression", DIFFERS, "is left alone"),
+            ("backend.loadbalancer.method", DIFFERS, "fewer in flight"),
+            ("backend.circuitbreaker.expression", DIFFERS, "is ejected"),
         ],
     ),
 ]
@@ -197,7 +197,7 @@ FIRST = [
         {"backend.circuitbreaker.expression": "LatencyAtQuantileMS(50.0) > 50 || NetworkErrorRatio() >= 0.3"},
         {"grpc-lb.outlier.consecutive-connect-failures": "2"},
         ("backend.circuitbreaker.expression", LEFT_OUT, "grpc-lb.deadline.max"),
-        ("backend.circuitbreaker.expression", DIFFERS, "is left alone"),
+        ("backend.circuitbreaker.expression", DIFFERS, "is ejected"),
     ),
     of_first(
         "a breaker that is none",
@@ -491,7 +491,7 @@ SECOND = [
         "least time",
         {"services.rng.loadbalancer.strategy": "leasttime"},
         {"grpc-lb.balancing": "least-request"},
-        ("services.rng.loadbalancer.strategy", DIFFERS, "under way"),
+        ("services.rng.loadbalancer.strategy", DIFFERS, "in flight"),
     ),
     of_second(
         "hash of the client's address",
@@ -540,7 +540,7 @@ SECOND = [
             "middlewares.cb.circuitbreaker.fallbackduration": "5s",
         },
         {"grpc-lb.outlier.consecutive-connect-failures": "2", "grpc-lb.outlier.base-ejection-time": "5s"},
-        ("middlewares.cb.circuitbreaker.expression", DIFFERS, "is left alone"),
+        ("middlewares.cb.circuitbreaker.expression", DIFFERS, "is ejected"),
     ),
     of_second(
         "a rate by host, in a chain",
@@ -560,7 +560,7 @@ SECOND = [
         ("middlewares.slow.ratelimit.average", LEFT_OUT, "each address of a client"),
     ),
     of_second(
-        "calls under way",
+        "calls in flight",
         {"routers.rng.middlewares": "few", "middlewares.few.inflightreq.amount": "10"},
         {"grpc-lb.limits.requests": "10"},
         ("middlewares.few.inflightreq.amount", DIFFERS, "for all calls of the service"),

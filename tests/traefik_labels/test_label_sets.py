@@ -30,7 +30,7 @@ def test_each_set_of_labels_gives_what_the_table_says(case: Case) -> None:
     assert (reading.registration is None) is (case.gives is None)
     unsaid = {"grpc-lb.enable": "true", "grpc-lb.port": "50051"}
     assert [dict(other.labels) for other in translation.others] == [{**unsaid, **other} for other in case.others]
-    # AND whatever is not obeyed as it stands is named, and nothing else
+    # AND whatever is not applied as it stands is named, and nothing else
     said = [(remark.label.removeprefix("traefik."), remark.outcome, remark.why) for remark in translation.remarks]
     assert len(said) == len(case.remarks), said
     for label, outcome, words in case.remarks:

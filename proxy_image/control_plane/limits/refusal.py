@@ -8,7 +8,7 @@ import grpc
 
 
 @dataclass(frozen=True, slots=True)
-class RejectedLabel:
+class RefusedStream:
     code: grpc.StatusCode
     message: str
 
@@ -16,14 +16,14 @@ class RejectedLabel:
 class RefusedError(Exception):
     """The stream it is raised in ends with this refusal, and no other does."""
 
-    def __init__(self, refusal: RejectedLabel) -> None:
+    def __init__(self, refusal: RefusedStream) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
 
 
 def invalid(message: str) -> RefusedError:
-    return RefusedError(RejectedLabel(grpc.StatusCode.INVALID_ARGUMENT, message))
+    return RefusedError(RefusedStream(grpc.StatusCode.INVALID_ARGUMENT, message))
 
 
 def exhausted(message: str) -> RefusedError:
-    return RefusedError(RejectedLabel(grpc.StatusCode.RESOURCE_EXHAUSTED, message))
+    return RefusedError(RefusedStream(grpc.StatusCode.RESOURCE_EXHAUSTED, message))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import grpc
 
 from proxy_image.control_plane.limits.pace import Pace, Turns
-from proxy_image.control_plane.limits.refusal import RefusedError, RejectedLabel, exhausted
+from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream, exhausted
 from proxy_image.control_plane.limits.xds_requests import check_request, check_unknown_types
 from proxy_image.control_plane.limits.xds_streams import Streams, Ticket
 
@@ -86,7 +86,7 @@ class GrpcClient:
                 yield
         except TimeoutError:
             message = f"the first request must come within {FIRST_REQUEST_SECONDS:g} s of the stream, got none"
-            raise RefusedError(RejectedLabel(grpc.StatusCode.DEADLINE_EXCEEDED, message)) from None
+            raise RefusedError(RefusedStream(grpc.StatusCode.DEADLINE_EXCEEDED, message)) from None
 
     def turn(self) -> Any:
         return self._turns.one()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from proxy_image.control_plane.limits.refusal import RejectedLabel, exhausted
+from proxy_image.control_plane.limits.refusal import RefusedStream, exhausted
 
 MAX_STREAMS = 1_000
 # Of HTTP/2: a client that wants more waits by itself. It has one for each service that it calls, or one for all.
@@ -20,7 +20,7 @@ class Ticket:
     """One stream's place among all. `end` is called where it has to give way."""
 
     peer: str
-    end: Callable[[RejectedLabel], None]
+    end: Callable[[RefusedStream], None]
     order: int = 0
     held: int = 0
     """Bytes: names it has subscribed to, and responses that it has not read."""
@@ -48,7 +48,7 @@ class Streams:
     def held(self) -> int:
         return self._held
 
-    def enter(self, peer: str, end: Callable[[RejectedLabel], None]) -> Ticket:
+    def enter(self, peer: str, end: Callable[[RefusedStream], None]) -> Ticket:
         """A place for a stream of this peer (`ipv4:ADDRESS:PORT`). Raises `RefusedError` where there is none."""
         ticket = Ticket(peer, end, order=next(self._numbers))
         if len(self._tickets) >= self._most:

@@ -32,7 +32,7 @@ STDERR = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BalancerState:
     """How the balancer itself does. event_to_envoy_seconds: the longest of the minute, None where no change of a task
     reached Envoy; connections: None where Envoy's statistics could not be read.
     """
@@ -45,7 +45,7 @@ class Standing:
 
 
 def lines(
-    balancer: str, namespace: str, services: Mapping[str, Figures], standing: Standing, *, at: float
+    balancer: str, namespace: str, services: Mapping[str, Figures], standing: BalancerState, *, at: float
 ) -> Iterator[str]:
     """A line for each service, and one for the balancer; `at` is in seconds since 1970."""
     own = {names.BALANCER: balancer}
@@ -158,14 +158,14 @@ class Publisher:
         else:
             self._wrote = True
 
-    def _standing(self, *, connections: bool) -> Standing:
+    def _standing(self, *, connections: bool) -> BalancerState:
         journal, since, self._told_at = self._metrics.journal, self._told_at, time.time()
         reached = [
             change.event_to_envoy_seconds
             for change in journal.changes
             if change.event_to_envoy_seconds is not None and (change.envoy_at or 0) >= since
         ]
-        return Standing(
+        return BalancerState(
             seconds_since_confirmed=time.monotonic() - (self._metrics.confirmed_at or self._started),
             event_to_envoy_seconds=max(reached, default=None),
             envoy_restarts=sum(when >= since for when in journal.envoy_restarts),

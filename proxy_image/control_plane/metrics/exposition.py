@@ -64,7 +64,7 @@ def _service_families(services: tuple[Service, ...], reading: Reading) -> Iterat
         "grpc_lb_service_calls_over_limit", "Calls that failed because a limit was reached.", labels=["service"]
     )
     ejections = CounterMetricFamily("grpc_lb_service_ejections", "Ejections of targets.", labels=["service"])
-    active = GaugeMetricFamily("grpc_lb_service_calls_in_flight", "Calls under way.", labels=["service"])
+    active = GaugeMetricFamily("grpc_lb_service_calls_in_flight", "Calls in flight.", labels=["service"])
     used = GaugeMetricFamily("grpc_lb_service_limit_used", "Use of a limit now.", labels=["service", "limit"])
     limit = GaugeMetricFamily("grpc_lb_service_limit", "Most that is allowed at once.", labels=["service", "limit"])
     for service in services:
@@ -93,7 +93,7 @@ def _target_families(services: tuple[Service, ...], reading: Reading) -> Iterato
     unconnected = CounterMetricFamily(
         "grpc_lb_target_connection_failures", "Connections to the target that could not be made.", labels=names
     )
-    active = GaugeMetricFamily("grpc_lb_target_calls_in_flight", "Calls under way at the target.", labels=names)
+    active = GaugeMetricFamily("grpc_lb_target_calls_in_flight", "Calls in flight at the target.", labels=names)
     ejected = GaugeMetricFamily("grpc_lb_target_ejected", "1 while Envoy sends the target no calls.", labels=names)
     for service in services:
         known = reading.services.get(service.name, ServiceCounts({})).targets

@@ -16,7 +16,7 @@ from proxy_image.control_plane.changes import changed_services
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
-from proxy_image.control_plane.xds.proxyless.load_reports import Calls
+from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
 from proxy_image.control_plane.xds.proxyless.register import ClientRegister
 from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
@@ -74,7 +74,7 @@ class Metrics:
             "Seconds since the source confirmed the document in use; NaN before the first time.",
         )
         age.set_function(lambda: float("nan") if self.confirmed_at is None else time.monotonic() - self.confirmed_at)
-        self._rejected = self._gauge("rejected_labels", "Docker labels that are not obeyed.")
+        self._rejected = self._gauge("rejected_labels", "Docker labels that are not applied.")
         self._shadowed = self._gauge("shadowed_routes", "Routes that a service asks for and another holds.")
         self._event_to_envoy = Histogram(
             "grpc_lb_event_to_envoy_seconds",
@@ -133,7 +133,7 @@ class Metrics:
         self.clients.gone(stream)
 
     @property
-    def reported_calls(self) -> Calls:
+    def reported_calls(self) -> CallCounts:
         return self.clients.calls
 
     def confirmed(self) -> None:

@@ -34,7 +34,7 @@ def _rejected(family: str, rejected_labels: tuple[RejectedLabel, ...]) -> Proble
         Severity.WARNING,
         f"{'A label' if len(rejected_labels) == 1 else f'{len(rejected_labels)} labels'} of task family {family} "
         f"{'is' if len(rejected_labels) == 1 else 'are'} refused",
-        "; ".join(said) + _more(len(rejected_labels)) + ". What stands on it is left out, the rest works.",
+        "; ".join(said) + _more(len(rejected_labels)) + ". What depends on it is left out, the rest works.",
         f"correct the docker labels in task definition {family} and deploy it. Other services are not affected.",
     )
 

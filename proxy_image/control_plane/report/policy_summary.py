@@ -27,8 +27,8 @@ from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting
 from grpc_lb_contract.policy.value_types import ConflictError, PolicySection
 
 DEFAULT = (
-    "Nothing was chosen: each target in turn; calls are tried again only where no server can have seen them; the "
-    "callers' own deadlines; no limits; a target that cannot be reached twice in a row is left alone for 1 s or more."
+    "Nothing was chosen: each target in turn; calls are retried only where no server can have seen them; the "
+    "callers' own deadlines; no limits; a target that cannot be reached twice in a row is ejected for 1 s or more."
 )
 
 
@@ -98,9 +98,7 @@ def _outlier_detection(ejection: OutlierDetection) -> Iterator[str]:
         reasons.append(f"{ejection.consecutive_gateway_failures:,} answers UNAVAILABLE or DEADLINE_EXCEEDED")
     if ejection.consecutive_errors is not None:
         reasons.append(f"{ejection.consecutive_errors:,} answers that tell of an error")
-    said = (
-        f"a target is left alone for {span(ejection.base_ejection_time)} or more after {' or '.join(reasons)} in a row"
-    )
+    said = f"a target is ejected for {span(ejection.base_ejection_time)} or more after {' or '.join(reasons)} in a row"
     if ejection.success_rate:
         said += (
             f", or where it answers far worse than the others (of {ejection.success_rate_min_calls:,} calls or more)"
@@ -119,10 +117,10 @@ def _health_check(check: HealthCheck) -> Iterator[str]:
 
 def _retry(retry: Retry) -> Iterator[str]:
     if not retry.max_retries:
-        yield "never tried again"
+        yield "never retried"
         return
     also = f" {', '.join(sorted(retry.on))} and" if retry.on else ""
-    yield f"tries again{also} what no server has seen, up to {_times(retry.max_retries, 'time')}"
+    yield f"retries{also} what no server has seen, up to {_times(retry.max_retries, 'time')}"
     if retry.per_try_timeout is not None:
         yield f"a try may take {span(retry.per_try_timeout)}, then comes the next"
     fresh = Retry()

@@ -106,7 +106,7 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
         yield Problem(
             Severity.ERROR if standing.refuses_calls else Severity.WARNING,
             "Envoy refuses new calls" if standing.refuses_calls else "Envoy's memory is nearly used up",
-            f"{standing.heap_percent} % of the memory that it may take is in use. Calls under way go on.",
+            f"{standing.heap_percent} % of the memory that it may take is in use. Calls in flight go on.",
             "give the balancer more memory (memory_limit_mib) or more tasks; look which service has the most calls in "
             "flight: those hold it.",
         )
@@ -115,7 +115,7 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
         yield Problem(
             Severity.WARNING,
             "Envoy was restarted" + (f" {len(restarts)} times" if len(restarts) > 1 else ""),
-            f"The last time {min(restarts):.0f} s ago. The calls that it had were cut, and its counts began anew.",
+            f"The last time {min(restarts):.0f} s ago. The calls that it had were cut, and its counts restarted.",
             "look for 'envoy stopped' in this task's log: its reason says how it ended. Where it was out of memory, "
             "give the balancer more (memory_limit_mib); else please report it.",
         )
@@ -202,7 +202,7 @@ def service_problems(
             Severity.WARNING,
             f"{len(ejected)} of {len(states)} targets of {name} "
             + ("is ejected" if len(ejected) == 1 else "are ejected"),
-            f"Envoy leaves {_some(ejected)} alone and tries again within seconds; the page of {name} says why.",
+            f"Envoy leaves {_some(ejected)} alone and retries within seconds; the page of {name} says why.",
             "look at the log of the task, and whether its security group lets the balancer in on this port.",
         )
     unhealthy = sorted(address for address, state in states if state == "unhealthy")

@@ -78,7 +78,7 @@ class Followed(Protocol):
         """Never returns. `trouble` is what the start has returned."""
 
 
-class PolicySection:
+class ClusterSink:
     """The `Sink` of one source. Its trouble leaves its last document, and those of the others, in place."""
 
     def __init__(self, whole: Merged, name: str) -> None:
@@ -121,7 +121,7 @@ class Merged:
     """
 
     def __init__(self, names: Sequence[str], sink: Sink) -> None:
-        self.parts = tuple(PolicySection(self, name) for name in names)
+        self.parts = tuple(ClusterSink(self, name) for name in names)
         self._sink = sink
         self._conflicts: frozenset[RouteConflict] = frozenset()
         self._one_at_a_time = asyncio.Lock()
@@ -130,7 +130,7 @@ class Merged:
         """Never returns. `sources` are those of the parts, in their order."""
         await asyncio.gather(*map(self._run, self.parts, sources))
 
-    async def _run(self, part: PolicySection, source: Followed) -> None:
+    async def _run(self, part: ClusterSink, source: Followed) -> None:
         trouble = await source.start()
         await part.started()
         await source.follow(trouble)

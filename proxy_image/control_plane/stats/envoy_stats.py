@@ -85,7 +85,7 @@ class Breaker:
 @dataclass(frozen=True, slots=True)
 class Received:
     """What came to one cluster, each call once however often it was tried. `sent`, the tries, falls only where Envoy
-    counts anew; `calls` also while a call waits to be tried again."""
+    counts anew; `calls` also while a call waits to be retried."""
 
     calls: int
     sent: int
@@ -146,7 +146,7 @@ class Reading:
     """New calls are refused, because the heap is nearly used up."""
 
     def is_of_another_envoy(self, before: Reading) -> bool:
-        """Than an earlier reading, so that all counts began anew: also where its own have passed those of the other."""
+        """Than an earlier reading, so that all counts restarted: also where its own have passed those of the other."""
         return self.uptime_seconds - before.uptime_seconds < self.at - before.at - _UPTIME_ROUNDED
 
 

@@ -132,7 +132,7 @@ class Journal:
                 if each.task in reasons
                 else "its task was told to stop"
             )
-            self._note(each, What.DRAINING, f"{told}; calls under way finish")
+            self._note(each, What.DRAINING, f"{told}; calls in flight finish")
         for each in new.keys() & old.keys():
             if _began(TargetState.SERVING, old[each], new[each]):
                 self._note(each, What.RETURNED, "the document says that it serves again")
@@ -179,7 +179,7 @@ class Journal:
         return self.changes[-1]
 
     def read(self, before: Reading | None, after: Reading) -> None:
-        """Envoy was read: who was ejected, who came back, and whether Envoy itself began anew."""
+        """Envoy was read: who was ejected, who came back, and whether Envoy itself restarted."""
         if before is not None and after.is_of_another_envoy(before):
             self.envoy_restarts.append(self._clock())
             self._not_logged.clear()

@@ -64,7 +64,7 @@ class Tally:
         documented = {service.name: service for service in document.services}
         found = {name: _figures(documented.get(name), tally) for name, tally in self._services.items()}
         self._services = {
-            # A call that waits to be tried again when this is told is in the next figures.
+            # A call that waits to be retried when this is told is in the next figures.
             name: _Service(received=min(0, tally.received), serving=tally.serving, steady=True)
             for name, tally in self._services.items()
             if name in documented

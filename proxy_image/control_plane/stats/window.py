@@ -47,7 +47,7 @@ class ServiceWindow:
     seconds: float
     calls: int
     failures: int
-    """As clients saw them: failed tries less those that were tried again, and calls that found no target or a limit."""
+    """As clients saw them: failed tries less those that were retried, and calls that found no target or a limit."""
     targets: Mapping[str, TargetWindow]
     ended: EndedWindow = EndedWindow()
     methods: Mapping[str, EndedWindow] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def window_of(readings: Sequence[Reading], seconds: float = WINDOW_SECONDS) -> t
 
 
 def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
-    """What a service did between two readings; a count that fell began anew (Envoy, or a target, came again)."""
+    """What a service did between two readings; a count that fell restarted (Envoy, or a target, came again)."""
     nothing = ServiceCounts({})
     old, new = before.services.get(name, nothing), after.services.get(name, nothing)
     zero = TargetCounts()

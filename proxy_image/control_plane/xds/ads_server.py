@@ -16,7 +16,7 @@ from envoy.service.load_stats.v3 import lrs_pb2
 from proxy_image.control_plane.limits.descriptors import MAX_XDS
 from proxy_image.control_plane.limits.log_rate import LogRate
 from proxy_image.control_plane.limits.pace import Turns
-from proxy_image.control_plane.limits.refusal import RefusedError, RejectedLabel
+from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream
 from proxy_image.control_plane.limits.xds_client import GrpcClient
 from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
 from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
@@ -87,9 +87,9 @@ class AdsService:
         return grpc.method_handlers_generic_handler(load_reports.SERVICE, {load_reports.METHOD: method})
 
     async def _take_reports(self, _requests: Any, context: Any) -> None:
-        told: asyncio.Future[RejectedLabel] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[RefusedStream] = asyncio.get_running_loop().create_future()
 
-        def end(refusal: RejectedLabel) -> None:
+        def end(refusal: RefusedStream) -> None:
             if not told.done():
                 told.set_result(refusal)
 
@@ -132,11 +132,11 @@ class AdsService:
             )
             await context.abort(refusal.code, refusal.message)
 
-    async def _serve_client(self, context: Any) -> RejectedLabel | None:
+    async def _serve_client(self, context: Any) -> RefusedStream | None:
         """What the stream is ended with, None where the client ends it."""
-        told: asyncio.Future[RejectedLabel] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[RefusedStream] = asyncio.get_running_loop().create_future()
 
-        def end(refusal: RejectedLabel) -> None:
+        def end(refusal: RefusedStream) -> None:
             if not told.done():
                 told.set_result(refusal)
 

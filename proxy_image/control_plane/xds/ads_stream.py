@@ -13,10 +13,10 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from proxy_image.control_plane.limits.xds_client import Client, OwnEnvoy
 from proxy_image.control_plane.limits.xds_requests import MAX_UNKNOWN_TYPES, read_request, shortened
-from proxy_image.control_plane.recurring_log import Reminder
+from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, read_client_kind
-from proxy_image.control_plane.xds.proxyless.load_reports import Calls
+from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
 from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
 from proxy_image.control_plane.xds.resource_types import BY_URL, Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Snapshot
@@ -47,7 +47,7 @@ class Observer(Protocol):
         """What a gRPC client calls now, and what of it that client cannot follow."""
 
     @property
-    def reported_calls(self) -> Calls:
+    def reported_calls(self) -> CallCounts:
         """Where calls go that gRPC clients tell of."""
 
     def gone(self, stream: object) -> None:
@@ -74,7 +74,7 @@ class Stream:
         self._told: tuple[Snapshot, frozenset[str]] | None = None
         self._subscriptions = Subscriptions()
         self._unknown_types: set[str] = set()
-        self._rejected: dict[str, tuple[Request, Reminder]] = {}
+        self._rejected: dict[str, tuple[Request, RecurringLog]] = {}
 
     async def serve(self) -> None:
         """Until the client ends the stream. Raises `RefusedError` where it has to be ended."""
@@ -168,7 +168,7 @@ class Stream:
             self._refuse_type(request.type_url)
         elif request.error is not None:
             self._observer.rejected(self._audience, BY_URL[request.type_url].value, self._node, request.error)
-            _, reminder = self._rejected.get(request.type_url, (None, Reminder()))
+            _, reminder = self._rejected.get(request.type_url, (None, RecurringLog()))
             self._rejected[request.type_url] = request, reminder
         elif meaning is Meaning.ACK:
             self._observer.accepted(self._audience, BY_URL[request.type_url].value, self._node)

@@ -11,7 +11,7 @@ from grpc_lb_contract import Document, Mirror, Service, Tls, TlsVerify
 
 @dataclass(frozen=True, slots=True, order=True)
 class LeftOut:
-    """A setting of a service's owner that is not obeyed here, and why."""
+    """A setting of a service's owner that is not applied here, and why."""
 
     service: str
     label: str

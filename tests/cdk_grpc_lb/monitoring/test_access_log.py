@@ -7,7 +7,7 @@ import pytest
 
 from cdk_grpc_lb import AccessLog
 from proxy_image.settings import from_environment
-from proxy_image.telemetry import AccessLog as Told
+from proxy_image.telemetry import AccessLogSettings as Told
 from proxy_image.telemetry import CallStatistics, Logged
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 from tests.cdk_grpc_lb.validation.cases import BALANCER, balancer_in, refused, resources

@@ -265,10 +265,10 @@ def test_alarms_and_a_dashboard_can_stand_elsewhere(stack: cdk.Stack) -> None:
     service = GrpcBalancedService(stack, "Orders", image=IMAGE, port=50051, cluster=existing_cluster(stack))
     assert isinstance(service.balancer, GrpcBalancer)
     topic = sns.Topic(stack, "Topic")
-    alarms = GrpcAlarms(stack, "Own", balancer=service.balancer, topic=topic, leave_out=["LabelRefused"])
+    alarms = GrpcAlarms(stack, "Own", balancer=service.balancer, topic=topic, leave_out=["LabelRejected"])
     board = GrpcDashboard(stack, "Board", balancer=service.balancer, dashboard_name="orders")
     board.dashboard.add_widgets(cloudwatch.TextWidget(markdown="mine"))
-    assert alarms.alarms.keys() == {*NAMES} - {"LabelRefused"}
+    assert alarms.alarms.keys() == {*NAMES} - {"LabelRejected"}
     assert synthesise(stack).the("AWS::CloudWatch::Dashboard")["DashboardName"] == "orders"
 
 

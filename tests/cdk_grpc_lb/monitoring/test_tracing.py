@@ -1,4 +1,4 @@
-"""Tracing's part of the template: the side-car, what it may do, and that the balancer never waits for it."""
+"""Tracing's part of the template: the sidecar, what it may do, and that the balancer never waits for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 
 from cdk_grpc_lb import Collector, Tracing
 from proxy_image.settings import from_environment
-from proxy_image.telemetry import Tracing as Told
+from proxy_image.telemetry import TracingSettings as Told
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 from tests.cdk_grpc_lb.validation.cases import BALANCER, balancer_in, refused, resources
 
@@ -73,7 +73,7 @@ def test_the_balancer_neither_waits_for_the_side_car_nor_ends_with_it(stack: cdk
     assert "DependsOn" not in balancer
     assert balancer["Cpu"] + collector["Cpu"] == 512
     assert balancer["Cpu"] > 5 * collector["Cpu"]
-    # Or Envoy, which is told of the least limit there is, would take the side-car's part for its own.
+    # Or Envoy, which is told of the least limit there is, would take the sidecar's part for its own.
     assert balancer["Memory"] + collector["Memory"] == 1024
 
 
@@ -147,7 +147,7 @@ def test_a_configuration_and_image_of_ones_own(stack: cdk.Stack) -> None:
             "given names of headers of A-Z, a-z, 0-9 and -",
             "'x key'",
         ),
-        (Tracing(collector=Collector()), "tracing.collector", "a side-car with a config, or at an address", "neither"),
+        (Tracing(collector=Collector()), "tracing.collector", "a sidecar with a config, or at an address", "neither"),
         (
             Tracing(collector=Collector(config={}, memory_limit_mib=1024)),
             "tracing.collector.memory_limit_mib",
@@ -165,7 +165,7 @@ def test_what_no_balancer_could_be_told_is_refused_before_anything_is_made(
 
 
 def test_a_task_too_small_for_a_side_car_is_refused(stack: cdk.Stack) -> None:
-    allowed = "at least 1024 with a side-car that takes traces (or send them to a Collector.at)"
+    allowed = "at least 1024 with a sidecar that takes traces (or send them to a Collector.at)"
     with refused(BALANCER, "memory_limit_mib", allowed, "512"):
         balancer_in(stack, tracing=Tracing(), cpu=256, memory_limit_mib=512)
 

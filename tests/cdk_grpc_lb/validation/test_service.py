@@ -187,8 +187,7 @@ LABELS: list[tuple[dict[str, Any], str]] = [
             "policy": TrafficPolicy(deadline=Deadline(max=timedelta(seconds=5))),
             "routes": [RouteRule("slow", overrides=Overrides(retry=Retry(per_try_timeout=timedelta(seconds=6))))],
         },
-        "retry.per_try_timeout must be below deadline.max, 5s, or no call is tried again, got 6s (route slow) "
-        "(prop routes",
+        "retry.per_try_timeout must be below deadline.max, 5s, or no call is retried, got 6s (route slow) (prop routes",
     ),
     ({"weight": -1}, "weight must be 0..1000, got -1 (prop weight"),
     ({"weight": 1001}, "weight must be 0..1000, got 1001 (prop weight"),
@@ -203,7 +202,7 @@ LABELS: list[tuple[dict[str, Any], str]] = [
                 retry=Retry(per_try_timeout=timedelta(seconds=5)), deadline=Deadline(max=timedelta(seconds=5))
             )
         },
-        "retry.per_try_timeout must be below deadline.max, 5s, or no call is tried again, got 5s (prop policy",
+        "retry.per_try_timeout must be below deadline.max, 5s, or no call is retried, got 5s (prop policy",
     ),
     (
         {

@@ -5,7 +5,7 @@ import pytest
 from grpc_lb_contract import Document, Group, Service
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import Container, TaskDefinition
-from lambda_src.transform.document import Draft, transform
+from lambda_src.transform.document import Transformed, transform
 from lambda_src.transform.scaled_to_zero import carried_on
 from tests.lambda_src.fake_aws import NOW
 from tests.lambda_src.transform.test_document import addresses, task
@@ -13,7 +13,7 @@ from tests.lambda_src.transform.test_document import addresses, task
 ENABLED = {"grpc-lb.enable": "true"}
 
 
-def draft(selection: Selection, *containers: Container, service: str | None = None) -> Draft:
+def draft(selection: Selection, *containers: Container, service: str | None = None) -> Transformed:
     return transform(
         [task(service=service)],
         {"rng": TaskDefinition("rng", 1, containers)},
@@ -24,7 +24,7 @@ def draft(selection: Selection, *containers: Container, service: str | None = No
     )
 
 
-def names(drafted: Draft) -> set[str]:
+def names(drafted: Transformed) -> set[str]:
     return {service.name for service in drafted.document.services}
 
 

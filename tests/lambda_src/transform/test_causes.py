@@ -156,7 +156,7 @@ def test_the_same_content_with_another_cause_writes_nothing(aws: FakeAws, sync: 
 
 
 def test_a_refused_label_and_a_lost_route_are_in_the_document_and_go_with_their_tasks(aws: FakeAws, sync: Sync) -> None:
-    # GIVEN a service that asks for the routes of another, and a label that cannot be obeyed
+    # GIVEN a service that asks for the routes of another, and a label that cannot be applied
     aws.run(1)
     sync.minute()
     aws.define("copy", labels=LABELS | {"grpc-lb.service": "copy"})

@@ -8,7 +8,7 @@ from grpc_lb_contract import Document
 from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import Container, Task
-from lambda_src.transform.document import Draft, transform
+from lambda_src.transform.document import Transformed, transform
 from tests.lambda_src.conftest import Sync
 from tests.lambda_src.fake_aws import NOW, FakeAws
 from tests.lambda_src.transform.test_document import LABELS, container, definition, draft, task
@@ -17,18 +17,18 @@ from traefik_labels import TraefikLabels
 LONG = "Production-RandomNumbersServiceOfTheTeamThatHasTheLongestNameOfAll"
 
 
-def ports(made: Draft | Document, service: str) -> set[int]:
-    document = made.document if isinstance(made, Draft) else made
+def ports(made: Transformed | Document, service: str) -> set[int]:
+    document = made.document if isinstance(made, Transformed) else made
     found = document.service(service)
     return set() if found is None else {target.port for target in found.targets}
 
 
-def groups(made: Draft, service: str) -> set[str]:
+def groups(made: Transformed, service: str) -> set[str]:
     found = made.document.service(service)
     return set() if found is None else {target.group for target in found.targets}
 
 
-def refused(made: Draft) -> list[tuple[str, str]]:
+def refused(made: Transformed) -> list[tuple[str, str]]:
     return [(one.error.family, one.error.label) for one in made.refused]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from grpc_lb_contract import Document, Group, Route, TargetState, assemble, pack, read_index
 from lambda_src.discovery.tasks import Container, Task, TaskDefinition, task_from
-from lambda_src.transform.document import Draft, Stage, stage_of, transform
+from lambda_src.transform.document import TargetStage, Transformed, stage_of, transform
 from tests.lambda_src.fake_aws import NOW, FakeAws, interface, task_name
 
 LABELS = {"grpc-lb.enable": "true"}
@@ -41,11 +41,13 @@ def task(number: int = 1, definition: str = "rng", service: str | None = None, *
     return replace(made, **changes)  # type: ignore[arg-type]  # the tests name the fields
 
 
-def draft(tasks: list[Task], definitions: Mapping[str, TaskDefinition], previous: Document | None = None) -> Draft:
+def draft(
+    tasks: list[Task], definitions: Mapping[str, TaskDefinition], previous: Document | None = None
+) -> Transformed:
     return transform(tasks, definitions, previous=previous, told_to_stop=frozenset(), now=NOW)
 
 
-def addresses(draft: Draft, service: str = "rng") -> set[tuple[str, int]]:
+def addresses(draft: Transformed, service: str = "rng") -> set[tuple[str, int]]:
     found = draft.document.service(service)
     return {(target.ip, target.port) for target in found.targets} if found is not None else set()
 
@@ -238,10 +240,10 @@ def test_invariant_4_no_set_of_tasks_crashes_the_transform_or_gives_a_stopping_t
 
 
 def test_stages_are_told_by_what_ecs_wants_before_what_it_has() -> None:
-    assert stage_of(task(desired_status="STOPPED"), container(), frozenset()) is Stage.DRAINING
-    assert stage_of(task(), container(), frozenset({task_name(1)})) is Stage.DRAINING
+    assert stage_of(task(desired_status="STOPPED"), container(), frozenset()) is TargetStage.DRAINING
+    assert stage_of(task(), container(), frozenset({task_name(1)})) is TargetStage.DRAINING
     assert stage_of(task(desired_status="STOPPED", last_status="PENDING"), container(), frozenset()) is None
-    assert stage_of(task(last_status="ACTIVATING"), container(), frozenset()) is Stage.STARTING
+    assert stage_of(task(last_status="ACTIVATING"), container(), frozenset()) is TargetStage.STARTING
 
 
 @pytest.mark.parametrize("last_status", ["DEPROVISIONING", "STOPPED"])

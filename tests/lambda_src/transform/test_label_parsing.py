@@ -41,7 +41,7 @@ def test_labels_are_read_once_for_all_tasks_and_refreshes(aws: FakeAws, sync: Sy
     # WHEN refresh after refresh comes, with labels read again only where their definition is new
     for _ in range(3):
         sync.minute()
-    # THEN the labels of each container were read once (those of a side-car too)
+    # THEN the labels of each container were read once (those of a sidecar too)
     assert reads == {"foreign": 10, "rng": 2}
     assert sync.serving() == set(good)
     # AND their errors are told in the document, as before

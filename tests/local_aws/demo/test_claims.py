@@ -78,7 +78,7 @@ def test_no_call_failed_holds_under_a_load_that_was_there(report: LoadReport, he
         (failed(started=999.0, seconds=0.5), False, 0),
         (failed(started=999.99, seconds=0.02, code="CANCELLED"), False, 0),
     ],
-    ids=["under way", "sent while it died", "sent after it was gone", "over before the kill", "for another reason"],
+    ids=["in flight", "sent while it died", "sent after it was gone", "over before the kill", "for another reason"],
 )
 def test_a_killed_task_may_take_along_the_calls_inside_it_alone(failure: Call, held: bool, inside: int) -> None:
     report = load({"a": 400}, failure, seconds=2)

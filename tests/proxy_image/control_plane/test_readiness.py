@@ -11,7 +11,7 @@ import pytest
 from grpc_lb_contract import Document, generation_of
 from proxy_image.control_plane import readiness
 from proxy_image.control_plane.metrics.metrics import Metrics
-from proxy_image.control_plane.readiness import Admission, Newcomer, admitted_only
+from proxy_image.control_plane.readiness import Newcomer, ReadinessGate, admitted_only
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
@@ -109,7 +109,7 @@ async def test_a_new_target_that_never_listens_is_served_after_a_while(
     async def changed() -> None:
         told.set()
 
-    at_the_door = Admission(changed, max_wait_seconds=0.3)
+    at_the_door = ReadinessGate(changed, max_wait_seconds=0.3)
     at_the_door.follow(rng(target(port)), trusted=False)
     assert at_the_door.waiting
     await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)

@@ -61,7 +61,7 @@ async def test_a_control_plane_that_hangs_is_replaced_while_envoy_serves_on(tmp_
     ):
         await balancer.ready()
         first = (await balancer.event("control plane started"))["pid"]
-        await asyncio.sleep(4)  # twice the silence that is allowed: one that beats is left alone
+        await asyncio.sleep(4)  # twice the silence that is allowed: one that beats is ejected
         assert balancer.events("control plane hangs, killing it") == []
         os.kill(first, signal.SIGSTOP)
         try:

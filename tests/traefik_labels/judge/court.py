@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from lambda_src.transform.document import Draft
+from lambda_src.transform.document import Transformed
 from tests.traefik_labels.judge.aws import Cluster
 from tests.traefik_labels.judge.backends import backends
 from tests.traefik_labels.judge.caller import Answer, ask, until_answered
@@ -121,7 +121,7 @@ def _times(one: LabelSet) -> int:
     return TIMES if sum(job.tasks for job in one.jobs) > 1 else 1
 
 
-def told_of(draft: Draft, mark: str) -> tuple[str, ...]:
+def told_of(draft: Transformed, mark: str) -> tuple[str, ...]:
     """What the Lambda's log says of a set."""
     return tuple(
         dict.fromkeys(

@@ -15,7 +15,7 @@ from lambda_src.discovery.events import read_batch
 from lambda_src.discovery.selection import Selection
 from lambda_src.publish import ParameterStore
 from lambda_src.refresh import Refresher
-from lambda_src.transform.document import Draft
+from lambda_src.transform.document import Transformed
 from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, FakeAws, Time
 from tests.proxy_image.balancer import REAL, Balancer, start_balancer
 from tests.traefik_labels.judge.aws import Cluster
@@ -31,13 +31,13 @@ class Ours:
 
     aws: FakeAws
     balancer: Balancer
-    drafts: list[Draft] = field(default_factory=list)
+    drafts: list[Transformed] = field(default_factory=list)
 
     @property
     def calls(self) -> tuple[str, int]:
         return "127.0.0.1", self.balancer.ports["port"]
 
-    def refresh(self, settings: TraefikLabels, seconds_left: float = 60.0) -> Draft:
+    def refresh(self, settings: TraefikLabels, seconds_left: float = 60.0) -> Transformed:
         """Have the Lambda publish what runs, and wait for the balancer to serve it. Raises what the Lambda raises."""
         refresher = _Refresher(self.aws, settings)
         refresher.refresh(read_batch(_MINUTE, CLUSTER), lambda: seconds_left)
@@ -63,10 +63,10 @@ class _Refresher(Refresher):
         store = ParameterStore(aws.client("ssm"), PREFIX)
         selection = Selection(traefik=settings)
         super().__init__(EcsCluster(aws.client("ecs"), CLUSTER), store, Time().clock(), selection)
-        self.drafts: list[Draft] = []
+        self.drafts: list[Transformed] = []
         self._parameters = store
 
-    def _draft(self, *arguments: object) -> Draft:
+    def _draft(self, *arguments: object) -> Transformed:
         draft = super()._draft(*arguments)  # type: ignore[arg-type]  # whatever they are
         self.drafts.append(draft)
         return draft

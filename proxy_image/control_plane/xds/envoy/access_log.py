@@ -13,7 +13,7 @@ from envoy.extensions.access_loggers.stream.v3 import stream_pb2
 from google.protobuf import struct_pb2
 
 from proxy_image.control_plane.xds.messages import fraction, packed
-from proxy_image.telemetry import AccessLog, Logged
+from proxy_image.telemetry import AccessLogSettings, Logged
 
 # What a client chooses is cut short, so that a line stays one write to a pipe (PIPE_BUF is 4,096). No metadata but the
 # trace's: it may hold secrets.
@@ -43,7 +43,7 @@ FIELDS = {
 OK = accesslog_pb2.GrpcStatusFilter.OK
 
 
-def access_log(options: AccessLog) -> Any:
+def access_log(options: AccessLogSettings) -> Any:
     line = struct_pb2.Struct()
     line.update(FIELDS)
     sink = stream_pb2.StdoutAccessLog(
@@ -54,7 +54,7 @@ def access_log(options: AccessLog) -> Any:
     )
 
 
-def _filter(options: AccessLog) -> Any:
+def _filter(options: AccessLogSettings) -> Any:
     match options.logged:
         case Logged.FAILURES:
             # A call that its caller gave up has no status, and counts as one that is not OK.

@@ -1,4 +1,4 @@
-"""A policy's part in Envoy's routes: hashing, second tries, time limits, rate limits, faults."""
+"""A policy's part in Envoy's routes: hashing, retries, time limits, rate limits, faults."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def retry_policy(retry: Retry, *, leaving_the_zone: bool = False) -> Any:
                 typed_config=packed(previous_hosts_pb2.PreviousHostsPredicate()),
             )
         ],
-        # Not every target of a zone that is lost has been ejected yet: a second try goes to the other zones.
+        # Not every target of a zone that is lost has been ejected yet: a retry goes to the other zones.
         retry_priority=policy.RetryPriority(
             name="envoy.retry_priorities.previous_priorities",
             typed_config=packed(previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=1)),

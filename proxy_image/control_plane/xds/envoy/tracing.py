@@ -19,7 +19,7 @@ from envoy.extensions.tracers.opentelemetry.samplers.v3 import (
 
 from proxy_image.control_plane.xds.messages import boolean, duration, fraction, packed
 from proxy_image.envoy.bootstrap import TRACE_COLLECTOR_CLUSTER
-from proxy_image.telemetry import Tracing
+from proxy_image.telemetry import TracingSettings
 
 Hcm = http_connection_manager_pb2.HttpConnectionManager
 
@@ -30,7 +30,7 @@ EXPORT_SECONDS = 5.0
 _METHOD = "%REQ(:PATH)%"
 
 
-def traced(manager: Any, tracing: Tracing) -> None:
+def traced(manager: Any, tracing: TracingSettings) -> None:
     """Puts the balancer's spans into the traces of its calls: one for the call, and one for each try at a target."""
     tracer = opentelemetry_pb2.OpenTelemetryConfig(
         grpc_service=grpc_service_pb2.GrpcService(

@@ -23,7 +23,7 @@ _Remembered = dict[str, tuple[object, Resource]]
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ClientProfile:
     """All that decides what a client is sent. There are few: what languages can follow, times the zones of targets."""
 
     features: frozenset[Feature] = frozenset()
@@ -38,13 +38,13 @@ class Catalogue:
     def __init__(self, document: Document, previous: Catalogue | None = None) -> None:
         self._tables = RouteTables(document)
         self._zones = frozenset(target.zone for service in document.services for target in service.targets)
-        self._by_profile: dict[Profile, Resources] = {}
-        self._before: Mapping[Profile, Mapping[ResourceType, _Remembered]] = (
+        self._by_profile: dict[ClientProfile, Resources] = {}
+        self._before: Mapping[ClientProfile, Mapping[ResourceType, _Remembered]] = (
             {} if previous is None else previous.remembered
         )
 
     @property
-    def remembered(self) -> Mapping[Profile, Mapping[ResourceType, _Remembered]]:
+    def remembered(self) -> Mapping[ClientProfile, Mapping[ResourceType, _Remembered]]:
         return {
             profile: {each: table.remembered for each, table in resources.by_type.items() if isinstance(table, _Table)}
             for profile, resources in self._by_profile.items()
@@ -56,7 +56,9 @@ class Catalogue:
 
     def resources(self, client: ClientKind, zone: str = "") -> Resources:
         """What such a client may subscribe to: services and hosts, and any other name as one that is unknown."""
-        profile = Profile(client.features, self.known_zone(zone), quotes_clusters=client.language is not Language.NODE)
+        profile = ClientProfile(
+            client.features, self.known_zone(zone), quotes_clusters=client.language is not Language.NODE
+        )
         made = self._by_profile.get(profile)
         if made is None:
             made = self._by_profile[profile] = self._made(profile)
@@ -73,7 +75,7 @@ class Catalogue:
         not_followed = (each for service in services for each in unfollowed(service.name, service.policy, kind))
         return frozenset(service.name for service in services), frozenset(not_followed)
 
-    def _made(self, profile: Profile) -> Resources:
+    def _made(self, profile: ClientProfile) -> Resources:
         before = self._before.get(profile, {})
         makers = _Makers(self._tables, profile)
         by_maker = {
@@ -135,7 +137,7 @@ class _Table(Mapping[str, Resource]):
 
 
 class _Makers:
-    def __init__(self, tables: RouteTables, profile: Profile) -> None:
+    def __init__(self, tables: RouteTables, profile: ClientProfile) -> None:
         self._tables = tables
         self._profile = profile
 

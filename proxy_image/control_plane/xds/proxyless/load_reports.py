@@ -39,7 +39,7 @@ class Reported:
 
 
 @dataclass(slots=True)
-class Calls:
+class CallCounts:
     """Calls that clients have told of since this control plane began: by service, the client's zone, and outcome."""
 
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -85,7 +85,7 @@ def asking() -> Any:
     return lrs_pb2.LoadStatsResponse(send_all_clusters=True, load_reporting_interval=duration(INTERVAL_SECONDS))
 
 
-async def serve_reports(context: Any, calls: Calls, services: Callable[[], Collection[str]]) -> None:
+async def serve_reports(context: Any, calls: CallCounts, services: Callable[[], Collection[str]]) -> None:
     """One stream, until the client ends it. Raises `RefusedError`."""
     zone, first = "", True
     while (data := await context.read()) is not grpc.aio.EOF:

@@ -40,7 +40,7 @@ UNREACHED_FAULTS = 1_000_000_000
 
 
 def retry_policy(retry: Retry, features: Features) -> Any:
-    """None where no status is retried: calls that no server saw are tried again by gRPC itself (gRFC A6)."""
+    """None where no status is retried: calls that no server saw are retried by gRPC itself (gRFC A6)."""
     if Feature.RETRY not in features or not retry.on or not retry.max_retries:
         return None
     policy = route_components_pb2.RetryPolicy

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
-from proxy_image.control_plane.xds.proxyless.load_reports import Calls
+from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
 from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class ClientRegister:
     def __init__(self) -> None:
         self._streams: dict[int, _Subscribed] = {}
         self._told: set[Unfollowed] = set()
-        self.calls = Calls()
+        self.calls = CallCounts()
 
     def subscribed(
         self,

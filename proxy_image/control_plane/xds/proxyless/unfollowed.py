@@ -87,7 +87,7 @@ def _calls(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tupl
     if deadline.max is not None and Feature.TIMEOUT not in features:
         yield "deadline.max", "calls may take longer: the client does not know gRFC A31"
     if retry.on and Feature.RETRY not in features:
-        yield "retry.on", "nothing is tried again: the client does not know gRFC A44"
+        yield "retry.on", "nothing is retried: the client does not know gRFC A44"
     elif retry.on and retry.max_retries >= MAX_ATTEMPTS:
         yield "retry.max-retries", f"gRPC makes {MAX_ATTEMPTS} tries at most"
     if retry.per_try_timeout is not None:

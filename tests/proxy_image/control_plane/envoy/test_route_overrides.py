@@ -1,4 +1,4 @@
-"""Time limits and second tries of single methods, where their service has others: by real calls."""
+"""Time limits and retries of single methods, where their service has others: by real calls."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_a_methods_ceiling_ends_its_calls_and_no_others(tmp_path: Path) ->
             started = time.monotonic()
             assert await call(channel, STAY, 30) is grpc.StatusCode.DEADLINE_EXCEEDED
             assert time.monotonic() - started > 0.25
-            # AND a call of another method that is longer under way goes on
+            # AND a call of another method that is longer in flight goes on
             assert not stream.done()
             a.release.set()
             assert await stream.read() == b"end"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy_image.control_plane.limits.refusal import RefusedError, RejectedLabel
+from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream
 from proxy_image.control_plane.limits.xds_streams import Streams, Ticket
 
 
@@ -17,7 +17,7 @@ class Clients:
         self.reasons: list[str] = []
 
     def enter(self, name: str, peer: str) -> Ticket:
-        def end(refusal: RejectedLabel) -> None:
+        def end(refusal: RefusedStream) -> None:
             self.ended.append(name)
             self.reasons.append(f"{refusal.code.name}: {refusal.message}")
 

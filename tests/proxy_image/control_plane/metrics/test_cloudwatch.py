@@ -16,7 +16,7 @@ import grpc
 import httpx
 import pytest
 
-from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, Publisher, Standing, lines
+from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, BalancerState, Publisher, lines
 from proxy_image.control_plane.metrics.metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.history import Change
@@ -31,7 +31,7 @@ from tests.proxy_image.control_plane.test_process import targets_file
 
 SHORT_MINUTES = "tests.proxy_image.run_short_minutes"
 MINUTE = 1.0
-ALL_IS_WELL = Standing(1.0, 0.5, 0, 0, 3)
+ALL_IS_WELL = BalancerState(1.0, 0.5, 0, 0, 3)
 
 
 async def outcomes(channel: grpc.aio.Channel, calls: int) -> Counter[bool]:
@@ -128,7 +128,7 @@ def test_every_line_is_one_that_cloudwatch_takes() -> None:
     """GIVEN services with and without figures, and an Envoy that is gone, THEN what is not known is left out."""
     whole = Figures(12, 3, calls_per_target=6.0, serving=2, draining=1, ejected=1, saturation=12.5, imbalance=1.25)
     services = {"orders": whole, "gone": Figures(5, 0)}
-    text = "\n".join(lines("Shop/Balancer", "My/Space", services, Standing(0.5, None, 1, 2, None), at=120.0))
+    text = "\n".join(lines("Shop/Balancer", "My/Space", services, BalancerState(0.5, None, 1, 2, None), at=120.0))
     data = metrics_in(text)
     assert len(emf_lines(text)) == 3
     orders = {"Balancer": "Shop/Balancer", "Service": "orders"}
@@ -176,7 +176,9 @@ def test_no_target_and_no_more_than_so_many_services_make_metrics_of_their_own()
 def test_a_line_stays_whole_in_a_pipe() -> None:
     """GIVEN the longest names there are, THEN a line has less than the 4 KiB that a pipe takes at once."""
     whole = Figures(10**9, 10**9, 10**9 / 7, 1000, 1000, 1000, 100 / 3, 1000 / 7)
-    for line in lines("b" * 255, "n" * 255, {"s" * 63: whole}, Standing(10**9 / 7, 10**9 / 7, 20, 50, 10**6), at=2e9):
+    for line in lines(
+        "b" * 255, "n" * 255, {"s" * 63: whole}, BalancerState(10**9 / 7, 10**9 / 7, 20, 50, 10**6), at=2e9
+    ):
         assert len(line) < 4096
 
 

@@ -32,7 +32,7 @@ async def who_by_key(channel: grpc.aio.Channel, keys: int) -> dict[int, str]:
 
 
 async def occupy(channel: grpc.aio.Channel, busy: Backend, idle: Backend, calls: int) -> None:
-    """Leave that many calls under way at one target, and none at the other."""
+    """Leave that many calls in flight at one target, and none at the other."""
     idle.release.set()
     method: Any = channel.unary_unary(STAY)
     holding = []
@@ -66,7 +66,7 @@ async def test_least_request_keeps_away_from_the_busy_target(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("bias", "busy_share"), [(0.0, 1 / 2), (1.0, 1 / 10)])
 async def test_the_bias_says_how_much_calls_under_way_count(tmp_path: Path, bias: float, busy_share: float) -> None:
-    """GIVEN slow starts (they weigh the targets) and 8 calls under way at one THEN it weighs 1 / 9 ** bias."""
+    """GIVEN slow starts (they weigh the targets) and 8 calls in flight at one THEN it weighs 1 / 9 ** bias."""
     policy = balanced(Method.LEAST_REQUEST, active_request_bias=bias, slow_start=timedelta(hours=1))
     async with (
         backends("a", "b") as (a, b),

@@ -1,4 +1,4 @@
-"""Second tries, deadlines, rates and faults, where the service's owner has asked for them."""
+"""Retries, deadlines, rates and faults, where the service's owner has asked for them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_without_attempts_not_even_a_call_that_no_server_has_seen_is_tried
 
 
 async def test_the_budget_bounds_the_tries_under_way(tmp_path: Path) -> None:
-    """GIVEN a budget of one try at a time, and long pauses, WHEN 10 calls fail at once THEN one may be tried again."""
+    """GIVEN a budget of one try at a time, and long pauses, WHEN 10 calls fail at once THEN one may be retried."""
     policy = retried(
         RetryStatus.UNAVAILABLE, max_retries=1, base_backoff=ms(60_000), budget_percent=0.0, budget_min_concurrency=1
     )
@@ -94,7 +94,7 @@ async def test_the_budget_bounds_the_tries_under_way(tmp_path: Path) -> None:
 
 
 async def test_the_pause_before_a_second_try_grows_with_the_back_off(tmp_path: Path) -> None:
-    """GIVEN pauses by chance of up to 400 ms, and of up to 1,600 ms, WHEN 10 calls each are tried again side by side
+    """GIVEN pauses by chance of up to 400 ms, and of up to 1,600 ms, WHEN 10 calls each are retried side by side
     THEN they take 2 s and 8 s, give or take."""
 
     async def seconds_with(base_backoff: int) -> float:

@@ -118,7 +118,7 @@ async def test_a_mirror_that_never_answers_delays_no_call_and_its_copies_are_bou
         a.release.set()
         calls: list[Any] = [start(channel.unary_unary(STAY), timeout=PATIENCE_SECONDS) for _ in range(10)]
         assert [await call for call in calls] == [b"a"] * 10
-        # THEN all have been answered while the copies are still under way
+        # THEN all have been answered while the copies are still in flight
         assert await envoy.stat("cluster.shadow~mirror.upstream_rq_max_duration_reached") == 0
         await eventually(lambda: m.seen["stay"] == 3)
         await eventually(lambda: reads(envoy.stat(ACTIVE), 0), "the end of the copies")
@@ -182,9 +182,9 @@ async def test_what_is_not_obeyed_is_told_once(caplog: pytest.LogCaptureFixture)
     one, two = target(1), target(2)
     for document in (mirroring(one), mirroring(two), mirroring(one, two), mirroring(one, to="rng")):
         await reconciler.found(document, Origin.SSM)
-    assert [(fact["value"], fact["problem"]) for fact in logged(caplog, "policy not obeyed")] == [
+    assert [(fact["value"], fact["problem"]) for fact in logged(caplog, "policy not applied")] == [
         ("shadow", "must be a service of this balancer: no call is copied until it is"),
         ("rng", "must be another service: no call is copied"),
     ]
-    assert {fact["service"] for fact in logged(caplog, "policy not obeyed")} == {"rng"}
+    assert {fact["service"] for fact in logged(caplog, "policy not applied")} == {"rng"}
     await reconciler.close()

@@ -108,7 +108,7 @@ TWO_CALLS_A_CONNECTION = (("grpc.max_concurrent_streams", 2),)
 async def test_calls_beyond_what_the_connections_allow_wait_and_are_answered(
     tmp_path: Path, limits: Limits, connections: int
 ) -> None:
-    """GIVEN two targets that take two calls a connection WHEN 12 come THEN two for each connection are under way."""
+    """GIVEN two targets that take two calls a connection WHEN 12 come THEN two for each connection are in flight."""
     async with (
         backends("a", "b", options=TWO_CALLS_A_CONNECTION) as (a, b),
         balancer(tmp_path, treated(TrafficPolicy(limits=limits), a.target, b.target)) as (_, envoy),

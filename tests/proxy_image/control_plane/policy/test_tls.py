@@ -161,7 +161,7 @@ async def test_a_missing_file_of_cas_is_told_once(caplog: pytest.LogCaptureFixtu
     reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
     for port in (1, 2):
         await reconciler.found(treated(verified, target(port)), Origin.SSM)
-    (fact,) = logged(caplog, "policy not obeyed")
+    (fact,) = logged(caplog, "policy not applied")
     assert (fact["service"], fact["label"], fact["value"]) == ("rng", "grpc-lb.tls.verify", "system")
     assert "SSL_CERT_FILE" in fact["problem"]
     await reconciler.close()

@@ -186,7 +186,7 @@ def test_a_target_drains_with_the_reason_of_its_tasks_stop() -> None:
     journal.applied(None, before, "ssm")
     journal.applied(before, after, "ssm", cause=stopped("task-1", 0.0))
     event = journal.targets[identity("rng", target(1))][-1]
-    assert (event.what, event.why) == (What.DRAINING, f"its task was told to stop: {WHY}; calls under way finish")
+    assert (event.what, event.why) == (What.DRAINING, f"its task was told to stop: {WHY}; calls in flight finish")
 
 
 def test_a_generation_that_a_newer_one_overtook_was_never_in_use() -> None:

@@ -29,9 +29,9 @@ from tests.grpc_lb_contract.strategies import policies
         ({"limits.requests": "2000"}, ("at most 2,000 calls at once",)),
         (
             {"retry.on": "UNAVAILABLE", "retry.max-retries": "1"},
-            ("tries again UNAVAILABLE and what no server has seen, up to 1 time",),
+            ("retries UNAVAILABLE and what no server has seen, up to 1 time",),
         ),
-        ({"retry.max-retries": "0"}, ("never tried again",)),
+        ({"retry.max-retries": "0"}, ("never retried",)),
         (
             {"deadline.max": "5s", "deadline.default": "250ms"},
             ("deadlines: the caller's, at most 5 s", "250 ms for calls without a deadline"),
@@ -47,7 +47,7 @@ from tests.grpc_lb_contract.strategies import policies
         (
             {"outlier.consecutive-errors": "5", "outlier.base-ejection-time": "1m"},
             (
-                "a target is left alone for 1 min or more after 2 failures to reach it or 5 answers that tell of an "
+                "a target is ejected for 1 min or more after 2 failures to reach it or 5 answers that tell of an "
                 "error in a row; at most 50 % at once",
             ),
         ),

@@ -144,7 +144,7 @@ async def test_failures_are_those_that_clients_saw(tmp_path: Path) -> None:
             a.abort = grpc.StatusCode.UNAVAILABLE
             codes = [await failure_of(channel) for _ in range(10)]
             a.abort = None
-            await b.stop()  # its calls are tried again at the other
+            await b.stop()  # its calls are retried at the other
             await who(channel, 10)
             await watcher.fresh()
         window = service_window("rng", watcher.readings[0], watcher.readings[-1])

@@ -42,9 +42,9 @@ SETS: list[LabelSet] = [
         "two ECS services of one Traefik service, with several tasks",
         (Job((box(A),), service="one~", tasks=2), Job((box(A),), service="two~", tasks=2)),
     ),
-    LabelSet("a side-car without labels", (Job((box(A), Box({}, "sidecar", (8080,)))),)),
+    LabelSet("a sidecar without labels", (Job((box(A), Box({}, "sidecar", (8080,)))),)),
     LabelSet(
-        "a side-car with a web page",
+        "a sidecar with a web page",
         (
             Job(
                 (
@@ -59,7 +59,7 @@ SETS: list[LabelSet] = [
         ),
     ),
     LabelSet(
-        "a side-car with a web page on a part of the host",
+        "a sidecar with a web page on a part of the host",
         (
             Job(
                 (
