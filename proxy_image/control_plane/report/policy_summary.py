@@ -58,7 +58,8 @@ def _tells(words: Callable[..., Iterator[str]], section: PolicySection, row: Pol
         without = replace(section, **{row.name: row.default})  # type: ignore[type-var]  # every section is a dataclass
     except ConflictError:
         return True  # other settings stand on it, so that words about those are words about it
-    return without == type(section)() or list(words(section)) != list(words(without))
+    told_without = [] if without == type(section)() else list(words(without))
+    return list(words(section)) != told_without
 
 
 def _plain(section: PolicySection, rows: Sequence[PolicySetting]) -> Iterator[str]:
