@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState  # noqa: E402
-from proxy_image.control_plane.metrics.metrics import Metrics  # noqa: E402
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics  # noqa: E402
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService  # noqa: E402
 from proxy_image.control_plane.xds.cache import SnapshotCache  # noqa: E402
 from proxy_image.control_plane.xds.envoy.listeners import Ports  # noqa: E402

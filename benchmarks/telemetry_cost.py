@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 import grpc  # noqa: E402 - whoever runs a file has its folder alone on the path
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState  # noqa: E402
-from proxy_image.control_plane.metrics.metrics import Metrics  # noqa: E402
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics  # noqa: E402
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics  # noqa: E402
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService  # noqa: E402
 from proxy_image.control_plane.xds.cache import SnapshotCache  # noqa: E402

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grpc_lb_contract.conditions import CONDITIONS_RULE
-from grpc_lb_contract.document.model import WEIGHT_BESIDE_WEIGHED
+from grpc_lb_contract.document.default_weight import DEFAULT_WEIGHT
 from grpc_lb_contract.labels.names import (
     GRPC_SERVICES,
     HOSTS,
@@ -65,7 +65,7 @@ def _cells() -> Iterator[tuple[str, str, str, str]]:
         "unset",
         "The part of the service's calls that this ECS service takes, compared with the others. Where none "
         f"of them has a weight each task takes the same; beside one that has, those without weigh "
-        f"{WEIGHT_BESIDE_WEIGHED}.",
+        f"{DEFAULT_WEIGHT}.",
     )
     for row in TABLE:
         kind = row.setting.kind

@@ -7,8 +7,9 @@ from grpc_lb_contract.conditions import Condition, Match
 from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.cause import Cause, CauseKind, TaskChange
 from grpc_lb_contract.document.decoder import DocumentDecoder
+from grpc_lb_contract.document.default_weight import DEFAULT_WEIGHT
 from grpc_lb_contract.document.diagnostics import Diagnostics, RejectedLabel, ShadowedRoute
-from grpc_lb_contract.document.model import WEIGHT_BESIDE_WEIGHED, Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.document.resolve_conflicts import RouteConflict, resolve_conflicts
 from grpc_lb_contract.document.shards import (
@@ -44,8 +45,8 @@ from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, Meth
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
 __all__ = [
+    "DEFAULT_WEIGHT",
     "MAX_PARAMETER_BYTES",
-    "WEIGHT_BESIDE_WEIGHED",
     "Balancer",
     "Balancing",
     "Cause",

@@ -124,11 +124,6 @@ class Target:
         must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
 
 
-WEIGHT_BESIDE_WEIGHED = 100
-"""The weight of a group that has none, where another group of its service has one: so a canary that weighs 5 gets about
-5 % without a change to the labels of the group beside it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Service:
     """A logical service: what clients call by one name, whichever ECS services back it.

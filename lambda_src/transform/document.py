@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import groupby
 from operator import attrgetter
 
@@ -25,13 +24,13 @@ from grpc_lb_contract import (
 )
 from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
-from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task, TaskDefinition
+from lambda_src.discovery.tasks import Container, Task, TaskDefinition
 from lambda_src.transform import default_names
 from lambda_src.transform.balancers import balancers_of
 from lambda_src.transform.budget import OverBudget, within_budget
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expectation import Observed, expects_changes
-from lambda_src.transform.health import DoubtedHealth, TargetPlace, standing
+from lambda_src.transform.health import STATES, DoubtedHealth, TargetPlace, TargetStage, stage_of, standing
 from lambda_src.transform.in_doubt import kept_as_they_were
 from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
 from lambda_src.transform.merge import ServiceSettings, groups_of, policy_of, routes_of
@@ -72,18 +71,6 @@ class Transformed:
         return sum(target.state is state for service in self.document.services for target in service.targets)
 
 
-class TargetStage(IntEnum):
-    """How far a registration is. The furthest stage of a service says which of its labels count."""
-
-    DRAINING = 0
-    STARTING = 1
-    UNHEALTHY = 2
-    SERVING = 3
-
-
-STATES = {TargetStage.SERVING: TargetState.SERVING, TargetStage.DRAINING: TargetState.DRAINING}
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """A container that registers for a service, with its target where it has one."""
@@ -115,18 +102,6 @@ class Asking:
     @property
     def place(self) -> TargetPlace:
         return TargetPlace(self.registration.service, self.task.id, self.registration.port)
-
-
-def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> TargetStage | None:
-    """None for what is over, or was told to stop before it served."""
-    runs = container.name not in task.exited
-    if task.desired_status != RUNNING or task.last_status in LEAVING or task.id in told_to_stop:
-        return TargetStage.DRAINING if task.last_status in MAY_HAVE_CALLS and runs else None
-    if task.last_status != RUNNING or not runs:
-        return TargetStage.STARTING
-    if container.health_checked and container.name not in task.healthy:
-        return TargetStage.UNHEALTHY
-    return TargetStage.SERVING
 
 
 def transform(

@@ -5,8 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass
+from enum import IntEnum
 
 from grpc_lb_contract import Document, TargetState
+from lambda_src.discovery.tasks import LEAVING, MAY_HAVE_CALLS, RUNNING, Container, Task
+
+
+class TargetStage(IntEnum):
+    """How far a registration is. The furthest stage of a service says which of its labels count."""
+
+    DRAINING = 0
+    STARTING = 1
+    UNHEALTHY = 2
+    SERVING = 3
+
+
+STATES = {TargetStage.SERVING: TargetState.SERVING, TargetStage.DRAINING: TargetState.DRAINING}
+
+
+def stage_of(task: Task, container: Container, told_to_stop: frozenset[str]) -> TargetStage | None:
+    """None for what is over, or was told to stop before it served."""
+    runs = container.name not in task.exited
+    if task.desired_status != RUNNING or task.last_status in LEAVING or task.id in told_to_stop:
+        return TargetStage.DRAINING if task.last_status in MAY_HAVE_CALLS and runs else None
+    if task.last_status != RUNNING or not runs:
+        return TargetStage.STARTING
+    if container.health_checked and container.name not in task.healthy:
+        return TargetStage.UNHEALTHY
+    return TargetStage.SERVING
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from grpc_lb_contract import WEIGHT_BESIDE_WEIGHED, Group, Registration, Route, TrafficPolicy
+from grpc_lb_contract import DEFAULT_WEIGHT, Group, Registration, Route, TrafficPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def groups_of(wishes_by_group: Mapping[str, Sequence[ServiceSettings]]) -> tuple
     weights = {group: _newest(wishes).weight for group, wishes in wishes_by_group.items()}
     if all(weight is None for weight in weights.values()):
         return tuple(Group(group) for group in weights)
-    given = {group: WEIGHT_BESIDE_WEIGHED if weight is None else weight for group, weight in weights.items()}
+    given = {group: DEFAULT_WEIGHT if weight is None else weight for group, weight in weights.items()}
     # Weight 1 everywhere stands for no weights at all: whoever wrote it wants equal groups.
     equal = set(given.values()) == {1}
-    return tuple(Group(group, WEIGHT_BESIDE_WEIGHED if equal else weight) for group, weight in given.items())
+    return tuple(Group(group, DEFAULT_WEIGHT if equal else weight) for group, weight in given.items())
 
 
 def _largest(wishes: Sequence[ServiceSettings]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 
 log = logging.getLogger(__name__)

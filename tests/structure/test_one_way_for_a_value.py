@@ -11,7 +11,7 @@ import pytest
 from grpc_lb_contract import Document, Registration, Route, Service, assemble, pack, read_index, read_labels
 from grpc_lb_contract.policy.traffic_policy import TABLE
 from lambda_src.publish import ParameterStore, Stored
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds import capabilities, snapshot_maker

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from grpc_lb_contract import Document
 from grpc_lb_contract import cloudwatch as names
 from grpc_lb_contract.cloudwatch import Directive, Values, metrics_line
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.minute_stats import Figures, Tally

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from grpc_lb_contract import (
-    WEIGHT_BESIDE_WEIGHED,
+    DEFAULT_WEIGHT,
     Balancer,
     Cause,
     Diagnostics,
@@ -64,7 +64,7 @@ def _together(first: Service, second: Service) -> Service:
 
 def _groups(service: Service, *, weighed: bool) -> tuple[Group, ...]:
     if weighed and not service.is_weighed:
-        return tuple(replace(group, weight=WEIGHT_BESIDE_WEIGHED) for group in service.groups)
+        return tuple(replace(group, weight=DEFAULT_WEIGHT) for group in service.groups)
     return service.groups
 
 

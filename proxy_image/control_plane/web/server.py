@@ -41,8 +41,8 @@ from proxy_image.control_plane.limits.log_rate import LogRate
 from proxy_image.control_plane.limits.pace import Turns
 from proxy_image.control_plane.limits.web_connections import Connections, protocol_of
 from proxy_image.control_plane.limits.web_hosts import Hosts
-from proxy_image.control_plane.metrics.exposition import EnvoyCollector
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
+from proxy_image.control_plane.metrics.envoy_metrics import EnvoyCollector
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, proxyless_of, report

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from grpc_lb_contract import Document, Group, Route, TargetState, assemble, pack, read_index
 from lambda_src.discovery.tasks import Container, Task, TaskDefinition, task_from
-from lambda_src.transform.document import TargetStage, Transformed, stage_of, transform
+from lambda_src.transform.document import Transformed, transform
+from lambda_src.transform.health import TargetStage, stage_of
 from tests.lambda_src.fake_aws import NOW, FakeAws, interface, task_name
 
 LABELS = {"grpc-lb.enable": "true"}

@@ -16,7 +16,7 @@ import grpc
 import httpx
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, BalancerState, Publisher, lines
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.stats.minute_stats import Figures

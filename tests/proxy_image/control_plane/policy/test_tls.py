@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from grpc_lb_contract import Document, HealthCheck, Route, Tls, TlsVerify, TrafficPolicy
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache

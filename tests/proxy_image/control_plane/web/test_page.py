@@ -36,7 +36,7 @@ from grpc_lb_contract import (
     TaskChange,
     TrafficPolicy,
 )
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.sources.sink import Origin, Trouble

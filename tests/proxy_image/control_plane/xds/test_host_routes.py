@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from grpc_lb_contract import Condition, Document, Route, TrafficPolicy, Web
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.xds.cache import SnapshotCache

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from grpc_lb_contract import Balancing, Document, Method, Service, TargetState, TrafficPolicy, index_parameter
 from lambda_src.publish import ParameterStore
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood

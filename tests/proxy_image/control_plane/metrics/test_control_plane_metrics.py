@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from grpc_lb_contract import Document
-from proxy_image.control_plane.metrics.metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from tests.proxy_image.control_plane.support import service, target
 
 
