@@ -36,8 +36,8 @@ def _in_vain(policy: TrafficPolicy) -> Iterator[str]:
     retry, deadline = policy.retry, policy.deadline
     if retry.per_try_timeout is not None and deadline.max is not None and retry.per_try_timeout >= deadline.max:
         yield (
-            f"retry.per_try_timeout must be below deadline.max, {write_time(deadline.max)}, or no call is tried "
-            f"again, got {write_time(retry.per_try_timeout)}"
+            f"retry.per_try_timeout must be below deadline.max, {write_time(deadline.max)}, or no call is "
+            f"retried, got {write_time(retry.per_try_timeout)}"
         )
     if (
         (retry.on or retry.per_try_timeout is not None)
