@@ -125,7 +125,7 @@ def put_breaker(draft: Draft, label: str, text: str) -> None:
             draft.differs(
                 label,
                 f"{condition} cuts off the whole service; here a target that cannot be reached 2 times in a row is "
-                "left alone, and the others go on",
+                "ejected, and the others go on",
             )
         elif name == "ResponseCodeRatio" and arguments[:1] >= ("500",):
             draft.put(UNAVAILABLE_ANSWERS, str(_ANSWERS_THAT_EJECT), label)
