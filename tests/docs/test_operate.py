@@ -29,9 +29,9 @@ from proxy_image.control_plane.stats.group_shares import GroupReport
 from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.web.server import facts
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.envoy.access_log import FIELDS
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.envoy.routes import NO_ROUTE
+from proxy_image.control_plane.xds.envoy.telemetry.access_log import FIELDS
 from tests.docs.log_calls import log_lines
 from tests.docs.pages import DOCS, ROOT, code, commands, section, tables
 

@@ -16,8 +16,6 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.type.matcher.v3 import string_pb2
 
 from proxy_image.control_plane.xds.endpoints import socket_address
-from proxy_image.control_plane.xds.envoy.access_log import access_log
-from proxy_image.control_plane.xds.envoy.call_statistics import call_statistics
 from proxy_image.control_plane.xds.envoy.client_address import (
     from_proxy_protocol,
     take_forged_addresses_out,
@@ -28,7 +26,9 @@ from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_rep
 from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_callers
 from proxy_image.control_plane.xds.envoy.replies import replies
 from proxy_image.control_plane.xds.envoy.route_policy import listener_filters
-from proxy_image.control_plane.xds.envoy.tracing import traced
+from proxy_image.control_plane.xds.envoy.telemetry.access_log import access_log
+from proxy_image.control_plane.xds.envoy.telemetry.call_statistics import call_statistics
+from proxy_image.control_plane.xds.envoy.telemetry.tracing import traced
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
 from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
 from proxy_image.telemetry import OFF, Telemetry

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from grpc_lb_contract import Document, Route
-from proxy_image.control_plane.xds.envoy.access_log import FIELDS
+from proxy_image.control_plane.xds.envoy.telemetry.access_log import FIELDS
 from tests.proxy_image.control_plane.calls import channel_to, failure_of, start
 from tests.proxy_image.control_plane.support import (
     STAY,

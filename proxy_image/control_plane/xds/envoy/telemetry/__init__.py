@@ -1,0 +1,1 @@
+"""What Envoy tells of calls: access log, statistics and traces."""
