@@ -89,7 +89,7 @@ class RefreshState:
             "draining": draft.count(TargetState.DRAINING),
             "pending": len(draft.pending),
             "labels_rejected": len(draft.refused),
-            "routes_refused": len(draft.conflicts),
+            "routes_shadowed": len(draft.conflicts),
             "tasks_skipped": len(draft.skipped),
         }
 
@@ -117,7 +117,7 @@ class RefreshState:
     def metrics(self) -> Values:
         return {
             REJECTED_LABELS: self._last["labels_rejected"],
-            SHADOWED_ROUTES: self._last["routes_refused"],
+            SHADOWED_ROUTES: self._last["routes_shadowed"],
             DOCUMENT_TARGETS: self._last["serving"] + self._last["draining"],
             DOCUMENT_USED: 100 * share_of_limit(self.stored.shards),
         }
