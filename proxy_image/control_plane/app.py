@@ -20,7 +20,7 @@ from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
 from proxy_image.control_plane.stats.ejection_log import EjectionLog
-from proxy_image.control_plane.stats.hour_file import HourFile
+from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.status_log import tell_of_following
 from proxy_image.control_plane.web.server import serve, web_app
