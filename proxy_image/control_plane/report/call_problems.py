@@ -1,4 +1,4 @@
-"""What is wrong with the calls of a service, each kind named as its section of docs/operate.md."""
+"""What is wrong with the calls of a service, each kind named as its section of docs/operate/alarms.md."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_each_trouble_is_a_problem_with_a_section_of_the_runbook(figures: CallFi
     (problem,) = call_problems(figures, WALL)
     assert (problem.runbook, problem.service) == (runbook, "rng")
     assert said in problem.detail
-    assert f"\n### {runbook}\n" in Path("docs/operate.md").read_text()
+    assert f"\n## {runbook}\n" in Path("docs/operate/alarms.md").read_text()
 
 
 def test_a_service_that_is_well_has_no_problem() -> None:
