@@ -16,13 +16,14 @@ from botocore import xform_name
 from botocore.session import Session
 
 from grpc_lb_contract import Cause, Document, cloudwatch
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import of_document, of_work
 from proxy_image.control_plane.metrics.envoy_metrics import families
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Problem
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import FormerTarget, MethodReport, ServiceReport, TargetReport
 from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.group_shares import GroupReport
 from proxy_image.control_plane.stats.history import Change
@@ -55,9 +56,8 @@ def test_the_log_lines_are_those_of_the_code(heading: str, files: frozenset[Path
 
 
 def test_the_metrics_are_those_of_the_code() -> None:
-    metrics = Metrics()
-    metrics.applied(Document())
-    made = [*metrics.registry.collect(), *families((), Reading(0.0, {}))]
+    own = [*of_work(ControlPlaneState()), *of_document(Document(), Origin.SSM, 0)]
+    made = [*own, *families((), Reading(0.0, {}))]
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in made}
     (table,) = tables(section(METRICS, "## For Prometheus"))
     told = [name for cell, _ in table for name in re.findall(r"`([a-z_]+)`", cell)]
@@ -92,8 +92,8 @@ def test_every_reason_of_a_document_not_taken_is_told_of() -> None:
 
 
 async def test_what_healthz_says_is_what_the_page_says_of_it() -> None:
-    metrics = Metrics()
-    said = facts(Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics), metrics)
+    state = ControlPlaneState()
+    said = facts(Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), state), state)
     (paragraph,) = (part for part in RUNBOOK.split("\n\n") if part.startswith("`/healthz` says"))
     told = set(re.findall(r"`([a-z_]+)`", paragraph)) - set(Origin)
     assert told <= said.keys()
