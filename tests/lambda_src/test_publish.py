@@ -134,6 +134,7 @@ def test_a_document_that_fits_its_index_does_not_look_for_shards(aws: FakeAws, s
 def test_old_shards_that_cannot_be_deleted_are_only_logged(aws: FakeAws, store: ParameterStore, logged: Lines) -> None:
     aws.spoil = lambda operation, _: failure("AccessDeniedException") if operation == "GetParametersByPath" else None
     publish(store, fleet(0, 500))
+    store.tidy()
     assert read(aws) == fleet(0, 500)
     assert len(logged.about("old shards not deleted")) == 1
 
