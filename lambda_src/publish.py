@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
@@ -92,7 +93,7 @@ class ParameterStore:
         self._written_beside: str | None = None
         self._there: set[str] | None = None
         self._kept: frozenset[str] | None = None
-        self._puts: TokenBucket | None = None
+        self._bucket: TokenBucket | None = None
         self.clock = Clock()
         self.cluster = ""
         """The ARN of the cluster whose document it is."""
@@ -139,16 +140,8 @@ class ParameterStore:
         if len(new) > PUTS_AT_ONCE and not self._written and self._there is None:
             # An invocation that ended too early may have written most of them.
             self._written = self._read_all_shards()
-        for name in new:
-            # Not again what an attempt wrote that failed later: PutParameter allows but about three a second.
-            if name not in self._written:
-                if seconds_left() < REST_SECONDS:
-                    missing = sum(each not in self._written for each in new)
-                    raise OutOfTime(f"{missing} of {len(new)} new shards are not written; the next refresh goes on")
-                self.put(shard_parameter(self.prefix, name), packed.shards[name])
-                self._written.add(name)
-                if self._there is not None:
-                    self._there.add(name)
+        # Not again what an attempt wrote that failed later: PutParameter allows but about three a second.
+        self._put_shards({name: packed.shards[name] for name in new if name not in self._written}, seconds_left)
         self._put_index(packed.index)
         self._written.clear()
         published = Stored(
@@ -171,6 +164,26 @@ class ParameterStore:
         """Delete shards that no index names any more, where there are any. Does not raise."""
         if self._kept is not None and (self._kept if self._there is None else self._there - self._kept):
             self._delete_all_but(self._kept)
+
+    def _put_shards(self, shards: Mapping[str, str], seconds_left: SecondsLeft) -> None:
+        """As many at once as the quota allows. All that was written is noted, whichever fails."""
+        writing: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+            for name, text in shards.items():
+                self._wait_for_quota()
+                if seconds_left() < REST_SECONDS or any(one.done() and one.exception() for one in writing.values()):
+                    break
+                writing[name] = pool.submit(self._put, shard_parameter(self.prefix, name), text)
+        written = {name for name, one in writing.items() if one.exception() is None}
+        self._written |= written
+        if self._there is not None:
+            self._there |= written
+        for one in writing.values():
+            one.result()
+        if len(written) < len(shards):
+            raise OutOfTime(
+                f"{len(shards) - len(written)} of {len(shards)} new shards are not written; the next refresh goes on"
+            )
 
     def _announce(self, document: Document, stored: Stored, until: float | None, incomplete: bool) -> PublishResult:
         if (stored.changes_expected_until, stored.incomplete) == (until, incomplete) and stored.is_named:
@@ -232,21 +245,27 @@ class ParameterStore:
 
     def put(self, name: str, text: str) -> None:
         """Write one parameter, when SSM's quota allows it. Raises botocore's error."""
-        writes = self._wait_for_quota()
+        self._wait_for_quota()
+        self._put(name, text)
+
+    def _put(self, name: str, text: str) -> None:
         try:
             answer = self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
         except ClientError as error:
             if is_throttle(error):
-                writes.throttled()
+                self._writes.throttled()
             raise
-        writes.answered(answer)
+        self._writes.answered(answer)
 
-    def _wait_for_quota(self) -> TokenBucket:
-        if self._puts is None:
-            self._puts = TokenBucket(PUTS_AT_ONCE, PUTS_PER_SECOND, self.clock.now)
-        while pause := self._puts.pause():
+    @property
+    def _writes(self) -> TokenBucket:
+        if self._bucket is None:
+            self._bucket = TokenBucket(PUTS_AT_ONCE, PUTS_PER_SECOND, self.clock.now)
+        return self._bucket
+
+    def _wait_for_quota(self) -> None:
+        while pause := self._writes.pause():
             self.clock.sleep(pause)
-        return self._puts
 
     def _put_index(self, text: str) -> None:
         self.put(self._index_name, text)

@@ -147,7 +147,7 @@ class Refresher:
             )
             while (pause := self._step(run)) is not None:
                 self._clock.sleep(pause)
-        if batch.scheduled:
+        if batch.asks_for_all:
             self._store.tidy()
         self._definitions.save(seconds_left)
         log.info("refresh", **run.facts(self._clock.now()))

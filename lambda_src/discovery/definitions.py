@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +17,20 @@ from lambda_src.discovery.tasks import TaskDefinition, task_definition_from
 from lambda_src.token_bucket import TokenBucket, is_throttle
 
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
-BURST = 50
+QUOTA_BURST = 50
 PER_SECOND = 20
 AT_ONCE = 10
+BURST = QUOTA_BURST - 4
+"""ECS's bucket is full until the first request arrives, which takes longer than later ones: its connection is made."""
 
 REST_SECONDS = 7.0
 """Of the invocation's time, kept for saving what was read."""
 REST_SECONDS_OF_FEW = 2.0
 
-SAVED_FROM = BURST
+SAVED_FROM = QUOTA_BURST
 """So few are read again in no time: only more of them are worth a parameter."""
 SAVED_AT_ONCE = 200
+LAST_FEW = PER_SECOND
 MOST_KNOWN = 10_000
 
 GONE_FOR_SECONDS = 60.0
@@ -140,7 +143,7 @@ class Definitions:
             while waiting or running:
                 if waiting and seconds_left() < rest:
                     break
-                if waiting and self._clock.now() >= until and needed.isdisjoint((*waiting, *running.values())):
+                if self._is_long_enough(waiting, running.values(), needed, until):
                     break
                 fails = len(failures) >= MOST_FAILURES and len(self._known) == had
                 if waiting and not fails and len(running) < AT_ONCE:
@@ -168,6 +171,15 @@ class Definitions:
         elif waiting and seconds_left() < rest and wanted > SAVED_FROM:
             self._saved.save(self._known, seconds_left)
         return calls
+
+    def _is_long_enough(
+        self, waiting: Collection[str], running: Collection[str], needed: Set[str], until: float
+    ) -> bool:
+        """Whether what was read is worth to be published before the rest is. The last few are waited for."""
+        now = self._clock.now()
+        if now < until or len(waiting) <= LAST_FEW:
+            return False
+        return needed.isdisjoint((*waiting, *running))
 
     def _take(self, arn: str, future: Future[Any], waiting: deque[str], failures: dict[str, Exception]) -> bool:
         """Whether a definition was read."""

@@ -99,25 +99,25 @@ class EcsCluster:
         time, in seconds since 1970.
         """
         started = time.monotonic()
-        listed: set[str] = set()
+        listed, last = set[str](), set[str]()
         asked: list[Future[_Described]] = []
         pages = 0
         with ThreadPoolExecutor(DESCRIBES_AT_ONCE) as pool:
             for page in self._pages():
-                pages += 1
-                new = sorted(page - listed)
+                # While a page is listed, the one before is described.
+                asked += [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(last)]
+                last = page - listed
                 listed |= page
-                # While the next page is listed, this one is described.
-                asked += [pool.submit(self._describe_chunk, new)] if new else []
+                pages += 1
             at_describe = time.monotonic()
-            others = sorted(one for one in also() - listed if _TASK_ID.fullmatch(one))
-            asked += [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(others)]
+            last |= {one for one in also() - listed if _TASK_ID.fullmatch(one)}
+            asked += [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(last)]
         return self._listing(asked, frozenset(listed), pages, started, at_describe, at)
 
     def describe(self, tasks: Iterable[str]) -> Listing:
         """Describe these tasks alone. Raises as `read` does."""
         started = time.monotonic()
-        wanted = sorted(one for one in tasks if _TASK_ID.fullmatch(one))
+        wanted = [one for one in tasks if _TASK_ID.fullmatch(one)]
         with ThreadPoolExecutor(DESCRIBES_AT_ONCE) as pool:
             asked = [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(wanted)]
         return self._listing(asked, frozenset(), 0, started, started, 0.0)
@@ -189,9 +189,10 @@ class EcsCluster:
         return found, set(failures)
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), TASKS_PER_CALL):
-        yield ids[start : start + TASKS_PER_CALL]
+def _chunks(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), TASKS_PER_CALL):
+        yield ordered[start : start + TASKS_PER_CALL]
 
 
 def _milliseconds(start: float, end: float) -> int:

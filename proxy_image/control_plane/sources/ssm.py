@@ -90,6 +90,8 @@ class SsmSource:
         return self._index is not None and self._index.expects_changes(time.time())
 
     async def _use_last_good(self) -> None:
+        if self._has_whole:
+            return
         loaded = await asyncio.to_thread(self._last_good.load)
         if loaded is not None and self._accepted is None:
             document, texts = loaded
@@ -125,6 +127,8 @@ class SsmSource:
         try:
             index = read_index(text)
             self._check_source(index, text)
+            if index.incomplete and not self._has_whole:
+                await self._use_last_good()
             if index.incomplete and self._has_whole:
                 return Trouble.MISSING, f"parameter {name} is not complete yet: the Lambda reads task definitions"
             document, texts = await self._fetch(index, text)
