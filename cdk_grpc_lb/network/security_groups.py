@@ -88,7 +88,7 @@ def _rules(construct: IConstruct) -> Iterator[tuple[str, _Rule]]:
     elif isinstance(construct, (ec2.CfnSecurityGroupIngress, ec2.CfnSecurityGroupEgress)):
         stack = cdk.Stack.of(construct)
         direction = _INBOUND if isinstance(construct, ec2.CfnSecurityGroupIngress) else _OUTBOUND
-        said: Mapping[str, Any] = construct._cfn_properties
+        said = construct._cfn_properties
         # The group itself as others refer to it: a reference resolves to something else in each stack.
         yield str(said.get("groupId")), _Rule(stack, said, direction)
 
