@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -119,18 +120,20 @@ class ParameterStore:
         stored: Stored,
         cause: Cause | None = None,
         *,
+        stop_reasons: Mapping[str, str] = MappingProxyType({}),
         changes_expected_until: float | None = None,
         seconds_left: SecondsLeft = lambda: math.inf,
     ) -> PublishResult:
         """Write the document, where it is not what is `stored`, whatever the cause; of the same document the index
-        alone, where other changes are expected. Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then
-        readers still have what was there; shards that were written are not written again.
+        alone, where other changes are expected, or `stop_reasons` say why a task left of which the index did not know.
+        Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then readers still have what was there; shards
+        that were written are not written again.
         """
         until = changes_expected_until
         source = self._source(stored)
         document, packed = _packed(document, cause, until, source)
         if stored.document is not None and stored.generation == packed.generation:
-            return self._announce(stored.document, stored, until)
+            return self._announce(stored.document, stored, until, stop_reasons)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
         if len(new) > PUTS_AT_ONCE and not self._written:
@@ -162,13 +165,16 @@ class ParameterStore:
             self._delete_all_but(frozenset(packed.shards) | frozenset(stored.shards))
         return PublishResult(published, writes=len(new) + 1)
 
-    def _announce(self, document: Document, stored: Stored, until: float | None) -> PublishResult:
-        if stored.changes_expected_until == until and stored.is_named:
+    def _announce(
+        self, document: Document, stored: Stored, until: float | None, stop_reasons: Mapping[str, str]
+    ) -> PublishResult:
+        cause = None if stored.cause is None else stored.cause.explained(stop_reasons)
+        if stored.changes_expected_until == until and stored.is_named and stored.cause == cause:
             return PublishResult(stored, writes=0)
         source = self._source(stored)
-        packed = pack(document, stored.cause, changes_expected_until=until, **source)
+        packed = pack(document, cause, changes_expected_until=until, **source)
         self._put_index(packed.index)
-        announced = replace(stored, changes_expected_until=until, serial=source["serial"], is_named=True)
+        announced = replace(stored, changes_expected_until=until, serial=source["serial"], is_named=True, cause=cause)
         self._last = packed.index, announced
         return PublishResult(announced, writes=1)
 

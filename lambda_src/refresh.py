@@ -19,7 +19,7 @@ from lambda_src.publish import ParameterStore
 from lambda_src.refresh_state import RefreshState, about, log_overlap, log_remarks
 from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.balancers import overlapping
-from lambda_src.transform.causes import cause_of
+from lambda_src.transform.causes import cause_of, reasons_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, Transformed, transform
 from lambda_src.transform.expectation import announcement
 from lambda_src.transform.label_parsing import LabelCache, TraefikRemark
@@ -147,7 +147,8 @@ class Refresher:
     def _step(self, run: RefreshState) -> float | None:
         """List once, publish what is to be believed, and say how long to wait before listing again, if at all."""
         run.listed_at = self._clock.now()
-        known = freshness.tasks_of(run.stored.document)
+        unexplained = frozenset[str]() if run.stored.cause is None else run.stored.cause.unexplained
+        known = freshness.tasks_of(run.stored.document) | unexplained
         whole = run.saw_health or bool(run.suspected)
         listing = self._view.look(run.batch, known, run.seconds_left, whole=whole)
         self._calls = listing.calls
@@ -168,12 +169,24 @@ class Refresher:
             return self._doubt(run, emptied, listing)
         run.suspected = frozenset()
         publishing = time.monotonic()
+        reasons = reasons_of(run.batch, listing.tasks.values())
         cause = cause_of(
-            run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
+            run.batch,
+            run.stored.document,
+            draft.document,
+            saw_health=run.saw_health,
+            now=self._clock.now(),
+            reasons=reasons,
+            earlier=run.stored.cause,
         )
         until = announcement(run.stored.changes_expected_until, expects=draft.expects_changes, now=self._clock.now())
         published = self._store.publish(
-            draft.document, run.stored, cause, changes_expected_until=until, seconds_left=run.seconds_left
+            draft.document,
+            run.stored,
+            cause,
+            stop_reasons=reasons,
+            changes_expected_until=until,
+            seconds_left=run.seconds_left,
         )
         run.published(published, round((time.monotonic() - publishing) * 1000), cause)
         self._versions = freshness.newest_versions(self._versions, listing)

@@ -97,6 +97,8 @@ class RefreshState:
         before, after = self.stored, published.stored
         if published.writes and before.generation != after.generation:
             log.info("published", before=before.generation, after=after.generation, cause=cause.fields())
+        elif published.writes and before.cause != after.cause:
+            log.info("stop reasons added", unexplained=len(after.cause.unexplained) if after.cause is not None else 0)
         elif published.writes:
             log.info("changes announced", expected_until=after.changes_expected_until)
         self._sums.update(writes=published.writes, publish_ms=milliseconds)
