@@ -1,4 +1,4 @@
-"""Alarms of a balancer, each with what to do. docs/operate.md has a section for each, under its name."""
+"""Alarms of a balancer, each with what to do. docs/operate/alarms.md has a section for each, under its name."""
 
 from __future__ import annotations
 
@@ -72,17 +72,17 @@ PAGING = frozenset({"NoBalancerReady", "CallsFail", "NoTargets"})
 class GrpcAlarms(Construct):
     """Alarms of a balancer, of its services together, and of the Lambdas that keep its lists of targets.
 
-    Each says in its description what it means; ``docs/operate.md`` has a section for each on what to do. CloudWatch
-    bills an alarm by the metrics in it, 18 for a balancer of one cluster, and one metric more for log lines. Raises
-    ValueError at synth for a threshold that makes no sense, and where the balancer publishes no metrics.
+    Each says in its description what it means; ``docs/operate/alarms.md`` has a section for each on what to do.
+    CloudWatch bills an alarm by the metrics in it, 18 for a balancer of one cluster, and one metric more for log lines.
+    Raises ValueError at synth for a threshold that makes no sense, and where the balancer publishes no metrics.
 
     :param balancer: The balancer, with all of its clusters: call ``add_cluster`` before.
     :param topic: Where alarms are sent that should wake someone, and that all is well again. By default nowhere: they
         show in CloudWatch alone.
     :param warning_topic: Where the others are sent, which can wait for the morning. By default to ``topic``.
     :param ok_actions: Whether the end of an alarm is sent too. By default it is.
-    :param runbook_url: Where your people find the runbook, such as your copy of ``docs/operate.md``: each alarm's
-        description links to ``URL#alarm-name``. By default, it links to the log group to look at.
+    :param runbook_url: Where your people find the runbook, such as your copy of ``docs/operate/alarms.md``: each
+        alarm's description links to ``URL#alarm-name``. By default, it links to the log group to look at.
     :param leave_out: The names of alarms that are not wanted, such as ``NoTargets`` where a service has no task at
         times. By default, all are made.
     :param failures_percent: How many calls in a hundred of any service may fail in 3 of 5 minutes; fewer than 5 a
@@ -163,7 +163,7 @@ class GrpcAlarms(Construct):
             return f"Runbook: {self._runbook_url}#{name.lower()}"
         region, group = cdk.Stack.of(self).region, self._log_group.log_group_name
         logs_url = f"https://console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
-        return f"Runbook: docs/operate.md#{name.lower()} of cdk-grpc-lb. Logs: {logs_url}"
+        return f"Runbook: docs/operate/alarms.md#{name.lower()} of cdk-grpc-lb. Logs: {logs_url}"
 
     def _of_calls(
         self, balancer: GrpcBalancer, failures_percent: float, imbalance: float, saturation_percent: float

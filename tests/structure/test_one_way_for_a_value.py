@@ -11,9 +11,9 @@ import pytest
 from grpc_lb_contract import Document, Registration, Route, Service, assemble, pack, read_index, read_labels
 from grpc_lb_contract.policy.traffic_policy import TABLE
 from lambda_src.publish import ParameterStore, Stored
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds import capabilities, snapshot_maker
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -107,7 +107,7 @@ async def test_the_balancer_works_out_its_routes_and_what_it_leaves_out_once_for
 
     monkeypatch.setattr(HostRoutes, "__init__", counted_routes)
     monkeypatch.setattr(snapshot_maker, "feasible", counted_feasible)
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), ControlPlaneState())
     await reconciler.found(Document((Service("rng", (Route(),)),)), Origin.FILE)
     await reconciler.close()
     assert sorted(made) == ["feasible", "host routes"]

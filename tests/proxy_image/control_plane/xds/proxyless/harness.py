@@ -146,14 +146,12 @@ async def xds_client(
     """A client beside a control plane that serves what the test says. `more` goes into the bootstrap."""
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
         client_process(language, name, bootstrap(server.port, zone, **more)) as client,
     ):
         yield client, plane
         rejected = {
-            kind: plane.metrics.registry.get_sample_value(
-                "grpc_lb_xds_rejections_total", {"audience": "grpc", "type": kind}
-            )
+            kind: plane.registry.get_sample_value("grpc_lb_xds_rejections_total", {"audience": "grpc", "type": kind})
             for kind in ("CDS", "EDS", "LDS", "RDS")
         }
         assert not any(rejected.values()), f"a {language} client rejected {rejected}"
