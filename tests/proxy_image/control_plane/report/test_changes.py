@@ -138,11 +138,11 @@ async def test_ecss_reason_is_told_whichever_generation_a_balancer_reads(tmp_pat
         document = rng(target(3), target(4))
         await here.publish(document, Cause(CauseKind.SCHEDULED, stops=(Stop("task-2", ""), died)))
         assert not await reason_of("task-2")
-        changes = len(here.plane.metrics.journal.changes)
+        changes = len(here.plane.state.journal.changes)
         late = Stop("task-2", f"{WHY} task-2")
         await here.publish(document, Cause(CauseKind.SCHEDULED, stops=(late, died)))
         assert await reason_of("task-2")
-        assert len(here.plane.metrics.journal.changes) == changes
+        assert len(here.plane.state.journal.changes) == changes
 
 
 async def test_what_envoy_does_not_take_is_not_in_use(tmp_path: Path) -> None:
