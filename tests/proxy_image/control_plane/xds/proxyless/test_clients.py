@@ -97,7 +97,7 @@ def test_a_client_of_an_unknown_language_is_sent_what_every_client_knows() -> No
         (TrafficPolicy(balancing=Balancing(method=Method.LEAST_REQUEST)), ["balancing"]),
         (TrafficPolicy(balancing=Balancing(method=Method.RING_HASH, metadata_key="k")), []),
         (TrafficPolicy(balancing=Balancing(method=Method.MAGLEV, metadata_key="k")), ["balancing"]),
-        (TrafficPolicy(deadline=Deadline(max=ms(5_000))), []),
+        (TrafficPolicy(deadline=Deadline(max=ms(5_000))), ["deadline.max"]),
         (TrafficPolicy(deadline=Deadline(default=ms(5_000))), ["deadline.default"]),
         (TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}))), []),
         (TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=9)), ["retry.max-retries"]),
