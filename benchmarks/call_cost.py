@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState  # noqa: E402
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics  # noqa: E402
+from proxy_image.control_plane.state import ControlPlaneState  # noqa: E402
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService  # noqa: E402
 from proxy_image.control_plane.xds.cache import SnapshotCache  # noqa: E402
 from proxy_image.control_plane.xds.envoy.listeners import Ports  # noqa: E402
@@ -125,7 +125,7 @@ async def running(name: str, number: int, target: int) -> AsyncIterator[Running]
             config.write_text(json.dumps(stock(settings.port, target)))
             command = ["--config-path", str(config), "--concurrency", "1", "--disable-hot-restart"]
         else:
-            service = AdsService(cache := SnapshotCache(), Metrics())
+            service = AdsService(cache := SnapshotCache(), ControlPlaneState())
             await stack.enter_async_context(AdsServer(service, settings.ads_socket))
             where = Target("127.0.0.1", target, "", TargetState.SERVING, "echo", "task")
             document = Document((Service("echo", (Route(),), (Group("echo"),), (where,)),))

@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 import grpc  # noqa: E402 - whoever runs a file has its folder alone on the path
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState  # noqa: E402
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics  # noqa: E402
+from proxy_image.control_plane.state import ControlPlaneState  # noqa: E402
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics  # noqa: E402
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService  # noqa: E402
 from proxy_image.control_plane.xds.cache import SnapshotCache  # noqa: E402
@@ -144,7 +144,7 @@ async def running(way: Way, number: int, target: int) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpc-lb-")))
         settings = settings_of(way, state, FIRST_PORT + 4 * number)
-        service = AdsService(cache := SnapshotCache(), Metrics())
+        service = AdsService(cache := SnapshotCache(), ControlPlaneState())
         await stack.enter_async_context(AdsServer(service, settings.ads_socket))
         where = Target("127.0.0.1", target, "", TargetState.SERVING, "echo", "task")
         document = Document((Service("echo", (Route(),), (Group("echo"),), (where,)),))

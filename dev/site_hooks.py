@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = "https://github.com/cdk-grpc-lb/cdk-grpc-lb/blob/main/"
 # Pages that stand at the top of the repository, where readers of the repository look for them.
 SHOWN = {"architecture.md": "ARCHITECTURE.md", "changelog.md": "CHANGELOG.md"}
 
-_LEAVES = re.compile(r"\]\(\.\./([^)\s]+)\)")
+_UP = re.compile(r"\]\((\.\./[^)\s]+)\)")
 _TO_DOCS = re.compile(r"\]\(docs/([^)\s]+)\)")
 _TO_TOP = re.compile(r"\]\((?!https?:|#|docs/|\.\./)([A-Za-z_./]+)([^)\s]*)\)")
 
@@ -24,8 +26,18 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    return _LEAVES.sub(lambda found: f"]({_of_repository(found[1])})", markdown)
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    folder = posixpath.dirname(page.file.src_uri)
+    return _UP.sub(lambda found: f"]({_from(folder, found[1])})", markdown)
+
+
+def _from(folder: str, link: str) -> str:
+    """A link of a page in `folder` of docs/: to another page as it is, out of docs/ to the repository."""
+    path = posixpath.normpath(posixpath.join(folder, link))
+    if not path.startswith("../"):
+        return link
+    found = _of_repository(path.removeprefix("../"))
+    return found if found.startswith("https:") or not folder else posixpath.join(posixpath.relpath(".", folder), found)
 
 
 def _of_repository(path: str) -> str:

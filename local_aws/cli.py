@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from local_aws.down import down
 from local_aws.errors import LocalAwsError
 from local_aws.layout import ROOT, Layout, TasksAs
+from local_aws.lifecycle.down import down
+from local_aws.lifecycle.up import up
 from local_aws.stack import LocalStack
-from local_aws.up import up
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from local_aws import control
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
+from local_aws.lifecycle.state import State
 from local_aws.process.processes import dies_with_us
-from local_aws.state import State
 
 UP_SECONDS = 900.0
 

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from tests.sharing import groups_of
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARING = """
+import os, pathlib, pytest
+
+@pytest.fixture(scope="session")
+def costly():
+    return os.getpid()
+
+@pytest.mark.parametrize("number", range(6))
+def test_of_several(costly, number):
+    with open(pathlib.Path(__file__).parent / "made", "a") as made:
+        print(costly, file=made)
+"""
 
 
 def test_tests_that_share_a_fixture_have_one_group_and_the_others_none() -> None:
@@ -16,3 +35,23 @@ def test_tests_that_share_a_fixture_have_one_group_and_the_others_none() -> None
     groups = groups_of(shared)
     assert groups.keys() == {"one", "two", "three", "alone"}
     assert groups["one"] == groups["two"] == groups["three"] != groups["alone"]
+
+
+def test_what_is_made_once_a_session_is_made_in_one_process_alone(tmp_path: Path) -> None:
+    """pytest 9.2 with pytest-xdist 3.8.0 made each costly fixture in every process, and nobody noticed."""
+    (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_several.py").write_text(SHARING)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--rootdir", str(tmp_path), "tests"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    made = (tmp_path / "tests/made").read_text().split()
+    assert len(made) == 6
+    assert len(set(made)) == 1

@@ -19,8 +19,8 @@ from traefik_labels.policies import STRIP_FORWARDED
 from traefik_labels.routes import put_routes
 from traefik_labels.rules.constraints import constraint
 from traefik_labels.settings import TraefikLabels
-from traefik_labels.v1 import is_v1, read_v1
-from traefik_labels.v2 import is_v2, read_v2
+from traefik_labels.versions.v1 import is_v1, read_v1
+from traefik_labels.versions.v2 import is_v2, read_v2
 
 
 def translate(container: Container, settings: TraefikLabels) -> Translation:

@@ -47,7 +47,9 @@ from cdk_grpc_lb.monitoring.tracing import (
 from cdk_grpc_lb.nag import acknowledge, wildcard_in
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
 from cdk_grpc_lb.network.names import describe_groups
-from cdk_grpc_lb.network.placement import check_way_out, placement_of
+from cdk_grpc_lb.network.placement import placement_of
+from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
+from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
@@ -247,8 +249,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             subnets=load_balancer_subnets,
             cross_zone_enabled=cross_zone_enabled,
         )
-        front.check(props, vpc)
         placement = placement_of(props, vpc, task_subnets, assign_public_ip=assign_public_ip)
+        front.check(props, vpc, placement)
         check_admission(props, only_services, only_label)
         if tracing is not None:
             check_tracing(props, tracing, memory_limit_mib)
@@ -262,6 +264,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
 
         self._count_is_given = desired_count is not None
         self._own_services: list[str] | None = None
+        self._needs_of_services = []
+        self._served = []
         self._admission = ServiceRegistry(only_services, only_label)
         self._admission.watch(self, knows_all=True)
         watch_overlap(self)
@@ -334,7 +338,15 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
         self._needs = (*BALANCER_NEEDS, *("xray",) * (tracing is not None and self.trace_collector is not None))
-        check_way_out(self, vpc, placement, needs=self._needs, what="the balancer's tasks")
+        check_way_out(
+            self,
+            vpc,
+            placement,
+            needs=lambda: self._needs,
+            groups=self.service.connections.security_groups,
+            images=lambda: [self.container.image_name],
+            what="the balancer's tasks",
+        )
         # Without a document no task gets ready, and without the sync there is no document.
         start_after(self.service, self.target_sync)
         self.task_security_group: ec2.ISecurityGroup = self.service.connections.security_groups[0]
@@ -361,8 +373,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if xds_certificate is not None and domain_name is None:
             raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
         self._xds_certificate = xds_certificate
-        for callers in front.callers(vpc):
+        known_callers = front.callers(vpc)
+        for callers in known_callers:
             self.allow_from(callers, front.description)
+        if not known_callers:
+            watch_callers(self, self.load_balancer_security_group, self.port)
         if not internet_facing:
             acknowledge(self.load_balancer_security_group, "EC23", "it is open to the VPC at most")
         if certificate is None:
@@ -444,15 +459,17 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     def add_vpc_endpoints(self) -> dict[str, ec2.IVpcEndpoint]:
         """Make the VPC endpoints that tasks in subnets without a way out need.
 
-        These are ECR (api and dkr), S3, CloudWatch Logs and SSM, and X-Ray where traces go there; without those that
-        this app makes in the VPC already.
+        These are ECR (api and dkr), S3, CloudWatch Logs and SSM, X-Ray where traces go there, and what the services
+        that were made before need besides: Secrets Manager for secrets, SSM's messages for ``enable_execute_command``.
+        Those that this app makes in the VPC already are left out.
 
         AWS charges for each of them but S3 by the hour and zone. What is returned has each under its name, ``ecr.api``.
         """
         if self.node.try_find_child("VpcEndpoints") is not None:
             raise self._props.error("add_vpc_endpoints", "called once", "a second call")
         scope = Construct(self, "VpcEndpoints")
-        made = make_endpoints(scope, self.cluster.vpc, self._needs, callers=[self.service])
+        of_services = [name for needed in self._needs_of_services for name in needed()]
+        made = make_endpoints(scope, self.cluster.vpc, [*self._needs, *of_services], callers=[self.service])
         for endpoint in made.values():
             start_after(self.service, endpoint)
         return made
@@ -466,6 +483,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         :param other: The clients: a service, a function, a security group or an ``ec2.Peer``.
         :param description: What the security group's rule says about it. By default, a general sentence.
         """
+        self._let_fetch(other, description)
+        watch_direct_calls(self, other, self._served)
+
+    def _let_fetch(self, other: ec2.IConnectable, description: str | None = None) -> None:
         if self.xds_listener is None:
             self.xds_listener = listen_for_xds(self.load_balancer, self._xds_certificate)
             add_tasks(self.xds_listener, self.service, XDS_PORT)

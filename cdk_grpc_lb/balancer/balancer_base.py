@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import aws_cdk as cdk
@@ -15,6 +15,7 @@ from cdk_grpc_lb.argument_types import check_arguments, check_props
 from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
+from cdk_grpc_lb.network.reachability import Called, watch_arrow
 from cdk_grpc_lb.routing.labels import LabelledCalls, wish_of
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry
@@ -52,6 +53,10 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     cloudwatch_name: str | None
     """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
     _admission: ServiceRegistry
+    _needs_of_services: list[Callable[[], list[str]]]
+    """Of each service that was made for this balancer, the VPC endpoints that its tasks need."""
+    _served: list[Called]
+    """Where the services of this app that it balances take calls."""
     _service_class: ClassVar[type[GrpcBalancedService]]
     """Set by the module of services, which makes balancers: the two cannot import each other."""
 
@@ -175,7 +180,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         for label, value in labels.items():
             serving.container.add_docker_label(label, value)
         self._admission.labels[service.node.path] = {**labels_of(serving.container), **labels}
-        for group in service.connections.security_groups:
+        groups = service.connections.security_groups
+        for group in groups:
             let_in(
                 group,
                 self.task_security_group,
@@ -184,6 +190,9 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
                 in_callers_stack=_same_stack(service, service.cluster) and not _same_stack(service, self),
             )
+        what = f"calls from the balancer {self.node.path} to {service.node.path}"
+        watch_arrow(service, what, self.task_security_group, groups, serving.port)
+        self._served.append(Called(groups, serving.port))
 
     def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         self._admission.admit(props, wish, service, name_is_given=name_is_given)
@@ -195,6 +204,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         # The caller's stack may have services of this balancer too, and so refer to this stack.
         in_callers_stack = not all(_same_stack(group, self) for group in other.connections.security_groups)
         let_in(self.load_balancer_security_group, other, port, description, in_callers_stack=in_callers_stack)
+        what = f"{description}: connections to the balancer {self.node.path}"
+        watch_arrow(self, what, other, [self.load_balancer_security_group], port)
 
     def _refuse_strangers(self, props: Props, service: IConstruct, cluster: ecs.ICluster | None) -> None:
         """Raise ValueError for a region or cluster that is known at synth to be none of the balancer's."""
@@ -239,6 +250,8 @@ class ImportedBalancer(GrpcBalancerBase):
         self.task_security_group = task_security_group
         self.cloudwatch_name: str | None = published.balancer
         self._admission = admission
+        self._needs_of_services = []
+        self._served = []
         self._published = published
         self._admission.watch(self, knows_all=False)
         watch_overlap(self)

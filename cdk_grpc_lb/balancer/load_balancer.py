@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from constructs import Construct
 
 from cdk_grpc_lb.balancer.image import CALLS_PORT, CONTAINER, READY_PORT
 from cdk_grpc_lb.network.callers import peers_of
+from cdk_grpc_lb.network.placement import Placement
 from cdk_grpc_lb.network.subnets import subnets_of
 from cdk_grpc_lb.validation import Props
 
@@ -47,14 +49,16 @@ class Frontend:
     subnets: ec2.SubnetSelection | None
     cross_zone_enabled: bool
 
-    def check(self, props: Props, vpc: ec2.IVpc) -> None:
+    def check(self, props: Props, vpc: ec2.IVpc, tasks: Placement) -> None:
         """Raise ValueError for what no deployment could take."""
         props.whole_number("port", self.resolved_port, 1, 65_535)
         if self.ssl_policy is not None and self.certificate is None:
             raise props.error("certificate", "given with ssl_policy: there is no TLS without one", None)
         self._check_domain(props)
         self._check_open(props, vpc)
-        subnets_of(props, "load_balancer_subnets", vpc, self.resolved_subnets)
+        subnets = subnets_of(props, "load_balancer_subnets", vpc, self.resolved_subnets)
+        self._check_public(props, vpc, subnets)
+        _check_zones(props, vpc, subnets, tasks.subnets)
 
     @property
     def resolved_port(self) -> int:
@@ -119,6 +123,15 @@ class Frontend:
         )
         return self.domain_name
 
+    def _check_public(self, props: Props, vpc: ec2.IVpc, subnets: ec2.SelectedSubnets) -> None:
+        closed = {subnet.node.path for subnet in (*vpc.private_subnets, *vpc.isolated_subnets)}
+        if self.internet_facing and any(subnet.node.path in closed for subnet in subnets.subnets):
+            raise props.error(
+                "load_balancer_subnets",
+                "public ones with internet_facing, because nobody reaches the others from the internet",
+                ", ".join(subnet.node.path for subnet in subnets.subnets),
+            )
+
     def _check_domain(self, props: Props) -> None:
         if (self.domain_name is None) != (self.domain_zone is None):
             missing, given = (
@@ -151,6 +164,29 @@ class Frontend:
                 "GrpcBalancer(open_listener=False) and name its callers with allow_from",
                 f"the VPC {vpc.node.path} without one",
             ) from None
+
+
+def _check_zones(props: Props, vpc: ec2.IVpc, subnets: ec2.SelectedSubnets, tasks: ec2.SelectedSubnets) -> None:
+    """A Network Load Balancer sends nothing to targets in zones that it has no subnet in.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/network/network-load-balancers.html#availability-zones
+    """
+    if subnets.is_pending_lookup or tasks.is_pending_lookup:
+        return
+    stack = cdk.Stack.of(vpc)
+    served, used = (stack.resolve(each.availability_zones) for each in (subnets, tasks))
+    missing = [zone for zone in used if zone not in served]
+    if missing:
+        raise props.error(
+            "load_balancer_subnets",
+            f"in every zone of the balancer's tasks, {_listed(used)}, because it sends no calls to other zones "
+            "(or give task_subnets in the same zones)",
+            f"those in {_listed(served)}",
+        )
+
+
+def _listed(zones: Sequence[object]) -> str:
+    return ", ".join(zone if isinstance(zone, str) else f"zone {number}" for number, zone in enumerate(zones, 1))
 
 
 def add_tasks(listener: elbv2.NetworkListener, service: ecs.FargateService, port: int) -> elbv2.NetworkTargetGroup:

@@ -13,6 +13,7 @@ from constructs import IConstruct
 
 from cdk_grpc_lb.balancer.image import XDS_PORT
 from cdk_grpc_lb.balancer.ingress import let_in
+from cdk_grpc_lb.network.reachability import watch_arrow
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.labels.names import PORT, SERVICE
 from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap, xds_target
@@ -50,7 +51,7 @@ class ProxylessClients:
         @property
         def xds_address(self) -> str: ...
 
-        def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None: ...
+        def _let_fetch(self, other: ec2.IConnectable, description: str | None = None) -> None: ...
 
     def connect(
         self,
@@ -86,9 +87,10 @@ class ProxylessClients:
         has_tls = self._xds_certificate is not None
         addresses = [self.xds_address, *([] if fallback_address is None else [fallback_address])]
         _give_bootstrap(props, container, bootstrap(addresses, construct.node.addr, tls=has_tls))
-        self.allow_xds_from(caller, "xDS of a client without a proxy")
+        self._let_fetch(caller, "xDS of a client without a proxy")
         for service, (_, port) in zip(to, called, strict=True):
-            for group in service.connections.security_groups:
+            groups = service.connections.security_groups
+            for group in groups:
                 let_in(
                     group,
                     caller,
@@ -96,6 +98,8 @@ class ProxylessClients:
                     "calls of a client without a proxy",
                     in_callers_stack=not _same_stack(construct, service),
                 )
+            what = f"calls of {construct.node.path}, without a proxy, to {service.node.path}"
+            watch_arrow(construct, what, caller, groups, port)
         return [xds_target(name) for name, _ in called]
 
     def _called(self, props: Props, service: Any) -> tuple[str, int]:

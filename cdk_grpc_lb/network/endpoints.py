@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IConstruct
+
+from cdk_grpc_lb.network.subnets import address_ranges
 
 _INTERFACES: Mapping[str, ec2.InterfaceVpcEndpointAwsService] = {
     "ecr.api": ec2.InterfaceVpcEndpointAwsService.ECR,
@@ -15,20 +19,57 @@ _INTERFACES: Mapping[str, ec2.InterfaceVpcEndpointAwsService] = {
     "logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
     "ssm": ec2.InterfaceVpcEndpointAwsService.SSM,
     "xray": ec2.InterfaceVpcEndpointAwsService.XRAY,
+    "secretsmanager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+    "ssmmessages": ec2.InterfaceVpcEndpointAwsService.SSM_MESSAGES,
 }
 _S3 = "s3"
 # At the end of com.amazonaws.REGION.NAME, whose region may be a reference.
-_NAME = re.compile(r"\.(ecr\.api|ecr\.dkr|s3|logs|ssm|xray)(?=$|[\"'])")
+_NAME = re.compile(rf"\.({'|'.join(map(re.escape, (*_INTERFACES, _S3)))})(?=$|[\"'])")
 
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html: both of ECR's, and S3 for the layers
-SERVICE_NEEDS = ("ecr.api", "ecr.dkr", _S3, "logs")
-BALANCER_NEEDS = (*SERVICE_NEEDS, "ssm")
+PULLS = ("ecr.api", "ecr.dkr", _S3)
+LOGS = "logs"
+BALANCER_NEEDS = (*PULLS, LOGS, "ssm")
 
 
-def missing_endpoints(scope: IConstruct, vpc: ec2.IVpc, needs: Sequence[str]) -> list[str]:
-    """Those of the endpoints that no construct of the app makes in the VPC."""
-    made = set(_made(scope, vpc))
-    return [name for name in needs if name not in made]
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One that the app makes."""
+
+    resource: ec2.CfnVPCEndpoint
+    _said: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        return self.resource.node.path.removesuffix("/Resource")
+
+    @property
+    def is_interface(self) -> bool:
+        return self._said.get("vpcEndpointType") == "Interface"
+
+    @property
+    def has_private_dns(self) -> bool:
+        return self._said.get("privateDnsEnabled") is not False
+
+    @property
+    def known_groups(self) -> list[str]:
+        """The ids of its security groups; none where a reference stands for the list."""
+        groups = self._said.get("securityGroupIds")
+        return list(groups) if isinstance(groups, list) else []
+
+
+def made_endpoints(scope: IConstruct, vpc: ec2.IVpc) -> Mapping[str, list[Endpoint]]:
+    """Those that constructs of the app make in the VPC, by name."""
+    stack = cdk.Stack.of(scope)
+    wanted = stack.resolve(vpc.vpc_id)
+    made: dict[str, list[Endpoint]] = {}
+    for construct in scope.node.root.node.find_all():
+        if isinstance(construct, ec2.CfnVPCEndpoint) and stack.resolve(construct.vpc_id) == wanted:
+            name = _NAME.search(str(stack.resolve(construct.service_name)))
+            if name is not None:
+                said: Mapping[str, Any] = construct._cfn_properties
+                made.setdefault(name[1], []).append(Endpoint(construct, said))
+    return made
 
 
 def make_endpoints(
@@ -36,7 +77,10 @@ def make_endpoints(
 ) -> dict[str, ec2.IVpcEndpoint]:
     """Make the endpoints that the app does not make yet in this VPC."""
     made: dict[str, ec2.IVpcEndpoint] = {}
-    for name in missing_endpoints(scope, vpc, needs):
+    there = made_endpoints(scope, vpc)
+    for name in needs:
+        if name in there or name in made:
+            continue
         if name == _S3:
             made[name] = ec2.GatewayVpcEndpoint(
                 scope,
@@ -53,22 +97,12 @@ def make_endpoints(
             service=_INTERFACES[name],
             subnets=ec2.SubnetSelection(subnets=_one_per_zone(vpc)),
             # Its name in DNS is for the whole VPC, so all of the VPC must be let in where its addresses are known.
-            open=_knows_addresses(vpc),
+            open=bool(address_ranges(vpc)),
         )
         for caller in callers:
             endpoint.connections.allow_default_port_from(caller, "tasks behind the gRPC balancer")
         made[name] = endpoint
     return made
-
-
-def _made(scope: IConstruct, vpc: ec2.IVpc) -> Iterator[str]:
-    stack = cdk.Stack.of(scope)
-    wanted = stack.resolve(vpc.vpc_id)
-    for construct in scope.node.root.node.find_all():
-        if isinstance(construct, ec2.CfnVPCEndpoint) and cdk.Stack.of(construct).resolve(construct.vpc_id) == wanted:
-            name = _NAME.search(str(stack.resolve(construct.service_name)))
-            if name is not None:
-                yield name[1]
 
 
 def _with_routes(vpc: ec2.IVpc) -> list[ec2.ISubnet]:
@@ -80,10 +114,3 @@ def _one_per_zone(vpc: ec2.IVpc) -> list[ec2.ISubnet]:
     for subnet in (*vpc.isolated_subnets, *vpc.private_subnets, *vpc.public_subnets):
         found.setdefault(subnet.availability_zone, subnet)
     return list(found.values())
-
-
-def _knows_addresses(vpc: ec2.IVpc) -> bool:
-    try:
-        return bool(vpc.vpc_cidr_block)
-    except RuntimeError:  # what the CDK's own error comes as
-        return False

@@ -27,3 +27,11 @@ def subnets_of(props: Props, prop: str, vpc: ec2.IVpc, selection: ec2.SubnetSele
     if not found.subnet_ids and not found.is_pending_lookup:
         raise props.error(prop, f"at least one subnet of the VPC {vpc.node.path}", selection)
     return found
+
+
+def address_ranges(vpc: ec2.IVpc) -> list[str]:
+    """The addresses that the VPC is known to have; none where it was imported without them."""
+    try:
+        return [vpc.vpc_cidr_block]
+    except RuntimeError:  # what the CDK's own error comes as
+        return []

@@ -16,14 +16,15 @@ from cdk_grpc_lb.balancer.balancer import own_balancer
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
-from cdk_grpc_lb.network.endpoints import SERVICE_NEEDS
 from cdk_grpc_lb.network.names import describe_groups
-from cdk_grpc_lb.network.placement import check_way_out, placement_of
+from cdk_grpc_lb.network.placement import placement_of
+from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.routing.labels import wish_of
 from cdk_grpc_lb.service.containers import refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
 from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
+from cdk_grpc_lb.service.needs import endpoints_needed, images_of
 from cdk_grpc_lb.service.props import DEFAULTS, CallProps, ServiceProps, TaskProps, part_of
 from cdk_grpc_lb.service.scaling import ScalingCalls, auto_scale
 from cdk_grpc_lb.service.task import OwnTask, given_task
@@ -204,7 +205,16 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         )
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
-        check_way_out(self, cluster.vpc, placement, needs=SERVICE_NEEDS, what="its tasks")
+        self._opens_shells = given.get("enable_execute_command", False)
+        check_way_out(
+            self,
+            cluster.vpc,
+            placement,
+            needs=self._endpoints_needed,
+            groups=self.service.connections.security_groups,
+            images=lambda: images_of(self.task_definition),
+            what="its tasks",
+        )
         self._count_is_given = desired_count is not None
 
         if balancer is None:
@@ -216,8 +226,12 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )
         self.balancer._connect(self.service, task.serving, wish)
+        self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
         self._published_service = self.service_name
+
+    def _endpoints_needed(self) -> list[str]:
+        return endpoints_needed(self.task_definition, opens_shells=self._opens_shells)
 
     @property
     def connections(self) -> ec2.Connections:

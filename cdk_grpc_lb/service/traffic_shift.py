@@ -54,6 +54,6 @@ def _problem(props: Props, service: ecs.BaseService) -> ValueError | None:
         "service",
         "one with rolling deployments (deployment controller ECS, strategy ROLLING), because only a load balancer of "
         "ECS learns when blue/green traffic shifts: untested green tasks would get calls at once (for a canary, "
-        "run a second ECS service of the same service_name with a weight; see docs/operate.md, Blue/green)",
+        "run a second ECS service of the same service_name with a weight; see docs/how-to/canary.md, Blue/green)",
         got,
     )

@@ -10,8 +10,11 @@ holds an index finds all of it, or notices that it does not. A document that fit
 `cluster`, `prefix` and `serial`, which grows with every index that is written, tell a reader an index that was copied
 from elsewhere, or put back: `check_source`.
 
-`cause` and `changes_expected_until` stand beside the generation and are no part of what it names: an index may be
-written again with the same generation, because changes are expected now, or no longer.
+`"incomplete":true` says that the Lambda has no document to start from and is still reading task definitions: services
+are missing that have targets. A reader that has a whole document keeps it.
+
+`cause`, `changes_expected_until` and `incomplete` stand beside the generation and are no part of what it names: an
+index may be written again with the same generation, because changes are expected now, or no longer.
 """
 
 from __future__ import annotations
@@ -55,6 +58,7 @@ MAX_EXPECTED_SECONDS = 600.0
 HASH_BYTES = 16
 
 EXPECTED = "changes_expected_until"
+INCOMPLETE = "incomplete"
 ROOM_FOR_EXPECTED = {EXPECTED: 9_999_999_999}
 
 
@@ -78,6 +82,8 @@ class Index:
     cluster: str = ""
     prefix: str = ""
     serial: int = 0
+    incomplete: bool = False
+    """Whether services are missing: the writer had no document to start from, and will add them."""
 
     def expects_changes(self, now: float) -> bool:
         """Whether to poll fast; `now` is in seconds since 1970."""
@@ -102,9 +108,11 @@ def pack(
     cluster: str = "",
     prefix: str = "",
     serial: int = 0,
+    incomplete: bool = False,
 ) -> Packed:
     """Cut a document into parameters. The cause has what room the index leaves; `changes_expected_until`, in seconds
-    since 1970, is rounded to whole ones and always has room, so that it never moves the cuts.
+    since 1970, is rounded to whole ones and always has room, so that it never moves the cuts. `incomplete` says that
+    services are missing.
 
     Raises `DocumentTooLarge` where one index cannot name all its shards.
     """
@@ -113,6 +121,7 @@ def pack(
     source = {"cluster": cluster, "prefix": prefix, "serial": serial}
     fields: dict[str, object] = {"format": FORMAT, "generation": generation}
     fields |= {name: value for name, value in source.items() if value}
+    fields |= {INCOMPLETE: True} if incomplete else {}
     expected = {} if changes_expected_until is None else {EXPECTED: round(changes_expected_until)}
     if _size(_index_line(fields | ROOM_FOR_EXPECTED) + text) <= MAX_PARAMETER_BYTES:
         return Packed(_with_cause(_index_line(fields | expected) + text, cause), {}, generation)
@@ -155,6 +164,7 @@ def read_index(text: str) -> Index:
         known = fields["format"], fields["generation"], fields.get("shards", "")
         cause, until = read_cause(fields.get("cause")), _moment(fields.get(EXPECTED))
         cluster, prefix, serial = (fields.get(name) for name in ("cluster", "prefix", "serial"))
+        incomplete = fields.get(INCOMPLETE) is True
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise DocumentError(
             f"the index must start with a line of JSON that says its format, got {line[:120]!r}"
@@ -177,6 +187,7 @@ def read_index(text: str) -> Index:
         cluster if isinstance(cluster, str) else "",
         prefix if isinstance(prefix, str) else "",
         serial if isinstance(serial, int) and not isinstance(serial, bool) else 0,
+        incomplete,
     )
 
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any
 
-from local_aws.containers import images, machine, podman
+from local_aws.containers import machine, podman
+from local_aws.containers.images import build
 from local_aws.containers.namespaces import in_own
 from local_aws.containers.places import BUILT, CACHE, FIGURES, LOCK, RUN
 from local_aws.errors import LocalAwsError
@@ -54,7 +55,7 @@ async def _all() -> int:
         FIGURES.unlink(missing_ok=True)
         Layout().check_tools()
         await machine.install_missing()
-        await images.build_all(Layout())
+        await build.build_all(Layout())
         code = await _run_inside()
         seconds = round(time.monotonic() - started, 1)
         add_to_figures({"seconds_in_all": seconds, "images": json.loads(BUILT.read_text())})

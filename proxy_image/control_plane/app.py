@@ -15,12 +15,12 @@ from typing import TypeVar
 from proxy_image.control_plane.fleet.fleet import Fleet
 from proxy_image.control_plane.limits.descriptors import of_this_process
 from proxy_image.control_plane.metrics.cloudwatch import Publisher
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.ejection_log import EjectionLog
-from proxy_image.control_plane.stats.hour_file import HourFile
+from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.status_log import tell_of_following
 from proxy_image.control_plane.web.server import serve, web_app
@@ -42,41 +42,41 @@ _T = TypeVar("_T")
 
 async def run(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT. Raises `WrongSettingError` or `OSError` where it cannot start."""
-    metrics = Metrics()
+    state = ControlPlaneState()
     cache = SnapshotCache()
     ports = Ports(settings.bind_address, settings.port, settings.ready_port, settings.proxy_protocol)
     own = await asyncio.to_thread(read_task, os.environ)
     reconciler = Reconciler(
         cache,
         ports,
-        metrics,
+        state,
         own_zone=own.node.zone,
         telemetry=settings.telemetry,
         system_cas=await asyncio.to_thread(find_system_cas),
     )
     watcher = Watcher(
         EnvoyStatistics(settings.admin_socket),
-        metrics.journal,
+        state.journal,
         HourFile(settings.state_dir),
         EjectionLog(settings.ejections_log),
     )
     follow = await source_of(settings, reconciler)
-    service = AdsService(cache, metrics)
+    service = AdsService(cache, state)
     async with AdsServer(service, settings.ads_socket):
         log.info("control plane serves", extra={"facts": {"ads": str(settings.ads_socket)}})
         tasks = [
             asyncio.create_task(follow(), name="source"),
             asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
-            asyncio.create_task(_serve_web(reconciler, metrics, watcher, own.node, settings), name="web"),
+            asyncio.create_task(_serve_web(reconciler, state, watcher, own.node, settings), name="web"),
             asyncio.create_task(watcher.run(), name="statistics"),
             asyncio.create_task(_signalled(), name="signal"),
             asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
-            asyncio.create_task(tell_of_following(reconciler, metrics), name="following"),
+            asyncio.create_task(tell_of_following(reconciler, state), name="following"),
         ]
         if settings.cloudwatch_balancer is not None:
             publisher = Publisher(
                 reconciler,
-                metrics,
+                state,
                 watcher,
                 balancer=settings.cloudwatch_balancer,
                 namespace=settings.cloudwatch_namespace,
@@ -140,14 +140,16 @@ async def _serve_clients(service: AdsService, settings: Settings) -> None:
         await server.stop()
 
 
-async def _serve_web(reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, settings: Settings) -> None:
+async def _serve_web(
+    reconciler: Reconciler, state: ControlPlaneState, watcher: Watcher, own: Node, settings: Settings
+) -> None:
     async def listen() -> socket.socket:
         family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
         return socket.create_server((settings.bind_address, settings.web_port), family=family)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
     fleet = Fleet(settings.parameter_prefixes, own.id, (settings.bind_address, settings.web_port))
-    app = web_app(reconciler, metrics, watcher, own, settings.web_hosts, fleet)
+    app = web_app(reconciler, state, watcher, own, settings.web_hosts, fleet)
     with listening:
         await serve(app, listening, connections=of_this_process().web)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from grpc_lb_contract import Cause, Document, Service, generation_of
 from proxy_image.control_plane.changes import changed_services
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.readiness import Newcomer, ReadinessGate, admitted_only
 from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.capabilities import LeftOut
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -35,7 +35,7 @@ class Reconciler:
         self,
         cache: SnapshotCache,
         ports: Ports,
-        metrics: Metrics,
+        state: ControlPlaneState,
         clock: Callable[[], float] = time.monotonic,
         *,
         own_zone: str = "",
@@ -44,8 +44,8 @@ class Reconciler:
     ) -> None:
         self._cache = cache
         self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas)
-        self._metrics = metrics
-        self._journal = metrics.journal
+        self._state = state
+        self._journal = state.journal
         self._admission = ReadinessGate(self._admitted)
         self.document: Document | None = None
         self.origin = Origin.NONE
@@ -91,7 +91,7 @@ class Reconciler:
                 self.troubled(Trouble.INTERNAL, self._not_taken)
                 return
             self.document = document
-            self._metrics.applied(document)
+            self._state.documents_applied += 1
             self._journal.applied(before, document, origin, generation, cause)
             facts = _facts(before, document, origin, self._admission.waiting)
             facts["cause"] = None if cause is None else cause.fields()
@@ -103,7 +103,6 @@ class Reconciler:
             log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
         self._not_taken = None
         self.origin = origin
-        self._metrics.origin(origin)
 
     async def close(self) -> None:
         await self._admission.close()
@@ -115,7 +114,6 @@ class Reconciler:
     async def _publish(self, document: Document, generation: str) -> str | None:
         """None, or why no snapshot can be made of it."""
         waiting = self._admission.waiting
-        self._metrics.waiting(len(waiting))
         try:
             made = self._maker.make(admitted_only(document, waiting), generation)
         except InconsistentSnapshotError as error:
@@ -145,7 +143,7 @@ class Reconciler:
             # What the source holds is not in use.
             self.troubled(Trouble.INTERNAL, self._not_taken)
             return
-        self._metrics.confirmed()
+        self._state.confirmed()
         if self.problem is not None:
             trouble, _message = self.problem
             log.info("document readable again", extra={"facts": {"was": trouble, "generation": self.generation}})
@@ -153,7 +151,7 @@ class Reconciler:
         self.problem = None
 
     def troubled(self, trouble: Trouble, message: str) -> None:
-        self._metrics.troubled(trouble)
+        self._state.troubles[trouble] += 1
         if self._reminder.is_due((trouble, message)):
             log.warning(
                 "document not taken",

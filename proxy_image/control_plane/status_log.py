@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.state import ControlPlaneState
 
 log = logging.getLogger(__name__)
 
 TELL_SECONDS = 60.0
 
 
-async def tell_of_following(reconciler: Reconciler, metrics: Metrics) -> None:
+async def tell_of_following(reconciler: Reconciler, state: ControlPlaneState) -> None:
     """Never returns."""
     while True:
         await asyncio.sleep(TELL_SECONDS)
-        age = None if metrics.confirmed_at is None else round(time.monotonic() - metrics.confirmed_at, 1)
-        facts = {"generation": reconciler.generation, "target_list_age_seconds": age, "origin": reconciler.origin}
+        age = state.target_list_age_seconds
+        facts = {
+            "generation": reconciler.generation,
+            "target_list_age_seconds": None if age is None else round(age, 1),
+            "origin": reconciler.origin,
+        }
         log.info("following", extra={"facts": facts})

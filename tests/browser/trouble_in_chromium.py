@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from proxy_image.control_plane.stats.hour import Minute, ServiceMinute, TargetMinutes
-from proxy_image.control_plane.stats.hour_file import HourFile
+from proxy_image.control_plane.stats.last_hour.hour import Minute, ServiceMinute, TargetMinutes
+from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.containers import machine, namespaces, wheels
+from local_aws.containers import machine, namespaces
 from local_aws.containers.__main__ import main
-from local_aws.containers.assets import image_assets
-from local_aws.containers.base import Source, read_source
+from local_aws.containers.images import wheels
+from local_aws.containers.images.assets import image_assets
+from local_aws.containers.images.base import Source, read_source
 from local_aws.containers.places import LOCK
 from local_aws.containers.scene import Confined, claim
 from local_aws.errors import LocalAwsError

@@ -11,6 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 
+def page(name: str) -> str:
+    """The text of a page of docs/, such as `operate/logs`."""
+    return (DOCS / f"{name}.md").read_text()
+
+
 def section(text: str, heading: str) -> str:
     """The text below a heading, down to the next one of its level or above."""
     level = heading.split(" ")[0]

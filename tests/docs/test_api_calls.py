@@ -7,12 +7,11 @@ from collections import Counter
 
 import pytest
 
-from tests.docs.pages import DOCS, section, tables
+from tests.docs.pages import page, section, tables
 from tests.docs.test_operate import value_of
 from tests.freshness.hours import deploying_hour, idle_hour
 
-PAGE = (DOCS / "operate.md").read_text()
-COUNTS, PRICES = tables(section(PAGE, "## API calls"))
+COUNTS, PRICES = tables(section(page("operate/costs"), "## API calls"))
 ROOM = 1.5
 """The page says `at most`, and may say that much more than there is."""
 

@@ -15,15 +15,15 @@ from cdk_grpc_lb import GrpcBalancer
 from grpc_lb_contract import cloudwatch
 from tests.cdk_grpc_lb.conftest import FLAGS
 from tests.cdk_grpc_lb.template import synthesise
-from tests.docs.pages import DOCS, code_blocks, section, tables
+from tests.docs.pages import code_blocks, page, section, tables
 from tests.docs.test_operate import value_of
 
-PAGE = (DOCS / "choose.md").read_text()
+PAGE = page("choose")
 SMALL = section(PAGE, "## A balancer at less than half the price")
 (COSTS,) = tables(section(PAGE, "## What each way costs"))
 MILLION = {row[0]: float(row[2]) for row in COSTS}
 BALANCER, SMALLER = "this library's balancer", "the same, [small](#a-balancer-at-less-than-half-the-price)"
-OPERATE, _ = tables(section((DOCS / "operate.md").read_text(), "## What it costs"))
+OPERATE, _ = tables(page("operate/costs").partition("\n## ")[0])
 
 
 def paid(written: str) -> float:
@@ -31,7 +31,7 @@ def paid(written: str) -> float:
 
 
 def fixed(*, without: tuple[str, ...]) -> float:
-    """What operate.md has for a balancer, without its sum and some of its rows."""
+    """What operate/costs.md has for a balancer, without its sum and some of its rows."""
     kept = [figure for what, _, figure in OPERATE[:-1] if not what.startswith(without)]
     assert len(kept) == len(OPERATE) - 1 - len(without)
     return sum(map(float, kept))

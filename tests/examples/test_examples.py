@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.docs.pages import DOCS, code, section, tables
+from tests.docs.pages import code, page, tables
 from tests.examples.conftest import EXAMPLES, Synth
 
 APPS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
@@ -91,7 +91,7 @@ def test_registering_a_service_replaces_nothing(synths: Mapping[str, Synth]) -> 
 
 
 def test_the_alarms_are_those_that_the_operators_page_explains(synths: Mapping[str, Synth]) -> None:
-    table, *_ = tables(section((DOCS / "operate.md").read_text(), "## Alarms"))
+    table, *_ = tables(page("operate/alarms"))
     explained = {code(name) for name, *_ in table}
     made = synths["whole_stack"].of_type("AWS::CloudWatch::Alarm")
     assert len(made) == len(explained)
@@ -102,8 +102,7 @@ def test_the_alarms_look_for_log_lines_that_there_are(synths: Mapping[str, Synth
     """GIVEN the metric filters, THEN each text that they look for is a line of the operator's page, which is tested
     against the code.
     """
-    page = (DOCS / "operate.md").read_text()
-    lines = {code(row[0]) for table in tables(section(page, "## Log lines")) for row in table}
+    lines = {code(row[0]) for table in tables(page("operate/logs")) for row in table}
     patterns = [
         each["Properties"]["FilterPattern"]
         for each in synths["whole_stack"].of_type("AWS::Logs::MetricFilter").values()
@@ -114,15 +113,14 @@ def test_the_alarms_look_for_log_lines_that_there_are(synths: Mapping[str, Synth
 
 
 def test_the_queues_times_are_those_of_the_operators_page(synths: Mapping[str, Synth]) -> None:
-    page = (DOCS / "operate.md").read_text()
     (queue,) = (
         each["Properties"]
         for each in synths["whole_stack"].of_type("AWS::SQS::Queue").values()
         if "RedrivePolicy" in each["Properties"]
     )
     seconds, attempts = queue["VisibilityTimeout"], queue["RedrivePolicy"]["maxReceiveCount"]
-    assert f"brings the events again after {seconds} s" in page
-    assert f"after {attempts} attempts, {seconds} s apart" in page
+    assert f"brings the events again after {seconds} s" in page("operate/logs")
+    assert f"after {attempts} attempts, {seconds} s apart" in page("operate/runbook")
 
 
 def test_the_examples_need_what_their_requirements_say() -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from local_aws.aws_front import AwsFront, Mode
+from local_aws.process.aws_front import AwsFront, Mode
 from tests.waiting import PATIENCE_SECONDS
 
 

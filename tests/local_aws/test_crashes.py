@@ -13,10 +13,10 @@ import pytest
 
 from local_aws.cli import main
 from local_aws.layout import Layout
+from local_aws.lifecycle.state import State
 from local_aws.process import lock, processes
 from local_aws.process.processes import RUN_MARK
 from local_aws.stack import LocalStack
-from local_aws.state import State
 from tests.local_aws.conftest import remove, small_layout
 from tests.local_aws.talk import Talk
 from tests.local_aws.waiting import until

@@ -11,7 +11,7 @@ import pytest
 from local_aws import addresses
 from local_aws.addresses import GATEWAY_PORT, Range, claim_range
 from local_aws.errors import LocalAwsError
-from local_aws.preflight import check_ports, listened_ports
+from local_aws.lifecycle.preflight import check_ports, listened_ports
 from local_aws.stand_in.resources import check_port_is_free
 
 

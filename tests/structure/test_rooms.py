@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 
 import pytest
 
-from tests.structure.modules import PACKAGES, cycle, imports, modules
+from tests.structure.modules import PACKAGES, ROOT, cycle, imports, modules
 
 KNOWN = modules()
 GRAPH = imports(KNOWN)
+MAX_MODULES = 14
 
 ALLOWED = {
     "cdk_grpc_lb": {"grpc_lb_contract", "traefik_labels"},
@@ -91,3 +93,10 @@ def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
 def test_a_circle_is_seen() -> None:
     graph = {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"})}
     assert set(cycle(graph) or ()) == {"a", "b", "c"}
+
+
+def test_no_folder_is_too_full_to_be_read_at_a_glance() -> None:
+    """GIVEN every folder of ours, THEN it has about a dozen modules at most; tests and pages of docs/ too."""
+    files = [*KNOWN.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.md")]
+    held = Counter(path.parent.relative_to(ROOT) for path in files if path.stem not in ("__init__", "__main__"))
+    assert {str(folder): count for folder, count in held.items() if count > MAX_MODULES} == {}

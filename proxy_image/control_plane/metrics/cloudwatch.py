@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from grpc_lb_contract import Document
 from grpc_lb_contract import cloudwatch as names
 from grpc_lb_contract.cloudwatch import Directive, Values, metrics_line
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.minute_stats import Figures, Tally
 from proxy_image.control_plane.stats.watcher import Watcher
@@ -107,7 +107,7 @@ class Publisher:
     def __init__(
         self,
         reconciler: Reconciler,
-        metrics: Metrics,
+        state: ControlPlaneState,
         watcher: Watcher,
         *,
         balancer: str,
@@ -116,14 +116,14 @@ class Publisher:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._applier = reconciler
-        self._metrics = metrics
+        self._state = state
         self._watcher = watcher
         self._balancer = balancer
         self._namespace = namespace
         self._write = _to_stderr if write is None else write
         self._clock = clock
         self._started = time.monotonic()
-        self._told_at = metrics.journal.started
+        self._told_at = state.journal.started
         self._tally = Tally()
         self._last: Reading | None = None
         self._wrote = True
@@ -159,14 +159,14 @@ class Publisher:
             self._wrote = True
 
     def _standing(self, *, connections: bool) -> BalancerState:
-        journal, since, self._told_at = self._metrics.journal, self._told_at, time.time()
+        journal, since, self._told_at = self._state.journal, self._told_at, time.time()
         reached = [
             change.event_to_envoy_seconds
             for change in journal.changes
             if change.event_to_envoy_seconds is not None and (change.envoy_at or 0) >= since
         ]
         return BalancerState(
-            seconds_since_confirmed=time.monotonic() - (self._metrics.confirmed_at or self._started),
+            seconds_since_confirmed=time.monotonic() - (self._state.confirmed_at or self._started),
             event_to_envoy_seconds=max(reached, default=None),
             envoy_restarts=sum(when >= since for when in journal.envoy_restarts),
             rejected_resources=len(journal.rejections),

@@ -2,170 +2,110 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections import Counter as Count
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from grpc_lb_contract import Document, TargetState
-from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin, Trouble
-from proxy_image.control_plane.stats.history import Journal
-from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
-from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
-from proxy_image.control_plane.xds.proxyless.register import ClientRegister
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.state import ControlPlaneState, Durations
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
-# A time beside each counter is one more series that nobody asked for.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client has not typed it
+Samples = Iterable[tuple[Sequence[str], float]]
+"""A value for each of several values of the labels."""
 
 
-log = logging.getLogger(__name__)
+class WorkCollector(Collector):
+    """Reads what the control plane has done, when it is scraped."""
 
-# From what a good day needs (about a second) to what wakes people; the minute's refresh finds what events did not tell.
-EVENT_TO_ENVOY_BUCKETS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300)
-
-
-class _ReportedCalls(Collector):
-    """Calls that clients without a proxy have told of, and those clients."""
-
-    def __init__(self, clients: ClientRegister) -> None:
-        self._clients = clients
+    def __init__(self, state: ControlPlaneState) -> None:
+        self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        calls = CounterMetricFamily(
-            "grpc_lb_proxyless_calls",
-            "Calls that gRPC clients without a proxy told of (LRS), by their zone and outcome: ok, error or dropped.",
-            labels=("service", "zone", "outcome"),
-        )
-        for key, count in sorted(self._clients.calls.counts.items()):
-            calls.add_metric(key, count)
-        yield calls
+        return of_work(self._state)
 
 
-class Metrics:
-    """One registry, so that several control planes in one process (tests) keep apart."""
+class DocumentCollector(Collector):
+    """Reads what is in use, when it is scraped."""
 
-    def __init__(self, journal: Journal | None = None) -> None:
-        self.journal = Journal() if journal is None else journal
-        self.registry = CollectorRegistry()
-        self.streams: Count[Audience] = Count()
-        self.clients = ClientRegister()
-        self.registry.register(_ReportedCalls(self.clients))
-        self.confirmed_at: float | None = None
-        self._applied = self._counter("documents_applied", "Target documents put into use.")
-        self._troubles = self._counter("reading_failures", "Readings that gave no document, by reason.", "reason")
-        self._responses = self._counter("xds_responses", "xDS answers sent.", "audience", "type")
-        self._rejections = self._counter(
-            "xds_rejections", "xDS answers that a client rejected (NACK).", "audience", "type"
-        )
-        self._streams = self._gauge("xds_streams", "Open ADS streams.", "audience")
-        self._origin = self._gauge("document_origin", "1 for where the document in use came from.", "origin")
-        self._services = self._gauge("services", "Services in the document in use.")
-        self._targets = self._gauge("targets", "Targets in the document in use.", "service", "state")
-        self._waiting = self._gauge("targets_not_admitted", "New targets that do not accept connections yet.")
-        age = self._gauge(
-            "target_list_age_seconds",
-            "Seconds since the source confirmed the document in use; NaN before the first time.",
-        )
-        age.set_function(lambda: float("nan") if self.confirmed_at is None else time.monotonic() - self.confirmed_at)
-        self._rejected = self._gauge("rejected_labels", "Docker labels that are not applied.")
-        self._shadowed = self._gauge("shadowed_routes", "Routes that a service asks for and another holds.")
-        self._event_to_envoy = Histogram(
-            "grpc_lb_event_to_envoy_seconds",
-            "From ECS's event to Envoy having taken the document that it caused, by the clocks of both.",
-            buckets=EVENT_TO_ENVOY_BUCKETS,
-            registry=self.registry,
-        )
-        self._document: Document | None = None
-        for trouble in Trouble:
-            self._troubles.labels(trouble)
-        for audience in Audience:
-            self._streams.labels(audience)
-            for resource_type in ResourceType:
-                self._rejections.labels(audience, resource_type)
-        self.origin(Origin.NONE)
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
 
-    def stream_opened(self, audience: Audience) -> None:
-        self.streams[audience] += 1
-        self._streams.labels(audience).inc()
+    def collect(self) -> Iterator[Metric]:
+        return of_document(self._reconciler.document, self._reconciler.origin, self._reconciler.waiting)
 
-    def stream_closed(self, audience: Audience, node: str) -> None:
-        self.journal.gone(audience, node)
-        self.streams[audience] -= 1
-        self._streams.labels(audience).dec()
 
-    def response_sent(self, audience: Audience, resource_type: str) -> None:
-        self._responses.labels(audience, resource_type).inc()
+def of_work(state: ControlPlaneState) -> Iterator[Metric]:
+    """What the control plane has done since it started, and who is connected."""
+    yield _counter("documents_applied", "Target documents put into use.", [((), state.documents_applied)])
+    troubles = {(trouble,): state.troubles[trouble] for trouble in Trouble}
+    yield _counter("reading_failures", "Readings that gave no document, by reason.", troubles.items(), "reason")
+    yield _counter("xds_responses", "xDS answers sent.", state.responses.items(), "audience", "type")
+    rejections = {(audience, kind): state.rejections[audience, kind] for audience in Audience for kind in ResourceType}
+    yield _counter(
+        "xds_rejections", "xDS answers that a client rejected (NACK).", rejections.items(), "audience", "type"
+    )
+    streams = {(audience,): state.streams[audience] for audience in Audience}
+    yield _gauge("xds_streams", "Open ADS streams.", streams.items(), "audience")
+    age = state.target_list_age_seconds
+    yield _gauge(
+        "target_list_age_seconds",
+        "Seconds since the source confirmed the document in use; NaN before the first time.",
+        [((), float("nan") if age is None else age)],
+    )
+    yield _histogram(
+        "event_to_envoy_seconds",
+        "From ECS's event to Envoy having taken the document that it caused, by the clocks of both.",
+        state.event_to_envoy,
+    )
+    yield _counter(
+        "proxyless_calls",
+        "Calls that gRPC clients without a proxy told of (LRS), by their zone and outcome: ok, error or dropped.",
+        state.clients.calls.counts.items(),
+        *("service", "zone", "outcome"),
+    )
 
-    def accepted(self, audience: Audience, resource_type: str, node: str) -> None:
-        self.journal.accepted(audience, resource_type, node)
 
-    def rejected(self, audience: Audience, resource_type: str, node: str, error: str) -> None:
-        self.journal.rejected(audience, resource_type, node, error)
-        self._rejections.labels(audience, resource_type).inc()
+def of_document(document: Document | None, origin: Origin, waiting: int) -> Iterator[Metric]:
+    """What is in use, and where it came from. waiting: new targets that do not accept connections yet."""
+    origins = {(each,): float(each is origin) for each in Origin}
+    yield _gauge("document_origin", "1 for where the document in use came from.", origins.items(), "origin")
+    services = () if document is None else document.services
+    yield _gauge("services", "Services in the document in use.", [((), len(services))])
+    targets: dict[tuple[str, ...], float] = {}
+    for service in services:
+        counts = Counter(target.state for target in service.targets)
+        targets |= {(service.name, state): counts[state] for state in TargetState}
+    yield _gauge("targets", "Targets in the document in use.", targets.items(), "service", "state")
+    yield _gauge("targets_not_admitted", "New targets that do not accept connections yet.", [((), waiting)])
+    rejected = 0 if document is None else document.diagnostics.rejected_count
+    yield _gauge("rejected_labels", "Docker labels that are not applied.", [((), rejected)])
+    shadowed = 0 if document is None else document.diagnostics.shadowed_count
+    yield _gauge("shadowed_routes", "Routes that a service asks for and another holds.", [((), shadowed)])
 
-    def in_use(self, audience: Audience, generation: str) -> None:
-        change = self.journal.in_use(generation) if audience is Audience.ENVOY else None
-        if change is None:
-            return
-        seconds = change.event_to_envoy_seconds
-        if seconds is not None:
-            self._event_to_envoy.observe(seconds)
-        log.info("generation in use", extra={"facts": {"generation": generation, "event_to_envoy_seconds": seconds}})
 
-    def subscribed(
-        self,
-        stream: object,
-        kind: ClientKind,
-        zone: str,
-        services: Collection[str],
-        unfollowed: Collection[Unfollowed],
-    ) -> None:
-        self.clients.subscribed(stream, kind, zone, services, unfollowed)
+def _counter(name: str, what: str, samples: Samples, *labels: str) -> Metric:
+    family = CounterMetricFamily(f"grpc_lb_{name}", what, labels=labels)
+    return _filled(family, samples)
 
-    def gone(self, stream: object) -> None:
-        self.clients.gone(stream)
 
-    @property
-    def reported_calls(self) -> CallCounts:
-        return self.clients.calls
+def _gauge(name: str, what: str, samples: Samples, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(f"grpc_lb_{name}", what, labels=labels), samples)
 
-    def confirmed(self) -> None:
-        self.confirmed_at = time.monotonic()
 
-    def troubled(self, trouble: Trouble) -> None:
-        self._troubles.labels(trouble).inc()
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, samples: Samples) -> Metric:
+    for values, value in sorted(samples):
+        family.add_metric([str(each) for each in values], value)
+    return family
 
-    def origin(self, origin: Origin) -> None:
-        for each in Origin:
-            self._origin.labels(each).set(each is origin)
 
-    def waiting(self, targets: int) -> None:
-        self._waiting.set(targets)
-
-    def applied(self, document: Document) -> None:
-        self._applied.inc()
-        self._services.set(len(document.services))
-        self._rejected.set(document.diagnostics.rejected_count)
-        self._shadowed.set(document.diagnostics.shadowed_count)
-        before, after = changed_services(self._document, document)
-        self._document = document
-        for gone in {service.name for service in before} - {service.name for service in after}:
-            for state in TargetState:
-                self._targets.remove(gone, state)
-        for service in after:
-            counts = Count(target.state for target in service.targets)
-            for state in TargetState:
-                self._targets.labels(service.name, state).set(counts[state])
-
-    def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"grpc_lb_{name}", what, labels, registry=self.registry)
-
-    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"grpc_lb_{name}", what, labels, registry=self.registry)
+def _histogram(name: str, what: str, durations: Durations) -> Metric:
+    bounds = [*(repr(float(bound)) for bound in durations.bounds), "+Inf"]
+    family = HistogramMetricFamily(f"grpc_lb_{name}", what)
+    counts = accumulate(map(float, durations.counts))
+    family.add_metric((), list(zip(bounds, counts, strict=True)), durations.sum)
+    return family

@@ -38,7 +38,7 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """runbook: its section of docs/operate.md, "" where there is none. service: the one that it is of, or "".
+    """runbook: its section of docs/operate/alarms.md, "" where there is none. service: the one that it is of, or "".
     of_another: whether it is of another balancer.
     """
 

@@ -22,7 +22,7 @@ from proxy_image.control_plane.report.service_report import ServiceReport, servi
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.histogram import difference, percentiles
 from proxy_image.control_plane.stats.history import Change, Journal
-from proxy_image.control_plane.stats.hour import Usual
+from proxy_image.control_plane.stats.last_hour.hour import Usual
 from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences
 from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
 from proxy_image.control_plane.xds.proxyless.register import ClientGroup, ClientRegister

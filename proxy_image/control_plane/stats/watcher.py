@@ -13,8 +13,8 @@ from urllib.parse import quote
 from proxy_image.control_plane.stats.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, UnreadableError, read
 from proxy_image.control_plane.stats.history import Journal
-from proxy_image.control_plane.stats.hour import Hour
-from proxy_image.control_plane.stats.hour_file import HourFile
+from proxy_image.control_plane.stats.last_hour.hour import Hour
+from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.silence import SilenceWatch
 from proxy_image.control_plane.stats.window import WINDOW_SECONDS
 from proxy_image.envoy.admin import Admin, AdminError

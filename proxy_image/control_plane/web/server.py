@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -41,11 +41,12 @@ from proxy_image.control_plane.limits.log_rate import LogRate
 from proxy_image.control_plane.limits.pace import Turns
 from proxy_image.control_plane.limits.web_connections import Connections, protocol_of
 from proxy_image.control_plane.limits.web_hosts import Hosts
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import DocumentCollector, WorkCollector
 from proxy_image.control_plane.metrics.envoy_metrics import EnvoyCollector
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, proxyless_of, report
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.watcher import Watcher
 from proxy_image.control_plane.web.page import views
 from proxy_image.control_plane.web.page.charts import Charts
@@ -99,14 +100,16 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def web_app(
     reconciler: Reconciler,
-    metrics: Metrics,
+    state: ControlPlaneState,
     watcher: Watcher,
     own: Node,
     hosts: Sequence[str] = (),
     fleet: Fleet | None = None,
 ) -> Starlette:
     """hosts: names that requests may be for beside this balancer's own (`limits.web_hosts.is_allowed`)."""
-    metrics.registry.register(EnvoyCollector(reconciler, watcher))
+    registry = CollectorRegistry()
+    for collector in (WorkCollector(state), DocumentCollector(reconciler), EnvoyCollector(reconciler, watcher)):
+        registry.register(collector)
 
     asking: set[asyncio.Task[None]] = set()
 
@@ -126,7 +129,7 @@ def web_app(
             await asyncio.wait(asking, timeout=HEAR_SECONDS)
 
     def now() -> Report:
-        return current_report(reconciler, metrics, watcher, own, others())
+        return current_report(reconciler, state, watcher, own, others())
 
     charts: list[Charts] = []
 
@@ -202,12 +205,12 @@ def web_app(
             return _json((Member(OWN_ADDRESS, summary_of(now())), *others()))
 
     async def healthz(_request: Request) -> Response:
-        return JSONResponse(facts(reconciler, metrics))
+        return JSONResponse(facts(reconciler, state))
 
     async def prometheus(_request: Request) -> Response:
         await watcher.fresh()
         async with turns.one():
-            text = generate_latest(metrics.registry)
+            text = generate_latest(registry)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return Starlette(
@@ -229,32 +232,32 @@ def web_app(
 
 
 def current_report(
-    reconciler: Reconciler, metrics: Metrics, watcher: Watcher, own: Node, others: Sequence[Member] = ()
+    reconciler: Reconciler, state: ControlPlaneState, watcher: Watcher, own: Node, others: Sequence[Member] = ()
 ) -> Report:
     now = time.time()
     standing = Standing(
         generation=reconciler.generation,
         origin=reconciler.origin,
-        target_list_age_seconds=_age(metrics),
+        target_list_age_seconds=_age(state),
         trouble=reconciler.problem,
-        envoy_connected=metrics.streams[Audience.ENVOY] > 0,
+        envoy_connected=state.streams[Audience.ENVOY] > 0,
         envoy_unreadable=watcher.problem,
         heap_percent=watcher.readings[-1].heap_percent if watcher.readings else 0,
         refuses_calls=bool(watcher.readings) and watcher.readings[-1].refuses_calls,
-        rejections=tuple(metrics.journal.rejections.values()),
+        rejections=tuple(state.journal.rejections.values()),
         shortened=None if reconciler.shortened is None else reconciler.shortened.fix,
         left_out=tuple(sorted(reconciler.left_out)),
-        envoy_restarted_seconds_ago=tuple(now - at for at in metrics.journal.envoy_restarts),
+        envoy_restarted_seconds_ago=tuple(now - at for at in state.journal.envoy_restarts),
     )
     return report(
         reconciler.document,
         reconciler.newcomers,
         tuple(watcher.readings),
-        metrics.journal,
+        state.journal,
         standing,
         at=now,
-        grpc_clients=metrics.streams[Audience.GRPC],
-        proxyless=proxyless_of(metrics.clients),
+        grpc_clients=state.streams[Audience.GRPC],
+        proxyless=proxyless_of(state.clients),
         task=own.id,
         zone=own.zone,
         silences=watcher.silence.now,
@@ -263,26 +266,26 @@ def current_report(
     )
 
 
-def facts(reconciler: Reconciler, metrics: Metrics) -> dict[str, object]:
+def facts(reconciler: Reconciler, state: ControlPlaneState) -> dict[str, object]:
     """What /healthz says: that the control plane runs, and how things stand."""
     services = () if reconciler.document is None else reconciler.document.services
     return {
         "generation": reconciler.generation,
         "origin": reconciler.origin,
-        "target_list_age_seconds": _age(metrics),
+        "target_list_age_seconds": _age(state),
         "services": len(services),
         "targets": sum(len(service.targets) for service in services),
         "targets_not_admitted": reconciler.waiting,
-        "envoy_connected": metrics.streams[Audience.ENVOY] > 0,
-        "grpc_clients": metrics.streams[Audience.GRPC],
+        "envoy_connected": state.streams[Audience.ENVOY] > 0,
+        "grpc_clients": state.streams[Audience.GRPC],
         "problem": None
         if reconciler.problem is None
         else {"reason": reconciler.problem[0], "message": reconciler.problem[1]},
     }
 
 
-def _age(metrics: Metrics) -> float | None:
-    return None if metrics.confirmed_at is None else round(time.monotonic() - metrics.confirmed_at, 3)
+def _age(state: ControlPlaneState) -> float | None:
+    return None if (age := state.target_list_age_seconds) is None else round(age, 3)
 
 
 def _json(value: Any) -> Response:

@@ -14,16 +14,16 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sns as sns
 
 from cdk_grpc_lb import GrpcAlarms, GrpcBalancedService, GrpcBalancer, GrpcDashboard
-from cdk_grpc_lb.monitoring.alarms import NAMES, PAGING
+from cdk_grpc_lb.monitoring.alarm_conditions import NAMES, PAGING
 from grpc_lb_contract import cloudwatch as published
 from proxy_image.settings import from_environment
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 from tests.cdk_grpc_lb.validation.cases import BALANCER, balancer_in, existing_cluster, refused
 from tests.cdk_grpc_lb.ways import IMAGE
-from tests.docs.pages import DOCS, code, section, tables
+from tests.docs.pages import code, page, section, tables
 
 Json = dict[str, Any]
-RUNBOOK = (DOCS / "operate.md").read_text()
+RUNBOOK = page("operate/alarms")
 SILENCE_IS_TROUBLE = {"NoBalancerReady", "TargetsStale", "SyncSilent", "SyncSilentOtherTargets"}
 
 
@@ -70,7 +70,7 @@ def test_every_alarm_but_the_one_left_out_is_there_for_each_cluster(alarms: dict
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_alarm_has_its_section_of_the_runbook(name: str) -> None:
-    text = section(RUNBOOK, f"### {name}")
+    text = section(RUNBOOK, f"## {name}")
     assert "**It fires**" in text
     assert "**Do**" in text
 
@@ -79,7 +79,10 @@ def test_every_alarm_says_what_it_means_and_names_its_section(alarms: dict[str, 
     for id_, alarm in alarms.items():
         anchor = id_.removesuffix("OtherTargets").lower()
         description = as_text(alarm["AlarmDescription"])
-        assert f"Runbook: docs/operate.md#{anchor} of cdk-grpc-lb. Logs: https://console.aws.amazon.com/" in description
+        assert (
+            f"Runbook: docs/operate/alarms.md#{anchor} of cdk-grpc-lb. Logs: https://console.aws.amazon.com/"
+            in description
+        )
         assert len(description) <= 1024
 
 
@@ -293,5 +296,5 @@ def test_pages_and_warnings_go_to_topics_of_their_own_and_end_there(stack: cdk.S
 
 
 def test_the_alarms_that_wake_someone_are_those_of_the_operators_page() -> None:
-    table, *_ = tables(section((DOCS / "operate.md").read_text(), "## Alarms"))
+    table, *_ = tables(RUNBOOK)
     assert {code(name) for name, _, wakes in table if wakes == "yes"} == PAGING

@@ -9,8 +9,10 @@ from aws_cdk import aws_ecs as ecs
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 from tests.cdk_grpc_lb.ways import IMAGE
 
-PREBUILT_NAME = "registry.example.com/grpc-lb:0.1.0"
+# Of ECR, where endpoints lead to.
+PREBUILT_NAME = "111122223333.dkr.ecr.us-east-1.amazonaws.com/grpc-lb:0.1.0"
 PREBUILT = ecs.ContainerImage.from_registry(PREBUILT_NAME)
+IN_ECR = ecs.ContainerImage.from_registry("111122223333.dkr.ecr.us-east-1.amazonaws.com/orders:1")
 
 
 def vpc_of_public_subnets(stack: cdk.Stack) -> ec2.Vpc:
@@ -44,7 +46,7 @@ def make_isolated(app: cdk.App) -> cdk.Stack:
     vpc = vpc_of_isolated_subnets(stack)
     vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
     balancer = GrpcBalancer(stack, "Balancer", cluster=ecs.Cluster(stack, "Cluster", vpc=vpc), image=PREBUILT)
-    balancer.add_service("Orders", image=IMAGE, port=50051)
+    balancer.add_service("Orders", image=IN_ECR, port=50051)
     balancer.add_vpc_endpoints()
     return stack
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
-from tests.cdk_grpc_lb.network.stacks import PREBUILT, vpc_of_isolated_subnets, vpc_of_public_subnets
+from tests.cdk_grpc_lb.network.stacks import IN_ECR, vpc_of_isolated_subnets, vpc_of_public_subnets
 from tests.cdk_grpc_lb.template import Synthesised
 from tests.cdk_grpc_lb.ways import IMAGE
 
@@ -64,7 +64,7 @@ def test_public_subnets_without_public_addresses_are_warned_of(stack: cdk.Stack)
 def test_isolated_subnets_are_warned_of_with_the_endpoints_that_are_missing(stack: cdk.Stack) -> None:
     """GIVEN isolated subnets and one of the endpoints, THEN the others are named; those made later count too."""
     vpc = vpc_of_isolated_subnets(stack)
-    balancer = GrpcBalancer(stack, "Balancer", cluster=ecs.Cluster(stack, "Cluster", vpc=vpc), image=PREBUILT)
+    balancer = GrpcBalancer(stack, "Balancer", cluster=ecs.Cluster(stack, "Cluster", vpc=vpc), image=IN_ECR)
     vpc.add_interface_endpoint("Logs", service=ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS)
     (warning,) = warnings(balancer)
     assert "no VPC endpoint for ecr.api, ecr.dkr, s3, ssm in Stack/Vpc" in warning
@@ -80,8 +80,8 @@ def test_endpoints_are_made_where_they_are_missing(stack: cdk.Stack, networks: d
     names = ["ecr.api", "ecr.dkr", "logs", "s3", "ssm"]
     assert [next(name for name in names if f".{name}'" in f"{each}'") for each in services] == names
     vpc = vpc_of_isolated_subnets(stack)
-    balancer = GrpcBalancer(stack, "Balancer", cluster=ecs.Cluster(stack, "Cluster", vpc=vpc), image=PREBUILT)
-    orders = balancer.add_service("Orders", image=IMAGE, port=1)
+    balancer = GrpcBalancer(stack, "Balancer", cluster=ecs.Cluster(stack, "Cluster", vpc=vpc), image=IN_ECR)
+    orders = balancer.add_service("Orders", image=IN_ECR, port=1)
     assert set(balancer.add_vpc_endpoints()) == set(names)
     assert warnings(balancer, orders) == []
     with pytest.raises(ValueError, match="add_vpc_endpoints must be called once"):

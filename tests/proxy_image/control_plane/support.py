@@ -14,9 +14,11 @@ from typing import Any
 
 import grpc
 import httpx
+from prometheus_client import CollectorRegistry
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
+from proxy_image.control_plane.metrics.control_plane_metrics import WorkCollector
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports
@@ -264,11 +266,18 @@ class ControlPlane:
 
     settings: Settings
     cache: SnapshotCache
-    metrics: Metrics
+    state: ControlPlaneState
     server: AdsServer
     times: ConnectionTimes = DEFAULT_TIMES
     own_zone: str = ""
     system_cas: Path | None = None
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """What Prometheus would find of the control plane's work."""
+        registry = CollectorRegistry()
+        registry.register(WorkCollector(self.state))
+        return registry
 
     @property
     def ports(self) -> Ports:
@@ -296,9 +305,9 @@ async def control_plane(
     own_zone: str = "",
     system_cas: Path | None = None,
 ) -> AsyncIterator[ControlPlane]:
-    cache, metrics = SnapshotCache(), Metrics()
-    async with AdsServer(AdsService(cache, metrics), settings.ads_socket) as server:
-        yield ControlPlane(settings, cache, metrics, server, times, own_zone, system_cas)
+    cache, state = SnapshotCache(), ControlPlaneState()
+    async with AdsServer(AdsService(cache, state), settings.ads_socket) as server:
+        yield ControlPlane(settings, cache, state, server, times, own_zone, system_cas)
 
 
 @asynccontextmanager

@@ -10,10 +10,10 @@ import pytest
 
 from grpc_lb_contract import Document, generation_of
 from proxy_image.control_plane import readiness
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.readiness import Newcomer, ReadinessGate, admitted_only
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.endpoints import endpoints
@@ -58,8 +58,8 @@ class Door:
 
     def __init__(self) -> None:
         self.cache = SnapshotCache()
-        self.metrics = Metrics()
-        self.reconciler = Reconciler(self.cache, Ports("127.0.0.1", 1, 2), self.metrics)
+        self.state = ControlPlaneState()
+        self.reconciler = Reconciler(self.cache, Ports("127.0.0.1", 1, 2), self.state)
 
     def has(self, document: Document) -> bool:
         assert self.cache.snapshot is not None
@@ -161,10 +161,10 @@ async def test_no_call_goes_to_a_task_that_does_not_listen_yet_and_none_is_eject
     settings = settings_for(tmp_path)
     *_, port = free_ports(5)  # the first four are the settings'
     door = Door()
-    door.reconciler = Reconciler(door.cache, Ports("127.0.0.1", settings.port, settings.ready_port), door.metrics)
+    door.reconciler = Reconciler(door.cache, Ports("127.0.0.1", settings.port, settings.ready_port), door.state)
     async with (
         backends("a") as (a,),
-        AdsServer(AdsService(door.cache, door.metrics), settings.ads_socket),
+        AdsServer(AdsService(door.cache, door.state), settings.ads_socket),
         running_envoy(settings) as envoy,
         envoy.channel() as channel,
     ):

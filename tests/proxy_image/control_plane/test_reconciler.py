@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from grpc_lb_contract import Document
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError, Snapshot
@@ -25,7 +25,7 @@ from tests.proxy_image.control_plane.support import logged, rng, target
 async def test_a_document_not_taken_is_said_every_minute_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
     """So that an alarm on the line does not clear itself while the trouble lasts."""
     now = 1000.0
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics(), clock=lambda: now)
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), ControlPlaneState(), clock=lambda: now)
 
     def said() -> int:
         return len(logged(caplog, "document not taken"))
@@ -59,21 +59,21 @@ async def test_a_document_of_which_no_snapshot_can_be_made_stays_a_trouble_until
         return make(maker, document, generation)
 
     monkeypatch.setattr(SnapshotMaker, "make", make_no_two)
-    parameters, metrics = FakeParameters(), Metrics()
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
+    parameters, state = FakeParameters(), ControlPlaneState()
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), state)
     source = SsmSource(
         parameters, prefix=PREFIX, intervals=Intervals(1, 1), last_good=LastGood(tmp_path, PREFIX), sink=reconciler
     )
     # GIVEN a document in use WHEN the next one makes an inconsistent snapshot
     parameters.publish(rng(target(1)))
     await source.read()
-    confirmed_at = metrics.confirmed_at
+    confirmed_at = state.confirmed_at
     parameters.publish(rng(target(2)))
     for _ in range(3):
         await source.read()
     # THEN that is a trouble however often the source is read, and nothing confirms what is in use
     assert reconciler.problem == (Trouble.INTERNAL, "route calls names cluster two, which is not there")
-    assert (reconciler.document, metrics.confirmed_at) == (rng(target(1)), confirmed_at)
+    assert (reconciler.document, state.confirmed_at) == (rng(target(1)), confirmed_at)
     assert len(logged(caplog, "document not taken")) == 1
     assert not logged(caplog, "document readable again")
     # AND it is over with a document that is taken, be it the one in use

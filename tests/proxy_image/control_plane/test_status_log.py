@@ -10,9 +10,9 @@ from contextlib import suppress
 import pytest
 
 from proxy_image.control_plane import status_log
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from tests.proxy_image.control_plane.support import eventually, logged, rng, target
@@ -23,9 +23,9 @@ async def test_a_line_comes_again_and_again_with_generation_age_and_origin(
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(status_log, "TELL_SECONDS", 0.01)
-    metrics = Metrics()
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
-    telling = asyncio.create_task(status_log.tell_of_following(reconciler, metrics))
+    state = ControlPlaneState()
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), state)
+    telling = asyncio.create_task(status_log.tell_of_following(reconciler, state))
     try:
         await eventually(lambda: logged(caplog, "following"))
         assert logged(caplog, "following")[0] == {

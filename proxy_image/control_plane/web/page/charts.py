@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from proxy_image.control_plane.report import words
 from proxy_image.control_plane.report.service_report import ServiceReport
-from proxy_image.control_plane.stats.hour import MINUTES, SECONDS, Hour, Minute, ServiceMinute
+from proxy_image.control_plane.stats.last_hour.hour import MINUTES, SECONDS, Hour, Minute, ServiceMinute
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 
 MAX_TARGETS = 24

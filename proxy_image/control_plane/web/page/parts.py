@@ -90,7 +90,7 @@ def _more(problem: Problem) -> Html | None:
         "p",
         tag("a", problem.service, href=where) if problem.service else None,
         " · " if problem.service and problem.runbook else None,
-        f"More in docs/operate.md: {problem.runbook}" if problem.runbook else None,
+        f"More in docs/operate/alarms.md: {problem.runbook}" if problem.runbook else None,
         class_="note",
     )
 

@@ -35,6 +35,8 @@ class Feature(StrEnum):
     """A list of balancing policies, of which a client takes the first that it knows."""
     LEAST_REQUEST = "A48"
     """Only with `POLICY_LIST`, so that a client that has it switched off takes the next one."""
+    EARLY_TIMEOUT = "#34547"
+    """A fault, https://github.com/grpc/grpc/issues/34547: a timeout of the configuration ends calls 1 to 2 s early."""
 
 
 Version = tuple[int, ...]
@@ -49,6 +51,8 @@ FIRST_VERSIONS: Mapping[Language, Mapping[Feature, Version]] = {
         Feature.RETRY: (20,),
         Feature.OUTLIER: (29,),
         Feature.POLICY_LIST: (32,),
+        # Measured in 1.51 to 1.85.
+        Feature.EARLY_TIMEOUT: (17,),
     },
     Language.JAVA: {
         Feature.TIMEOUT: (1, 37, 1),

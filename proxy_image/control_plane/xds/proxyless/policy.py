@@ -6,6 +6,7 @@ Each part that is there costs every call something, and one that a client does n
 from __future__ import annotations
 
 import zlib
+from datetime import timedelta
 from typing import Any
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
@@ -29,6 +30,9 @@ from proxy_image.control_plane.xds.messages import fraction, packed, uint32
 from proxy_image.control_plane.xds.proxyless.client_kind import Feature
 
 Features = frozenset[Feature]
+
+# C-core takes a call's start for 1 s plus the fraction of a second at which the process began earlier than it was.
+EARLY_AT_MOST = timedelta(seconds=2)
 
 # gRPC ejects a target whose failures are more than this share, so that all but all of its calls must have failed.
 FAILED_PERCENT = 99
@@ -57,7 +61,8 @@ def max_stream_duration(deadline: Deadline, features: Features) -> Any:
     """gRPC takes the shorter of this and the caller's deadline (gRFC A31), which is a ceiling and no default."""
     if Feature.TIMEOUT not in features or deadline.max is None:
         return None
-    return route_components_pb2.RouteAction.MaxStreamDuration(max_stream_duration=seconds(deadline.max))
+    late = EARLY_AT_MOST if Feature.EARLY_TIMEOUT in features else timedelta()
+    return route_components_pb2.RouteAction.MaxStreamDuration(max_stream_duration=seconds(deadline.max + late))
 
 
 def hash_policies(balancing: Balancing, features: Features) -> tuple[Any, ...]:

@@ -86,6 +86,8 @@ def _calls(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tupl
         yield "deadline.default", "a call without a deadline gets none: gRPC takes the shorter of two alone (gRFC A31)"
     if deadline.max is not None and Feature.TIMEOUT not in features:
         yield "deadline.max", "calls may take longer: the client does not know gRFC A31"
+    elif deadline.max is not None and Feature.EARLY_TIMEOUT in features:
+        yield "deadline.max", "calls may take up to 1 s longer: the client starts counting too early (grpc/grpc#34547)"
     if retry.on and Feature.RETRY not in features:
         yield "retry.on", "nothing is retried: the client does not know gRFC A44"
     elif retry.on and retry.max_retries >= MAX_ATTEMPTS:

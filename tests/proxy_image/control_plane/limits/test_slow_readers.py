@@ -21,17 +21,17 @@ async def test_a_client_that_reads_no_response_is_ended(
 ) -> None:
     monkeypatch.setattr(xds_client, "WRITE_SECONDS", 0.5)
     async with control_plane(settings_for(tmp_path)) as plane:
-        clients = AdsService(plane.cache, plane.metrics)
+        clients = AdsService(plane.cache, plane.state)
         async with AdsServer(clients, "127.0.0.1:0") as server:
             await plane.serve(Document(tuple(service(f"service-{number}", target(1)) for number in range(500))))
             reading, writing = await asyncio.open_connection("127.0.0.1", server.port)
             # WHEN a client asks for everything and grants no window for the answer
             writing.write(http2.start(INITIAL_WINDOW_SIZE=0) + http2.call(1, ADS.encode()))
             writing.write(http2.message(1, request(LDS), flags=0))
-            await eventually(lambda: plane.metrics.streams[Audience.GRPC] == 1)
+            await eventually(lambda: plane.state.streams[Audience.GRPC] == 1)
             assert clients.streams.held > 100_000
             # THEN nothing of it is left
-            await eventually(lambda: plane.metrics.streams[Audience.GRPC] == 0, seconds=30)
+            await eventually(lambda: plane.state.streams[Audience.GRPC] == 0, seconds=30)
             assert (len(clients.streams), clients.streams.held) == (0, 0)
             (told,) = logged(caplog, "xds stream refused")
             assert "must be read within 0.5 s" in told["error"]
@@ -44,7 +44,7 @@ async def test_a_stream_without_a_request_is_ended(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(xds_client, "FIRST_REQUEST_SECONDS", 0.5)
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
     ):
         ended = await outcome(("127.0.0.1", server.port), seconds=60)
         assert ended == ("DEADLINE_EXCEEDED", "the first request must come within 0.5 s of the stream, got none")

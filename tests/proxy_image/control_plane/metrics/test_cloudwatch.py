@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, BalancerState, Publisher, lines
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.stats.minute_stats import Figures
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
@@ -183,10 +183,10 @@ def test_a_line_stays_whole_in_a_pipe() -> None:
 
 
 def publisher(tmp_path: Path, write: Any, **more: Any) -> Publisher:
-    metrics = Metrics()
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
-    watcher = Watcher(EnvoyStatistics(tmp_path / "no-envoy.sock"), metrics.journal)
-    return Publisher(reconciler, metrics, watcher, balancer="Balancer", namespace="GrpcLb", write=write, **more)
+    state = ControlPlaneState()
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), state)
+    watcher = Watcher(EnvoyStatistics(tmp_path / "no-envoy.sock"), state.journal)
+    return Publisher(reconciler, state, watcher, balancer="Balancer", namespace="GrpcLb", write=write, **more)
 
 
 async def test_without_envoy_the_balancer_still_tells_how_old_its_targets_are(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ async def test_how_long_a_change_took_to_envoy_is_told_once(tmp_path: Path) -> N
     now = time.time()
     first = Change(now, "g", "ssm", 1, 1, 1, 0, 0, (), (), (), envoy_at=now)
     changes = [replace(first, event_to_envoy_seconds=seconds) for seconds in (0.9, 1.5, None)]
-    told._metrics.journal.changes.extend(changes)
+    told._state.journal.changes.extend(changes)
     await told.tell(at=60.0)
     assert values(metrics_in("".join(written)), "EventToEnvoySeconds", Balancer="Balancer") == [1.5]
     written.clear()

@@ -12,9 +12,9 @@ import grpc
 import pytest
 
 from grpc_lb_contract import Document, Fault, Mirror, RateLimit, Route, Status, Target, TrafficPolicy
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy import clusters, mirror
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -174,11 +174,11 @@ async def test_a_mirror_that_is_not_there_or_the_service_itself_does_no_harm(tmp
         await eventually(copied, "copies, once the service is there")
         for kind in ("CDS", "EDS", "LDS", "RDS"):
             labels = {"audience": "envoy", "type": kind}
-            assert plane.metrics.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 0
+            assert plane.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 0
 
 
 async def test_what_is_not_obeyed_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), ControlPlaneState())
     one, two = target(1), target(2)
     for document in (mirroring(one), mirroring(two), mirroring(one, two), mirroring(one, to="rng")):
         await reconciler.found(document, Origin.SSM)

@@ -11,9 +11,9 @@ import grpc
 import pytest
 
 from grpc_lb_contract import Document, HealthCheck, Route, Tls, TlsVerify, TrafficPolicy
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy import tls
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -153,12 +153,12 @@ async def test_without_a_file_of_cas_nothing_is_rejected_and_no_target_gets_a_ca
         assert await failure_of(channel) == UNAVAILABLE
         assert not a.seen
         labels = {"audience": "envoy", "type": "CDS"}
-        assert plane.metrics.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 0
+        assert plane.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 0
 
 
 async def test_a_missing_file_of_cas_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     verified = TrafficPolicy(tls=Tls(enabled=True, **NAMED))  # type: ignore[arg-type]  # each under its own name
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), ControlPlaneState())
     for port in (1, 2):
         await reconciler.found(treated(verified, target(port)), Origin.SSM)
     (fact,) = logged(caplog, "policy not applied")

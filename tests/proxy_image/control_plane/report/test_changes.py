@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from grpc_lb_contract import Cause, CauseKind, Diagnostics, Document, RejectedLabel, ShadowedRoute, TaskChange
@@ -65,10 +64,10 @@ class World:
 
     @property
     def change(self) -> Change:
-        return self.plane.metrics.journal.changes[-1]
+        return self.plane.state.journal.changes[-1]
 
-    def samples(self, name: str) -> dict[str, float]:
-        families = text_string_to_metric_families(generate_latest(self.plane.metrics.registry).decode())
+    async def samples(self, name: str) -> dict[str, float]:
+        families = text_string_to_metric_families((await self.client.get("/metrics")).text)
         (family,) = [family for family in families if family.name == name]
         return {sample.name.removeprefix(name): sample.value for sample in family.samples}
 
@@ -77,13 +76,13 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     settings = settings_for(tmp_path)
     async with control_plane(settings) as plane:
-        reconciler = Reconciler(plane.cache, plane.ports, plane.metrics)
+        reconciler = Reconciler(plane.cache, plane.ports, plane.state)
         parameters = FakeParameters()
         source = SsmSource(
             parameters, prefix=PREFIX, intervals=Intervals(1, 1), last_good=LastGood(tmp_path, PREFIX), sink=reconciler
         )
-        watcher = Watcher(EnvoyStatistics(settings.admin_socket), plane.metrics.journal)
-        transport = httpx.ASGITransport(web_app(reconciler, plane.metrics, watcher, NODE))
+        watcher = Watcher(EnvoyStatistics(settings.admin_socket), plane.state.journal)
+        transport = httpx.ASGITransport(web_app(reconciler, plane.state, watcher, NODE))
         async with httpx.AsyncClient(transport=transport, base_url="http://balancer") as client:
             yield World(plane, parameters, source, client)
         await reconciler.close()
@@ -99,12 +98,12 @@ async def test_the_time_from_ecss_event_to_envoy_is_measured_and_shown(
         async with running_envoy(here.plane.settings) as envoy:
             await envoy.ready()
             await eventually(lambda: here.change.envoy_at is not None)
-            assert here.samples("grpc_lb_event_to_envoy_seconds")["_count"] == 0
+            assert (await here.samples("grpc_lb_event_to_envoy_seconds"))["_count"] == 0
             # WHEN an event of two seconds ago takes a target away
             await here.publish(rng(b.target), stopped(a.target.task, (event := time.time() - 2)))
             await eventually(lambda: here.change.envoy_at is not None)
             # THEN the metric has the time from the event to Envoy's answer
-            seconds = here.samples("grpc_lb_event_to_envoy_seconds")
+            seconds = await here.samples("grpc_lb_event_to_envoy_seconds")
             assert seconds["_count"] == 1
             assert 2 <= seconds["_sum"] <= time.time() - event
             # AND the timeline names the cause, the reason and the time
@@ -125,7 +124,7 @@ async def test_what_envoy_does_not_take_is_not_in_use(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.publish(rng(target(1)), stopped("task-9", time.time()))
         assert here.change.envoy_at is None
-        assert here.samples("grpc_lb_event_to_envoy_seconds")["_count"] == 0
+        assert (await here.samples("grpc_lb_event_to_envoy_seconds"))["_count"] == 0
 
 
 async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_metrics(
@@ -146,15 +145,15 @@ async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_
         assert "grpc-lb.port of revision 4 must be 1..65535, got &#x27;http&#x27;" in page
         assert "rng-copy asks for calls that go to rng" in page
         assert "2 more labels" in page
-        assert here.samples("grpc_lb_rejected_labels")[""] == 3
-        assert here.samples("grpc_lb_shadowed_routes")[""] == 1
+        assert (await here.samples("grpc_lb_rejected_labels"))[""] == 3
+        assert (await here.samples("grpc_lb_shadowed_routes"))[""] == 1
         print("\n".join(terminal.lines(report)))
         shown = capsys.readouterr().out
         assert "grpc-lb.port of revision 4 must be 1..65535, got 'http'" in shown
         assert "rng-copy asks for calls that go to rng" in shown
         # AND they go when they are mended
         await here.publish(rng(target(1)))
-        assert here.samples("grpc_lb_rejected_labels")[""] == 0
+        assert (await here.samples("grpc_lb_rejected_labels"))[""] == 0
         assert (await here.client.get("/api/problems")).text.count("orders") == 0
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy_image.control_plane.stats import hour_file
 from proxy_image.control_plane.stats.call_stats import Ended
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.histogram import Histogram
 from proxy_image.control_plane.stats.history import Journal
-from proxy_image.control_plane.stats.hour import MINUTES, Hour, Minute, Usual
-from proxy_image.control_plane.stats.hour_file import HourFile
+from proxy_image.control_plane.stats.last_hour import hour_file
+from proxy_image.control_plane.stats.last_hour.hour import MINUTES, Hour, Minute, Usual
+from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from tests.proxy_image.control_plane.support import backends, balancer, rng, who
 

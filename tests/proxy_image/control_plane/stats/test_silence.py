@@ -14,7 +14,7 @@ import pytest
 from proxy_image.control_plane.report.call_problems import CallFigures, call_problems
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.history import Journal
-from proxy_image.control_plane.stats.hour import Usual
+from proxy_image.control_plane.stats.last_hour.hour import Usual
 from proxy_image.control_plane.stats.silence import Side, SilenceWatch, Stalled, Unanswered
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from tests.proxy_image.control_plane.support import GRPC_SERVICE, backends, balancer, eventually, rng, who
@@ -195,7 +195,7 @@ def test_each_trouble_is_a_problem_with_a_section_of_the_runbook(figures: CallFi
     (problem,) = call_problems(figures, WALL)
     assert (problem.runbook, problem.service) == (runbook, "rng")
     assert said in problem.detail
-    assert f"\n### {runbook}\n" in Path("docs/operate.md").read_text()
+    assert f"\n## {runbook}\n" in Path("docs/operate/alarms.md").read_text()
 
 
 def test_a_service_that_is_well_has_no_problem() -> None:

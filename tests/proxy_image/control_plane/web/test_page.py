@@ -36,10 +36,10 @@ from grpc_lb_contract import (
     TaskChange,
     TrafficPolicy,
 )
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.sources.sink import Origin, Trouble
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web.page import live as live_pages
@@ -91,25 +91,25 @@ def made_hostile(value: Any) -> Any:
 @dataclasses.dataclass
 class Parts:
     reconciler: Reconciler
-    metrics: Metrics
+    state: ControlPlaneState
     watcher: Watcher
     client: httpx.AsyncClient
 
     @property
     def report(self) -> Report:
-        return current_report(self.reconciler, self.metrics, self.watcher, OWN)
+        return current_report(self.reconciler, self.state, self.watcher, OWN)
 
 
 @asynccontextmanager
 async def app(tmp_path: Path, document: Document | None) -> AsyncIterator[Parts]:
-    metrics = Metrics()
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), metrics)
+    state = ControlPlaneState()
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), state)
     if document is not None:
         await reconciler.found(document, Origin.SSM)
-    watcher = Watcher(EnvoyStatistics(tmp_path / "admin.sock"), metrics.journal)
-    transport = httpx.ASGITransport(web_app(reconciler, metrics, watcher, OWN))
+    watcher = Watcher(EnvoyStatistics(tmp_path / "admin.sock"), state.journal)
+    transport = httpx.ASGITransport(web_app(reconciler, state, watcher, OWN))
     async with httpx.AsyncClient(transport=transport, base_url="http://balancer") as client:
-        yield Parts(reconciler, metrics, watcher, client)
+        yield Parts(reconciler, state, watcher, client)
     await reconciler.close()
 
 
@@ -118,11 +118,11 @@ async def test_nothing_that_is_shown_can_become_markup(tmp_path: Path) -> None:
         notes = Diagnostics((RejectedLabel("f", 1, "l", "v", "p"),), (ShadowedRoute("r", "h", "l"),), 1, 1)
         cause = Cause(CauseKind.EVENT, 1.0, 2.0, 9, (TaskChange("t", "s", "l", "STOPPED", "r", "c"),))
         await parts.reconciler.found(Document(rng(target(2), target(3)).services, notes), Origin.SSM, cause=cause)
-        parts.metrics.journal.in_use(parts.reconciler.generation or "")
-        parts.metrics.journal.envoy_restarts.append(time.time())
+        parts.state.journal.in_use(parts.reconciler.generation or "")
+        parts.state.journal.envoy_restarts.append(time.time())
         parts.reconciler.troubled(Trouble.BROKEN, HOSTILE)
-        parts.metrics.rejected(Audience.GRPC, "CDS", HOSTILE, HOSTILE)
-        report = made_hostile(current_report(parts.reconciler, parts.metrics, parts.watcher, OWN))
+        parts.state.rejected(Audience.GRPC, "CDS", HOSTILE, HOSTILE)
+        report = made_hostile(current_report(parts.reconciler, parts.state, parts.watcher, OWN))
         for path in ("/", "/timeline", "/problems", f"/services/{HOSTILE}"):
             main = views.main_of(path, report)
             assert main is not None
@@ -184,7 +184,7 @@ async def test_a_page_that_is_not_there_is_404(tmp_path: Path) -> None:
 async def test_problems_say_what_to_do(tmp_path: Path) -> None:
     async with app(tmp_path, None) as parts:
         parts.reconciler.troubled(Trouble.DENIED, "AccessDeniedException on /grpc-lb/x/index")
-        parts.metrics.rejected(Audience.GRPC, "CDS", "client-7", "no such policy")
+        parts.state.rejected(Audience.GRPC, "CDS", "client-7", "no such policy")
         problems = (await parts.client.get("/api/problems")).json()
         titles = [problem["title"] for problem in problems]
         assert "Envoy is not connected to this control plane" in titles
@@ -230,8 +230,8 @@ async def test_clients_without_a_proxy_are_shown_with_what_they_watch_rejected_a
         kind = ClientKind(Language.CORE, (55,), "Python 1.85.1")
         missing = Unfollowed("rng", "grpc-lb.rate-limit", "Python 1.85.1", "gRPC has none")
         stream = object()
-        parts.metrics.clients.subscribed(stream, kind, "z-b", ("rng",), (missing,))
-        parts.metrics.rejected(Audience.GRPC, "CDS", "node-7", "no such policy")
+        parts.state.clients.subscribed(stream, kind, "z-b", ("rng",), (missing,))
+        parts.state.rejected(Audience.GRPC, "CDS", "node-7", "no such policy")
         page = (await parts.client.get("/clients")).text
         for text in ("Python 1.85.1", "z-b", ">rng<", "grpc-lb.rate-limit", "gRPC has none", "node-7: no such policy"):
             assert text in page

@@ -58,7 +58,7 @@ async def test_a_stream_waits_for_the_first_document(plane: ControlPlane) -> Non
     async with ads_client(plane.settings) as client:
         await client.ask(CDS)
         await client.ask(EDS, "rng")
-        await eventually(lambda: plane.metrics.streams[Audience.ENVOY] == 1)
+        await eventually(lambda: plane.state.streams[Audience.ENVOY] == 1)
         await plane.serve(rng(target(1)))
         assert len((await client.answer(CDS)).resources) == 1
         assert ports_of(await client.answer(EDS)) == [1]
@@ -104,7 +104,7 @@ async def test_each_audience_gets_its_own_resources_by_its_socket_whatever_it_sa
 ) -> None:
     await plane.serve(rng(target(1)))
     async with (
-        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
         ads_client(plane.settings, on_unix) as envoy,
         ads_client(plane.settings, on_tcp, f"127.0.0.1:{server.port}") as grpc_client,
     ):
@@ -114,7 +114,7 @@ async def test_each_audience_gets_its_own_resources_by_its_socket_whatever_it_sa
         assert ours == {LDS.url}
         (listener,) = (await grpc_client.answer(LDS)).resources
         assert b"rng" in listener.value
-        assert plane.metrics.streams == {Audience.ENVOY: 1, Audience.GRPC: 1}
+        assert plane.state.streams == {Audience.ENVOY: 1, Audience.GRPC: 1}
 
 
 async def test_a_stream_that_ends_leaves_no_task_behind(plane: ControlPlane) -> None:
@@ -122,13 +122,13 @@ async def test_a_stream_that_ends_leaves_no_task_behind(plane: ControlPlane) -> 
     async with ads_client(plane.settings) as client:
         await client.ask(CDS)
         await client.answer(CDS)
-    await eventually(lambda: plane.metrics.streams[Audience.ENVOY] == 0)
+    await eventually(lambda: plane.state.streams[Audience.ENVOY] == 0)
     before = len(asyncio.all_tasks())
     for _ in range(10):
         async with ads_client(plane.settings) as client:
             await client.ask(CDS)
             await client.answer(CDS)
-    await eventually(lambda: plane.metrics.streams[Audience.ENVOY] == 0)
+    await eventually(lambda: plane.state.streams[Audience.ENVOY] == 0)
     await eventually(lambda: len(asyncio.all_tasks()) <= before)
 
 
@@ -178,7 +178,7 @@ async def test_invariant_10_a_rejected_resource_is_logged_and_counted_and_the_la
 
         def count(metric: str) -> float:
             labels = {"audience": "envoy", "type": "RDS"}
-            return plane.metrics.registry.get_sample_value(f"grpc_lb_xds_{metric}_total", labels) or 0
+            return plane.registry.get_sample_value(f"grpc_lb_xds_{metric}_total", labels) or 0
 
         await plane.cache.publish(with_routes(rng(a.target), plane, "*", "*"))
         await eventually(lambda: count("rejections") == 1)
@@ -187,7 +187,7 @@ async def test_invariant_10_a_rejected_resource_is_logged_and_counted_and_the_la
         assert facts["type"] == "RDS"
         assert "domain" in facts["error"]
         assert await who(channel, 10) == {"a": 10}
-        (rejection,) = plane.metrics.journal.rejections.values()
+        (rejection,) = plane.state.journal.rejections.values()
         assert (rejection.resource_type, rejection.error) == ("RDS", facts["error"])
 
         # Other types flow on, and the rejected one is not sent again while it is as it was.
@@ -204,7 +204,7 @@ async def test_invariant_10_a_rejected_resource_is_logged_and_counted_and_the_la
 
         await eventually(is_taken)
         assert count("rejections") == 1
-        await eventually(lambda: not plane.metrics.journal.rejections, "the rejection is no problem any more")
+        await eventually(lambda: not plane.state.journal.rejections, "the rejection is no problem any more")
 
 
 async def test_a_rejection_is_said_again_while_it_lasts_and_counted_once(
@@ -224,7 +224,7 @@ async def test_a_rejection_is_said_again_while_it_lasts_and_counted_once(
         await eventually(lambda: said() > 3)
         assert {facts["error"] for facts in logged(caplog, "xds resource rejected")} == {"as the test wants"}
         labels = {"audience": "envoy", "type": "EDS"}
-        assert plane.metrics.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 1
+        assert plane.registry.get_sample_value("grpc_lb_xds_rejections_total", labels) == 1
         # WHEN the client takes a later answer, THEN the trouble is over
         await plane.serve(rng(target(2)))
         await client.ack(await client.answer(EDS), "rng")
@@ -265,7 +265,7 @@ async def test_invariant_6_envoy_serves_on_without_its_control_plane_and_follows
             await envoy.ready()
         assert await who(channel, 50) == {"a": 50}
         async with control_plane(settings) as second:
-            await eventually(lambda: second.metrics.streams[Audience.ENVOY] == 1)
+            await eventually(lambda: second.state.streams[Audience.ENVOY] == 1)
             assert await who(channel, 10) == {"a": 10}, "no document yet is no reason to forget the last one"
             await second.serve(rng(a.target, b.target))
             await envoy.has(a.port, b.port)

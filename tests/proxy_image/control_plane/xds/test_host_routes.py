@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from grpc_lb_contract import Condition, Document, Route, TrafficPolicy, Web
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.envoy.route_policy import RETRY_ON
@@ -128,7 +128,7 @@ def test_the_retry_policy_is_on_the_virtual_host_and_on_no_route() -> None:
 
 
 async def test_hosts_that_keep_only_their_own_routes_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), Metrics())
+    reconciler = Reconciler(SnapshotCache(), Ports("127.0.0.1", 1, 2), ControlPlaneState())
     document = hostile(16, 64)
     await reconciler.found(document, Origin.FILE)
     await reconciler.found(document, Origin.FILE)

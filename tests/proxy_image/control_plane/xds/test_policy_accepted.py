@@ -88,9 +88,7 @@ async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_lab
 
 def rejections(plane: ControlPlane) -> dict[str, float | None]:
     return {
-        kind: plane.metrics.registry.get_sample_value(
-            "grpc_lb_xds_rejections_total", {"audience": "envoy", "type": kind}
-        )
+        kind: plane.registry.get_sample_value("grpc_lb_xds_rejections_total", {"audience": "envoy", "type": kind})
         for kind in ("CDS", "EDS", "LDS", "RDS")
     }
 

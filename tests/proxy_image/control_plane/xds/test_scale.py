@@ -13,12 +13,12 @@ from pathlib import Path
 
 from grpc_lb_contract import Balancing, Document, Method, Service, TargetState, TrafficPolicy, index_parameter
 from lambda_src.publish import ParameterStore
-from proxy_image.control_plane.metrics.control_plane_metrics import Metrics
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.parameters import SsmParameters
 from proxy_image.control_plane.sources.ssm import SsmSource
+from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -40,7 +40,7 @@ NAME = "service-250"
 MAX_SECONDS = 1.5
 
 
-class Witness(Metrics):
+class Witness(ControlPlaneState):
     """Counts the answers to Envoy by type, and those that Envoy took."""
 
     def __init__(self) -> None:

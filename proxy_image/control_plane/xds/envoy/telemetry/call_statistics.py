@@ -1,8 +1,8 @@
 """Envoy's counts of calls by service, gRPC status and method, and how long they took: as callers saw them.
 
 Made by the access logger that writes no log but statistics. It costs less than the filter `grpc_stats`, which takes
-each message apart (docs/operate.md has the figures), it sees calls that never reached a target too, and it holds so
-many series and no more, whatever clients and servers send.
+each message apart (docs/operate/tracing.md has the figures), it sees calls that never reached a target too, and it
+holds so many series and no more, whatever clients and servers send.
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/extensions/access_loggers/stats/v3/stats.proto
 """
 

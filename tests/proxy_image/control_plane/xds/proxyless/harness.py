@@ -16,6 +16,7 @@ from typing import Any
 
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from tests.proxy_image.control_plane.support import WHO, ControlPlane, control_plane, eventually, settings_for
+from tests.waiting import PATIENCE_SECONDS
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[4]
@@ -79,7 +80,7 @@ class XdsClient:
         assert self.process.stdout is not None
         async with self._turn:
             self.process.stdin.write(f"{json.dumps(asked)}\n".encode())
-            line = await asyncio.wait_for(self.process.stdout.readline(), 60)
+            line = await asyncio.wait_for(self.process.stdout.readline(), 3 * PATIENCE_SECONDS)
         told = json.loads(line)
         return Outcome(Counter(told["answers"]), told["seconds"])
 
@@ -95,7 +96,7 @@ class XdsClient:
             return last[0] == expected
 
         try:
-            await eventually(does, seconds=30)
+            await eventually(does)
         except AssertionError:
             raise AssertionError(f"expected {expected}, got {last}") from None
 
@@ -146,14 +147,12 @@ async def xds_client(
     """A client beside a control plane that serves what the test says. `more` goes into the bootstrap."""
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
         client_process(language, name, bootstrap(server.port, zone, **more)) as client,
     ):
         yield client, plane
         rejected = {
-            kind: plane.metrics.registry.get_sample_value(
-                "grpc_lb_xds_rejections_total", {"audience": "grpc", "type": kind}
-            )
+            kind: plane.registry.get_sample_value("grpc_lb_xds_rejections_total", {"audience": "grpc", "type": kind})
             for kind in ("CDS", "EDS", "LDS", "RDS")
         }
         assert not any(rejected.values()), f"a {language} client rejected {rejected}"

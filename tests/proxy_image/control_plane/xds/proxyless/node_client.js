@@ -13,8 +13,8 @@ function call(asked) {
     clients.set(asked.target, new grpc.Client(asked.target, grpc.credentials.createInsecure()));
   const metadata = new grpc.Metadata({ waitForReady: asked.wait_for_ready });
   for (const [key, value] of asked.metadata) metadata.add(key, value);
-  const options = asked.timeout === null ? {} : { deadline: Date.now() + asked.timeout * 1000 };
   const started = process.hrtime.bigint();
+  const options = asked.timeout === null ? {} : { deadline: Date.now() + asked.timeout * 1000 };
   return new Promise((resolve) => {
     const bytes = (each) => each;
     clients.get(asked.target).makeUnaryRequest(asked.method, bytes, bytes, Buffer.alloc(0), metadata, options,

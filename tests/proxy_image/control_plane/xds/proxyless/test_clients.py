@@ -44,13 +44,13 @@ async def test_calls_that_a_client_makes_are_told_of(language: str, tmp_path: Pa
         policy = TrafficPolicy(rate_limit=RateLimit(calls_per_second=1))
         await plane.serve(treated(policy, target(a.port, zone="z1")))
         await client.who(50)
-        counts = plane.metrics.clients.calls.counts
+        counts = plane.state.clients.calls.counts
         await eventually(lambda: counts["rng", "z1", "ok"] == 50, f"{counts}", seconds=40)
-        value = plane.metrics.registry.get_sample_value(
+        value = plane.registry.get_sample_value(
             "grpc_lb_proxyless_calls_total", {"service": "rng", "zone": "z1", "outcome": "ok"}
         )
         assert value == 50
-        found = proxyless_of(plane.metrics.clients)
+        found = proxyless_of(plane.state.clients)
         (group,) = found.clients
         assert (group.zone, group.clients, group.services) == ("z1", 1, ("rng",))
         assert group.name.startswith(language)
@@ -58,7 +58,7 @@ async def test_calls_that_a_client_makes_are_told_of(language: str, tmp_path: Pa
         assert (line["service"], line["label"]) == ("rng", "grpc-lb.rate-limit.calls-per-second")
         assert [each.label for each in found.unfollowed] == ["grpc-lb.rate-limit.calls-per-second"]
         client.process.kill()
-        await eventually(lambda: not plane.metrics.clients.groups)
+        await eventually(lambda: not plane.state.clients.groups)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_client_of_an_unknown_language_is_sent_what_every_client_knows() -> No
         (TrafficPolicy(balancing=Balancing(method=Method.LEAST_REQUEST)), ["balancing"]),
         (TrafficPolicy(balancing=Balancing(method=Method.RING_HASH, metadata_key="k")), []),
         (TrafficPolicy(balancing=Balancing(method=Method.MAGLEV, metadata_key="k")), ["balancing"]),
-        (TrafficPolicy(deadline=Deadline(max=ms(5_000))), []),
+        (TrafficPolicy(deadline=Deadline(max=ms(5_000))), ["deadline.max"]),
         (TrafficPolicy(deadline=Deadline(default=ms(5_000))), ["deadline.default"]),
         (TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}))), []),
         (TrafficPolicy(retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), max_retries=9)), ["retry.max-retries"]),

@@ -50,7 +50,7 @@ async def test_an_authority_with_servers_of_its_own_is_served_all_that_it_leads_
     async with (
         backends("a") as (a,),
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.metrics), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
     ):
         await plane.serve(Document((service("numbers", a.target),)))
         here, nowhere = bootstrap(server.port), bootstrap(1)

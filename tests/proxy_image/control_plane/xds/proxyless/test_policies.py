@@ -119,17 +119,20 @@ async def test_a_route_of_a_method_has_its_own_deadline(language: str, tmp_path:
         assert await client.who(3) == {"a": 3}
         late = await client.calls(1, method=STAY)
         assert late.codes == {"DEADLINE_EXCEEDED": 1}
+        assert late.seconds[0] > 0.29
         assert a.time_left[-1] is None or a.time_left[-1] > 1
 
 
 async def test_the_shorter_of_ceiling_and_callers_deadline_holds(language: str, tmp_path: Path) -> None:
     async with backends("a") as (a,), xds_client(language, tmp_path) as (client, plane):
-        await plane.serve(of(a, policy=TrafficPolicy(deadline=Deadline(max=timedelta(seconds=2)))))
+        await plane.serve(of(a, policy=TrafficPolicy(deadline=Deadline(max=timedelta(seconds=1)))))
         await client.who(1)
         without = await client.calls(1, method=STAY, timeout=None)
         own = await client.calls(1, method=STAY, timeout=0.3)
         assert without.codes == own.codes == {"DEADLINE_EXCEEDED": 1}
-        assert own.seconds < without.seconds
+        # Neither is early, but for what is lost as clients count in milliseconds.
+        assert own.seconds[0] > 0.29
+        assert without.seconds[0] > 0.99
 
 
 async def test_a_status_is_retried_where_the_service_asks_for_it(language: str, tmp_path: Path) -> None:
@@ -192,11 +195,14 @@ async def test_calls_beyond_the_limit_fail_at_once(language: str, tmp_path: Path
 
 async def test_no_limit_is_met_by_accident(language: str, tmp_path: Path) -> None:
     """gRPC's own is 1,024 calls at once (gRFC A32)."""
-    async with backends("a") as (a,), xds_client(language, tmp_path) as (client, plane):
+    # By default a server of C-core cancels calls once 1,000 wait for it to take them up.
+    patient = (("grpc.server.max_pending_requests", 10_000), ("grpc.server.max_pending_requests_hard_limit", 20_000))
+    async with backends("a", options=patient) as (a,), xds_client(language, tmp_path) as (client, plane):
         await plane.serve(of(a, policy=TrafficPolicy()))
         await client.who(1)
         calling = asyncio.create_task(client.calls(1100, method=STAY, parallel=True, timeout=60))
-        await eventually(lambda: a.seen["stay"] >= 1100, f"{a.seen}", seconds=40)
+        # The calls end before they are released only if they fail.
+        await eventually(lambda: a.seen["stay"] == 1100 or calling.done())
         a.release.set()
         assert (await calling).codes == {"OK": 1100}
 
@@ -232,7 +238,7 @@ async def test_a_target_whose_answers_all_fail_is_ejected_where_asked(language: 
         async def is_ejected() -> bool:
             return set((await client.calls(30)).codes) == {"OK"}
 
-        await eventually(is_ejected, seconds=30)
+        await eventually(is_ejected)
 
 
 async def test_a_target_below_the_others_success_rate_is_ejected_where_asked(language: str, tmp_path: Path) -> None:
@@ -247,7 +253,7 @@ async def test_a_target_below_the_others_success_rate_is_ejected_where_asked(lan
             await client.calls(120)
             return set((await client.calls(30)).codes) == {"OK"}
 
-        await eventually(is_ejected, seconds=30)
+        await eventually(is_ejected)
 
 
 async def test_a_client_stays_in_its_zone_and_leaves_it_when_it_is_lost(language: str, tmp_path: Path) -> None:

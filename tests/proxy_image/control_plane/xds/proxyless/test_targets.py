@@ -24,7 +24,7 @@ async def test_a_client_balances_its_calls_and_follows_the_targets(language: str
         await client.sees(100, {"a": 50, "b": 50})
         await plane.serve(rng(target(a.port, draining=True), target(c.port)))
         await client.sees(10, {"c": 10})
-        assert plane.metrics.streams[Audience.GRPC] == 1
+        assert plane.state.streams[Audience.GRPC] == 1
 
 
 @languages

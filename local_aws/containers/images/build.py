@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local_aws.containers import base, podman, wheels
-from local_aws.containers.assets import ImageAsset, image_assets
+from local_aws.containers import podman
 from local_aws.containers.commands import run
+from local_aws.containers.images import base, wheels
+from local_aws.containers.images.assets import ImageAsset, image_assets
 from local_aws.containers.namespaces import in_own
 from local_aws.containers.places import ASSEMBLY, BUILT, CACHE
 from local_aws.errors import LocalAwsError

@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from grpc_lb_contract import service_name_from
-from traefik_labels import services
 from traefik_labels.cluster.parts import Defined, Part, Router, Served
 from traefik_labels.configuration.decode import CannotDecode, decode
 from traefik_labels.configuration.labels import Labels, Settings, content_of, labels_of
 from traefik_labels.grammar.syntax import NotReadable
-from traefik_labels.middlewares import Middlewares
 from traefik_labels.model import Container, Draft
 from traefik_labels.routes import entry_points_of, keep_out_by_entry_point, read_calls
 from traefik_labels.rules.default_rule import fill_in, normalized
 from traefik_labels.rules.dialects import read_rule
 from traefik_labels.settings import TraefikLabels
 from traefik_labels.unsupported import OTHERS, ROUTERS, remark, without
+from traefik_labels.versions import services
+from traefik_labels.versions.middlewares import Middlewares
 
 
 def is_v2(label: str) -> bool:

@@ -15,17 +15,17 @@ from typing import IO, Any
 
 from local_aws import control
 from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range, claim_bridge, claim_range
-from local_aws.aws_front import AwsFront, Mode
-from local_aws.containers import assets
+from local_aws.containers.images import assets
 from local_aws.deploy.cdk_cli import CdkCli
 from local_aws.errors import LocalAwsError
-from local_aws.layout import Layout, TasksAs
-from local_aws.preflight import check_ports
+from local_aws.layout import ROOT, Layout, TasksAs
+from local_aws.lifecycle.preflight import check_ports
+from local_aws.lifecycle.state import State, make_state
 from local_aws.process import lock, processes
+from local_aws.process.aws_front import AwsFront, Mode
 from local_aws.process.aws_process import AwsProcess
 from local_aws.process.processes import RUN_MARK
 from local_aws.progress import say, step
-from local_aws.state import State, make_state
 
 REGION = "us-east-1"
 FOLLOW_SECONDS = 0.5
@@ -108,7 +108,7 @@ class Run:
         runtime = Path(tempfile.mkdtemp(prefix="grpc-lb-"))
         (layout.run / "runtime").write_text(str(runtime))
         self._guard = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(Path(__file__).parent / "process/guard.py")),
+            *(sys.executable, "-I", "-S", str(ROOT / "local_aws/process/guard.py")),
             *(self._mark, str(runtime), str(layout.state)),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,

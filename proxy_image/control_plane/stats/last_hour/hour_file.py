@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 
-from proxy_image.control_plane.stats.hour import MINUTES, SECONDS, Minute, ServiceMinute, TargetMinutes
+from proxy_image.control_plane.stats.last_hour.hour import MINUTES, SECONDS, Minute, ServiceMinute, TargetMinutes
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Starting the whole stack, stopping it, and what is remembered of it in between."""

@@ -1,0 +1,1 @@
+"""The last hour by the minute, in memory and on disk."""
