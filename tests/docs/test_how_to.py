@@ -32,7 +32,7 @@ async def test_a_server_that_stops_as_the_page_says_serves_on_while_it_is_not_se
     port = server.add_insecure_port("127.0.0.1:0")
     await checks.set("", health_pb2.HealthCheckResponse.SERVING)
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # its methods are made when it is
 
         async def asked() -> int:
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True)
