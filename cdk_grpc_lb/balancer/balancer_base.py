@@ -158,11 +158,12 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             for all. By default what ``TrafficPolicy()`` says.
         """
         if not isinstance(service, ecs.BaseService):
+            node = getattr(service, "node", None)
             raise Props(type(self).__name__, self.node.path).error(
                 "service",
                 "one made in this app, because its container gets labels (in the app that makes it, "
                 "import the balancer with GrpcBalancer.from_attributes)",
-                repr(service),
+                repr(service) if node is None else f"{node.path}, which is imported",
             )
         props = Props("the registered service", service.node.path)
         check_props(props, CallProps, calls)
