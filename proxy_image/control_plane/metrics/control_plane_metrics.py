@@ -64,7 +64,7 @@ def of_work(state: ControlPlaneState) -> Iterator[Metric]:
     )
     yield _counter(
         "proxyless_calls",
-        "Calls that gRPC clients without a proxy told of (LRS), by their zone and outcome: ok, error or dropped.",
+        "Calls that gRPC clients without a proxy reported (LRS), by their zone and outcome: ok, error or dropped.",
         state.clients.calls.counts.items(),
         *("service", "zone", "outcome"),
     )
