@@ -14,6 +14,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from cdk_grpc_lb.argument_types import check_arguments
+from cdk_grpc_lb.project import RUNBOOK
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props
 
@@ -82,7 +83,7 @@ class GrpcAlarms(Construct):
     :param warning_topic: Where the others are sent, which can wait for the morning. By default to ``topic``.
     :param ok_actions: Whether the end of an alarm is sent too. By default it is.
     :param runbook_url: Where your people find the runbook, such as your copy of ``docs/operate/alarms.md``: each
-        alarm's description links to ``URL#alarm-name``. By default, it links to the log group to look at.
+        alarm's description links to ``URL#alarm-name``, and to the log group to look at. By default, this project's.
     :param leave_out: The names of alarms that are not wanted, such as ``NoTargets`` where a service has no task at
         times. By default, all are made.
     :param failures_percent: How many calls in a hundred of any service may fail in 3 of 5 minutes; fewer than 5 a
@@ -159,11 +160,10 @@ class GrpcAlarms(Construct):
         self.alarms.setdefault(wanted.name, []).append(made)
 
     def _where_to_look(self, name: str) -> str:
-        if self._runbook_url is not None:
-            return f"Runbook: {self._runbook_url}#{name.lower()}"
+        runbook = self._runbook_url if self._runbook_url is not None else RUNBOOK
         region, group = cdk.Stack.of(self).region, self._log_group.log_group_name
         logs_url = f"https://console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
-        return f"Runbook: docs/operate/alarms.md#{name.lower()} of cdk-grpc-lb. Logs: {logs_url}"
+        return f"Runbook: {runbook}#{name.lower()} Logs: {logs_url}"
 
     def _of_calls(
         self, balancer: GrpcBalancer, failures_percent: float, imbalance: float, saturation_percent: float

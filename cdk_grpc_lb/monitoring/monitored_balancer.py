@@ -38,7 +38,7 @@ class Monitored:
         :param topic: Where alarms are sent that should wake someone. By default nowhere: they show in CloudWatch alone.
         :param warning_topic: Where the others are sent. By default to ``topic``.
         :param ok_actions: Whether the end of an alarm is sent too. By default it is.
-        :param runbook_url: Where your people find the runbook. By default, alarms link to the log group.
+        :param runbook_url: Where your people find the runbook. By default, that of this project.
         :param leave_out: The names of alarms that are not wanted. By default, all are made.
         :param failures_percent: How many calls in a hundred of any service may fail. By default 5.
         :param imbalance: How many times its fair share the busiest target may get. By default 1.5.
