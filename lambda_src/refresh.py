@@ -20,7 +20,7 @@ from lambda_src.publish import ParameterStore
 from lambda_src.refresh_state import RefreshState, about, log_overlap, log_remarks
 from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.balancers import overlapping
-from lambda_src.transform.causes import cause_of
+from lambda_src.transform.causes import cause_of, reasons_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, Transformed, transform
 from lambda_src.transform.expectation import announcement
 from lambda_src.transform.label_parsing import LabelCache, TraefikRemark
@@ -166,7 +166,7 @@ class Refresher:
             run.listed_at = self._clock.now()
         listing = self._view.look(
             run.batch,
-            lambda: freshness.tasks_of(run.stored.document),
+            lambda: freshness.tasks_of(run.stored.document) | run.unexplained,
             run.seconds_left,
             whole=run.saw_health or bool(run.suspected),
             reads_on=run.reads_on,
@@ -192,8 +192,15 @@ class Refresher:
             return self._doubt(run, emptied, listing)
         run.suspected = frozenset()
         publishing = time.monotonic()
+        reasons = reasons_of(run.batch, listing.tasks.values())
         cause = cause_of(
-            run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
+            run.batch,
+            run.stored.document,
+            draft.document,
+            saw_health=run.saw_health,
+            now=self._clock.now(),
+            reasons=reasons,
+            earlier=run.stored.cause,
         )
         until = announcement(
             run.stored.changes_expected_until,
@@ -204,6 +211,7 @@ class Refresher:
             draft.document,
             run.stored,
             cause,
+            stop_reasons=reasons,
             changes_expected_until=until,
             incomplete=bool(listing.unread or listing.failing)
             and (run.stored.document is None or run.stored.incomplete),

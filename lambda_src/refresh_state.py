@@ -60,6 +60,11 @@ class RefreshState:
     def read_on(self, max_seconds: float) -> None:
         self.reads_on, self.read_for = True, min(2 * self.read_for, max_seconds)
 
+    @property
+    def unexplained(self) -> frozenset[str]:
+        """Tasks that left, of which ECS has not said why."""
+        return frozenset() if self.stored.cause is None else self.stored.cause.unexplained
+
     def listed(self, listing: Listing) -> None:
         self._sums.update(
             listings=min(1, listing.calls),
@@ -112,6 +117,8 @@ class RefreshState:
         before, after = self.stored, published.stored
         if published.writes and before.generation != after.generation:
             log.info("published", before=before.generation, after=after.generation, cause=cause.fields())
+        elif published.writes and before.cause != after.cause:
+            log.info("stop reasons added", unexplained=len(after.cause.unexplained) if after.cause is not None else 0)
         elif published.writes:
             log.info("changes announced", expected_until=after.changes_expected_until)
         self._sums.update(writes=published.writes, publish_ms=milliseconds)

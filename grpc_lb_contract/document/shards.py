@@ -158,10 +158,10 @@ def share_of_limit(shards: Sequence[str]) -> float:
 def _with_cause(index: str, cause: Cause | None) -> str:
     line, _, rest = index.partition("\n")
     while cause is not None:
-        caused = _index_line(json.loads(line) | {"cause": cause.fields()}) + rest
+        caused = _index_line(json.loads(line) | {"cause": cause.index_fields()}) + rest
         if _size(caused) <= MAX_PARAMETER_BYTES:
             return caused
-        cause = cause.with_fewer_tasks() if cause.tasks else None
+        cause = cause.shorter()
     return index
 
 
