@@ -1,17 +1,28 @@
 """How long a refresh takes under AWS's latencies and quotas, cold and warm, by the number of tasks.
 
-    python benchmarks/aws_latency.py [--tasks 100 500 1000 5000] [--megabytes 1769]
+    python benchmarks/aws_latency.py [--tasks 100 500 1000 5000] [--megabytes 512 1024 1769]
 
 The Lambda's real handler runs in a process of its own with the CPU that its memory buys on Lambda, and is killed at its
 timeout; ECS and SSM are a fake behind real HTTP, with a latency of 50 ms and a tail, and AWS's default quotas. Up to
-1,000 services have the tasks, each with a task definition of its own. Times are this machine's: its CPU is not
-Lambda's, and on a busy one they grow.
+1,000 services have the tasks, each with a task definition of its own.
+
+* `first document`: from the first invocation until targets are published, and how many; `whole`: until all are.
+* `quotas alone`: what the whole takes where AWS answers at once and nothing is computed: the longest of ECS's
+  definitions (50, then 20/s), ECS's lists and descriptions (100, then 20/s) and SSM's writes (3, then 3/s).
+* `second cold`: a new process refreshes for one stopped task; the document and what was saved are there.
+* `warm`: a refresh for one stopped task. Medians; what Lambda bills, until the handler returns.
+
+Times are this machine's: its CPU is not Lambda's, and on a busy one they grow; `load` is the processes that wanted it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import itertools
 import json
+import math
+import os
 import statistics
 import sys
 import tempfile
@@ -23,18 +34,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from grpc_lb_contract import Document, DocumentError, assemble, index_parameter, read_index, shard_parameter
+from grpc_lb_contract import Document, DocumentError, Index, assemble, index_parameter, read_index, shard_parameter
+from lambda_src.discovery.ecs_listing import TASKS_PER_CALL
 from local_aws.behaviour.edge import Edge
 from local_aws.behaviour.function import Function, Invocation
 from local_aws.behaviour.http_server import serving
-from local_aws.behaviour.profile import DOCUMENTED, Profile
-from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json
+from local_aws.behaviour.profile import DEFINITION_READS, DOCUMENTED, ECS_READS, PARAMETER_WRITES, Profile
+from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json, task_arn
 
 # As the constructs set them (cdk_grpc_lb/target_sync.py).
 MEGABYTES, TIMEOUT_SECONDS, VISIBILITY_SECONDS = 1769, 60.0, 180.0
 MAX_SERVICES = 1000
 MAX_INVOCATIONS = 10
 WARM_TIMES = 5
+PAUSE_SECONDS = 1.5
+"""Between refreshes: the function counts for itself what SSM still lets it write, by its own clock."""
 MINUTE = {"detail-type": "Scheduled Event", "source": "aws.events"}
 
 
@@ -55,9 +69,12 @@ class Watched:
             self.published.append((self.now(), sum(len(service.targets) for service in self._document().services)))
         return answer
 
+    def index(self) -> Index:
+        return read_index(self.aws.parameters[index_parameter(PREFIX)])
+
     def _document(self) -> Document:
         try:
-            index = read_index(self.aws.parameters[index_parameter(PREFIX)])
+            index = self.index()
             return assemble(index, {name: self.aws.parameters[shard_parameter(PREFIX, name)] for name in index.shards})
         except (DocumentError, KeyError):
             return Document()
@@ -66,49 +83,66 @@ class Watched:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Seconds, from the first invocation on; None where it never came. `first` is the first document, with
-    `first_targets` in it, `whole` the one with every task.
+    `first_targets` in it, `whole` the one with every task, `quotas` what AWS's quotas alone make of that.
     """
 
+    megabytes: int
     tasks: int
     services: int
     init: float
     first: float | None
     first_targets: int
     whole: float | None
+    quotas: float
     invocations: tuple[Invocation, ...]
     calls: int
     throttled: int
+    second: Invocation | None
     warm: tuple[Invocation, ...]
 
     def row(self) -> list[str]:
         killed = sum(one.killed for one in self.invocations)
         failed = sum(one.error is not None for one in self.invocations) - killed
         return [
+            f"{self.megabytes:,}",
             f"{self.tasks:,}",
             f"{self.services:,}",
             f"{self.init:.1f}",
             "never" if self.first is None else f"{self.first:.1f} ({self.first_targets:,})",
             "never" if self.whole is None else f"{self.whole:.1f}",
+            f"{self.quotas:.1f}",
             f"{len(self.invocations)} ({killed} killed, {failed} failed)",
             f"{self.calls:,} ({self.throttled:,})",
             f"{sum(one.cpu_seconds for one in self.invocations):.2f}",
+            f"{self.second.seconds:.2f} ({self.second.cpu_seconds:.2f})" if self.second is not None else "-",
             f"{statistics.median(one.seconds for one in self.warm):.2f}" if self.warm else "-",
             f"{statistics.median(one.cpu_seconds for one in self.warm):.3f}" if self.warm else "-",
+            f"{os.getloadavg()[0]:.0f}",
         ]
 
 
 COLUMNS = [
+    "MB",
     "tasks",
     "services",
     "init s",
     "first document s (targets)",
     "whole s",
+    "quotas alone s",
     "invocations",
     "calls (throttled)",
     "CPU s",
+    "second cold s (CPU s)",
     "warm s",
     "warm CPU s",
+    "load",
 ]
+
+
+def seconds_by_quotas(tasks: int, services: int, writes: int) -> float:
+    """What a first refresh takes where only AWS's quotas do: each has a bucket of its own."""
+    asked = {DEFINITION_READS: services, ECS_READS: 2 * math.ceil(tasks / TASKS_PER_CALL), PARAMETER_WRITES: writes}
+    return max(max(0.0, count - quota.burst) / quota.per_second for quota, count in asked.items())
 
 
 def measure(
@@ -121,14 +155,16 @@ def measure(
     most_invocations: int = MAX_INVOCATIONS,
     warm_times: int = WARM_TIMES,
 ) -> Figures:
-    """A first refresh of a cluster from nothing, then warm refreshes for one stopped task each."""
+    """A first refresh of a cluster from nothing, then refreshes for one stopped task each: warm ones, and one in a new
+    process.
+    """
     services = min(tasks, MAX_SERVICES)
     watched, edge = Watched(), Edge(profile, seed)
     aws = watched.aws
     for number in range(services):
         aws.define(f"s{number}", labels={"grpc-lb.enable": "true", "grpc-lb.hosts": f"s{number}.internal"})
         aws.services[f"s{number}"] = "ACTIVE"
-    ids = [aws.run(n + 1, family=f"s{n % services}", service=f"s{n % services}") for n in range(tasks)]
+    ids = [_run(aws, n + 1, f"s{n % services}") for n in range(tasks)]
     with serving(watched.answer, edge, watched.now) as endpoint, tempfile.TemporaryDirectory() as folder:
         environment = {
             "PATH": "/usr/bin:/bin",
@@ -150,21 +186,35 @@ def measure(
             calls, throttled = sum(edge.quotas.asked.values()), sum(edge.quotas.throttled.values())
             started, published = cold.started, list(watched.published)
             is_whole = bool(published) and published[-1][1] == tasks
-            warm = _warm(function, aws, ids[:warm_times], watched) if is_whole else ()
+            parameters = len(watched.index().shards) + 1 if is_whole else 0
+            warm = _refreshes(function, aws, ids[:warm_times], watched) if is_whole else ()
+            function.stop()
+            second = _refreshes(function, aws, ids[warm_times : warm_times + 1], watched) if is_whole else ()
         finally:
             function.stop()
     return Figures(
+        megabytes,
         tasks,
         services,
         init=cold.invocations[0].init_seconds,
         first=published[0][0] - started if published else None,
         first_targets=published[0][1] if published else 0,
         whole=published[-1][0] - started if is_whole else None,
+        quotas=seconds_by_quotas(tasks, services, parameters),
         invocations=tuple(cold.invocations),
         calls=calls,
         throttled=throttled,
+        second=second[0] if second else None,
         warm=warm,
     )
+
+
+def _run(aws: FakeAws, number: int, service: str) -> str:
+    """A task whose id is as random as ECS's: how well documents are compressed depends on it."""
+    task = aws.tasks.pop(aws.run(number, family=service, service=service))
+    id_ = hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
+    aws.tasks[id_] = task | {"taskArn": task_arn(id_)}
+    return id_
 
 
 @dataclass
@@ -182,15 +232,17 @@ def _until_whole(function: Function, watched: Watched, tasks: int, most_invocati
         cold.invocations.append(invocation)
         if watched.published and watched.published[-1][1] == tasks:
             break
-        # The queue gives a batch back after its time, and the buckets are full again by then.
-        watched.skipped += VISIBILITY_SECONDS if invocation.error is not None else 60.0
+        # The queue gives a batch back after its time; else the minute rule comes next.
+        until_minute = 60.0 - (watched.now() - cold.started) % 60.0
+        watched.skipped += VISIBILITY_SECONDS if invocation.error is not None else until_minute
     return cold
 
 
-def _warm(function: Function, aws: FakeAws, ids: Sequence[str], watched: Watched) -> tuple[Invocation, ...]:
+def _refreshes(function: Function, aws: FakeAws, ids: Sequence[str], watched: Watched) -> tuple[Invocation, ...]:
     invocations = []
     for task in ids:
         watched.skipped += 30.0
+        time.sleep(PAUSE_SECONDS)
         aws.stop(task)
         invocations.append(function.invoke(_batch(aws.event(task))))
     return tuple(invocations)
@@ -203,12 +255,14 @@ def _batch(event: Any) -> Json:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, nargs="+", default=[100, 500, 1000, 5000], help="default: %(default)s")
-    parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="the function's memory; default: %(default)s")
+    parser.add_argument(
+        "--megabytes", type=int, nargs="+", default=[MEGABYTES], help="the function's memory; default: %(default)s"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of latencies; default: %(default)s")
     options = parser.parse_args()
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
-    for tasks in options.tasks:
-        figures = measure(tasks, megabytes=options.megabytes, seed=options.seed)
+    for megabytes, tasks in itertools.product(options.megabytes, options.tasks):
+        figures = measure(tasks, megabytes=megabytes, seed=options.seed)
         print("| " + " | ".join(figures.row()) + " |", flush=True)
         for number, one in enumerate(figures.invocations, start=1):
             if one.error is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -55,8 +57,8 @@ class _Source(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is published. `document` is None where there is none, or where it is `unreadable`. `cause` and
-    `changes_expected_until` are the index's.
+    """What is published. `document` is None where there is none, or where it is `unreadable`. `cause`,
+    `changes_expected_until` and `incomplete` are the index's.
     """
 
     document: Document | None = None
@@ -66,6 +68,7 @@ class Stored:
     cause: Cause | None = None
     changes_expected_until: float | None = None
     serial: int = 0
+    incomplete: bool = False
     is_named: bool = True
     """Whether the index says that it is of this cluster and prefix."""
 
@@ -90,7 +93,8 @@ class ParameterStore:
         self._written: set[str] = set()
         self._written_beside: str | None = None
         self._there: set[str] | None = None
-        self._puts: TokenBucket | None = None
+        self._kept: frozenset[str] | None = None
+        self._bucket: TokenBucket | None = None
         self.clock = Clock()
         self.cluster = ""
         """The ARN of the cluster whose document it is."""
@@ -104,7 +108,7 @@ class ParameterStore:
         if text != self._written_beside:
             # Another writer may have deleted what no index names.
             self._written.clear()
-            self._written_beside, self._there = text, None
+            self._written_beside, self._there, self._kept = text, None, None
         if text is None:
             return Stored()
         if self._last is not None and self._last[0] == text and not anew:
@@ -119,33 +123,28 @@ class ParameterStore:
         stored: Stored,
         cause: Cause | None = None,
         *,
+        stop_reasons: Mapping[str, str] = MappingProxyType({}),
         changes_expected_until: float | None = None,
+        incomplete: bool = False,
         seconds_left: SecondsLeft = lambda: math.inf,
     ) -> PublishResult:
         """Write the document, where it is not what is `stored`, whatever the cause; of the same document the index
-        alone, where other changes are expected. Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then
-        readers still have what was there; shards that were written are not written again.
+        alone, where other changes are expected, or `stop_reasons` say why a task left of which the index did not know.
+        Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then readers still have what was there; shards
+        that were written are not written again.
         """
         until = changes_expected_until
         source = self._source(stored)
-        document, packed = _packed(document, cause, until, source)
+        document, packed = _packed(document, cause, until, source, incomplete)
         if stored.document is not None and stored.generation == packed.generation:
-            return self._announce(stored.document, stored, until)
+            return self._announce(stored.document, stored, until, stop_reasons, incomplete)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
-        if len(new) > PUTS_AT_ONCE and not self._written:
+        if len(new) > PUTS_AT_ONCE and not self._written and self._there is None:
             # An invocation that ended too early may have written most of them.
             self._written = self._read_all_shards()
-        for name in new:
-            # Not again what an attempt wrote that failed later: PutParameter allows but about three a second.
-            if name not in self._written:
-                if seconds_left() < REST_SECONDS:
-                    missing = sum(each not in self._written for each in new)
-                    raise OutOfTime(f"{missing} of {len(new)} new shards are not written; the next refresh goes on")
-                self.put(shard_parameter(self.prefix, name), packed.shards[name])
-                self._written.add(name)
-                if self._there is not None:
-                    self._there.add(name)
+        # Not again what an attempt wrote that failed later: PutParameter allows but about three a second.
+        self._put_shards({name: packed.shards[name] for name in new if name not in self._written}, seconds_left)
         self._put_index(packed.index)
         self._written.clear()
         published = Stored(
@@ -155,20 +154,56 @@ class ParameterStore:
             cause=cause,
             changes_expected_until=until,
             serial=source["serial"],
+            incomplete=incomplete,
         )
         self._last, self._shards = (packed.index, published), packed.shards
-        if packed.shards:
-            # Readers that got the index before this one are reading the shards that it names.
-            self._delete_all_but(frozenset(packed.shards) | frozenset(stored.shards))
+        # Readers that got the index before this one are reading the shards that it names.
+        self._kept = frozenset(packed.shards) | frozenset(stored.shards)
+        if self._there is not None and len(self._there - self._kept) >= PARAMETERS_PER_CALL:
+            self._delete_all_but(self._kept)
         return PublishResult(published, writes=len(new) + 1)
 
-    def _announce(self, document: Document, stored: Stored, until: float | None) -> PublishResult:
-        if stored.changes_expected_until == until and stored.is_named:
+    def tidy(self) -> None:
+        """Delete shards that no index names any more, where there are any. Does not raise."""
+        if self._kept is not None and (self._kept if self._there is None else self._there - self._kept):
+            self._delete_all_but(self._kept)
+
+    def _put_shards(self, shards: Mapping[str, str], seconds_left: SecondsLeft) -> None:
+        """As many at once as the quota allows. All that was written is noted, whichever fails."""
+        writing: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+            for name, text in shards.items():
+                self._wait_for_quota()
+                if seconds_left() < REST_SECONDS or any(one.done() and one.exception() for one in writing.values()):
+                    break
+                writing[name] = pool.submit(self._put, shard_parameter(self.prefix, name), text)
+        written = {name for name, one in writing.items() if one.exception() is None}
+        self._written |= written
+        if self._there is not None:
+            self._there |= written
+        for one in writing.values():
+            one.result()
+        if len(written) < len(shards):
+            raise OutOfTime(
+                f"{len(shards) - len(written)} of {len(shards)} new shards are not written; the next refresh goes on"
+            )
+
+    def _announce(
+        self,
+        document: Document,
+        stored: Stored,
+        until: float | None,
+        stop_reasons: Mapping[str, str],
+        incomplete: bool,
+    ) -> PublishResult:
+        cause = None if stored.cause is None else stored.cause.explained(stop_reasons)
+        now = replace(stored, cause=cause, changes_expected_until=until, incomplete=incomplete)
+        if now == stored and stored.is_named:
             return PublishResult(stored, writes=0)
         source = self._source(stored)
-        packed = pack(document, stored.cause, changes_expected_until=until, **source)
+        packed = pack(document, cause, changes_expected_until=until, incomplete=incomplete, **source)
         self._put_index(packed.index)
-        announced = replace(stored, changes_expected_until=until, serial=source["serial"], is_named=True)
+        announced = replace(now, serial=source["serial"], is_named=True)
         self._last = packed.index, announced
         return PublishResult(announced, writes=1)
 
@@ -191,6 +226,7 @@ class ParameterStore:
                 cause=index.cause,
                 changes_expected_until=index.changes_expected_until,
                 serial=index.serial,
+                incomplete=index.incomplete,
                 is_named=(index.cluster, index.prefix) == (self.cluster, self.prefix),
             )
         except UnknownFormat as error:
@@ -219,17 +255,27 @@ class ParameterStore:
 
     def put(self, name: str, text: str) -> None:
         """Write one parameter, when SSM's quota allows it. Raises botocore's error."""
-        if self._puts is None:
-            self._puts = TokenBucket(PUTS_AT_ONCE, PUTS_PER_SECOND, self.clock.now)
-        while pause := self._puts.pause():
-            self.clock.sleep(pause)
+        self._wait_for_quota()
+        self._put(name, text)
+
+    def _put(self, name: str, text: str) -> None:
         try:
             answer = self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
         except ClientError as error:
             if is_throttle(error):
-                self._puts.throttled()
+                self._writes.throttled()
             raise
-        self._puts.answered(answer)
+        self._writes.answered(answer)
+
+    @property
+    def _writes(self) -> TokenBucket:
+        if self._bucket is None:
+            self._bucket = TokenBucket(PUTS_AT_ONCE, PUTS_PER_SECOND, self.clock.now)
+        return self._bucket
+
+    def _wait_for_quota(self) -> None:
+        while pause := self._writes.pause():
+            self.clock.sleep(pause)
 
     def _put_index(self, text: str) -> None:
         self.put(self._index_name, text)
@@ -241,7 +287,9 @@ class ParameterStore:
 
     def _read_all_shards(self) -> set[str]:
         try:
-            return {name for name, text in self._shards_by_path() if content_hash(text) == name}
+            there = dict(self._shards_by_path())
+            self._there = set(there)
+            return {name for name, text in there.items() if content_hash(text) == name}
         except (BotoCoreError, ClientError):
             return set()  # they are written again
 
@@ -258,6 +306,7 @@ class ParameterStore:
             # What others left there is looked for by each process once.
             there = {name for name, _ in self._shards_by_path()} if self._there is None else self._there
             for chunk in _chunks(sorted(there - kept)):
+                self._wait_for_quota()
                 self._ssm.delete_parameters(Names=[shard_parameter(self.prefix, name) for name in chunk])
             self._there = set(kept)
         except (BotoCoreError, ClientError) as error:
@@ -265,15 +314,17 @@ class ParameterStore:
             log.warning("old shards not deleted", problem=str(error))
 
 
-def _packed(document: Document, cause: Cause | None, until: float | None, source: _Source) -> tuple[Document, Packed]:
+def _packed(
+    document: Document, cause: Cause | None, until: float | None, source: _Source, incomplete: bool
+) -> tuple[Document, Packed]:
     try:
-        return document, pack(document, cause, changes_expected_until=until, **source)
+        return document, pack(document, cause, changes_expected_until=until, incomplete=incomplete, **source)
     except DocumentTooLarge:
         if document.diagnostics == Diagnostics():
             raise
         # What labels were rejected must not cost a target its place.
         without_notes = replace(document, diagnostics=Diagnostics())
-        return without_notes, pack(without_notes, cause, changes_expected_until=until, **source)
+        return without_notes, pack(without_notes, cause, changes_expected_until=until, incomplete=incomplete, **source)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

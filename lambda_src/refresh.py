@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,7 +21,7 @@ from lambda_src.publish import ParameterStore
 from lambda_src.refresh_state import RefreshState, about, log_overlap, log_registered_elsewhere, log_remarks
 from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.balancers import overlapping, registered_elsewhere
-from lambda_src.transform.causes import cause_of
+from lambda_src.transform.causes import cause_of, reasons_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, Transformed, transform
 from lambda_src.transform.expectation import announcement
 from lambda_src.transform.label_parsing import LabelCache, TraefikRemark
@@ -35,6 +36,11 @@ CONFIRM_TIMES = 5
 
 HEALTH_FOR_SECONDS = 40.0
 HEALTH_PAUSE = 1.0
+
+READ_FIRST_SECONDS = 0.5
+READ_MAX_SECONDS = 5.0
+"""Where there are more task definitions than ECS allows to read at once, those that are known are published between:
+the first after half a second, then at growing intervals, in each of which SSM takes what is new."""
 
 REST_SECONDS = 10.0
 """Of the invocation's time, kept for publishing: with less left, nothing is listed again."""
@@ -131,11 +137,20 @@ class Refresher:
 
     def _refresh(self, batch: Batch, seconds_left: SecondsLeft, *, waits: bool) -> None:
         started = self._clock.now()
-        run = RefreshState(
-            batch, seconds_left, started, self._store.read(anew=batch.scheduled), BEHIND_FIRST_PAUSE, waits
-        )
-        while (pause := self._step(run)) is not None:
-            self._clock.sleep(pause)
+        with ThreadPoolExecutor(1) as pool:  # ECS is asked meanwhile
+            run = RefreshState(
+                batch,
+                seconds_left,
+                started,
+                pool.submit(self._store.read, anew=batch.scheduled),
+                BEHIND_FIRST_PAUSE,
+                READ_FIRST_SECONDS,
+                waits,
+            )
+            while (pause := self._step(run)) is not None:
+                self._clock.sleep(pause)
+        if batch.asks_for_all:
+            self._store.tidy()
         self._definitions.save(seconds_left)
         log.info("refresh", **run.facts(self._clock.now()))
         self.metrics = run.metrics()
@@ -144,15 +159,23 @@ class Refresher:
                 f"ECS must describe tasks as their events do within {BEHIND_FOR_SECONDS:g} s, got older versions of "
                 f"{', '.join(sorted({hint.task for hint in run.late}))}"
             )
-        self._settled = freshness.Settled(run.listed_at, self._versions, run.pending)
+        if not run.failing:
+            self._settled = freshness.Settled(run.listed_at, self._versions, run.pending)
 
     def _step(self, run: RefreshState) -> float | None:
         """List once, publish what is to be believed, and say how long to wait before listing again, if at all."""
-        run.listed_at = self._clock.now()
-        known = freshness.tasks_of(run.stored.document)
-        whole = run.saw_health or bool(run.suspected)
-        listing = self._view.look(run.batch, known, run.seconds_left, whole=whole)
-        self._calls = listing.calls
+        if not run.reads_on:
+            run.listed_at = self._clock.now()
+        listing = self._view.look(
+            run.batch,
+            lambda: freshness.tasks_of(run.stored.document) | run.unexplained,
+            run.seconds_left,
+            whole=run.saw_health or bool(run.suspected),
+            reads_on=run.reads_on,
+            read_for=run.read_for,
+        )
+        run.reads_on = False
+        self._calls = listing.calls or self._calls
         run.listed(listing)
         self._labels.keep(self._definitions.known)
         run.late = freshness.behind(listing, run.batch.hints, self._versions, self._clock.now())
@@ -169,27 +192,55 @@ class Refresher:
         foreign = registered_elsewhere(listing.tasks.values(), listing.definitions, names, self._store.prefix)
         self._foreign = log_registered_elsewhere(foreign, self._foreign)
         emptied = freshness.emptied(run.stored.document, run.stored.unreadable, draft.document)
+        emptied -= freshness.stopped_for_sure(run.stored.document, emptied, listing, run.batch.hints)
         if not emptied <= run.suspected:
             return self._doubt(run, emptied, listing)
         run.suspected = frozenset()
         publishing = time.monotonic()
+        reasons = reasons_of(run.batch, listing.tasks.values())
         cause = cause_of(
-            run.batch, run.stored.document, draft.document, saw_health=run.saw_health, now=self._clock.now()
+            run.batch,
+            run.stored.document,
+            draft.document,
+            saw_health=run.saw_health,
+            now=self._clock.now(),
+            reasons=reasons,
+            earlier=run.stored.cause,
         )
-        until = announcement(run.stored.changes_expected_until, expects=draft.expects_changes, now=self._clock.now())
+        until = announcement(
+            run.stored.changes_expected_until,
+            expects=draft.expects_changes or bool(listing.unread),
+            now=self._clock.now(),
+        )
         published = self._store.publish(
-            draft.document, run.stored, cause, changes_expected_until=until, seconds_left=run.seconds_left
+            draft.document,
+            run.stored,
+            cause,
+            stop_reasons=reasons,
+            changes_expected_until=until,
+            incomplete=bool(listing.unread or listing.failing)
+            and (run.stored.document is None or run.stored.incomplete),
+            seconds_left=run.seconds_left,
         )
         run.published(published, round((time.monotonic() - publishing) * 1000), cause)
         self._versions = freshness.newest_versions(self._versions, listing)
         if behind_pause is not None:
             return behind_pause
+        if listing.unread:
+            run.read_on(READ_MAX_SECONDS)
+            return 0.0
+        run.failing = listing.failing
+        if run.failing:
+            self.failures += 1
+            run.reads_on = True
+            return self._behind_pause(run, listing)
         health_pause = freshness.pause(HEALTH_PAUSE, self._calls)
         run.saw_health = run.waits and run.pending and self._has_time(run, health_pause, HEALTH_FOR_SECONDS)
         return health_pause if run.saw_health else None
 
     def _draft(self, run: RefreshState, listing: Listing) -> Transformed:
-        previous, tasks = run.stored.document, listing.tasks.values()
+        previous = run.stored.document
+        tasks = [task for task in listing.tasks.values() if task.is_over or task.definition in listing.definitions]
         told_to_stop = freshness.told_to_stop(listing, run.batch.hints, previous)
 
         def draft(active: frozenset[str]) -> Transformed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
@@ -25,16 +26,19 @@ MAX_LOGGED = 100
 
 @dataclass(slots=True)
 class RefreshState:
-    """`stored` is what is published by now, `late` the hints that know more than the last listing, `suspected` the
-    services that had no target left in it and still have to be confirmed. `waits` says that it lists again while tasks
-    are `pending`, `saw_health` that the listing is such a one.
+    """`reading` is what was published before, `stored` what is by now, `late` the hints that know more than the last
+    listing, `suspected` the services that had no target left in it and still have to be confirmed. `waits` says that
+    it lists again while tasks are `pending`, `saw_health` that the listing is such a one; `reads_on` that task
+    definitions are left to read, for `read_for` seconds before those that are known are published; `failing` are those
+    that ECS fails to describe.
     """
 
     batch: Batch
     seconds_left: Callable[[], float]
     started: float
-    stored: Stored
+    reading: Future[Stored]
     behind_pause: float
+    read_for: float
     waits: bool = True
     suspected: frozenset[str] = frozenset()
     doubts: int = 0
@@ -42,16 +46,32 @@ class RefreshState:
     listed_at: float = 0.0
     pending: bool = False
     saw_health: bool = False
-    _generation_before: str | None = None
+    reads_on: bool = False
+    failing: frozenset[str] = frozenset()
+    _published: Stored | None = None
     _sums: Counter[str] = field(default_factory=Counter)
     _last: dict[str, int] = field(default_factory=dict)
     _said: set[object] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self._generation_before = self.stored.generation
+    @property
+    def stored(self) -> Stored:
+        return self.reading.result() if self._published is None else self._published
+
+    def read_on(self, max_seconds: float) -> None:
+        self.reads_on, self.read_for = True, min(2 * self.read_for, max_seconds)
+
+    @property
+    def unexplained(self) -> frozenset[str]:
+        """Tasks that left, of which ECS has not said why."""
+        return frozenset() if self.stored.cause is None else self.stored.cause.unexplained
 
     def listed(self, listing: Listing) -> None:
-        self._sums.update(listings=1, ecs_calls=listing.calls, list_ms=listing.list_ms, describe_ms=listing.describe_ms)
+        self._sums.update(
+            listings=min(1, listing.calls),
+            ecs_calls=listing.calls + listing.definition_calls,
+            list_ms=listing.list_ms,
+            describe_ms=listing.describe_ms,
+        )
         self._last |= {"tasks_listed": len(listing.listed), "tasks_described": len(listing.tasks)}
 
     def asked(self, calls: int) -> None:
@@ -97,10 +117,12 @@ class RefreshState:
         before, after = self.stored, published.stored
         if published.writes and before.generation != after.generation:
             log.info("published", before=before.generation, after=after.generation, cause=cause.fields())
+        elif published.writes and before.cause != after.cause:
+            log.info("stop reasons added", unexplained=len(after.cause.unexplained) if after.cause is not None else 0)
         elif published.writes:
             log.info("changes announced", expected_until=after.changes_expected_until)
         self._sums.update(writes=published.writes, publish_ms=milliseconds)
-        self.stored = published.stored
+        self._published = published.stored
 
     def facts(self, now: float) -> dict[str, object]:
         return {
@@ -108,8 +130,8 @@ class RefreshState:
             **self._last,
             **self._sums,
             "behind": len(self.late),
-            "changed": self._generation_before != self.stored.generation,
-            "generation_before": self._generation_before,
+            "changed": self.reading.result().generation != self.stored.generation,
+            "generation_before": self.reading.result().generation,
             "generation_after": self.stored.generation,
             "total_ms": round((now - self.started) * 1000),
         }

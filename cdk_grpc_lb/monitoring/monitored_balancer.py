@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from cdk_grpc_lb.monitoring.alarms import GrpcAlarms
+from cdk_grpc_lb.monitoring.alarms import DEFAULTS, AlarmProps, GrpcAlarms
 from cdk_grpc_lb.monitoring.dashboard import GrpcDashboard
+from cdk_grpc_lb.signatures import takes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aws_cdk import aws_sns as sns
+    from typing import Unpack
 
     from cdk_grpc_lb.balancer.balancer import GrpcBalancer
 
@@ -21,44 +20,15 @@ class Monitored:
     is_imported: bool = False
     """Whether another app, or another stack of this one, has made it."""
 
-    def add_alarms(
-        self,
-        *,
-        topic: sns.ITopic | sns.Topic | None = None,
-        warning_topic: sns.ITopic | sns.Topic | None = None,
-        ok_actions: bool = True,
-        runbook_url: str | None = None,
-        leave_out: Sequence[str] = (),
-        failures_percent: float = 5,
-        imbalance: float = 1.5,
-        saturation_percent: float = 80,
-    ) -> GrpcAlarms:
+    @takes(AlarmProps, DEFAULTS)
+    def add_alarms(self, **props: Unpack[AlarmProps]) -> GrpcAlarms:
         """Make the alarms of this balancer and its services: :class:`GrpcAlarms` says which, and what they cost.
 
-        :param topic: Where alarms are sent that should wake someone. By default nowhere: they show in CloudWatch alone.
-        :param warning_topic: Where the others are sent. By default to ``topic``.
-        :param ok_actions: Whether the end of an alarm is sent too. By default it is.
-        :param runbook_url: Where your people find the runbook. By default, that of this project.
-        :param leave_out: The names of alarms that are not wanted. By default, all are made.
-        :param failures_percent: How many calls in a hundred of any service may fail. By default 5.
-        :param imbalance: How many times its fair share the busiest target may get. By default 1.5.
-        :param saturation_percent: How far limits may be used. By default 80 percent.
+        :param props: Those of :class:`GrpcAlarms` but ``balancer``.
         """
         if self.is_imported:
             raise self._elsewhere("add_alarms")
-        return GrpcAlarms(
-            self._as_balancer,
-            "Alarms",
-            balancer=self._as_balancer,
-            topic=topic,
-            warning_topic=warning_topic,
-            ok_actions=ok_actions,
-            runbook_url=runbook_url,
-            leave_out=leave_out,
-            failures_percent=failures_percent,
-            imbalance=imbalance,
-            saturation_percent=saturation_percent,
-        )
+        return GrpcAlarms(self._as_balancer, "Alarms", balancer=self._as_balancer, **props)
 
     def add_dashboard(self, *, dashboard_name: str | None = None) -> GrpcDashboard:
         """Make a dashboard of this balancer and its services: see :class:`GrpcDashboard`.

@@ -10,6 +10,7 @@ import jsii
 from constructs import IConstruct, IValidation
 
 from cdk_grpc_lb.routing.labels import LabelledCalls
+from grpc_lb_contract.policy.traffic_policy import TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ def findings(groups: Iterable[ServiceGroup], *, knows_all: bool) -> Iterator[Fin
 
 
 def _other_policy(first: ServiceGroup, group: ServiceGroup) -> Iterator[Finding]:
-    one, other = first.wish.policy.to_settings(), group.wish.policy.to_settings()
-    differing = sorted(label for label in one.keys() | other.keys() if one.get(label) != other.get(label))
+    one, other = first.wish.policy, group.wish.policy
+    differing = sorted(row.setting.label for row in TABLE if row.value_in(one) != row.value_in(other))
     if differing:
         yield Finding(
             group,

@@ -69,8 +69,9 @@ def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> 
         ("routes", "rules", rules),
     )
     check_routes(props, registration)
-    _read_back(props, registration)
-    labels = registration.to_labels() | {SERVICE: service_name}
+    labels = registration.to_labels()
+    _read_back(props, registration, labels)
+    labels[SERVICE] = service_name
     if cdk.Token.is_unresolved(port):
         labels[PORT] = cdk.Token.as_string(port)
     routes = registration.routes
@@ -82,20 +83,26 @@ def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> 
 
 
 def _registration(props: Props, *given: tuple[str, str, Any]) -> Registration:
-    """Of props, with the field that each is: one after the other, so that an error names the one that is wrong."""
-    registration = _ANY
-    for prop, name, value in given:
-        if value is not None:
+    """Of props, with the field that each is. Raises ValueError, which names the prop that is wrong."""
+    fields = {name: value for _, name, value in given if value is not None}
+    try:
+        return replace(_ANY, **fields)
+    except ValueError:
+        registration = _ANY
+        for prop, name, _ in given:
             with props.naming(prop):
-                registration = replace(registration, **{name: value})
-    return registration
+                registration = replace(registration, **{name: fields.get(name, getattr(registration, name))})
+        raise
 
 
-def _read_back(props: Props, registration: Registration) -> None:
-    """Raise ValueError where the Lambda would not read the labels as what they were written from."""
-    reading = read_labels(
-        registration.to_labels(), mapped_ports=[registration.port], default_service=registration.service, family=""
-    )
+def _read_back(props: Props, registration: Registration, labels: Mapping[str, str]) -> None:
+    """Raise ValueError for a route that the Lambda would not read as what its labels were written from.
+
+    All other labels are one to one with what they are written from; a route's are read beside its service's.
+    """
+    if not registration.rules:
+        return
+    reading = read_labels(labels, mapped_ports=[registration.port], default_service=registration.service, family="")
     for error in reading.errors:
         with props.naming("routes"):
             raise ValueError(f"{error.label} {error.problem}, got {error.value!r}")

@@ -68,10 +68,10 @@ def _longest_list(own: Mapping[str, str]) -> str:
 def _read_overrides(own: Mapping[str, str], refuse: Refuse, policy: TrafficPolicy) -> Overrides:
     settings = {label.removeprefix(PREFIX): text for label, text in own.items()}
     overrides, refusals = Overrides.from_settings(settings)
+    rejected = {refusal.label for refusal in refusals}
     for row in OVERRIDES:
-        of_service = getattr(getattr(policy, row.part), row.name)
-        value = row.setting.kind.read(settings.get(row.setting.label, "").strip())
-        if value is not None and value == row.default != of_service:
+        is_read = row.setting.label in settings and row.label not in rejected
+        if is_read and row.value_in(overrides) == row.default != row.value_in(policy):
             refuse(row.label, "must differ from the default, which for a route means as its service has it")
     _, conflicts = overrides.over(policy)
     for refusal in (*refusals, *conflicts):

@@ -48,7 +48,7 @@ class Overrides:
 
     def to_settings(self) -> dict[str, str]:
         """As `TrafficPolicy.to_settings`."""
-        values = {row: getattr(getattr(self, row.part), row.name) for row in OVERRIDES}
+        values = {row: row.value_in(self) for row in OVERRIDES}
         return {
             row.setting.label: row.setting.kind.write(value) for row, value in values.items() if value != row.default
         }

@@ -67,7 +67,7 @@ class TrafficPolicy:
         """Labels without their prefix, as the document has them."""
         texts = {}
         for row in TABLE:
-            value = getattr(getattr(self, row.part), row.name)
+            value = row.value_in(self)
             if value != row.default:
                 texts[row.setting.label] = row.setting.kind.write(value)
         return texts
@@ -92,6 +92,10 @@ class PolicySetting:
     @property
     def label(self) -> str:
         return PREFIX + self.setting.label
+
+    def value_in(self, policy: object) -> Any:
+        """Of a policy, or of overrides that have this part."""
+        return getattr(getattr(policy, self.part), self.name)
 
 
 _PARTS: dict[str, type[PolicySection]] = {

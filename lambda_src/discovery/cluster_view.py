@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import math
+from collections.abc import Callable, Set
 from dataclasses import replace
 
 from lambda_src import log
 from lambda_src.clock import Clock, OutOfTime, SecondsLeft
+from lambda_src.discovery import freshness
 from lambda_src.discovery.definitions import Definitions
-from lambda_src.discovery.ecs_listing import EcsCluster, Listing
+from lambda_src.discovery.ecs_listing import TASKS_PER_CALL, EcsCluster, Listing
 from lambda_src.discovery.events import Batch
+from lambda_src.discovery.tasks import RUNNING
 
 WHOLE_EVERY_SECONDS = 90.0
 """The minute rule asks for all of it; where that is late, an event does."""
@@ -23,6 +26,9 @@ BELIEVED_AFTER_SECONDS = 300.0
 
 REST_SECONDS = 3.0
 
+LISTED_FOR_SECONDS = 5.0
+"""While task definitions are read for long, the tasks are listed again so often, for the sake of those that stop."""
+
 
 class ClusterView:
     """Keeps the last view. `in_doubt` are the tasks that ECS lists and does not describe, not yet for long."""
@@ -32,13 +38,24 @@ class ClusterView:
         self._definitions = definitions
         self._clock = clock
         self._last: Listing | None = None
+        self._listed_at = 0.0
         self._contradicted: dict[str, float] = {}
         self.in_doubt: frozenset[str] = frozenset()
 
-    def look(self, batch: Batch, known: Set[str], seconds_left: SecondsLeft, *, whole: bool) -> Listing:
+    def look(
+        self,
+        batch: Batch,
+        known: Callable[[], Set[str]],
+        seconds_left: SecondsLeft,
+        *,
+        whole: bool,
+        reads_on: bool = False,
+        read_for: float = math.inf,
+    ) -> Listing:
         """All tasks, with the definitions of those that are not over. `known` are tasks to ask for that no list has any
         more. Of a large cluster, where it was listed not long ago, only the batch's tasks are asked for, unless it is
-        to be the `whole` of it.
+        to be the `whole` of it. Where the last view lacks definitions it `reads_on`, and lists anew if that is due;
+        definitions are read for `read_for` seconds.
 
         Raises `ListingFailed` or botocore's error where ECS fails, `OutOfTime` when the invocation ends before.
         """
@@ -46,22 +63,38 @@ class ClusterView:
             raise OutOfTime("no time was left to ask ECS; the next refresh goes on")
         now = self._clock.now()
         last = None if whole or batch.asks_for_all else self._last
-        if last is not None and len(last.tasks) > LARGE_FROM_TASKS and 0 <= now - last.read_at < WHOLE_EVERY_SECONDS:
+        if reads_on and self._last is not None and 0 <= now - self._listed_at < self._listed_for():
+            listing = replace(self._last, calls=0, definition_calls=0, list_ms=0, describe_ms=0)
+        elif last is not None and len(last.tasks) > LARGE_FROM_TASKS and 0 <= now - last.read_at < WHOLE_EVERY_SECONDS:
             listing = last.with_news(self._cluster.describe(batch.tasks))
+            self._listed_at = now
         else:
-            listing = self._cluster.read(batch.tasks | known, at=now)
-        needed = frozenset(task.definition for id_, task in listing.tasks.items() if id_ in known and not task.is_over)
-        described = self._definitions.read(listing.definitions_in_use, seconds_left, needed=needed)
+            listing = self._cluster.read(lambda: batch.tasks | known(), at=now)
+            self._listed_at = now
+        serving, running = known(), [task for task in listing.tasks.values() if not task.is_over]
+        described = self._definitions.read(
+            listing.definitions_in_use,
+            seconds_left,
+            needed=frozenset(task.definition for task in running if task.id in serving),
+            soon=frozenset(task.definition for task in running if task.last_status == RUNNING),
+            for_seconds=read_for,
+        )
         if described.unreadable:
             arn, why = min(described.unreadable.items())
             log.warning("task definitions unreadable", count=len(described.unreadable), definition=arn, problem=why)
         self._doubt(listing.contradicted, now)
         self._last = replace(
             listing,
-            calls=listing.calls + described.calls,
+            definition_calls=described.calls,
             definitions=described.definitions,
+            unread=described.unread,
+            failing=described.failing,
         )
         return self._last
+
+    def _listed_for(self) -> float:
+        calls = 0 if self._last is None else 2 * len(self._last.tasks) / TASKS_PER_CALL
+        return freshness.pause(LISTED_FOR_SECONDS, math.ceil(calls))
 
     def _doubt(self, contradicted: Set[str], now: float) -> None:
         self._contradicted = {task: self._contradicted.get(task, now) for task in contradicted}

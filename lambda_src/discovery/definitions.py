@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -16,24 +17,27 @@ from lambda_src.discovery.tasks import TaskDefinition, task_definition_from
 from lambda_src.token_bucket import TokenBucket, is_throttle
 
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
-BURST = 50
+QUOTA_BURST = 50
 PER_SECOND = 20
 AT_ONCE = 10
+BURST = QUOTA_BURST - 4
+"""ECS's bucket is full until the first request arrives, which takes longer than later ones: its connection is made."""
 
 REST_SECONDS = 7.0
 """Of the invocation's time, kept for saving what was read."""
 REST_SECONDS_OF_FEW = 2.0
 
-SAVED_FROM = BURST
+SAVED_FROM = QUOTA_BURST
 """So few are read again in no time: only more of them are worth a parameter."""
 SAVED_AT_ONCE = 200
+LAST_FEW = PER_SECOND
 MOST_KNOWN = 10_000
 
 GONE_FOR_SECONDS = 60.0
 """ECS describes an INACTIVE definition only while something refers to it. Whether it does is asked once a minute."""
 
 PASSED_OVER_AFTER_SECONDS = 60.0
-"""A definition that ECS fails to describe for so long holds up the refresh of all others no longer."""
+"""A definition that ECS fails to describe for so long is one that it cannot describe."""
 
 MOST_FAILURES = 10
 
@@ -42,11 +46,16 @@ _GONE = frozenset({"ClientException", "InvalidParameterException"})
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The definitions that were asked for, by ARN; why each of the others cannot be had; and the requests made."""
+    """The definitions that were asked for, by ARN; why each of the others cannot be had; and the requests made.
+
+    `unread` are those for which there was no time yet, `failing` those that ECS failed to describe, not yet for long.
+    """
 
     definitions: Mapping[str, TaskDefinition]
     unreadable: Mapping[str, str]
     calls: int
+    unread: frozenset[str] = frozenset()
+    failing: frozenset[str] = frozenset()
 
 
 class Definitions:
@@ -69,11 +78,20 @@ class Definitions:
     def known(self) -> Set[str]:
         return self._known.keys()
 
-    def read(self, arns: Set[str], seconds_left: SecondsLeft, *, needed: Set[str] = frozenset()) -> Described:
-        """Those of these ARNs that can be had. `needed` are those without which targets would leave that serve.
+    def read(
+        self,
+        arns: Set[str],
+        seconds_left: SecondsLeft,
+        *,
+        needed: Set[str] = frozenset(),
+        soon: Set[str] = frozenset(),
+        for_seconds: float = math.inf,
+    ) -> Described:
+        """Those of these ARNs that can be had. `needed` are those without which targets would leave that serve: they
+        are read first, whatever it takes, then those wanted `soon`, and then the others for as long as `for_seconds`.
 
-        Raises `OutOfTime` when the invocation ends before all are read, and botocore's error where ECS fails; all that
-        was read until then is kept.
+        Raises `OutOfTime` when the invocation ends before all that are needed are read, or any is, and botocore's error
+        where ECS fails to describe one that is needed; all that was read until then is kept.
         """
         if len(arns - self._known.keys()) > SAVED_FROM and not self._saved.is_loaded:
             self._learn(self._saved.load())
@@ -81,17 +99,26 @@ class Definitions:
         self._gone = {arn: at for arn, at in self._gone.items() if now - at < GONE_FOR_SECONDS}
         unknown = sorted(
             arns - self._known.keys() - self._gone.keys(),
-            key=lambda arn: (arn in self._failing, arn not in needed, arn),
+            # By family, as the document is sorted: what is published is not cut anew for what comes later.
+            key=lambda arn: (arn in self._failing, arn not in needed, arn not in soon, arn.rpartition(":")),
         )
         failures: dict[str, Exception] = {}
-        calls = self._read(unknown, failures, seconds_left) if unknown else 0
-        passed_over = self._passed_over(failures, needed)
+        calls = self._read(unknown, failures, seconds_left, needed, now + for_seconds) if unknown else 0
+        failing = self._failing_since(failures, needed)
         self._in_use = frozenset(arns)
         self._known |= {arn: self._known.pop(arn) for arn in arns if arn in self._known}  # the newest are last
         for arn in list(self._known)[:-MOST_KNOWN]:
             del self._known[arn]
         gone = dict.fromkeys(arns & self._gone.keys(), "ECS does not describe it any more")
-        return Described({arn: self._known[arn] for arn in arns if arn in self._known}, {**passed_over, **gone}, calls)
+        unread = frozenset(arns - self._known.keys() - gone.keys() - failures.keys())
+        if unread & needed or (len(unread) == len(unknown) > 0 and seconds_left() < _rest(len(unknown))):
+            raise OutOfTime(
+                f"{len(arns) - len(unread)} of {len(arns)} task definitions were read; the next refresh goes on"
+            )
+        failed = {arn: str(error) for arn, error in failures.items()}
+        return Described(
+            {arn: self._known[arn] for arn in arns if arn in self._known}, {**failed, **gone}, calls, unread, failing
+        )
 
     def save(self, seconds_left: SecondsLeft) -> None:
         """Keep in SSM what is in use, where it is much. Does not raise."""
@@ -101,13 +128,22 @@ class Definitions:
     def _learn(self, definitions: Mapping[str, TaskDefinition]) -> None:
         self._known = {**definitions, **self._known}
 
-    def _read(self, arns: Iterable[str], failures: dict[str, Exception], seconds_left: SecondsLeft) -> int:
+    def _read(
+        self,
+        arns: Sequence[str],
+        failures: dict[str, Exception],
+        seconds_left: SecondsLeft,
+        needed: Set[str],
+        until: float,
+    ) -> int:
         waiting, running, fails = deque(arns), dict[Future[Any], str](), False
         calls, unsaved, had, wanted = 0, 0, len(self._known), len(waiting)
-        rest = REST_SECONDS if wanted > SAVED_FROM else REST_SECONDS_OF_FEW
+        rest = _rest(wanted)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             while waiting or running:
                 if waiting and seconds_left() < rest:
+                    break
+                if self._is_long_enough(waiting, running.values(), needed, until):
                     break
                 fails = len(failures) >= MOST_FAILURES and len(self._known) == had
                 if waiting and not fails and len(running) < AT_ONCE:
@@ -132,11 +168,18 @@ class Definitions:
             self._take(arn, future, waiting, failures)
         if waiting and fails:
             failures |= dict.fromkeys(waiting, next(iter(failures.values())))
-        elif waiting:
-            if wanted > SAVED_FROM:
-                self._saved.save(self._known, seconds_left)
-            raise OutOfTime(f"{wanted - len(waiting)} of {wanted} task definitions were read; the next refresh goes on")
+        elif waiting and seconds_left() < rest and wanted > SAVED_FROM:
+            self._saved.save(self._known, seconds_left)
         return calls
+
+    def _is_long_enough(
+        self, waiting: Collection[str], running: Collection[str], needed: Set[str], until: float
+    ) -> bool:
+        """Whether what was read is worth to be published before the rest is. The last few are waited for."""
+        now = self._clock.now()
+        if now < until or len(waiting) <= LAST_FEW:
+            return False
+        return needed.isdisjoint((*waiting, *running))
 
     def _take(self, arn: str, future: Future[Any], waiting: deque[str], failures: dict[str, Exception]) -> bool:
         """Whether a definition was read."""
@@ -155,11 +198,16 @@ class Definitions:
         self._known[arn] = task_definition_from(answer["taskDefinition"])
         return True
 
-    def _passed_over(self, failures: Mapping[str, Exception], needed: Set[str]) -> dict[str, str]:
-        """Those that have failed for long and serve nobody; raises for any other."""
+    def _failing_since(self, failures: Mapping[str, Exception], needed: Set[str]) -> frozenset[str]:
+        """Those that have not failed for long; raises for one that is needed."""
         now = self._clock.now()
         self._failing = {arn: self._failing.get(arn, now) for arn in failures}
         for arn, error in sorted(failures.items()):
-            if arn in needed or now - self._failing[arn] < PASSED_OVER_AFTER_SECONDS:
+            if arn in needed:
                 raise error
-        return {arn: str(error) for arn, error in failures.items()}
+        return frozenset(arn for arn, since in self._failing.items() if now - since < PASSED_OVER_AFTER_SECONDS)
+
+
+def _rest(wanted: int) -> float:
+    """With less of the invocation's time left, none of so many definitions is asked for."""
+    return REST_SECONDS if wanted > SAVED_FROM else REST_SECONDS_OF_FEW

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ SERVICES_PER_CALL = 10
 _TASK_ID = re.compile(r"[0-9a-f-]{32,36}")
 
 
+_Described = tuple[dict[str, Task], set[str]]
+
+
 class ListingFailed(RuntimeError):  # noqa: N818 - the name says what is the matter
     """ECS did not say all that was asked, so that what it said must not be taken for the whole."""
 
@@ -37,8 +40,9 @@ class Listing:
     """The cluster at one moment: tasks by id, and their definitions by ARN.
 
     `listed` are the tasks whose desired status is RUNNING; `tasks` holds those asked for by name too. `missing` are
-    those among them that ECS does not know (any more). `calls` counts the requests made. `read_at` is when all tasks
-    were listed, in seconds since 1970.
+    those among them that ECS does not know (any more). `calls` counts the requests made for tasks, `definition_calls`
+    those for definitions. `read_at` is when all tasks were listed, in seconds since 1970. Of the definitions in use,
+    `unread` are those not read yet, `failing` those that ECS fails to describe just now.
     """
 
     tasks: Mapping[str, Task]
@@ -49,6 +53,9 @@ class Listing:
     describe_ms: int
     read_at: float = 0.0
     definitions: Mapping[str, TaskDefinition] = field(default_factory=dict)
+    definition_calls: int = 0
+    unread: frozenset[str] = frozenset()
+    failing: frozenset[str] = frozenset()
 
     @property
     def contradicted(self) -> frozenset[str]:
@@ -84,35 +91,61 @@ class EcsCluster:
     def arn(self) -> str:
         return self._cluster
 
-    def read(self, also: Iterable[str] = (), *, at: float = 0.0) -> Listing:
+    def read(self, also: Callable[[], Set[str]] = frozenset, *, at: float = 0.0) -> Listing:
         """List and describe all tasks that are to run, and those with the ids `also`, which the list may leave out
-        because they stop, or because it is not up to date.
+        because they stop, or because it is not up to date. They are asked for once the tasks are listed.
 
         Raises `ListingFailed` or botocore's error where any page fails: a part of the tasks is no listing. `at` is the
         time, in seconds since 1970.
         """
         started = time.monotonic()
-        listed, pages = self._list()
-        return self._described(listed | set(also), frozenset(listed), pages, started, at)
+        listed, last = set[str](), set[str]()
+        asked: list[Future[_Described]] = []
+        pages = 0
+        with ThreadPoolExecutor(DESCRIBES_AT_ONCE) as pool:
+            for page in self._pages():
+                # While a page is listed, the one before is described.
+                asked += [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(last)]
+                last = page - listed
+                listed |= page
+                pages += 1
+            at_describe = time.monotonic()
+            last |= {one for one in also() - listed if _TASK_ID.fullmatch(one)}
+            asked += [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(last)]
+        return self._listing(asked, frozenset(listed), pages, started, at_describe, at)
 
     def describe(self, tasks: Iterable[str]) -> Listing:
         """Describe these tasks alone. Raises as `read` does."""
-        return self._described(set(tasks), frozenset(), 0, time.monotonic(), 0.0)
+        started = time.monotonic()
+        wanted = [one for one in tasks if _TASK_ID.fullmatch(one)]
+        with ThreadPoolExecutor(DESCRIBES_AT_ONCE) as pool:
+            asked = [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(wanted)]
+        return self._listing(asked, frozenset(), 0, started, started, 0.0)
 
     def describe_definition(self, arn: str) -> Mapping[str, Any]:
         """ECS's answer about one task definition. Raises botocore's error."""
         return self._ecs.describe_task_definition(taskDefinition=arn)
 
-    def _described(self, wanted: Set[str], listed: frozenset[str], pages: int, started: float, at: float) -> Listing:
-        ids = sorted(one for one in wanted if one in listed or _TASK_ID.fullmatch(one))
-        chunks = [ids[start : start + TASKS_PER_CALL] for start in range(0, len(ids), TASKS_PER_CALL)]
-        at_describe = time.monotonic()
-        tasks, missing = self._describe(chunks)
+    def _listing(
+        self,
+        asked: Sequence[Future[_Described]],
+        listed: frozenset[str],
+        pages: int,
+        started: float,
+        at_describe: float,
+        at: float,
+    ) -> Listing:
+        tasks: dict[str, Task] = {}
+        missing: set[str] = set()
+        for future in asked:
+            found, gone = future.result()
+            tasks |= found
+            missing |= gone
         return Listing(
             tasks=tasks,
-            missing=missing,
+            missing=frozenset(missing),
             listed=listed,
-            calls=pages + len(chunks),
+            calls=pages + len(asked),
             list_ms=_milliseconds(started, at_describe),
             describe_ms=_milliseconds(at_describe, time.monotonic()),
             read_at=at,
@@ -136,27 +169,14 @@ class EcsCluster:
             gone |= {task_id(one["arn"]) for one in answer["failures"] if one.get("reason") == "MISSING"}
         return frozenset(services - gone), len(chunks)
 
-    def _list(self) -> tuple[set[str], int]:
+    def _pages(self) -> Iterator[set[str]]:
         pages = self._ecs.get_paginator("list_tasks").paginate(
             cluster=self._cluster, desiredStatus="RUNNING", PaginationConfig={"PageSize": TASKS_PER_CALL}
         )
-        listed: set[str] = set()
-        count = 0
         for page in pages:
-            listed.update(task_id(arn) for arn in page["taskArns"])
-            count += 1
-        return listed, count
+            yield {task_id(arn) for arn in page["taskArns"]}
 
-    def _describe(self, chunks: Sequence[Sequence[str]]) -> tuple[dict[str, Task], frozenset[str]]:
-        tasks: dict[str, Task] = {}
-        missing: set[str] = set()
-        with ThreadPoolExecutor(DESCRIBES_AT_ONCE) as pool:
-            for found, gone in pool.map(self._describe_chunk, chunks):
-                tasks |= found
-                missing |= gone
-        return tasks, frozenset(missing)
-
-    def _describe_chunk(self, ids: Sequence[str]) -> tuple[dict[str, Task], set[str]]:
+    def _describe_chunk(self, ids: Sequence[str]) -> _Described:
         answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=ids)
         found = {task.id: task for task in map(task_from, answer["tasks"])}
         failures = {task_id(failure.get("arn", "")): failure.get("reason") for failure in answer["failures"]}
@@ -167,6 +187,12 @@ class EcsCluster:
         if silent:
             raise ListingFailed(f"describe tasks must answer for each task, got nothing about {sorted(silent)}")
         return found, set(failures)
+
+
+def _chunks(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), TASKS_PER_CALL):
+        yield ordered[start : start + TASKS_PER_CALL]
 
 
 def _milliseconds(start: float, end: float) -> int:

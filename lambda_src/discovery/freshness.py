@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from grpc_lb_contract import Document, TargetState, TaskChange
 from lambda_src.discovery.ecs_listing import Listing
 from lambda_src.discovery.events import Batch, Hint
-from lambda_src.discovery.tasks import Task
+from lambda_src.discovery.tasks import STOPPED, Task
 
 LISTING_GOOD_FOR_SECONDS = 60.0
 """The minute rule refreshes that often anyway."""
@@ -100,6 +100,23 @@ def emptied(previous: Document | None, unreadable: bool, document: Document) -> 
     before = previous or Document()
     waiting = {service.name for service in before.services if not service.targets}
     return (_serving(before) - serving) | (waiting - {service.name for service in document.services})
+
+
+def stopped_for_sure(
+    previous: Document | None, services: Iterable[str], listing: Listing, hints: Iterable[Hint]
+) -> frozenset[str]:
+    """Those of these services all of whose serving tasks were told to stop, as both ECS and its events say: their end
+    is told, not only missing from a list.
+    """
+    before = {service.name: service for service in (previous or Document()).services}
+    told = {hint.task for hint in hints if hint.is_stop}
+    told = {id_ for id_ in told if id_ in listing.tasks and listing.tasks[id_].desired_status == STOPPED}
+    had = {
+        name: [target.task for target in before[name].targets if target.state is TargetState.SERVING]
+        for name in services
+        if name in before
+    }
+    return frozenset(name for name, tasks in had.items() if tasks and told.issuperset(tasks))
 
 
 def _serving(document: Document) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aws_latency import measure
+from aws_latency import measure, seconds_by_quotas
 
 from local_aws.behaviour.profile import DOCUMENTED, Latency
 
@@ -18,6 +18,16 @@ def test_a_refresh_from_nothing_and_warm_ones_publish_every_task() -> None:
     assert [one.error for one in figures.invocations] == [None]
     assert len(figures.warm) > 0
     assert all(one.error is None and one.init_seconds == 0 for one in figures.warm)
+    # AND a second cold start is one
+    assert figures.second is not None
+    assert figures.second.error is None
+    assert figures.second.init_seconds > 0
+
+
+def test_the_quotas_alone_are_those_of_the_slowest_bucket() -> None:
+    assert seconds_by_quotas(tasks=20, services=20, writes=3) == 0
+    assert seconds_by_quotas(tasks=1000, services=1000, writes=60) == 47.5
+    assert seconds_by_quotas(tasks=5000, services=1000, writes=183) == 60
 
 
 def test_a_slower_aws_takes_longer() -> None:

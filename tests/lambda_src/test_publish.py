@@ -80,20 +80,22 @@ def test_the_index_is_written_last_and_only_shards_that_are_not_there(aws: FakeA
 def test_a_writer_that_fails_midway_leaves_the_generation_before(aws: FakeAws, store: ParameterStore) -> None:
     # GIVEN a published fleet
     publish(store, fleet(0, 500))
-    # WHEN SSM refuses the third write of the next generation
+    # WHEN SSM refuses all but the first two writes of the next generation
     aws.requests.clear()
+    taken = iter(range(2))
     aws.spoil = lambda operation, _: (
-        failure("AccessDeniedException") if operation == "PutParameter" and len(aws.written()) == 3 else None
+        failure("AccessDeniedException") if operation == "PutParameter" and next(taken, None) is None else None
     )
     with pytest.raises(ClientError):
         publish(store, fleet(500, 500))
     # THEN readers still read the one before
     assert read(aws) == fleet(0, 500)
     # AND the next attempt ends well, and writes each shard once
+    refused = len(aws.written()) - 2
     aws.spoil = lambda operation, parameters: None
     publish(store, fleet(500, 500))
     assert read(aws) == fleet(500, 500)
-    assert len(aws.written()) == len(set(aws.written())) + 1
+    assert len(aws.written()) - len(set(aws.written())) == refused
 
 
 def test_what_a_failed_attempt_wrote_is_not_relied_on_when_another_writer_came_between(
@@ -120,6 +122,7 @@ def test_shards_of_the_generation_before_stay_and_older_ones_go(aws: FakeAws, st
     second = shards(aws) - first
     assert first < shards(aws)
     publish(store, fleet(2000, 500))
+    store.tidy()
     assert not first & shards(aws)
     assert second < shards(aws)
 
@@ -134,6 +137,7 @@ def test_a_document_that_fits_its_index_does_not_look_for_shards(aws: FakeAws, s
 def test_old_shards_that_cannot_be_deleted_are_only_logged(aws: FakeAws, store: ParameterStore, logged: Lines) -> None:
     aws.spoil = lambda operation, _: failure("AccessDeniedException") if operation == "GetParametersByPath" else None
     publish(store, fleet(0, 500))
+    store.tidy()
     assert read(aws) == fleet(0, 500)
     assert len(logged.about("old shards not deleted")) == 1
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
+from cdk_grpc_lb import Deadline, GrpcBalancer, RouteRule, TrafficPolicy
 from grpc_lb_contract import Document, Registration, Route, Service, assemble, pack, read_index, read_labels
 from grpc_lb_contract.policy.traffic_policy import TABLE
 from lambda_src.publish import ParameterStore, Stored
@@ -18,6 +21,9 @@ from proxy_image.control_plane.xds import capabilities, snapshot_maker
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.host_routes import HostRoutes
+from tests.cdk_grpc_lb.conftest import FLAGS
+from tests.cdk_grpc_lb.validation.cases import existing_cluster
+from tests.cdk_grpc_lb.ways import IMAGE
 from tests.lambda_src.fake_aws import FakeAws
 
 LABEL = "grpc-lb.deadline.default"
@@ -111,3 +117,34 @@ async def test_the_balancer_works_out_its_routes_and_what_it_leaves_out_once_for
     await reconciler.found(Document((Service("rng", (Route(),)),)), Origin.FILE)
     await reconciler.close()
     assert sorted(made) == ["feasible", "host routes"]
+
+
+@pytest.mark.parametrize(("routes", "parses"), [((), 0), ((RouteRule("reads", methods=("rng.v1.Rng/Get",)),), 1)])
+def test_a_policy_given_to_a_construct_is_checked_written_and_built_once(
+    counts: Counts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, routes: tuple[RouteRule, ...], parses: int
+) -> None:
+    """GIVEN a policy as a prop of two ECS services of one name, THEN no setting is parsed again, but to read routes."""
+    built: list[str] = []
+    checked = Registration.__post_init__
+
+    def counted(self: Registration) -> None:
+        built.append(self.service)
+        checked(self)
+
+    monkeypatch.setattr(Registration, "__post_init__", counted)
+    app = cdk.App(context=FLAGS, outdir=str(tmp_path))
+    stack = cdk.Stack(app, "Stack")
+    balancer = GrpcBalancer(stack, "Balancer", cluster=existing_cluster(stack))
+    # WHEN the owner writes the policy, it is checked by its text, once
+    policy = TrafficPolicy(deadline=Deadline(default=timedelta(seconds=5)))
+    assert counts.taken() == (1, 1)
+    for number in (1, 2):
+        built.clear()
+        balancer.add_service(
+            f"Rng{number}", image=IMAGE, port=50051, service_name="rng", weight=50, policy=policy, routes=routes
+        )
+        # THEN it is written into the labels once, and one registration is built for each reading of it
+        assert counts.taken() == (parses, 1)
+        assert len(built) == 1 + parses
+    app.synth()
+    assert counts.taken() == (0, 0)

@@ -10,7 +10,7 @@ from proxy_image.control_plane.report.problems import Problem, Severity, Urgency
 from proxy_image.control_plane.stats.last_hour.hour import UNKNOWN_USUAL, Usual
 from proxy_image.control_plane.stats.silence import Side, Stalled, Unanswered
 
-# Those of the alarms CallsFail and TrafficImbalance (cdk_grpc_lb/monitoring/alarms.py).
+# Those of the alarms CallsFail and TrafficImbalance (cdk_grpc_lb/monitoring/alarm_conditions.py).
 FAILURES_THAT_COUNT = 5
 FAILURE_PERCENT = 5.0
 IMBALANCE = 1.5

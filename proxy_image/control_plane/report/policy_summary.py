@@ -40,7 +40,7 @@ def policy_words(policy: TrafficPolicy) -> tuple[str, ...]:
 def _chosen(policy: TrafficPolicy) -> Iterator[Iterator[str]]:
     chosen: dict[str, list[PolicySetting]] = {}
     for row in TABLE:
-        if getattr(getattr(policy, row.part), row.name) != row.default:
+        if row.value_in(policy) != row.default:
             chosen.setdefault(row.part, []).append(row)
     for name, rows in chosen.items():
         section = getattr(policy, name)

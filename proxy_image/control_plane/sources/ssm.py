@@ -57,6 +57,7 @@ class SsmSource:
         self._shards: dict[str, str] = {}
         self._torn_shards: dict[str, str] = {}
         self._odd: tuple[str, float] | None = None
+        self._has_whole = False
 
     async def run(self) -> None:
         """Never returns, and no reading's trouble ends it."""
@@ -89,10 +90,13 @@ class SsmSource:
         return self._index is not None and self._index.expects_changes(time.time())
 
     async def _use_last_good(self) -> None:
+        if self._has_whole:
+            return
         loaded = await asyncio.to_thread(self._last_good.load)
         if loaded is not None and self._accepted is None:
             document, texts = loaded
             self._shards.update(texts.shards)
+            self._has_whole = not read_index(texts.index).incomplete
             await self._sink.found(document, Origin.LAST_GOOD, texts.generation, texts.cause)
 
     async def read(self) -> Trouble | None:
@@ -123,6 +127,10 @@ class SsmSource:
         try:
             index = read_index(text)
             self._check_source(index, text)
+            if index.incomplete and not self._has_whole:
+                await self._use_last_good()
+            if index.incomplete and self._has_whole:
+                return Trouble.MISSING, f"parameter {name} is not complete yet: the Lambda reads task definitions"
             document, texts = await self._fetch(index, text)
         except (MissingShard, MixedGenerations) as error:
             return Trouble.TORN, str(error)
@@ -134,6 +142,7 @@ class SsmSource:
             return trouble, str(error)
         await self._sink.found(document, Origin.SSM, texts.generation, texts.cause)
         self._index = index
+        self._has_whole = not index.incomplete
         self._accepted, self._refused, self._shards, self._torn_shards = text, None, dict(texts.shards), {}
         await asyncio.to_thread(self._last_good.save, texts)
         return None, ""

@@ -16,7 +16,7 @@ from aws_cdk import aws_sns as sns
 
 from app import ROOT
 from cdk_grpc_lb import GrpcAlarms, GrpcBalancedService, GrpcBalancer, GrpcDashboard, project
-from cdk_grpc_lb.monitoring.alarms import NAMES, PAGING
+from cdk_grpc_lb.monitoring.alarm_conditions import NAMES, PAGING
 from grpc_lb_contract import cloudwatch as published
 from proxy_image.settings import from_environment
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise

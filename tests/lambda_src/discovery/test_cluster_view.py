@@ -55,15 +55,29 @@ def test_without_the_minute_rule_events_list_a_large_cluster_again(aws: FakeAws,
     assert {quiet, new} <= sync.serving()
 
 
-def test_a_large_service_that_has_lost_its_last_target_is_confirmed_by_a_listing(aws: FakeAws, sync: Sync) -> None:
+def test_a_service_of_a_large_cluster_whose_last_target_is_gone_is_confirmed_by_a_listing(
+    aws: FakeAws, sync: Sync
+) -> None:
     fleet(aws, 150)
     only = aws.run(999, family="one", service="one")
     sync.minute()
     aws.requests.clear()
-    aws.stop(only, "STOPPED")
-    sync.handle(aws.event(only))
+    event = aws.event(only, desiredStatus="STOPPED", lastStatus="STOPPED", version=9)
+    del aws.tasks[only]
+    sync.handle(event)
     assert sync.serving("one") == set()
     assert aws.operations("ListTasks").count("ListTasks") == 2  # its two pages
+
+
+def test_a_stop_that_ecs_and_its_event_tell_needs_no_second_listing(aws: FakeAws, sync: Sync) -> None:
+    fleet(aws, 150)
+    only = aws.run(999, family="one", service="one")
+    sync.minute()
+    aws.requests.clear()
+    aws.stop(only)
+    sync.handle(aws.event(only))
+    assert (sync.serving("one"), sync.draining("one")) == (set(), {only})
+    assert aws.operations("ListTasks", "DescribeTasks") == ["DescribeTasks"]
 
 
 def test_half_the_fleet_missing_is_not_believed_until_it_has_lasted(aws: FakeAws, sync: Sync, logged: Lines) -> None:

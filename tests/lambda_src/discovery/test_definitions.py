@@ -9,7 +9,7 @@ import zlib
 import pytest
 from botocore.exceptions import ClientError
 
-from grpc_lb_contract import index_parameter
+from grpc_lb_contract import Index, index_parameter, read_index
 from lambda_src.discovery.definitions import BURST, PER_SECOND
 from tests.lambda_src.conftest import Context, Lines, Sync
 from tests.lambda_src.fake_aws import PREFIX, Answer, FakeAws, Json, definition_arn, failure
@@ -70,12 +70,13 @@ def test_a_refresh_that_is_cut_off_goes_on_where_it_stopped_whatever_dies_with_i
     # GIVEN more definitions than one invocation can read, each time in a new process
     asked = Asked(aws, sync)
     services(aws, 400)
-    invocations = 0
-    while index_parameter(PREFIX) not in aws.parameters:
+    invocations, incomplete = 0, True
+    while incomplete:
         invocations += 1
         assert invocations < 6
         sync.restart()
         sync.handler({}, Context(sync.time, sync.time.now + 20))
+        incomplete = read_index(aws.parameters[index_parameter(PREFIX)]).incomplete
     # THEN none was asked for twice, and all are there in the end
     assert invocations > 1
     assert len(asked.arns) == len(set(asked.arns)) == 400
@@ -95,7 +96,105 @@ def test_an_unfinished_refresh_raises_nothing_so_that_the_next_minute_goes_on(
     sync.handler({}, Context(sync.time, sync.time.now + 14))
     [facts] = logged.about("refresh unfinished")
     assert facts["problem"].endswith("of 300 task definitions were read; the next refresh goes on")
-    assert index_parameter(PREFIX) not in aws.parameters
+    # THEN what was read is published, and says that it is not all
+    assert 50 < len(sync.document().services) < 300
+    assert read_index(aws.parameters[index_parameter(PREFIX)]).incomplete
+
+
+def indexes(aws: FakeAws) -> list[Index]:
+    return [
+        read_index(parameters["Value"])
+        for operation, parameters in aws.requests
+        if operation == "PutParameter" and parameters["Name"] == index_parameter(PREFIX)
+    ]
+
+
+def test_a_thousand_services_are_published_as_their_definitions_are_read(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a thousand services, WHEN a new process meets them, with nothing published yet
+    services(aws, 1000)
+    started, first = sync.time.now, list[float]()
+
+    def see(operation: str, parameters: Json) -> Answer | None:
+        if operation == "PutParameter" and parameters["Name"] == index_parameter(PREFIX):
+            first.append(sync.time.now - started)
+        return None
+
+    aws.spoil = see
+    sync.minute()
+    # THEN the first of them are there within seconds, and all when ECS's quota is used up to the end
+    assert first[0] < 3
+    assert first[-1] - (1000 - BURST) / PER_SECOND < 5
+    assert len(sync.document().services) == 1000
+    # AND all but the last index say that services are missing; each shard is written about once
+    assert [index.incomplete for index in indexes(aws)] == [True] * (len(first) - 1) + [False]
+    written = [name for name in aws.written() if "/shards/" in name]
+    assert len(written) < 2 * len(read_index(aws.parameters[index_parameter(PREFIX)]).shards)
+
+
+def test_a_stop_does_not_wait_for_the_definitions_of_a_large_deployment(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a service that serves, and a deployment of 300 new services
+    stops, stays = aws.run(5001), aws.run(5002)
+    sync.minute()
+    services(aws, 300)
+    aws.stop(stops)
+    seen: list[tuple[float, set[str], set[str], bool]] = []
+    started = sync.time.now
+
+    def see(operation: str, parameters: Json) -> Answer | None:
+        if operation == "DescribeTaskDefinition":
+            index = read_index(aws.parameters[index_parameter(PREFIX)])
+            seen.append((sync.time.now - started, sync.draining(), sync.serving(), index.incomplete))
+        return None
+
+    aws.spoil = see
+    # WHEN the stop is told, THEN the task drains long before all definitions are read, and nothing else left
+    sync.handle(aws.event(stops))
+    drained = next(at for at, draining, _, _ in seen if draining == {stops})
+    assert drained <= 2 < seen[-1][0]
+    assert all(stays in serving for _, _, serving, _ in seen)
+    # AND such a document is no incomplete one: it has all that was there before
+    assert not any(incomplete for *_, incomplete in seen)
+    assert len(sync.document().services) == 301
+
+
+def test_tasks_that_stop_while_definitions_are_read_for_long_leave_meanwhile(aws: FakeAws, sync: Sync) -> None:
+    stops = aws.run(5001, family="a", service="a")
+    services(aws, 500)
+    sync.time.after(3, lambda: aws.stop(stops))
+    draining: list[bool] = []
+
+    def see(operation: str, parameters: Json) -> Answer | None:
+        if operation == "DescribeTaskDefinition" and index_parameter(PREFIX) in aws.parameters:
+            draining.append(sync.draining("a") == {stops})
+        return None
+
+    aws.spoil = see
+    sync.minute()
+    assert True in draining
+    assert False in draining
+
+
+def test_a_service_without_tasks_keeps_its_routes_while_the_definition_of_its_new_task_is_not_read(
+    aws: FakeAws, sync: Sync
+) -> None:
+    # GIVEN a service that was scaled to nothing
+    aws.services["rng"] = "ACTIVE"
+    task = aws.run(1)
+    sync.minute()
+    aws.stop(task, "STOPPED")
+    sync.minute()
+    assert sync.document().service("rng") is not None
+    # WHEN it gets a task of a new revision, whose definition ECS fails to describe
+    revision = aws.define("rng", revision=2)
+    new = aws.run(2)
+    aws.change(new, taskDefinitionArn=revision)
+    aws.spoil = lambda operation, _: failure("ServerException") if operation == "DescribeTaskDefinition" else None
+    sync.handle(aws.event(new))
+    # THEN it is still there, and serves once its definition can be read
+    assert sync.document().service("rng") is not None
+    aws.spoil = lambda operation, parameters: None
+    sync.minute()
+    assert sync.serving() == {new}
 
 
 def test_throttles_slow_the_reading_and_fail_nothing(aws: FakeAws, sync: Sync) -> None:
@@ -193,26 +292,28 @@ def test_a_serving_task_whose_definition_is_gone_leaves_and_others_come(
     assert logged.about("refresh failed, trying again") == []
 
 
-def test_a_definition_that_ecs_fails_to_describe_holds_up_the_others_for_a_minute_at_most(
-    aws: FakeAws, sync: Sync
-) -> None:
-    # GIVEN a new task whose definition ECS fails to describe, again and again, and other new tasks
-    served = aws.run(1)
+def test_a_definition_that_ecs_fails_to_describe_holds_up_nobody(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a new task whose definition ECS fails to describe, again and again, another new task, and one that stops
+    served, stops = aws.run(1), aws.run(4)
     sync.minute()
-    aws.run(2, family="broken", service="broken")
+    broken = aws.run(2, family="broken", service="broken")
     new = aws.run(3, family="new", service="new")
+    aws.stop(stops)
     aws.spoil = lambda operation, parameters: (
         failure("ServerException")
         if operation == "DescribeTaskDefinition" and "broken" in parameters["taskDefinition"]
         else None
     )
-    # WHEN it is refreshed for two minutes, THEN at first nothing is published
-    with pytest.raises(ClientError):
-        sync.minute()
-    assert sync.document().service("new") is None
-    sync.minute()
-    # AND then all but it
-    assert (sync.serving(), sync.serving("new"), sync.serving("broken")) == ({served}, {new}, set())
+    # WHEN it is refreshed, THEN all but it is published, and the refresh ends within seconds
+    started = sync.time.now
+    sync.handle(aws.event(broken), aws.event(new), aws.event(stops))
+    assert sync.time.now - started < 10
+    assert (sync.serving(), sync.draining()) == ({served}, {stops})
+    assert (sync.serving("new"), sync.serving("broken")) == ({new}, set())
+    # AND once it can be described, the next event or minute lists it
+    aws.spoil = lambda operation, parameters: None
+    sync.handle(aws.event(broken))
+    assert sync.serving("broken") == {broken}
 
 
 def test_definitions_that_serve_are_never_passed_over(aws: FakeAws, sync: Sync) -> None:

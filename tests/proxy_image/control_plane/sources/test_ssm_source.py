@@ -360,3 +360,40 @@ async def test_an_index_that_was_copied_or_put_back_takes_no_target_away(
     # AND the Lambda's next one is, as ever
     put(world, rng(target(3)), 10)
     assert await world.source.read() is None or source
+
+
+def publish_incomplete(world: World, document: Document) -> None:
+    packed = pack(document, incomplete=True)
+    world.parameters.texts |= {INDEX: packed.index}
+    world.parameters.texts |= {shard_parameter(PREFIX, name): text for name, text in packed.shards.items()}
+
+
+async def test_an_incomplete_document_is_used_by_who_has_none_and_the_whole_one_follows(world: World) -> None:
+    # GIVEN a new cluster whose Lambda is still reading task definitions
+    publish_incomplete(world, rng(target(1)))
+    assert await world.source.read() is None
+    assert world.sink.document == rng(target(1))
+    publish_incomplete(world, rng(target(1), target(2)))
+    assert await world.source.read() is None
+    assert world.sink.document == rng(target(1), target(2))
+    world.parameters.publish(large())
+    assert await world.source.read() is None
+    assert world.sink.document == large()
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["running", "restarted"])
+async def test_an_incomplete_document_takes_nothing_from_who_has_a_whole_one(world: World, *, restarts: bool) -> None:
+    # GIVEN a balancer with a whole document, whose index got lost
+    world.parameters.publish(large())
+    await world.source.read()
+    if restarts:
+        world.source = world.new_source()
+    # WHEN the Lambda begins again with a part of the services
+    publish_incomplete(world, rng(target(1)))
+    assert await world.source.start() is Trouble.MISSING
+    assert await world.source.read() is Trouble.MISSING
+    # THEN all targets stay until the whole list is there again
+    assert world.sink.document == large()
+    world.parameters.publish(rng(target(1), target(2)))
+    assert await world.source.read() is None
+    assert world.sink.document == rng(target(1), target(2))
