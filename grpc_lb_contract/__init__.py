@@ -5,7 +5,7 @@ Standard library only, because it is copied whole into the Lambda's asset and in
 
 from grpc_lb_contract.conditions import Condition, Match
 from grpc_lb_contract.document.balancers import Balancer
-from grpc_lb_contract.document.cause import Cause, CauseKind, TaskChange
+from grpc_lb_contract.document.cause import Cause, CauseKind, Stop, TaskChange
 from grpc_lb_contract.document.decoder import DocumentDecoder
 from grpc_lb_contract.document.default_weight import DEFAULT_WEIGHT
 from grpc_lb_contract.document.diagnostics import Diagnostics, RejectedLabel, ShadowedRoute
@@ -87,6 +87,7 @@ __all__ = [
     "Service",
     "ShadowedRoute",
     "Status",
+    "Stop",
     "Target",
     "TargetState",
     "TaskChange",

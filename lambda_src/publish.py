@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -122,19 +123,21 @@ class ParameterStore:
         stored: Stored,
         cause: Cause | None = None,
         *,
+        stop_reasons: Mapping[str, str] = MappingProxyType({}),
         changes_expected_until: float | None = None,
         incomplete: bool = False,
         seconds_left: SecondsLeft = lambda: math.inf,
     ) -> PublishResult:
         """Write the document, where it is not what is `stored`, whatever the cause; of the same document the index
-        alone, where other changes are expected. Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then
-        readers still have what was there; shards that were written are not written again.
+        alone, where other changes are expected, or `stop_reasons` say why a task left of which the index did not know.
+        Raises `DocumentTooLarge`, botocore's error, or `OutOfTime`, and then readers still have what was there; shards
+        that were written are not written again.
         """
         until = changes_expected_until
         source = self._source(stored)
         document, packed = _packed(document, cause, until, source, incomplete)
         if stored.document is not None and stored.generation == packed.generation:
-            return self._announce(stored.document, stored, until, incomplete)
+            return self._announce(stored.document, stored, until, stop_reasons, incomplete)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
         new = [name for name in packed.shards if name not in there]
         if len(new) > PUTS_AT_ONCE and not self._written and self._there is None:
@@ -185,15 +188,22 @@ class ParameterStore:
                 f"{len(shards) - len(written)} of {len(shards)} new shards are not written; the next refresh goes on"
             )
 
-    def _announce(self, document: Document, stored: Stored, until: float | None, incomplete: bool) -> PublishResult:
-        if (stored.changes_expected_until, stored.incomplete) == (until, incomplete) and stored.is_named:
+    def _announce(
+        self,
+        document: Document,
+        stored: Stored,
+        until: float | None,
+        stop_reasons: Mapping[str, str],
+        incomplete: bool,
+    ) -> PublishResult:
+        cause = None if stored.cause is None else stored.cause.explained(stop_reasons)
+        now = replace(stored, cause=cause, changes_expected_until=until, incomplete=incomplete)
+        if now == stored and stored.is_named:
             return PublishResult(stored, writes=0)
         source = self._source(stored)
-        packed = pack(document, stored.cause, changes_expected_until=until, incomplete=incomplete, **source)
+        packed = pack(document, cause, changes_expected_until=until, incomplete=incomplete, **source)
         self._put_index(packed.index)
-        announced = replace(
-            stored, changes_expected_until=until, serial=source["serial"], incomplete=incomplete, is_named=True
-        )
+        announced = replace(now, serial=source["serial"], is_named=True)
         self._last = packed.index, announced
         return PublishResult(announced, writes=1)
 

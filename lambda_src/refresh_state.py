@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
@@ -60,6 +60,11 @@ class RefreshState:
     def read_on(self, max_seconds: float) -> None:
         self.reads_on, self.read_for = True, min(2 * self.read_for, max_seconds)
 
+    @property
+    def unexplained(self) -> frozenset[str]:
+        """Tasks that left, of which ECS has not said why."""
+        return frozenset() if self.stored.cause is None else self.stored.cause.unexplained
+
     def listed(self, listing: Listing) -> None:
         self._sums.update(
             listings=min(1, listing.calls),
@@ -112,6 +117,8 @@ class RefreshState:
         before, after = self.stored, published.stored
         if published.writes and before.generation != after.generation:
             log.info("published", before=before.generation, after=after.generation, cause=cause.fields())
+        elif published.writes and before.cause != after.cause:
+            log.info("stop reasons added", unexplained=len(after.cause.unexplained) if after.cause is not None else 0)
         elif published.writes:
             log.info("changes announced", expected_until=after.changes_expected_until)
         self._sums.update(writes=published.writes, publish_ms=milliseconds)
@@ -166,6 +173,18 @@ def log_overlap(others: frozenset[str], before: frozenset[str]) -> frozenset[str
             "to let it in; give each balancer only_services or only_label",
         )
     return others
+
+
+def log_registered_elsewhere(services: Mapping[str, str], before: Mapping[str, str]) -> Mapping[str, str]:
+    """Log the services that other balancers have, where they are not those of `before`."""
+    if services and services != before:
+        log.warning(
+            "services of other balancers",
+            services=dict(sorted(services.items())),
+            problem="this balancer serves services that are registered with others alone, and whose security groups "
+            "do not let it in; give it only_services or only_label, or register them with it too",
+        )
+    return services
 
 
 def about(batch: Batch, now: float) -> dict[str, object]:

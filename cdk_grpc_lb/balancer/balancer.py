@@ -27,7 +27,7 @@ from cdk_grpc_lb.balancer.image import (
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
-from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
@@ -59,7 +59,7 @@ from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
-from grpc_lb_contract.document.balancers import BALANCER_LABEL
+from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import with_tls
@@ -285,6 +285,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
+        self._known_name = known_name(self)
         self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
         self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
         self._published.check()

@@ -1,7 +1,8 @@
 """The document cut into SSM parameters: shards named by their content, behind one small index that is written last.
 
 A shard's name is the hash of its text, so a new generation never overwrites a shard of the one before: a reader that
-holds an index finds all of it, or notices that it does not. A document that fits beside the index is carried inside it.
+holds an index finds all of it, or notices that it does not. A document that fits beside the index is carried inside it;
+shards are compressed (`grpc_lb_contract.document.compression`).
 
     {"format":1,"generation":"5dff83080d155c3bfe7a2b2e3c5ad2a1","cluster":"arn:aws:ecs:…:cluster/main",
      "prefix":"/grpc-lb/main","serial":1790000000610,"changes_expected_until":1790000300,"cause":{"kind":"event",…}}
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract.document.cause import Cause, read_cause
+from grpc_lb_contract.document.compression import compressed, decompressed
 from grpc_lb_contract.document.model import Document
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.errors import (
@@ -46,10 +48,17 @@ FORMAT = 1
 # Standard tier: https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
 MAX_PARAMETER_BYTES = 4096
 
-# A shard may end after any record whose checksum is a multiple of this, once it has this many bytes. Cuts that depend
-# on content, not on position, leave the other shards as they are when a target comes or goes, so little is written.
+# A shard may end after any record whose checksum is a multiple of this, once it has about this many bytes. Cuts that
+# depend on content, not on position, leave the other shards as they are when a target comes or goes, so little is
+# written.
 CUT_EVERY_RECORDS = 8
 CUT_FROM_BYTES = 3072
+CUT_AT_BYTES = 3900
+
+# About what compression leaves: of a target its random task id, of other records their names. Where that is too little,
+# a shard is cut again.
+TARGET_BYTES = 36
+SHARE_OF_OTHERS = 0.3
 
 MAX_EXPECTED_SECONDS = 600.0
 """Changes are announced for at most this long at a time: what is further in the future comes from a wrong clock."""
@@ -149,10 +158,10 @@ def share_of_limit(shards: Sequence[str]) -> float:
 def _with_cause(index: str, cause: Cause | None) -> str:
     line, _, rest = index.partition("\n")
     while cause is not None:
-        caused = _index_line(json.loads(line) | {"cause": cause.fields()}) + rest
+        caused = _index_line(json.loads(line) | {"cause": cause.index_fields()}) + rest
         if _size(caused) <= MAX_PARAMETER_BYTES:
             return caused
-        cause = cause.with_fewer_tasks() if cause.tasks else None
+        cause = cause.shorter()
     return index
 
 
@@ -266,21 +275,40 @@ def _checked(name: str, shards: Mapping[str, str]) -> str:
         raise MissingShard(f"shard {name} is missing")
     if content_hash(shards[name]) != name:
         raise MixedGenerations(f"shard {name} must hold the content of that hash, got {content_hash(shards[name])}")
-    return shards[name]
+    return decompressed(shards[name])
 
 
 def _cut(text: str) -> Iterator[str]:
-    shard, size = "", 0
-    for record in text.splitlines(keepends=True):
-        if size + _size(record) > MAX_PARAMETER_BYTES:
+    for records in _by_content(text.splitlines(keepends=True)):
+        yield from _fitting(records)
+
+
+def _by_content(records: Sequence[str]) -> Iterator[Sequence[str]]:
+    shard: list[str] = []
+    size = 0.0
+    for record in records:
+        more = TARGET_BYTES if record.startswith("[") else SHARE_OF_OTHERS * len(record)
+        if shard and size + more > CUT_AT_BYTES:
             yield shard
-            shard, size = "", 0
-        shard, size = shard + record, size + _size(record)
+            shard, size = [], 0.0
+        shard.append(record)
+        size += more
         if size >= CUT_FROM_BYTES and zlib.crc32(record.encode()) % CUT_EVERY_RECORDS == 0:
             yield shard
-            shard, size = "", 0
+            shard, size = [], 0.0
     if shard:
         yield shard
+
+
+def _fitting(records: Sequence[str]) -> Iterator[str]:
+    """A single record is taken as it is: none is so long."""
+    text = compressed("".join(records))
+    if len(text) <= MAX_PARAMETER_BYTES or len(records) == 1:
+        yield text
+        return
+    middle = len(records) // 2
+    yield from _fitting(records[:middle])
+    yield from _fitting(records[middle:])
 
 
 def _index_line(fields: Mapping[str, object]) -> str:

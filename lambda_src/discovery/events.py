@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from grpc_lb_contract import TaskChange
-from lambda_src.discovery.tasks import STOPPED, task_id
+from lambda_src.discovery.tasks import STOPPED, stop_reason, task_id
 
 TASK_STATE_CHANGE = "ECS Task State Change"
 SCHEDULED = "Scheduled Event"
@@ -112,20 +112,9 @@ def _change(detail: Mapping[str, Any]) -> TaskChange:
         service=str(detail.get("group", "")).partition(":")[2],
         last_status=str(detail.get("lastStatus", "")),
         desired_status=str(detail.get("desiredStatus", "")),
-        reason=" ".join(filter(None, (str(detail.get("stoppedReason") or ""), _exits(detail.get("containers"))))),
+        reason=stop_reason(detail),
         stop_code=str(detail.get("stopCode") or ""),
     )
-
-
-def _exits(containers: Any) -> str:
-    """How containers ended, where not well: "(app: exit code 137, OutOfMemoryError: …)"."""
-    ended: list[str] = []
-    for container in containers if isinstance(containers, list) else ():
-        code, reason = container.get("exitCode"), container.get("reason")
-        facts = [f"exit code {code}"] * (code not in (None, 0)) + [str(reason)] * bool(reason)
-        if facts:
-            ended.append(f"{container.get('name')}: {', '.join(facts)}")
-    return f"({'; '.join(ended)})" if ended else ""
 
 
 def _moment(updated_at: Any, at: float | None) -> float | None:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grpc_lb_contract.names import MAX_PORT
 
@@ -31,6 +31,7 @@ class Task:
     passes, `unhealthy` those whose health check fails; of any other nothing is known. `created_at` and `stopping_at`
     are like `started_at`; `started_by` names the deployment of the ECS service. `exited` are the containers that
     have ended, though the task may go on. `group` is `service:NAME`, `family:NAME`, or what RunTask was told.
+    `stop_reason` is why it was told to stop, "" where it was not, or ECS does not say.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Task:
     started_by: str = ""
     exited: frozenset[str] = frozenset()
     group: str = ""
+    stop_reason: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -82,6 +84,7 @@ def task_from(described: TaskTypeDef) -> Task:
     kind, _, name = described.get("group", "").partition(":")
     return Task(
         group=described.get("group", ""),
+        stop_reason=stop_reason(described) if described.get("desiredStatus") == STOPPED else "",
         id=task_id(described["taskArn"]),
         definition=described["taskDefinitionArn"],
         service=name if kind == "service" and name else None,
@@ -102,6 +105,21 @@ def task_from(described: TaskTypeDef) -> Task:
             if container.get("lastStatus") == STOPPED
         ),
     )
+
+
+def stop_reason(described: Mapping[str, Any] | TaskTypeDef) -> str:
+    """ECS's words, with how containers ended, where not well: "… (app: exit code 137, OutOfMemoryError: …)"."""
+    return " ".join(filter(None, (str(described.get("stoppedReason") or ""), _exits(described.get("containers")))))
+
+
+def _exits(containers: Any) -> str:
+    ended: list[str] = []
+    for container in containers if isinstance(containers, list) else ():
+        code, reason = container.get("exitCode"), container.get("reason")
+        facts = [f"exit code {code}"] * (code not in (None, 0)) + [str(reason)] * bool(reason)
+        if facts:
+            ended.append(f"{container.get('name')}: {', '.join(facts)}")
+    return f"({'; '.join(ended)})" if ended else ""
 
 
 def task_definition_from(described: TaskDefinitionTypeDef) -> TaskDefinition:

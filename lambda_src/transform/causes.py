@@ -1,18 +1,68 @@
-"""What caused a new generation: of a batch of events, those about the tasks that changed in the document."""
+"""What caused a new generation: of a batch of events, those about the tasks that changed in the document; and why ECS
+stopped the tasks that left it, for readers that see not every generation, or see it before ECS has said why.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 
-from grpc_lb_contract import Cause, CauseKind, Document, TargetState
+from grpc_lb_contract import Cause, CauseKind, Document, Stop, TargetState
 from lambda_src.discovery.events import Batch, Hint
-from lambda_src.discovery.tasks import LEAVING, RUNNING
+from lambda_src.discovery.tasks import LEAVING, RUNNING, STOPPED, Task
 
 
-def cause_of(batch: Batch, before: Document | None, after: Document, *, saw_health: bool, now: float) -> Cause:
+def reasons_of(batch: Batch, tasks: Iterable[Task]) -> dict[str, str]:
+    """Why ECS stops tasks, as events or the listing say: the longer of both, which knows how containers ended."""
+    listed = {task.id: task.stop_reason for task in tasks if task.stop_reason}
+    told = {hint.task: hint.change.reason for hint in sorted(batch.hints, key=_age) if hint.is_stop}
+    return {task: max(listed.get(task, ""), told.get(task, ""), key=len) for task in listed.keys() | told.keys()}
+
+
+def cause_of(
+    batch: Batch,
+    before: Document | None,
+    after: Document,
+    *,
+    saw_health: bool,
+    now: float,
+    reasons: Mapping[str, str] | None = None,
+    earlier: Cause | None = None,
+) -> Cause:
     """`saw_health` says that the change was found while tasks' health checks were waited for; `now` is when it is
-    published.
+    published; `reasons` are why ECS stops tasks, `earlier` is the cause of the generation before.
     """
+    cause = _cause(batch, before, after, saw_health=saw_health, now=now)
+    was, now_is = _states(before), _states(after)
+    gone = {task for task in was if now_is.get(task) is not TargetState.SERVING is was[task]}
+    gone |= was.keys() - now_is.keys()
+    serving = {task for task, state in now_is.items() if state is TargetState.SERVING}
+    named = {each.task for each in cause.tasks if each.reason}
+    return replace(cause, stops=tuple(_stops(gone, reasons or {}, earlier, without=serving | named)))
+
+
+def _stops(gone: Set[str], reasons: Mapping[str, str], earlier: Cause | None, *, without: Set[str]) -> Iterator[Stop]:
+    """The tasks that are gone now, then those of before, each once."""
+    stops = sorted((Stop(task, reasons.get(task, "")) for task in gone), key=lambda each: (each.reason, each.task))
+    known = {each.task for each in stops if each.reason}
+    if earlier is not None:
+        told = [
+            Stop(each.task, each.reason) for each in earlier.tasks if each.reason and each.desired_status == STOPPED
+        ]
+        before = [*told, *earlier.explained(reasons).stops]
+        explained = {each.task for each in before if each.reason}
+        # What was told of a task that drained is still why, now that it is gone.
+        stops = [each for each in stops if each.reason or each.task not in explained] + [
+            each for each in before if each.task not in known
+        ]
+    seen = set(without)
+    for each in stops:
+        if each.task not in seen:
+            seen.add(each.task)
+            yield each
+
+
+def _cause(batch: Batch, before: Document | None, after: Document, *, saw_health: bool, now: float) -> Cause:
     if saw_health:
         return Cause(CauseKind.HEALTH, published=now)
     was, now_is = _states(before), _states(after)

@@ -101,6 +101,7 @@ class Reconciler:
             self._tell_left_out(self._maker.findings.left_out)
         elif origin is not self.origin:
             log.info("generation confirmed", extra={"facts": {"generation": self.generation, "origin": origin}})
+        self._journal.explained(cause)
         self._not_taken = None
         self.origin = origin
 

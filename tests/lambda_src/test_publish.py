@@ -122,6 +122,7 @@ def test_shards_of_the_generation_before_stay_and_older_ones_go(aws: FakeAws, st
     second = shards(aws) - first
     assert first < shards(aws)
     publish(store, fleet(2000, 500))
+    store.tidy()
     assert not first & shards(aws)
     assert second < shards(aws)
 

@@ -6,9 +6,10 @@ import re
 import time
 from collections import Counter as Count
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
 from proxy_image.control_plane.changes import changed_services
@@ -24,6 +25,8 @@ MAX_NAMED = 50
 MAX_EVENTS = 20
 MAX_TARGETS = 2_000
 MAX_REJECTIONS = 50
+
+UNEXPLAINED = "no longer in the document"
 
 
 class What(StrEnum):
@@ -117,7 +120,7 @@ class Journal:
         cause: Cause | None = None,
     ) -> None:
         """A document was put into use; `generation` is by default its own."""
-        reasons = {each.task: each.reason for each in (() if cause is None else cause.tasks) if each.reason}
+        reasons = {} if cause is None else cause.reasons
         old, new = (dict(_targets(services)) for services in changed_services(before, document))
         joined, left = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
         drained = sorted(each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each]))
@@ -137,8 +140,7 @@ class Journal:
             if _began(TargetState.SERVING, old[each], new[each]):
                 self._note(each, What.RETURNED, "the document says that it serves again")
         for each in left:
-            stopped = f"its task stopped: {reasons[each.task]}" if each.task in reasons else "no longer in the document"
-            self._note(each, What.LEFT, stopped)
+            self._note(each, What.LEFT, _stopped(reasons[each.task]) if each.task in reasons else UNEXPLAINED)
             self._states.pop(each, None)
             self._left_alone.pop(each, None)
             for what in (What.EJECTED, What.RETURNED):
@@ -159,13 +161,21 @@ class Journal:
                 len(left),
                 len(drained),
                 _named(joined),
-                _named(left),
+                _named(left, {} if cause is None else {each.task: each.reason for each in cause.stops}),
                 _named(drained),
                 () if before is None else tuple(_settings(before, document))[:MAX_NAMED],
                 cause,
                 is_first=before is None,
             )
         )
+
+    def explained(self, cause: Cause | None) -> None:
+        """ECS may say why a task stopped after its target has left."""
+        reasons = {} if cause is None else cause.reasons
+        for each in self._left if reasons else ():
+            events = self.targets.get(each)
+            if each.task in reasons and events and events[-1].why == UNEXPLAINED:
+                events[-1] = replace(events[-1], why=_stopped(reasons[each.task]))
 
     def in_use(self, generation: str) -> Change | None:
         """Envoy has taken all of a generation. The change that made it, where that is news."""
@@ -306,8 +316,14 @@ def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:
     return after is state and before is not state
 
 
-def _named(targets: list[TargetId]) -> tuple[str, ...]:
+def _stopped(reason: str) -> str:
+    return f"its task stopped: {reason}"
+
+
+def _named(targets: list[TargetId], reasons: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
     return tuple(
-        f"{each.service} {each.address}" + ("" if each.task == each.address else f" (task {each.task})")
+        f"{each.service} {each.address}"
+        + ("" if each.task == each.address else f" (task {each.task})")
+        + (f": {reasons[each.task]}" if reasons.get(each.task) else "")
         for each in targets[:MAX_NAMED]
     )

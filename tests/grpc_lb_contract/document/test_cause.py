@@ -11,22 +11,32 @@ from grpc_lb_contract import (
     Cause,
     CauseKind,
     Document,
+    Stop,
     TaskChange,
     assemble,
     pack,
     read_index,
 )
-from grpc_lb_contract.document.cause import MAX_TASKS, read_cause
+from grpc_lb_contract.document.cause import MAX_STOPS, MAX_TASKS, read_cause
 from tests.grpc_lb_contract.fleets import fleet
 from tests.grpc_lb_contract.strategies import documents
 
 GONE = TaskChange("0123456789abcdef", "rng", "STOPPED", "STOPPED", "Essential container in task exited", "")
 CAUSE = Cause(CauseKind.EVENT, 1_790_000_000.12, 1_790_000_000.61, 2, (GONE,))
 
+FIELDS = ["kind", "at", "published", "events", "tasks", "stops"]
+
 times = st.none() | st.floats(0, 1e10)
 changes = st.builds(TaskChange, st.text(), st.text(), st.text(), st.text(), st.text(max_size=4_000), st.text())
+stops = st.lists(st.builds(Stop, st.text(), st.text(max_size=300)), max_size=MAX_STOPS + 1)
 causes = st.builds(
-    Cause, st.sampled_from(CauseKind), times, times, st.integers(0, 10_000), st.lists(changes, max_size=9).map(tuple)
+    Cause,
+    st.sampled_from(CauseKind),
+    times,
+    times,
+    st.integers(0, 10_000),
+    st.lists(changes, max_size=9).map(tuple),
+    stops.map(tuple),
 )
 
 
@@ -54,6 +64,7 @@ def test_a_cause_comes_back_as_it_was_and_changes_neither_generation_nor_shards(
     assert assemble(index, packed.shards) == document
     if index.cause is not None:
         assert index.cause.tasks == cause.tasks[: len(index.cause.tasks)]
+        assert index.cause.stops == cause.stops[: len(index.cause.stops)]
         assert (index.cause.kind, index.cause.at, index.cause.events) == (cause.kind, cause.at, cause.events)
 
 
@@ -75,6 +86,18 @@ def test_a_cause_that_fits_whole_is_whole_and_one_that_does_not_loses_its_last_t
     assert inline[-1] == MAX_TASKS  # in shards: the index has room again
 
 
+def test_tasks_that_stopped_for_one_reason_share_its_text() -> None:
+    stops = (Stop("a", "Scaling"), Stop("b", "Scaling"), Stop("c", ""))
+    line = pack(fleet(1), Cause(CauseKind.SCHEDULED, stops=stops)).index.partition("\n")[0]
+
+    assert line.endswith('"events":0,"stops":[["Scaling","a","b"],["","c"]]}}')
+    cause = read_index(line + "\n").cause
+    assert cause is not None
+    assert cause.stops == stops
+    assert cause.unexplained == {"c"}
+    assert cause.reasons == {"a": "Scaling", "b": "Scaling"}
+
+
 def test_a_batch_of_many_events_names_the_first() -> None:
     assert len(Cause(CauseKind.EVENT, events=99, tasks=(GONE,) * 99).tasks) == MAX_TASKS
 
@@ -82,10 +105,7 @@ def test_a_batch_of_many_events_names_the_first() -> None:
 @given(
     st.recursive(
         st.none() | st.integers() | st.floats() | st.text(),
-        lambda inner: (
-            st.lists(inner, max_size=4)
-            | st.dictionaries(st.sampled_from(["kind", "at", "published", "events", "tasks"]) | st.text(), inner)
-        ),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner),
     )
 )
 def test_what_is_no_cause_is_none_and_never_crashes(value: object) -> None:

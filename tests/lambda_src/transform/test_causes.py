@@ -15,6 +15,7 @@ from grpc_lb_contract import (
     DocumentTooLarge,
     RejectedLabel,
     ShadowedRoute,
+    Stop,
     TaskChange,
     generation_of,
     index_parameter,
@@ -139,6 +140,46 @@ def test_a_task_that_became_healthy_has_no_event(aws: FakeAws, sync: Sync) -> No
     # THEN the event of its start is not what is said to have put it into the list
     assert sync.serving() == {task}
     assert (cause(aws).kind, cause(aws).at) == (CauseKind.HEALTH, None)
+
+
+def test_a_reason_is_in_the_index_whichever_refresh_saw_the_task_go(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a task that dies, and a refresh that finds it gone before its event comes
+    task = aws.run(1)
+    aws.run(2)
+    sync.minute()
+    aws.stop(task, "DEPROVISIONING")
+    aws.change(task, **DIED)
+    sync.minute()
+    # THEN the index has ECS's reason
+    reason = "Essential container in task exited (app: exit code 137, OutOfMemoryError)"
+    assert (cause(aws).kind, cause(aws).stops) == (CauseKind.SCHEDULED, (Stop(task, reason),))
+    # AND so have later generations, for balancers that read none in between
+    sync.handle(aws.event(aws.run(3)))
+    assert (len(sync.serving()), cause(aws).stops) == (2, (Stop(task, reason),))
+
+
+@pytest.mark.parametrize("by_event", [True, False])
+def test_a_reason_that_ecs_tells_after_the_task_left_is_added(aws: FakeAws, sync: Sync, *, by_event: bool) -> None:
+    # GIVEN a container that has ended, in a task that ECS has not told to stop yet
+    task = aws.run(1)
+    aws.run(2)
+    sync.minute()
+    aws.change(task, containers=[{"name": "app", "lastStatus": "STOPPED", "exitCode": 137}])
+    sync.minute()
+    generation = read_index(aws.parameters[INDEX]).generation
+    assert (len(sync.serving()), cause(aws).stops) == (1, (Stop(task, ""),))
+    # WHEN ECS stops it, THEN its reason is in the index of the same generation
+    aws.stop(task, "DEPROVISIONING")
+    aws.change(task, **DIED)
+    sync.handle(aws.event(task, **DIED)) if by_event else sync.minute()
+    assert read_index(aws.parameters[INDEX]).generation == generation
+    assert cause(aws).stops[0].reason.startswith("Essential container in task exited")
+    # AND that is written once
+    aws.requests.clear()
+    sync.minute()
+    sync.restart()
+    sync.minute()
+    assert aws.written() == []
 
 
 def test_the_same_content_with_another_cause_writes_nothing(aws: FakeAws, sync: Sync) -> None:

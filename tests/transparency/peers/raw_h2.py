@@ -16,6 +16,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
+from hyperframe.frame import GoAwayFrame
 
 from tests.transparency.peers.script import METHOD, SCRIPT, Call, Metadata, Outcome, Step, pairs, shown, written
 
@@ -24,6 +25,7 @@ METADATA_BYTES = 8 * 2**20
 # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
 STATUS_OF_RESET = {7: 14, 8: 1, 11: 8, 12: 7}
 CANCEL = 8
+MAX_STREAM = 2**31 - 1
 INTERNAL, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED = 13, 14, 4, 1
 OWN_KEYS = {"content-type", "te", "grpc-timeout", "grpc-status", "grpc-message", "user-agent"}
 
@@ -50,7 +52,8 @@ class Stream:
 
 
 class Connection:
-    """One HTTP/2 connection. `acknowledges` says whether windows open again as data comes."""
+    """One HTTP/2 connection. `acknowledges` says whether windows open again as data comes. While `reads` is not set,
+    what comes stays in the socket."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_client: bool) -> None:
         config = h2.config.H2Configuration(
@@ -63,12 +66,16 @@ class Connection:
         self.on_stream: Callable[[Stream], None] | None = None
         self.is_over = False
         self.goaway: int | None = None
+        self.reads = asyncio.Event()
+        self.reads.set()
         self._window = asyncio.Event()
+        self._ponged = asyncio.Event()
 
     def start(self, settings: dict[int, int] | None = None) -> None:
         codes = h2.settings.SettingCodes
-        self.h2.local_settings.update({codes.MAX_HEADER_LIST_SIZE: METADATA_BYTES, **(settings or {})})
         self.h2.initiate_connection()
+        # h2 has its own defaults in the first SETTINGS.
+        self.h2.update_settings({codes.MAX_HEADER_LIST_SIZE: METADATA_BYTES, **(settings or {})})
         self.flush()
 
     def flush(self) -> None:
@@ -78,7 +85,7 @@ class Connection:
 
     async def run(self) -> None:
         try:
-            while data := await self.reader.read(READ_BYTES):
+            while await self.reads.wait() and (data := await self.reader.read(READ_BYTES)):
                 for event in self.h2.receive_data(data):
                     self._take(event)
                 self.flush()
@@ -88,11 +95,14 @@ class Connection:
         for stream in self.streams.values():
             stream.changed.set()
         self._window.set()
+        self._ponged.set()
 
     def _take(self, event: Any) -> None:
         events = h2.events
         if isinstance(event, events.WindowUpdated | events.RemoteSettingsChanged):
             self._window.set()
+        if isinstance(event, events.PingAckReceived):
+            self._ponged.set()
         if isinstance(event, events.ConnectionTerminated):
             self.goaway = int(event.error_code or 0)
         number = getattr(event, "stream_id", None)
@@ -149,6 +159,18 @@ class Connection:
     def half_close(self, stream: Stream) -> None:
         self.h2.end_stream(stream.number)
         self.flush()
+
+    def go_away(self, last_stream: int = MAX_STREAM) -> None:
+        """GOAWAY without an error: streams up to this one go on."""
+        self.flush()
+        self.writer.write(GoAwayFrame(0, last_stream_id=last_stream).serialize())
+
+    async def ping(self) -> None:
+        """Until the peer has answered."""
+        self._ponged.clear()
+        self.h2.ping(b"pingpong")
+        self.flush()
+        await self._ponged.wait()
 
     def new_stream(self) -> Stream:
         number = self.h2.get_next_available_stream_id()
@@ -232,13 +254,14 @@ def _metadata(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]
 
 @dataclass
 class Server:
-    """What it takes (SETTINGS), and each connection that it has had."""
+    """What it takes (SETTINGS), each connection that it has had, and when it begins to end one."""
 
     port: int = 0
+    max_age_seconds: float | None = None
     settings: dict[int, int] = field(default_factory=dict)
     connections: list[Connection] = field(default_factory=list)
     acknowledges: bool = True
-    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _calls: dict[asyncio.Task[None], Connection] = field(default_factory=dict)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, is_client=False)
@@ -246,25 +269,49 @@ class Server:
         self.connections.append(connection)
         connection.on_stream = lambda stream: self._start(connection, stream)
         connection.start(self.settings)
-        await connection.run()
-        writer.close()
+        aging = asyncio.create_task(self._age(connection))
+        try:
+            await connection.run()
+        finally:
+            aging.cancel()
+            writer.close()
+
+    async def _age(self, connection: Connection) -> None:
+        """As gRPC's servers do: https://github.com/grpc/proposal/blob/master/A9-server-side-conn-mgt.md"""
+        if self.max_age_seconds is not None:
+            await asyncio.sleep(self.max_age_seconds)
+            await self.retire(connection)
+
+    async def retire(self, connection: Connection) -> None:
+        """Takes no more calls on it, and ends it once those it has are over."""
+        connection.go_away()
+        # Calls that were on their way before this GOAWAY have come when its PING is answered.
+        await connection.ping()
+        connection.go_away(max(connection.streams, default=0))
+        while calls := [call for call, on in self._calls.items() if on is connection]:
+            await asyncio.wait(calls)
+        # Not closed before all is read: the kernel would throw away what it has not sent.
+        with contextlib.suppress(OSError):
+            connection.writer.write_eof()
 
     def _start(self, connection: Connection, stream: Stream) -> None:
         call = asyncio.create_task(_serve(connection, stream))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._calls[call] = connection
+        call.add_done_callback(self._calls.pop)
 
     def end(self) -> None:
-        for call in self._calls:
+        for call in [*self._calls]:
             call.cancel()
         for connection in self.connections:
             connection.writer.close()
 
 
 @asynccontextmanager
-async def server(*, acknowledges: bool = True, **settings: int) -> AsyncIterator[Server]:
+async def server(
+    *, acknowledges: bool = True, max_age_seconds: float | None = None, **settings: int
+) -> AsyncIterator[Server]:
     codes = {int(h2.settings.SettingCodes[name.upper()]): value for name, value in settings.items()}
-    running = Server(settings=codes, acknowledges=acknowledges)
+    running = Server(max_age_seconds=max_age_seconds, settings=codes, acknowledges=acknowledges)
     listening = await asyncio.start_server(running._connected, "127.0.0.1", 0)
     running.port = listening.sockets[0].getsockname()[1]
     try:

@@ -17,6 +17,9 @@ STREAM_WINDOW = 256 * 2**10
 # All paused streams of a connection together must not fill it, or every call on the connection waits for the slowest
 # reader (default: 24 MiB, less than two paused streams of Envoy's default size).
 CONNECTION_WINDOW = 64 * 2**20
+# What waits in Envoy for a caller's socket to take it. Beyond it Envoy holds up all streams of that connection, and
+# what it has of their answers is lost where the target then ends its own (default: 1 MiB, four such streams).
+CALLERS_CONNECTION_BUFFER = 8 * 2**20
 # So many streams go on one connection to a target, or fewer where it says so: all of them paused fill 25 of 64 MiB,
 # and Kestrel, which takes 100, refuses none. More streams go on more connections.
 STREAMS_PER_TARGET_CONNECTION = 100

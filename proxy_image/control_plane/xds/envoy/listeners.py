@@ -23,7 +23,7 @@ from proxy_image.control_plane.xds.envoy.client_address import (
 )
 from proxy_image.control_plane.xds.envoy.clusters import DEFAULT_METADATA, ads_config_source
 from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_reply
-from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_callers
+from proxy_image.control_plane.xds.envoy.http2 import CALLERS_CONNECTION_BUFFER, MetadataLimits, to_callers
 from proxy_image.control_plane.xds.envoy.replies import replies
 from proxy_image.control_plane.xds.envoy.route_policy import listener_filters
 from proxy_image.control_plane.xds.envoy.telemetry.access_log import access_log
@@ -88,6 +88,7 @@ def listeners(
             each.access_log.extend(call_statistics(telemetry.statistics))
     calls = _listener(CALLS, ports.bind_address, ports.calls, manager)
     _take_http1_apart(calls, http1_manager)
+    calls.per_connection_buffer_limit_bytes.CopyFrom(uint32(CALLERS_CONNECTION_BUFFER))
     # Connections are few and live long: each worker gets its share, where the kernel's hash might give all to one.
     calls.connection_balance_config.exact_balance.SetInParent()
     # A failing readiness (/healthcheck/fail) does not yet send clients away: connections end when the listeners drain.

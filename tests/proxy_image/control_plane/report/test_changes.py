@@ -14,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from grpc_lb_contract import Cause, CauseKind, Diagnostics, Document, RejectedLabel, ShadowedRoute, TaskChange
+from grpc_lb_contract import Cause, CauseKind, Diagnostics, Document, RejectedLabel, ShadowedRoute, Stop, TaskChange
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report import words
 from proxy_image.control_plane.sources.delays import Intervals
@@ -118,6 +118,31 @@ async def test_the_time_from_ecss_event_to_envoy_is_measured_and_shown(
             assert f"its task stopped: {WHY}" in (await here.client.get("/services/rng")).text
             # AND a log line
             assert logged(caplog, "generation in use")[-1]["event_to_envoy_seconds"] == change["event_to_envoy_seconds"]
+
+
+async def test_ecss_reason_is_told_whichever_generation_a_balancer_reads(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+
+        async def reason_of(task: str) -> bool:
+            page = (await here.client.get("/services/rng")).text
+            return f"its task stopped: {WHY} {task}" in page
+
+        await here.publish(rng(target(1), target(2), target(3)))
+        # WHEN a task died in a generation that this balancer did not read
+        died = Stop("task-1", f"{WHY} task-1")
+        await here.publish(rng(target(2), target(3), target(4)), Cause(CauseKind.EVENT, stops=(died,)))
+        # THEN its page has the reason, in the target's history and in the timeline
+        assert await reason_of("task-1")
+        assert here.change.left == (f"rng 127.0.0.1:1 (task task-1): {WHY} task-1",)
+        # AND a reason that comes after its task has left is added
+        document = rng(target(3), target(4))
+        await here.publish(document, Cause(CauseKind.SCHEDULED, stops=(Stop("task-2", ""), died)))
+        assert not await reason_of("task-2")
+        changes = len(here.plane.state.journal.changes)
+        late = Stop("task-2", f"{WHY} task-2")
+        await here.publish(document, Cause(CauseKind.SCHEDULED, stops=(late, died)))
+        assert await reason_of("task-2")
+        assert len(here.plane.state.journal.changes) == changes
 
 
 async def test_what_envoy_does_not_take_is_not_in_use(tmp_path: Path) -> None:
