@@ -64,6 +64,7 @@ class Settings:
     idle_poll_seconds: float
     drain_delay_seconds: float
     drain_seconds: float
+    has_envoy: bool
     envoy_concurrency: int | None
     envoy_binary: Path | None
     log_level: str
@@ -118,6 +119,11 @@ class Settings:
     def ejections_log(self) -> Path:
         """The file in which Envoy tells of each ejection and return."""
         return self.run_dir / "ejections.jsonl"
+
+    @property
+    def draining_mark(self) -> Path:
+        """The file by which a supervisor without Envoy tells the control plane to fail its readiness."""
+        return self.run_dir / "draining"
 
     @property
     def heartbeat_socket(self) -> Path:
@@ -325,6 +331,15 @@ VARIABLES: tuple[Variable, ...] = (
         "then, longest time to send clients away (GOAWAY) and let their calls finish",
         "--drain-seconds",
         "SECONDS",
+    ),
+    Variable(
+        "GRPC_LB_ENVOY",
+        "has_envoy",
+        _flag,
+        "true",
+        "false: run the control plane without Envoy, for proxyless gRPC clients (xDS) alone",
+        "--envoy",
+        "BOOL",
     ),
     Variable(
         "GRPC_LB_ENVOY_CONCURRENCY",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -59,6 +59,7 @@ def balancer_container(
     environment: Mapping[str, str],
     stop_timeout: cdk.Duration,
     log_group: logs.ILogGroup,
+    ports: Sequence[int],
     cpu: int | None = None,
     memory_limit_mib: int | None = None,
 ) -> ecs.ContainerDefinition:
@@ -85,7 +86,7 @@ def balancer_container(
             retries=3,
             start_period=cdk.Duration.seconds(30),
         ),
-        port_mappings=[ecs.PortMapping(container_port=port) for port in (CALLS_PORT, READY_PORT, WEB_PORT, XDS_PORT)],
+        port_mappings=[ecs.PortMapping(container_port=port) for port in ports],
         # A caller's connection and the one to its target are a descriptor each. 65,535 is Fargate's own limit,
         # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
         ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
@@ -38,6 +38,28 @@ def listen_for_xds(
         ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
         alpn_policy=elbv2.AlpnPolicy.HTTP2_ONLY,
     )
+
+
+# What a balancer does to calls, and one that carries none cannot do.
+_OF_A_PROXY = (
+    "port",
+    "certificate",
+    "ssl_policy",
+    "client_addresses",
+    "tracing",
+    "access_log",
+    "call_statistics",
+    "envoy_concurrency",
+)
+
+
+def refuse_proxy_props(props: Props, given: Mapping[str, Any]) -> None:
+    """Raise ValueError for props that say how calls are carried."""
+    for name in _OF_A_PROXY:
+        if given[name] not in (None, False):
+            raise props.conflict(
+                name, "proxyless_only", f"{name} is about calls that the balancer carries; leave out either"
+            )
 
 
 class ProxylessClients:

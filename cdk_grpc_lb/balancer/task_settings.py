@@ -53,12 +53,14 @@ class Running:
                     "web_hosts", "host names such as lb.example.com, *.corp.example.com, or *", repr(host)
                 )
 
-    def environment(self, cpu: int) -> dict[str, str]:
+    def environment(self, cpu: int, *, has_envoy: bool) -> dict[str, str]:
         """The image's own settings for it."""
         told: dict[str, str] = {}
         if self.log_level is not None:
             told["GRPC_LB_LOG_LEVEL"] = self.log_level
-        if self.envoy_concurrency is not None:
+        if not has_envoy:
+            told["GRPC_LB_ENVOY"] = "false"
+        elif self.envoy_concurrency is not None:
             told["GRPC_LB_ENVOY_CONCURRENCY"] = _number(self.envoy_concurrency)
         elif not cdk.Token.is_unresolved(cpu):
             # One worker for each whole CPU: what the task sees of the machine below is more than it may use.
