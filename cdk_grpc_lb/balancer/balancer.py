@@ -24,6 +24,7 @@ from cdk_grpc_lb.balancer.image import (
     XDS_PORT,
     balancer_container,
     balancer_task,
+    built_image,
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
@@ -301,12 +302,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
         self._allow_reading(self.parameter_prefix)
+        self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
         self.container = balancer_container(
             self,
-            props,
             self.task_definition,
-            image=image,
-            build_args=image_build_args,
+            image=self._image,
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,

@@ -25,7 +25,7 @@ CONTAINER = "Balancer"
 IMAGE_FOLDERS = ("proxy_image", "grpc_lb_contract")
 DOCKERFILE = "proxy_image/Dockerfile"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
-_STATE_DIR = "/var/lib/grpc-lb"
+STATE_DIR = "/var/lib/grpc-lb"
 _USER = "10001:10001"
 _PLATFORMS = {"X86_64": ecr_assets.Platform.LINUX_AMD64, "ARM64": ecr_assets.Platform.LINUX_ARM64}
 
@@ -51,11 +51,9 @@ def balancer_task(
 
 def balancer_container(
     balancer: Construct,
-    props: Props,
     definition: ecs.FargateTaskDefinition,
     *,
-    image: ecs.ContainerImage | None,
-    build_args: Mapping[str, str] | None,
+    image: ecs.ContainerImage,
     environment: Mapping[str, str],
     stop_timeout: cdk.Duration,
     log_group: logs.ILogGroup,
@@ -64,12 +62,11 @@ def balancer_container(
     memory_limit_mib: int | None = None,
 ) -> ecs.ContainerDefinition:
     """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
-    platform = _platform_of(props, definition)
     linux = ecs.LinuxParameters(balancer, "LinuxParameters")
     linux.drop_capabilities(ecs.Capability.ALL)
     container = definition.add_container(
         CONTAINER,
-        image=image if image is not None else _built_image(balancer, platform, build_args),
+        image=image,
         environment=dict(environment),
         cpu=cpu,
         memory_limit_mib=memory_limit_mib,
@@ -91,7 +88,7 @@ def balancer_container(
         # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
         ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],
     )
-    container.add_mount_points(ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False))
+    container.add_mount_points(ecs.MountPoint(container_path=STATE_DIR, source_volume="state", read_only=False))
     return container
 
 
@@ -105,9 +102,14 @@ def check_image(props: Props, image: ecs.ContainerImage | None, build_args: Mapp
             raise props.error("image_build_args", "known at synth", f"a token for {name}")
 
 
-def _built_image(
-    balancer: Construct, platform: ecr_assets.Platform, build_args: Mapping[str, str] | None
+def built_image(
+    balancer: Construct,
+    props: Props,
+    definition: ecs.FargateTaskDefinition,
+    build_args: Mapping[str, str] | None,
 ) -> ecs.ContainerImage:
+    """The image for the CPU of the balancer's task."""
+    platform = _platform_of(props, definition)
     return ecs.ContainerImage.from_asset(
         stage(balancer, *IMAGE_FOLDERS),
         file=DOCKERFILE,
