@@ -156,6 +156,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
+    :param max_metadata: The most metadata of one call, sent or answered; a call with more ends alone (docs/limits.md).
+        8 to 8192 KiB, by default 1024 KiB.
+    :param max_metadata_entries: The most entries of it, 50 to 20,000. By default 2,000.
+    :param web_hosts: Names under which people open the web page, beside ``domain_name``: ``lb.example.com``,
+        ``*.corp.example.com`` for all below it, or ``*`` for any. Requests for another host are refused, so that no
+        page of another origin reads it. By default IP addresses, names of private networks and of AWS load balancers.
     :param removal_policy: Whether the target document in SSM is deleted with the stack (``DESTROY``) or stays
         (``RETAIN``). By default it is deleted.
     :param log_retention: How long logs are kept. By default, one month.
@@ -226,6 +232,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         cloudwatch_namespace: str = NAMESPACE,
         log_level: str | None = None,
         envoy_concurrency: int | None = None,
+        max_metadata: cdk.Size | None = None,
+        max_metadata_entries: int | None = None,
+        web_hosts: Sequence[str] | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
@@ -268,7 +277,14 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if access_log is not None:
             check_access_log(props, access_log)
         check_call_statistics(props, call_statistics)
-        running = Running(log_level=log_level, envoy_concurrency=envoy_concurrency)
+        running = Running(
+            log_level=log_level,
+            envoy_concurrency=envoy_concurrency,
+            max_metadata=max_metadata,
+            max_metadata_entries=max_metadata_entries,
+            web_hosts=web_hosts,
+            domain_name=domain_name,
+        )
         running.check(props)
         check_image(props, image, image_build_args)
         check_capacity(props, capacity_provider_strategies)

@@ -54,6 +54,7 @@ async def run(settings: Settings) -> None:
         own_zone=own.node.zone,
         telemetry=settings.telemetry,
         system_cas=await asyncio.to_thread(find_system_cas),
+        metadata=settings.metadata,
     )
     watcher = Watcher(
         EnvoyStatistics(settings.admin_socket) if settings.has_envoy else None,
