@@ -25,12 +25,13 @@ from cdk_grpc_lb.balancer.image import (
     XDS_PORT,
     balancer_container,
     balancer_task,
+    built_image,
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds
+from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -87,9 +88,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param cluster: The cluster in which the balancer runs, and whose services it balances. ``add_cluster`` adds more.
     :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
         ``auto_scale_task_count`` is called.
-    :param cpu: The CPU units of each task. By default 512.
+    :param proxyless_only: Whether it serves gRPC clients that call the tasks directly (see ``connect``) and carries no
+        calls itself: its tasks run the control plane without Envoy, and the load balancer has the xDS port 18000 alone,
+        with ``xds_certificate`` by TLS. By default, it carries calls.
+    :param cpu: The CPU units of each task. By default 512, or 256 with ``proxyless_only``.
     :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a sidecar that takes traces. By
-        default 1024.
+        default 1024, or 512 with ``proxyless_only``.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
     :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less
         and is taken away with two minutes' notice, in which a task drains. The providers are enabled in a cluster of
@@ -159,6 +163,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
+    :param max_metadata: The most metadata of one call, sent or answered; a call with more ends alone (docs/limits.md).
+        8 to 8192 KiB, by default 1024 KiB.
+    :param max_metadata_entries: The most entries of it, 50 to 20,000. By default 2,000.
+    :param web_hosts: Names under which people open the web page, beside ``domain_name``: ``lb.example.com``,
+        ``*.corp.example.com`` for all below it, or ``*`` for any. Requests for another host are refused, so that no
+        page of another origin reads it. By default IP addresses, names of private networks and of AWS load balancers.
     :param removal_policy: Whether the target document in SSM is deleted with the stack (``DESTROY``) or stays
         (``RETAIN``). By default it is deleted.
     :param log_retention: How long logs are kept. By default, one month.
@@ -188,8 +198,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         *,
         cluster: ecs.ICluster,
         desired_count: int | None = None,
-        cpu: int = 512,
-        memory_limit_mib: int = 1024,
+        proxyless_only: bool = False,
+        cpu: int | None = None,
+        memory_limit_mib: int | None = None,
         cpu_architecture: ecs.CpuArchitecture | None = None,
         capacity_provider_strategies: Sequence[ecs.CapacityProviderStrategy] | None = None,
         image: ecs.ContainerImage | None = None,
@@ -224,6 +235,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         cloudwatch_namespace: str = NAMESPACE,
         log_level: str | None = None,
         envoy_concurrency: int | None = None,
+        max_metadata: cdk.Size | None = None,
+        max_metadata_entries: int | None = None,
+        web_hosts: Sequence[str] | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
@@ -233,6 +247,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         check_arguments(props, GrpcBalancer.__init__, given)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 1, _MAX_TARGETS)
+        if proxyless_only:
+            refuse_proxy_props(props, given)
+        cpu = cpu if cpu is not None else 256 if proxyless_only else 512
+        memory_limit_mib = memory_limit_mib if memory_limit_mib is not None else 512 if proxyless_only else 1024
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
@@ -241,6 +259,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         polling = polling_environment(props, poll_interval, idle_poll_interval)
         vpc = vpc_of(props, cluster)
+        if proxyless_only:
+            port, certificate = XDS_PORT, xds_certificate
         front = Frontend(
             port=port,
             internet_facing=internet_facing,
@@ -254,9 +274,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         placement = placement_of(props, vpc, task_subnets, assign_public_ip=assign_public_ip)
         of_load_balancer = {
-            "port": port,
+            "port": None if proxyless_only else port,
             "internet_facing": internet_facing,
-            "certificate": certificate,
+            "certificate": None if proxyless_only else certificate,
             "ssl_policy": ssl_policy,
             "domain_name": domain_name,
             "domain_zone": domain_zone,
@@ -272,7 +292,14 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if access_log is not None:
             check_access_log(props, access_log)
         check_call_statistics(props, call_statistics)
-        running = Running(log_level=log_level, envoy_concurrency=envoy_concurrency)
+        running = Running(
+            log_level=log_level,
+            envoy_concurrency=envoy_concurrency,
+            max_metadata=max_metadata,
+            max_metadata_entries=max_metadata_entries,
+            web_hosts=web_hosts,
+            domain_name=domain_name,
+        )
         running.check(props)
         check_image(props, image, image_build_args)
         check_capacity(props, capacity_provider_strategies)
@@ -306,12 +333,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
         self._allow_reading(self.parameter_prefix)
+        self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
         self.container = balancer_container(
             self,
-            props,
             self.task_definition,
-            image=image,
-            build_args=image_build_args,
+            image=self._image,
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
@@ -320,11 +346,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
                 **access_log_environment(access_log),
                 **call_statistics_environment(call_statistics),
                 **self._published.environment,
-                **running.environment(cpu),
+                **running.environment(cpu, has_envoy=not proxyless_only),
                 **({"GRPC_LB_PROXY_PROTOCOL": "true"} if client_addresses else {}),
             },
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
+            ports=(*(() if proxyless_only else (CALLS_PORT,)), READY_PORT, WEB_PORT, XDS_PORT),
             cpu=balancer_cpu(tracing, cpu),
             memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
             is_asked_for_readiness=self._cloud_map is not None,
@@ -371,12 +398,14 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
 
         self.load_balancer_security_group: ec2.ISecurityGroup = self.task_security_group
         if self._cloud_map is None:
-            self._put_load_balancer_in_front(front, vpc, client_addresses=client_addresses)
+            self._put_load_balancer_in_front(
+                front, vpc, served=XDS_PORT if proxyless_only else CALLS_PORT, client_addresses=client_addresses
+            )
         # Not allow_internally, which adds a rule for what goes out too, and warns that all may.
         tasks = self.task_security_group
         tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
         self.host: str = front.name(self, self.load_balancer) if self._cloud_map is None else self._cloud_map.host
-        self.xds_listener = None
+        self.xds_listener = self.listener if proxyless_only and self.has_load_balancer else None
         if xds_certificate is not None and domain_name is None:
             raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
         self._xds_certificate = xds_certificate
@@ -577,7 +606,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self.task_definition, wildcard_in(self, parameters), "a document takes as many parameters as it needs"
         )
 
-    def _put_load_balancer_in_front(self, front: Frontend, vpc: ec2.IVpc, *, client_addresses: bool) -> None:
+    def _put_load_balancer_in_front(
+        self, front: Frontend, vpc: ec2.IVpc, *, served: int, client_addresses: bool
+    ) -> None:
         self.load_balancer_security_group = ec2.SecurityGroup(
             self,
             "LoadBalancerSecurityGroup",
@@ -587,10 +618,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         self._load_balancer = front.make(self, vpc, self.load_balancer_security_group)
         self._listener = front.listen(self._load_balancer)
-        self._target_group = add_tasks(self._listener, self.service, CALLS_PORT)
+        self._target_group = add_tasks(self._listener, self.service, served)
         if client_addresses:
             self._target_group.set_attribute("proxy_protocol_v2.enabled", "true")
-        self._let_in(CALLS_PORT, "calls from the load balancer")
+        self._let_in(served, "xDS from the load balancer" if served == XDS_PORT else "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
 
     def _without(self, part: str) -> ValueError:

@@ -113,3 +113,9 @@ def test_a_load_balancer_that_is_not_there_is_told_in_a_sentence(stack: cdk.Stac
     with pytest.raises(ValueError, match=f"^{part} must be asked of a balancer that has one, got a balancer with"):
         getattr(balancer, part)
     assert not balancer.has_load_balancer
+
+
+def test_clients_without_a_proxy_alone_need_no_load_balancer_either(stack: cdk.Stack) -> None:
+    balancer = balancer_in_dns(stack, proxyless_only=True)
+    assert cdk.Stack.of(balancer).resolve([balancer.address, balancer.xds_address]) == ["grpc.shop.internal:18000"] * 2
+    assert balancer.xds_listener is None
