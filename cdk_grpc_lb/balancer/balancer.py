@@ -24,12 +24,13 @@ from cdk_grpc_lb.balancer.image import (
     XDS_PORT,
     balancer_container,
     balancer_task,
+    built_image,
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
-from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds
+from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -59,7 +60,7 @@ from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
-from grpc_lb_contract.document.balancers import BALANCER_LABEL
+from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import with_tls
@@ -85,9 +86,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param cluster: The cluster in which the balancer runs, and whose services it balances. ``add_cluster`` adds more.
     :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
         ``auto_scale_task_count`` is called.
-    :param cpu: The CPU units of each task. By default 512.
+    :param proxyless_only: Whether it serves gRPC clients that call the tasks directly (see ``connect``) and carries no
+        calls itself: its tasks run the control plane without Envoy, and the load balancer has the xDS port 18000 alone,
+        with ``xds_certificate`` by TLS. By default, it carries calls.
+    :param cpu: The CPU units of each task. By default 512, or 256 with ``proxyless_only``.
     :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a sidecar that takes traces. By
-        default 1024.
+        default 1024, or 512 with ``proxyless_only``.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
     :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less
         and is taken away with two minutes' notice, in which a task drains. The providers are enabled in a cluster of
@@ -152,6 +156,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
+    :param max_metadata: The most metadata of one call, sent or answered; a call with more ends alone (docs/limits.md).
+        8 to 8192 KiB, by default 1024 KiB.
+    :param max_metadata_entries: The most entries of it, 50 to 20,000. By default 2,000.
+    :param web_hosts: Names under which people open the web page, beside ``domain_name``: ``lb.example.com``,
+        ``*.corp.example.com`` for all below it, or ``*`` for any. Requests for another host are refused, so that no
+        page of another origin reads it. By default IP addresses, names of private networks and of AWS load balancers.
     :param removal_policy: Whether the target document in SSM is deleted with the stack (``DESTROY``) or stays
         (``RETAIN``). By default it is deleted.
     :param log_retention: How long logs are kept. By default, one month.
@@ -187,8 +197,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         *,
         cluster: ecs.ICluster,
         desired_count: int | None = None,
-        cpu: int = 512,
-        memory_limit_mib: int = 1024,
+        proxyless_only: bool = False,
+        cpu: int | None = None,
+        memory_limit_mib: int | None = None,
         cpu_architecture: ecs.CpuArchitecture | None = None,
         capacity_provider_strategies: Sequence[ecs.CapacityProviderStrategy] | None = None,
         image: ecs.ContainerImage | None = None,
@@ -221,6 +232,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         cloudwatch_namespace: str = NAMESPACE,
         log_level: str | None = None,
         envoy_concurrency: int | None = None,
+        max_metadata: cdk.Size | None = None,
+        max_metadata_entries: int | None = None,
+        web_hosts: Sequence[str] | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
@@ -230,6 +244,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         check_arguments(props, GrpcBalancer.__init__, given)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 1, _MAX_TARGETS)
+        if proxyless_only:
+            refuse_proxy_props(props, given)
+        cpu = cpu if cpu is not None else 256 if proxyless_only else 512
+        memory_limit_mib = memory_limit_mib if memory_limit_mib is not None else 512 if proxyless_only else 1024
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
@@ -238,6 +256,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         polling = polling_environment(props, poll_interval, idle_poll_interval)
         vpc = vpc_of(props, cluster)
+        if proxyless_only:
+            port, certificate = XDS_PORT, xds_certificate
         front = Frontend(
             port=port,
             internet_facing=internet_facing,
@@ -257,7 +277,14 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if access_log is not None:
             check_access_log(props, access_log)
         check_call_statistics(props, call_statistics)
-        running = Running(log_level=log_level, envoy_concurrency=envoy_concurrency)
+        running = Running(
+            log_level=log_level,
+            envoy_concurrency=envoy_concurrency,
+            max_metadata=max_metadata,
+            max_metadata_entries=max_metadata_entries,
+            web_hosts=web_hosts,
+            domain_name=domain_name,
+        )
         running.check(props)
         check_image(props, image, image_build_args)
         check_capacity(props, capacity_provider_strategies)
@@ -275,6 +302,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
+        self._known_name = known_name(self)
         self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
         self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
         self._published.check()
@@ -290,12 +318,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
         self._allow_reading(self.parameter_prefix)
+        self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
         self.container = balancer_container(
             self,
-            props,
             self.task_definition,
-            image=image,
-            build_args=image_build_args,
+            image=self._image,
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
@@ -304,11 +331,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
                 **access_log_environment(access_log),
                 **call_statistics_environment(call_statistics),
                 **self._published.environment,
-                **running.environment(cpu),
+                **running.environment(cpu, has_envoy=not proxyless_only),
                 **({"GRPC_LB_PROXY_PROTOCOL": "true"} if client_addresses else {}),
             },
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
+            ports=(*(() if proxyless_only else (CALLS_PORT,)), READY_PORT, WEB_PORT, XDS_PORT),
             cpu=balancer_cpu(tracing, cpu),
             memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
         )
@@ -360,16 +388,17 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
         self.listener = front.listen(self.load_balancer)
-        self.target_group = add_tasks(self.listener, self.service, CALLS_PORT)
+        served = XDS_PORT if proxyless_only else CALLS_PORT
+        self.target_group = add_tasks(self.listener, self.service, served)
         if client_addresses:
             self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
-        self._let_in(CALLS_PORT, "calls from the load balancer")
+        self._let_in(served, "xDS from the load balancer" if proxyless_only else "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
         # Not allow_internally, which adds a rule for what goes out too, and warns that all may.
         tasks = self.task_security_group
         tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
         self.host: str = front.name(self, self.load_balancer)
-        self.xds_listener = None
+        self.xds_listener = self.listener if proxyless_only else None
         if xds_certificate is not None and domain_name is None:
             raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
         self._xds_certificate = xds_certificate

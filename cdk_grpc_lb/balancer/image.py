@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -25,7 +25,7 @@ CONTAINER = "Balancer"
 IMAGE_FOLDERS = ("proxy_image", "grpc_lb_contract")
 DOCKERFILE = "proxy_image/Dockerfile"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
-_STATE_DIR = "/var/lib/grpc-lb"
+STATE_DIR = "/var/lib/grpc-lb"
 _USER = "10001:10001"
 _PLATFORMS = {"X86_64": ecr_assets.Platform.LINUX_AMD64, "ARM64": ecr_assets.Platform.LINUX_ARM64}
 
@@ -51,24 +51,22 @@ def balancer_task(
 
 def balancer_container(
     balancer: Construct,
-    props: Props,
     definition: ecs.FargateTaskDefinition,
     *,
-    image: ecs.ContainerImage | None,
-    build_args: Mapping[str, str] | None,
+    image: ecs.ContainerImage,
     environment: Mapping[str, str],
     stop_timeout: cdk.Duration,
     log_group: logs.ILogGroup,
+    ports: Sequence[int],
     cpu: int | None = None,
     memory_limit_mib: int | None = None,
 ) -> ecs.ContainerDefinition:
     """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
-    platform = _platform_of(props, definition)
     linux = ecs.LinuxParameters(balancer, "LinuxParameters")
     linux.drop_capabilities(ecs.Capability.ALL)
     container = definition.add_container(
         CONTAINER,
-        image=image if image is not None else _built_image(balancer, platform, build_args),
+        image=image,
         environment=dict(environment),
         cpu=cpu,
         memory_limit_mib=memory_limit_mib,
@@ -85,12 +83,12 @@ def balancer_container(
             retries=3,
             start_period=cdk.Duration.seconds(30),
         ),
-        port_mappings=[ecs.PortMapping(container_port=port) for port in (CALLS_PORT, READY_PORT, WEB_PORT, XDS_PORT)],
+        port_mappings=[ecs.PortMapping(container_port=port) for port in ports],
         # A caller's connection and the one to its target are a descriptor each. 65,535 is Fargate's own limit,
         # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
         ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],
     )
-    container.add_mount_points(ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False))
+    container.add_mount_points(ecs.MountPoint(container_path=STATE_DIR, source_volume="state", read_only=False))
     return container
 
 
@@ -104,9 +102,14 @@ def check_image(props: Props, image: ecs.ContainerImage | None, build_args: Mapp
             raise props.error("image_build_args", "known at synth", f"a token for {name}")
 
 
-def _built_image(
-    balancer: Construct, platform: ecr_assets.Platform, build_args: Mapping[str, str] | None
+def built_image(
+    balancer: Construct,
+    props: Props,
+    definition: ecs.FargateTaskDefinition,
+    build_args: Mapping[str, str] | None,
 ) -> ecs.ContainerImage:
+    """The image for the CPU of the balancer's task."""
+    platform = _platform_of(props, definition)
     return ecs.ContainerImage.from_asset(
         stage(balancer, *IMAGE_FOLDERS),
         file=DOCKERFILE,

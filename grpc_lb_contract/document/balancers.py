@@ -17,10 +17,18 @@ from grpc_lb_contract.names import (
 
 BALANCER_LABEL = "cdk-grpc-lb.balancer"
 """The docker label of a balancer's container: its parameter prefix, which the balancers of one construct share."""
+REGISTERED_LABEL = "cdk-grpc-lb.registered-with"
+"""The docker label of a service's container: the names of the balancers that it was registered with, with commas."""
+PREFIX_ROOT = "/grpc-lb/"
 WEB_PORT = 8080
 """Where a balancer's container serves its page."""
 MAX_BALANCERS = 50
 MAX_NAME = 512
+
+
+def name_of(prefix: str) -> str:
+    """What tells a balancer apart where its parameter prefix would only be longer."""
+    return prefix.removeprefix(PREFIX_ROOT)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -62,6 +62,8 @@ class Standing:
     trouble: tuple[Trouble, str] | None
     envoy_connected: bool
     envoy_unreadable: str | None
+    has_envoy: bool = True
+    """False where the balancer serves clients without a proxy alone."""
     heap_percent: int = 0
     refuses_calls: bool = False
     rejections: tuple[Rejection, ...] = ()
@@ -87,7 +89,9 @@ _DO = {
 
 
 def standing_problems(standing: Standing) -> Iterator[Problem]:
-    if not standing.envoy_connected:
+    if not standing.has_envoy:
+        pass
+    elif not standing.envoy_connected:
         yield Problem(
             Severity.ERROR,
             "Envoy is not connected to this control plane",

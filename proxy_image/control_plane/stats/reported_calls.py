@@ -1,0 +1,25 @@
+"""Calls that clients without a proxy told of, as statistics have them: Envoy sees none of these."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedCalls:
+    """Of one service, since this control plane started."""
+
+    calls: int = 0
+    failures: int = 0
+
+
+def reported_calls(counts: Mapping[tuple[str, str, str, str], int]) -> dict[str, ReportedCalls]:
+    """By service. counts: by service, the client's zone and kind, and outcome (`CallCounts`)."""
+    calls: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    for (service, _, _, outcome), number in counts.items():
+        calls[service] += number
+        failures[service] += 0 if outcome == "ok" else number
+    return {service: ReportedCalls(number, failures[service]) for service, number in calls.items()}
