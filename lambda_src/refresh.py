@@ -154,6 +154,8 @@ class Refresher:
         self._definitions.save(seconds_left)
         log.info("refresh", **run.facts(self._clock.now()))
         self.metrics = run.metrics()
+        if run.late and all(hint.task in self._view.in_doubt for hint in run.late):
+            return  # ECS lists them and does not know them: each minute asks again, and nobody else waits for that
         if run.late:
             raise EventsAheadOfListing(
                 f"ECS must describe tasks as their events do within {BEHIND_FOR_SECONDS:g} s, got older versions of "

@@ -24,6 +24,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,11 @@ MAX_EXPECTED_SECONDS = 600.0
 
 
 HASH_BYTES = 16
+
+MAX_SERIAL = 2**53
+"""Milliseconds since 1970 come to it in a quarter of a million years: no writer counts so far."""
+
+_SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 EXPECTED = "changes_expected_until"
 INCOMPLETE = "incomplete"
@@ -179,7 +185,7 @@ def read_index(text: str) -> Index:
             f"the index must start with a line of JSON that says its format, got {line[:120]!r}"
         ) from None
     version, generation, names = known
-    if version != FORMAT:
+    if isinstance(version, bool) or not isinstance(version, int) or version != FORMAT:
         raise UnknownFormat(
             f"the format of the document must be {FORMAT}, got {version!r}; update the balancer or the Lambda, so that "
             "both are of the same major version"
@@ -187,6 +193,9 @@ def read_index(text: str) -> Index:
     if not isinstance(generation, str) or not isinstance(names, str) or not newline:
         raise DocumentError(f"the index must name its generation and shards, got {line[:120]!r}")
     shards = tuple(names.split())
+    odd = [name for name in shards if _SHARD_NAME.fullmatch(name) is None]
+    if odd:
+        raise DocumentError(f"the index must name shards by letters, digits, - and _, got {odd[0][:120]!r}")
     return Index(
         generation,
         shards,
@@ -195,7 +204,7 @@ def read_index(text: str) -> Index:
         until,
         cluster if isinstance(cluster, str) else "",
         prefix if isinstance(prefix, str) else "",
-        serial if isinstance(serial, int) and not isinstance(serial, bool) else 0,
+        serial if isinstance(serial, int) and not isinstance(serial, bool) and 0 <= serial <= MAX_SERIAL else 0,
         incomplete,
     )
 

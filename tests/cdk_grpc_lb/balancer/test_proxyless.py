@@ -219,3 +219,40 @@ def test_a_balancer_without_a_proxy_serves_xds_by_tls_with_a_certificate() -> No
     only_proxyless(stack, xds_certificate=certificate, domain_name="lb.a.test", domain_zone=zone)
     (listener,) = synthesise(stack).of_type("AWS::ElasticLoadBalancingV2::Listener").values()
     assert (listener["Port"], listener["Protocol"], listener["AlpnPolicy"]) == (18000, "TLS", ["HTTP2Only"])
+
+
+def test_a_client_that_prefers_its_zone_waits_for_a_container_that_asks_ecs_for_it() -> None:
+    fleet = Fleet()
+    client = fleet.plain("Client", 9000)
+    fleet.balancer.connect(client, to=[fleet.numbers], own_zone=True)
+    made = synthesise(fleet.stack)
+    (task,) = (each for name, each in made.of_type("AWS::ECS::TaskDefinition").items() if name.startswith("ClientTask"))
+    containers = {each["Name"]: each for each in task["ContainerDefinitions"]}
+    app, writer = containers["ClientApp"], containers["GrpcXdsBootstrap"]
+    assert app["DependsOn"] == [{"ContainerName": "GrpcXdsBootstrap", "Condition": "SUCCESS"}]
+    assert not writer["Essential"]
+    assert "DependsOn" not in containers["Helper"]
+    named = {each["Name"]: each["Value"] for each in app["Environment"]}
+    assert named["GRPC_XDS_BOOTSTRAP"] == "/etc/grpc-xds/bootstrap.json"
+    assert "GRPC_XDS_BOOTSTRAP_CONFIG" not in named, "gRPC has one bootstrap"
+    (volume,) = task["Volumes"]
+    assert {each["SourceVolume"] for one in (app, writer) for each in one["MountPoints"]} == {volume["Name"]}
+    assert [one["MountPoints"][0]["ReadOnly"] for one in (app, writer)] == [True, False]
+    written = writer["Command"][-1]
+    assert written == f"{writer['MountPoints'][0]['ContainerPath']}/bootstrap.json"
+    (balancer,) = (
+        each for name, each in made.of_type("AWS::ECS::TaskDefinition").items() if name.startswith("BalancerTask")
+    )
+    assert writer["Image"] == balancer["ContainerDefinitions"][0]["Image"]
+    with pytest.raises(ValueError, match="one without GRPC_XDS_BOOTSTRAP: connect it once"):
+        fleet.balancer.connect(client, to=[fleet.orders])
+
+
+def test_a_client_on_another_cpu_cannot_have_its_zone_told_by_the_balancers_image() -> None:
+    fleet = Fleet()
+    arm = ecs.RuntimePlatform(cpu_architecture=ecs.CpuArchitecture.ARM64)
+    job = ecs.FargateTaskDefinition(fleet.stack, "Job", runtime_platform=arm)
+    job.add_container("Main", image=IMAGE)
+    group = ec2.SecurityGroup(fleet.stack, "JobGroup", vpc=fleet.vpc)
+    with pytest.raises(ValueError, match="own_zone must be left out where client and balancer have different CPUs"):
+        fleet.balancer.connect(job, to=[fleet.numbers], source=group, own_zone=True)
