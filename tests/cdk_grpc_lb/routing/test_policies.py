@@ -58,7 +58,11 @@ def test_a_canary_beside_its_service_says_so_in_its_labels(stack: cdk.Stack) -> 
     add(balancer, "OrdersCanary", policy=QUICK, weight=5)
     definitions = synthesise(stack).of_type("AWS::ECS::TaskDefinition")
     labels = [
-        {label: text for label, text in container["DockerLabels"].items() if label not in ("grpc-lb.port",)}
+        {
+            label: text
+            for label, text in container["DockerLabels"].items()
+            if label not in ("grpc-lb.port", "cdk-grpc-lb.registered-with")
+        }
         for name, definition in sorted(definitions.items())
         for container in definition["ContainerDefinitions"]
         if "Orders" in name
