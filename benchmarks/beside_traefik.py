@@ -3,7 +3,7 @@
     python -m benchmarks.beside_traefik
 
 Traefik runs its ECS provider with its defaults, here the Lambda is told of each change half a second later, as
-EventBridge does it. Takes about two minutes and ends with the table of docs/migrate.md.
+EventBridge does it. Takes about two minutes and ends with the table of docs/migrate/traefik.md.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import cast
 
@@ -66,6 +67,24 @@ def service_name_from(name: str) -> str:
 def must_match(pattern: re.Pattern[str], what: str, got: object, allowed: str) -> None:
     if not isinstance(got, str) or pattern.fullmatch(got) is None:
         raise ValueError(f"{what} must be {allowed}, got {got!r}")
+
+
+def must_be_address(what: str, got: object) -> None:
+    if not _is_address(got):
+        raise ValueError(f"{what} must be an IPv4 or IPv6 address, got {got!r}")
+
+
+def _is_address(got: object) -> bool:
+    """A number, and with it a boolean, is one for `ipaddress`; so is an address with a scope (`fe80::1%eth0`), which
+    means something to the machine alone that names it so.
+    """
+    if not isinstance(got, str) or "%" in got:
+        return False
+    try:
+        ipaddress.ip_address(got)
+    except ValueError:
+        return False
+    return True
 
 
 def must_be_host(what: str, got: object) -> None:

@@ -6,6 +6,9 @@ import json
 from collections.abc import Sequence
 
 BOOTSTRAP = "GRPC_XDS_BOOTSTRAP_CONFIG"
+BOOTSTRAP_FILE = "GRPC_XDS_BOOTSTRAP"
+"""The environment variable that names a file with the same; gRPC reads that one first (gRFC A27)."""
+BOOTSTRAP_NAME = "bootstrap.json"
 
 
 def xds_target(service_name: str) -> str:
@@ -29,3 +32,13 @@ def bootstrap(addresses: Sequence[str], node_id: str, *, tls: bool = False) -> s
         for address in addresses
     ]
     return json.dumps({"xds_servers": servers, "node": {"id": node_id, "cluster": "", "locality": {"zone": ""}}})
+
+
+def with_place(text: str, node_id: str, zone: str) -> str:
+    """A bootstrap for a client of this id in this availability zone. Raises ValueError for what is none."""
+    config = json.loads(text)
+    if not isinstance(config, dict):
+        raise ValueError(f"a bootstrap must be an object, got {text[:100]!r}")  # noqa: TRY004 - as for what is no JSON
+    known = config.get("node")
+    config["node"] = {**(known if isinstance(known, dict) else {}), "id": node_id, "locality": {"zone": zone}}
+    return json.dumps(config)

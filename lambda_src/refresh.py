@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,9 +18,9 @@ from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
 from lambda_src.publish import ParameterStore
-from lambda_src.refresh_state import RefreshState, about, log_overlap, log_remarks
+from lambda_src.refresh_state import RefreshState, about, log_overlap, log_registered_elsewhere, log_remarks
 from lambda_src.transform import scaled_to_zero
-from lambda_src.transform.balancers import overlapping
+from lambda_src.transform.balancers import overlapping, registered_elsewhere
 from lambda_src.transform.causes import cause_of, reasons_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, Transformed, transform
 from lambda_src.transform.expectation import announcement
@@ -81,6 +82,7 @@ class Refresher:
         self._versions: dict[str, int | None] = {}
         self._remarked: frozenset[TraefikRemark] = frozenset()
         self._overlap: frozenset[str] = frozenset()
+        self._foreign: Mapping[str, str] = {}
         self._labels = LabelCache()
         self._calls = 0
         self.failures = 0
@@ -152,6 +154,8 @@ class Refresher:
         self._definitions.save(seconds_left)
         log.info("refresh", **run.facts(self._clock.now()))
         self.metrics = run.metrics()
+        if run.late and all(hint.task in self._view.in_doubt for hint in run.late):
+            return  # ECS lists them and does not know them: each minute asks again, and nobody else waits for that
         if run.late:
             raise EventsAheadOfListing(
                 f"ECS must describe tasks as their events do within {BEHIND_FOR_SECONDS:g} s, got older versions of "
@@ -186,6 +190,9 @@ class Refresher:
         self._remarked = log_remarks(draft.remarks, self._remarked)
         others = overlapping(draft.document.balancers, self._store.prefix, self._selection)
         self._overlap = log_overlap(others, self._overlap)
+        names = {service.name for service in draft.document.services}
+        foreign = registered_elsewhere(listing.tasks.values(), listing.definitions, names, self._store.prefix)
+        self._foreign = log_registered_elsewhere(foreign, self._foreign)
         emptied = freshness.emptied(run.stored.document, run.stored.unreadable, draft.document)
         emptied -= freshness.stopped_for_sure(run.stored.document, emptied, listing, run.batch.hints)
         if not emptied <= run.suspected:

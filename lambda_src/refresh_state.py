@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
@@ -173,6 +173,18 @@ def log_overlap(others: frozenset[str], before: frozenset[str]) -> frozenset[str
             "to let it in; give each balancer only_services or only_label",
         )
     return others
+
+
+def log_registered_elsewhere(services: Mapping[str, str], before: Mapping[str, str]) -> Mapping[str, str]:
+    """Log the services that other balancers have, where they are not those of `before`."""
+    if services and services != before:
+        log.warning(
+            "services of other balancers",
+            services=dict(sorted(services.items())),
+            problem="this balancer serves services that are registered with others alone, and whose security groups "
+            "do not let it in; give it only_services or only_label, or register them with it too",
+        )
+    return services
 
 
 def about(batch: Batch, now: float) -> dict[str, object]:

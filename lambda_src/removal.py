@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 PREFIX_PROPERTY = "ParameterPrefix"
+RETAIN_PROPERTY = "Retain"
 # DeleteParameters takes so many at once, GetParametersByPath gives so many:
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html
 _PER_CALL = 10
@@ -36,11 +37,14 @@ def is_request(event: Any) -> bool:
 
 
 def answer(event: Mapping[str, Any]) -> None:
-    """Deletes every parameter below the prefix when the resource is deleted; otherwise there is nothing to do."""
+    """Deletes every parameter below the prefix when the resource is deleted and they are not to stay; otherwise there
+    is nothing to do.
+    """
     log.configure()
     prefix = str(event["ResourceProperties"][PREFIX_PROPERTY])
+    stays = event["ResourceProperties"].get(RETAIN_PROPERTY) == "true"
     status, reason = "SUCCESS", ""
-    if event["RequestType"] == "Delete":
+    if event["RequestType"] == "Delete" and not stays:
         try:
             # What a stack of another prefix had is named by the physical id, since that is the prefix.
             remove(boto3.client("ssm", config=_ATTEMPTS), str(event.get("PhysicalResourceId") or prefix))

@@ -11,6 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from grpc_lb_contract import cloudwatch
+from proxy_image.metadata import (
+    DEFAULT_ENTRIES,
+    DEFAULT_KIB,
+    MAX_ENTRIES,
+    MAX_KIB,
+    MIN_ENTRIES,
+    MIN_KIB,
+    MetadataLimits,
+)
 from proxy_image.telemetry import (
     OFF_WORD,
     AccessLogSettings,
@@ -55,6 +64,7 @@ class Settings:
     idle_poll_seconds: float
     drain_delay_seconds: float
     drain_seconds: float
+    has_envoy: bool
     envoy_concurrency: int | None
     envoy_binary: Path | None
     log_level: str
@@ -68,6 +78,8 @@ class Settings:
     access_log: Logged | None
     access_log_percent: float
     call_statistics: CallStatistics | None
+    metadata_kib: int
+    metadata_entries: int
 
     @property
     def telemetry(self) -> Telemetry:
@@ -78,6 +90,10 @@ class Settings:
         if self.access_log is not None:
             access_log = AccessLogSettings(self.access_log, self.access_log_percent)
         return Telemetry(tracing, access_log, self.call_statistics)
+
+    @property
+    def metadata(self) -> MetadataLimits:
+        return MetadataLimits(self.metadata_kib, self.metadata_entries)
 
     @property
     def parameter_prefixes(self) -> tuple[str, ...]:
@@ -103,6 +119,11 @@ class Settings:
     def ejections_log(self) -> Path:
         """The file in which Envoy tells of each ejection and return."""
         return self.run_dir / "ejections.jsonl"
+
+    @property
+    def draining_mark(self) -> Path:
+        """The file by which a supervisor without Envoy tells the control plane to fail its readiness."""
+        return self.run_dir / "draining"
 
     @property
     def heartbeat_socket(self) -> Path:
@@ -312,6 +333,15 @@ VARIABLES: tuple[Variable, ...] = (
         "SECONDS",
     ),
     Variable(
+        "GRPC_LB_ENVOY",
+        "has_envoy",
+        _flag,
+        "true",
+        "false: run the control plane without Envoy, for proxyless gRPC clients (xDS) alone",
+        "--envoy",
+        "BOOL",
+    ),
+    Variable(
         "GRPC_LB_ENVOY_CONCURRENCY",
         "envoy_concurrency",
         _whole(1, 256),
@@ -404,6 +434,24 @@ VARIABLES: tuple[Variable, ...] = (
         "count and time calls by service and gRPC status (services), by method as well (methods), or not (off)",
         "--call-statistics",
         "KIND",
+    ),
+    Variable(
+        "GRPC_LB_METADATA_KIB",
+        "metadata_kib",
+        _whole(MIN_KIB, MAX_KIB),
+        str(DEFAULT_KIB),
+        "the most metadata of one call in each direction, in KiB; a call with more ends alone",
+        "--metadata-kib",
+        "KIB",
+    ),
+    Variable(
+        "GRPC_LB_METADATA_ENTRIES",
+        "metadata_entries",
+        _whole(MIN_ENTRIES, MAX_ENTRIES),
+        str(DEFAULT_ENTRIES),
+        "the most entries of that metadata",
+        "--metadata-entries",
+        "N",
     ),
     Variable(
         cloudwatch.BALANCER_VARIABLE,

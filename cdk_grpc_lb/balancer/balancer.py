@@ -15,6 +15,7 @@ from constructs import Construct, IConstruct
 
 from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase, ImportedBalancer
+from cdk_grpc_lb.balancer.cloud_map import CloudMap
 from cdk_grpc_lb.balancer.draining import Drain
 from cdk_grpc_lb.balancer.image import (
     CALLS_PORT,
@@ -24,12 +25,14 @@ from cdk_grpc_lb.balancer.image import (
     XDS_PORT,
     balancer_container,
     balancer_task,
+    built_image,
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
-from cdk_grpc_lb.balancer.parameters import name_of, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.memory import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB
+from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds
+from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -59,7 +62,7 @@ from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
-from grpc_lb_contract.document.balancers import BALANCER_LABEL
+from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
 from grpc_lb_contract.labels.names import ENABLE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import with_tls
@@ -67,6 +70,7 @@ from traefik_labels.settings import with_tls
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
     from aws_cdk import aws_route53 as route53
+    from aws_cdk import aws_servicediscovery as servicediscovery
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
 _MAX_TARGETS = 1000
@@ -85,9 +89,12 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param cluster: The cluster in which the balancer runs, and whose services it balances. ``add_cluster`` adds more.
     :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
         ``auto_scale_task_count`` is called.
-    :param cpu: The CPU units of each task. By default 512.
+    :param proxyless_only: Whether it serves gRPC clients that call the tasks directly (see ``connect``) and carries no
+        calls itself: its tasks run the control plane without Envoy, and the load balancer has the xDS port 18000 alone,
+        with ``xds_certificate`` by TLS. By default, it carries calls.
+    :param cpu: The CPU units of each task. By default 512, or 256 with ``proxyless_only``.
     :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a sidecar that takes traces. By
-        default 1024.
+        default 1024, or 512 with ``proxyless_only``.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
     :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less
         and is taken away with two minutes' notice, in which a task drains. The providers are enabled in a cluster of
@@ -111,6 +118,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param ssl_policy: Which versions and ciphers of TLS are taken. By default 1.2 and 1.3 with forward secrecy.
     :param domain_name: A name for the balancer, within ``domain_zone``. By default, it has that of its load balancer.
     :param domain_zone: The hosted zone in which a record of that name is made. By default, none.
+    :param cloud_map_namespace: A private DNS namespace in which ECS keeps the addresses of the tasks, so that callers
+        reach them without a load balancer, which the smallest fleets save. Clients must look the name up again when a
+        connection ends, as gRPC's do. By default, there is a load balancer.
+    :param cloud_map_name: The name of the tasks in that namespace: ``grpc`` makes ``grpc.shop.internal``. By default
+        ``grpc``.
     :param xds_certificate: The certificate with which the load balancer ends TLS for gRPC clients without a proxy, on
         port 18000; it must hold ``domain_name``, by which they find it. By default they come without TLS.
     :param load_balancer_subnets: The subnets of the load balancer. By default the private ones of the VPC, the public
@@ -152,19 +164,19 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
+    :param max_metadata: The most metadata of one call, sent or answered; a call with more ends alone (docs/limits.md).
+        8 to 8192 KiB, by default 1024 KiB.
+    :param max_metadata_entries: The most entries of it, 50 to 20,000. By default 2,000.
+    :param web_hosts: Names under which people open the web page, beside ``domain_name``: ``lb.example.com``,
+        ``*.corp.example.com`` for all below it, or ``*`` for any. Requests for another host are refused, so that no
+        page of another origin reads it. By default IP addresses, names of private networks and of AWS load balancers.
     :param removal_policy: Whether the target document in SSM is deleted with the stack (``DESTROY``) or stays
         (``RETAIN``). By default it is deleted.
     :param log_retention: How long logs are kept. By default, one month.
     """
 
-    load_balancer: elbv2.NetworkLoadBalancer
-    """What callers connect to."""
-    listener: elbv2.NetworkListener
-    """The load balancer's listener for calls."""
     xds_listener: elbv2.NetworkListener | None
     """The load balancer's listener for gRPC clients without a proxy; None before ``allow_xds_from``."""
-    target_group: elbv2.NetworkTargetGroup
-    """The balancer's tasks, as the load balancer sees them."""
     task_definition: ecs.FargateTaskDefinition
     """What each task is made of."""
     container: ecs.ContainerDefinition
@@ -187,8 +199,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         *,
         cluster: ecs.ICluster,
         desired_count: int | None = None,
-        cpu: int = 512,
-        memory_limit_mib: int = 1024,
+        proxyless_only: bool = False,
+        cpu: int | None = None,
+        memory_limit_mib: int | None = None,
         cpu_architecture: ecs.CpuArchitecture | None = None,
         capacity_provider_strategies: Sequence[ecs.CapacityProviderStrategy] | None = None,
         image: ecs.ContainerImage | None = None,
@@ -202,6 +215,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         ssl_policy: elbv2.SslPolicy | None = None,
         domain_name: str | None = None,
         domain_zone: route53.IHostedZone | None = None,
+        cloud_map_namespace: servicediscovery.INamespace | None = None,
+        cloud_map_name: str | None = None,
         xds_certificate: acm.ICertificate | None = None,
         load_balancer_subnets: ec2.SubnetSelection | None = None,
         cross_zone_enabled: bool = True,
@@ -221,6 +236,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         cloudwatch_namespace: str = NAMESPACE,
         log_level: str | None = None,
         envoy_concurrency: int | None = None,
+        max_metadata: cdk.Size | None = None,
+        max_metadata_entries: int | None = None,
+        web_hosts: Sequence[str] | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.DESTROY,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
     ) -> None:
@@ -230,6 +248,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         check_arguments(props, GrpcBalancer.__init__, given)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 1, _MAX_TARGETS)
+        if proxyless_only:
+            refuse_proxy_props(props, given)
+        cpu = cpu if cpu is not None else 256 if proxyless_only else 512
+        if memory_limit_mib is None:
+            memory_limit_mib = PROXYLESS_MEMORY_MIB if proxyless_only else DEFAULT_MEMORY_MIB
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
@@ -238,6 +261,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         polling = polling_environment(props, poll_interval, idle_poll_interval)
         vpc = vpc_of(props, cluster)
+        if proxyless_only:
+            port, certificate = XDS_PORT, xds_certificate
         front = Frontend(
             port=port,
             internet_facing=internet_facing,
@@ -250,14 +275,33 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cross_zone_enabled=cross_zone_enabled,
         )
         placement = placement_of(props, vpc, task_subnets, assign_public_ip=assign_public_ip)
-        front.check(props, vpc, placement)
+        of_load_balancer = {
+            "port": None if proxyless_only else port,
+            "internet_facing": internet_facing,
+            "certificate": None if proxyless_only else certificate,
+            "ssl_policy": ssl_policy,
+            "domain_name": domain_name,
+            "domain_zone": domain_zone,
+            "load_balancer_subnets": load_balancer_subnets,
+            "client_addresses": client_addresses,
+            "xds_certificate": xds_certificate,
+        }
+        self._cloud_map = CloudMap.checked(props, cloud_map_namespace, cloud_map_name, of_load_balancer)
+        front.check(props, vpc, placement if self._cloud_map is None else None)
         check_admission(props, only_services, only_label)
         if tracing is not None:
             check_tracing(props, tracing, memory_limit_mib)
         if access_log is not None:
             check_access_log(props, access_log)
         check_call_statistics(props, call_statistics)
-        running = Running(log_level=log_level, envoy_concurrency=envoy_concurrency)
+        running = Running(
+            log_level=log_level,
+            envoy_concurrency=envoy_concurrency,
+            max_metadata=max_metadata,
+            max_metadata_entries=max_metadata_entries,
+            web_hosts=web_hosts,
+            domain_name=domain_name,
+        )
         running.check(props)
         check_image(props, image, image_build_args)
         check_capacity(props, capacity_provider_strategies)
@@ -275,6 +319,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
+        self._known_name = known_name(self)
         self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
         self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
         self._published.check()
@@ -290,12 +335,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
         self._allow_reading(self.parameter_prefix)
+        self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
         self.container = balancer_container(
             self,
-            props,
             self.task_definition,
-            image=image,
-            build_args=image_build_args,
+            image=self._image,
             environment={
                 PARAMETER_PREFIX: self.parameter_prefix,
                 **drain.environment,
@@ -304,13 +348,15 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
                 **access_log_environment(access_log),
                 **call_statistics_environment(call_statistics),
                 **self._published.environment,
-                **running.environment(cpu),
+                **running.environment(cpu, has_envoy=not proxyless_only),
                 **({"GRPC_LB_PROXY_PROTOCOL": "true"} if client_addresses else {}),
             },
             stop_timeout=drain.stop_timeout,
             log_group=self.log_group,
+            ports=(*(() if proxyless_only else (CALLS_PORT,)), READY_PORT, WEB_PORT, XDS_PORT),
             cpu=balancer_cpu(tracing, cpu),
             memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
+            is_asked_for_readiness=self._cloud_map is not None,
         )
         self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
         # The Lambda names the balancers in the document by it, so that the page of each shows them all.
@@ -333,7 +379,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ROLL_BACK,
-            health_check_grace_period=_HEALTH_CHECK_GRACE,
+            health_check_grace_period=_HEALTH_CHECK_GRACE if self._cloud_map is None else None,
+            cloud_map_options=None if self._cloud_map is None else self._cloud_map.options,
         )
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
@@ -351,25 +398,16 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         start_after(self.service, self.target_sync)
         self.task_security_group: ec2.ISecurityGroup = self.service.connections.security_groups[0]
 
-        self.load_balancer_security_group: ec2.ISecurityGroup = ec2.SecurityGroup(
-            self,
-            "LoadBalancerSecurityGroup",
-            vpc=vpc,
-            description="Callers of the gRPC balancer",
-            allow_all_outbound=False,
-        )
-        self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
-        self.listener = front.listen(self.load_balancer)
-        self.target_group = add_tasks(self.listener, self.service, CALLS_PORT)
-        if client_addresses:
-            self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
-        self._let_in(CALLS_PORT, "calls from the load balancer")
-        self._let_in(READY_PORT, "its health checks")
+        self.load_balancer_security_group: ec2.ISecurityGroup = self.task_security_group
+        if self._cloud_map is None:
+            self._put_load_balancer_in_front(
+                front, vpc, served=XDS_PORT if proxyless_only else CALLS_PORT, client_addresses=client_addresses
+            )
         # Not allow_internally, which adds a rule for what goes out too, and warns that all may.
         tasks = self.task_security_group
         tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
-        self.host: str = front.name(self, self.load_balancer)
-        self.xds_listener = None
+        self.host: str = front.name(self, self.load_balancer) if self._cloud_map is None else self._cloud_map.host
+        self.xds_listener = self.listener if proxyless_only and self.has_load_balancer else None
         if xds_certificate is not None and domain_name is None:
             raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
         self._xds_certificate = xds_certificate
@@ -380,7 +418,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             watch_callers(self, self.load_balancer_security_group, self.port)
         if not internet_facing:
             acknowledge(self.load_balancer_security_group, "EC23", "it is open to the VPC at most")
-        if certificate is None:
+        if certificate is None and self._cloud_map is None:
             acknowledge(self.load_balancer, "ELB2", "a Network Load Balancer logs calls of TLS listeners only")
         if internet_facing and certificate is None:
             cdk.Annotations.of(self).add_warning_v2(
@@ -435,6 +473,32 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             published=published,
         )
 
+    @property
+    def has_load_balancer(self) -> bool:
+        """Whether callers come through one; without it, they find the tasks by ``cloud_map_namespace``."""
+        return self._cloud_map is None
+
+    @property
+    def load_balancer(self) -> elbv2.NetworkLoadBalancer:
+        """What callers connect to. Raises ValueError with ``cloud_map_namespace``: there is none."""
+        if self._cloud_map is not None:
+            raise self._without("load_balancer")
+        return self._load_balancer
+
+    @property
+    def listener(self) -> elbv2.NetworkListener:
+        """The load balancer's listener for calls. Raises ValueError with ``cloud_map_namespace``."""
+        if self._cloud_map is not None:
+            raise self._without("listener")
+        return self._listener
+
+    @property
+    def target_group(self) -> elbv2.NetworkTargetGroup:
+        """The balancer's tasks, as the load balancer sees them. Raises ValueError with ``cloud_map_namespace``."""
+        if self._cloud_map is not None:
+            raise self._without("target_group")
+        return self._target_group
+
     def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
         """Balance the services of another cluster too, whose tasks the balancer can reach.
 
@@ -487,7 +551,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         watch_direct_calls(self, other, self._served)
 
     def _let_fetch(self, other: ec2.IConnectable, description: str | None = None) -> None:
-        if self.xds_listener is None:
+        if self.xds_listener is None and self._cloud_map is None:
             self.xds_listener = listen_for_xds(self.load_balancer, self._xds_certificate)
             add_tasks(self.xds_listener, self.service, XDS_PORT)
             self._let_in(XDS_PORT, "xDS from the load balancer")
@@ -543,6 +607,27 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         acknowledge(
             self.task_definition, wildcard_in(self, parameters), "a document takes as many parameters as it needs"
         )
+
+    def _put_load_balancer_in_front(
+        self, front: Frontend, vpc: ec2.IVpc, *, served: int, client_addresses: bool
+    ) -> None:
+        self.load_balancer_security_group = ec2.SecurityGroup(
+            self,
+            "LoadBalancerSecurityGroup",
+            vpc=vpc,
+            description="Callers of the gRPC balancer",
+            allow_all_outbound=False,
+        )
+        self._load_balancer = front.make(self, vpc, self.load_balancer_security_group)
+        self._listener = front.listen(self._load_balancer)
+        self._target_group = add_tasks(self._listener, self.service, served)
+        if client_addresses:
+            self._target_group.set_attribute("proxy_protocol_v2.enabled", "true")
+        self._let_in(served, "xDS from the load balancer" if served == XDS_PORT else "calls from the load balancer")
+        self._let_in(READY_PORT, "its health checks")
+
+    def _without(self, part: str) -> ValueError:
+        return self._props.error(part, "asked of a balancer that has one", "a balancer with cloud_map_namespace")
 
     def _let_in(self, port: int, what: str) -> None:
         self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)

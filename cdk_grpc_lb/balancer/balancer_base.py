@@ -24,6 +24,7 @@ from cdk_grpc_lb.service.props import DEFAULTS, AddedServiceProps, CallProps
 from cdk_grpc_lb.service.traffic_shift import refuse_traffic_shift
 from cdk_grpc_lb.signatures import takes
 from cdk_grpc_lb.validation import Props, surely_other
+from grpc_lb_contract.document.balancers import REGISTERED_LABEL
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -55,6 +56,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     _admission: ServiceRegistry
     _needs_of_services: list[Callable[[], list[str]]]
     """Of each service that was made for this balancer, the VPC endpoints that its tasks need."""
+    _known_name: str | None = None
+    """What services say that they were registered with; None where only a deployment knows it."""
     _served: list[Called]
     """Where the services of this app that it balances take calls."""
     _service_class: ClassVar[type[GrpcBalancedService]]
@@ -179,6 +182,11 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         labels = self._labels_for(serving, wish)
         for label, value in labels.items():
             serving.container.add_docker_label(label, value)
+        if self._known_name is not None:
+            # The Lambdas of the cluster's other balancers learn from it whose service it is.
+            known = labels_of(serving.container).get(REGISTERED_LABEL)
+            names = [*([] if known is None else known.split(",")), self._known_name]
+            serving.container.add_docker_label(REGISTERED_LABEL, ",".join(dict.fromkeys(names)))
         self._admission.labels[service.node.path] = {**labels_of(serving.container), **labels}
         groups = service.connections.security_groups
         for group in groups:
@@ -249,6 +257,8 @@ class ImportedBalancer(GrpcBalancerBase):
         self.load_balancer_security_group = load_balancer_security_group
         self.task_security_group = task_security_group
         self.cloudwatch_name: str | None = published.balancer
+        if published.balancer is not None and not cdk.Token.is_unresolved(published.balancer):
+            self._known_name = published.balancer
         self._admission = admission
         self._needs_of_services = []
         self._served = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -25,7 +25,7 @@ CONTAINER = "Balancer"
 IMAGE_FOLDERS = ("proxy_image", "grpc_lb_contract")
 DOCKERFILE = "proxy_image/Dockerfile"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
-_STATE_DIR = "/var/lib/grpc-lb"
+STATE_DIR = "/var/lib/grpc-lb"
 _USER = "10001:10001"
 _PLATFORMS = {"X86_64": ecr_assets.Platform.LINUX_AMD64, "ARM64": ecr_assets.Platform.LINUX_ARM64}
 
@@ -51,24 +51,23 @@ def balancer_task(
 
 def balancer_container(
     balancer: Construct,
-    props: Props,
     definition: ecs.FargateTaskDefinition,
     *,
-    image: ecs.ContainerImage | None,
-    build_args: Mapping[str, str] | None,
+    image: ecs.ContainerImage,
     environment: Mapping[str, str],
     stop_timeout: cdk.Duration,
     log_group: logs.ILogGroup,
+    ports: Sequence[int],
     cpu: int | None = None,
     memory_limit_mib: int | None = None,
+    is_asked_for_readiness: bool = False,
 ) -> ecs.ContainerDefinition:
     """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
-    platform = _platform_of(props, definition)
     linux = ecs.LinuxParameters(balancer, "LinuxParameters")
     linux.drop_capabilities(ecs.Capability.ALL)
     container = definition.add_container(
         CONTAINER,
-        image=image if image is not None else _built_image(balancer, platform, build_args),
+        image=image,
         environment=dict(environment),
         cpu=cpu,
         memory_limit_mib=memory_limit_mib,
@@ -79,18 +78,19 @@ def balancer_container(
         stop_timeout=stop_timeout,
         # It asks the image's first process and Envoy, never the control plane (invariant 6).
         health_check=ecs.HealthCheck(
-            command=["CMD", "python", "-m", "proxy_image.health"],
+            # Where no load balancer asks whether a task is ready yet, it is ECS that has to know.
+            command=["CMD", "python", "-m", "proxy_image.health", *["--ready"] * is_asked_for_readiness],
             interval=cdk.Duration.seconds(10),
             timeout=cdk.Duration.seconds(5),
             retries=3,
-            start_period=cdk.Duration.seconds(30),
+            start_period=cdk.Duration.seconds(180 if is_asked_for_readiness else 30),
         ),
-        port_mappings=[ecs.PortMapping(container_port=port) for port in (CALLS_PORT, READY_PORT, WEB_PORT, XDS_PORT)],
+        port_mappings=[ecs.PortMapping(container_port=port) for port in ports],
         # A caller's connection and the one to its target are a descriptor each. 65,535 is Fargate's own limit,
         # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
         ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],
     )
-    container.add_mount_points(ecs.MountPoint(container_path=_STATE_DIR, source_volume="state", read_only=False))
+    container.add_mount_points(ecs.MountPoint(container_path=STATE_DIR, source_volume="state", read_only=False))
     return container
 
 
@@ -104,9 +104,14 @@ def check_image(props: Props, image: ecs.ContainerImage | None, build_args: Mapp
             raise props.error("image_build_args", "known at synth", f"a token for {name}")
 
 
-def _built_image(
-    balancer: Construct, platform: ecr_assets.Platform, build_args: Mapping[str, str] | None
+def built_image(
+    balancer: Construct,
+    props: Props,
+    definition: ecs.FargateTaskDefinition,
+    build_args: Mapping[str, str] | None,
 ) -> ecs.ContainerImage:
+    """The image for the CPU of the balancer's task."""
+    platform = _platform_of(props, definition)
     return ecs.ContainerImage.from_asset(
         stage(balancer, *IMAGE_FOLDERS),
         file=DOCKERFILE,

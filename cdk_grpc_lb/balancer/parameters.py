@@ -7,7 +7,7 @@ import re
 import aws_cdk as cdk
 from constructs import Construct
 
-_ROOT = "/grpc-lb/"
+from grpc_lb_contract.document.balancers import PREFIX_ROOT
 
 
 def own_prefix(balancer: Construct, cluster: str = "") -> str:
@@ -19,12 +19,15 @@ def own_prefix(balancer: Construct, cluster: str = "") -> str:
     readable = _plain("-".join(path))[:64]
     suffix = f"-{_plain(cluster)}" if cluster else ""
     # The stack's name as a reference, and one that keeps its meaning in a template of another stack.
-    return f"{_ROOT}{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}{suffix}"
+    return f"{PREFIX_ROOT}{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}{suffix}"
 
 
-def name_of(prefix: str) -> str:
-    """What tells a balancer apart where a path would only be longer."""
-    return prefix.removeprefix(_ROOT)
+def known_name(balancer: Construct) -> str | None:
+    """Its name where labels of other stacks may have it: without a reference, which would tie the stacks together."""
+    stack = cdk.Stack.of(balancer)
+    if cdk.Token.is_unresolved(stack.stack_name):
+        return None
+    return f"{stack.stack_name}/{own_prefix(balancer).rpartition('/')[2]}"
 
 
 def _plain(text: str) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_logs as logs
 from constructs import IConstruct
 
+from cdk_grpc_lb.balancer.client_zone import write_bootstrap_first
 from cdk_grpc_lb.balancer.image import XDS_PORT
 from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.network.reachability import watch_arrow
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.labels.names import PORT, SERVICE
-from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap, xds_target
+from grpc_lb_contract.proxyless import BOOTSTRAP, BOOTSTRAP_FILE, bootstrap, xds_target
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
@@ -40,12 +42,37 @@ def listen_for_xds(
     )
 
 
+# What a balancer does to calls, and one that carries none cannot do.
+_OF_A_PROXY = (
+    "port",
+    "certificate",
+    "ssl_policy",
+    "client_addresses",
+    "tracing",
+    "access_log",
+    "call_statistics",
+    "envoy_concurrency",
+)
+
+
+def refuse_proxy_props(props: Props, given: Mapping[str, Any]) -> None:
+    """Raise ValueError for props that say how calls are carried."""
+    for name in _OF_A_PROXY:
+        if given[name] not in (None, False):
+            raise props.conflict(
+                name, "proxyless_only", f"{name} is about calls that the balancer carries; leave out either"
+            )
+
+
 class ProxylessClients:
     """What of a balancer such clients need."""
 
     if TYPE_CHECKING:
         _admission: ServiceRegistry
         _props: Props
+        _image: ecs.ContainerImage
+        task_definition: ecs.FargateTaskDefinition
+        log_group: logs.LogGroup
         _xds_certificate: acm.ICertificate | None
 
         @property
@@ -61,6 +88,7 @@ class ProxylessClients:
         container_name: str | None = None,
         source: ec2.IConnectable | None = None,
         fallback_address: str | None = None,
+        own_zone: bool = False,
     ) -> list[str]:
         """Let a client call the tasks of services directly, without a proxy between.
 
@@ -76,6 +104,9 @@ class ProxylessClients:
             run with, or another peer. By default the connections of the service.
         :param fallback_address: Another control plane, ``host:port``, with TLS as here, which clients that know gRFC
             A71 use while they reach none of this balancer's. By default, none.
+        :param own_zone: Whether the client prefers tasks of its own availability zone, of those services whose policy
+            has ``Balancing(prefer_zone=True)``: a container of the balancer's image starts before the client's, asks
+            ECS for the zone, and ends. By default, the client goes to all zones.
         """
         construct, definition = _definition_of(client)
         props = Props("connect of", construct.node.path)
@@ -86,7 +117,20 @@ class ProxylessClients:
         container = _container(props, definition, container_name)
         has_tls = self._xds_certificate is not None
         addresses = [self.xds_address, *([] if fallback_address is None else [fallback_address])]
-        _give_bootstrap(props, container, bootstrap(addresses, construct.node.addr, tls=has_tls))
+        _refuse_second(props, container)
+        text = bootstrap(addresses, construct.node.addr, tls=has_tls)
+        if own_zone:
+            write_bootstrap_first(
+                props,
+                definition,
+                container,
+                text,
+                image=self._image,
+                balancer=self.task_definition,
+                log_group=self.log_group,
+            )
+        else:
+            container.add_environment(BOOTSTRAP, text)
         self._let_fetch(caller, "xDS of a client without a proxy")
         for service, (_, port) in zip(to, called, strict=True):
             groups = service.connections.security_groups
@@ -141,14 +185,13 @@ def _containers(definition: ecs.TaskDefinition) -> Iterable[ecs.ContainerDefinit
     return (child for child in definition.node.children if isinstance(child, ecs.ContainerDefinition))
 
 
-def _give_bootstrap(props: Props, container: ecs.ContainerDefinition, text: str) -> None:
+def _refuse_second(props: Props, container: ecs.ContainerDefinition) -> None:
     environment = container.render_container_definition().environment or []
     names = [each["name"] if isinstance(each, dict) else each.name for each in environment]  # type: ignore[union-attr]  # jsii's own
-    if BOOTSTRAP in names:
+    for known in {BOOTSTRAP, BOOTSTRAP_FILE} & set(names):
         raise props.error(
-            "client", f"one without {BOOTSTRAP}: connect it once, with all that it calls", container.container_name
+            "client", f"one without {known}: connect it once, with all that it calls", container.container_name
         )
-    container.add_environment(BOOTSTRAP, text)
 
 
 def _same_stack(one: IConstruct, other: IConstruct) -> bool:

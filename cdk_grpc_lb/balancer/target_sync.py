@@ -17,7 +17,7 @@ from constructs import Construct
 
 from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.balancer.parameters import parameters_under
-from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack
+from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack, suffix_of
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge, wildcard_in
 from cdk_grpc_lb.routing.service_registry import check_admission
@@ -130,7 +130,7 @@ class TargetSync(Construct):
         self.role: iam.Role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
         self._allow_listing()
-        self._allow_publishing()
+        publishing = self._allow_publishing()
         self.function: lambda_.Function = lambda_.Function(
             self,
             "Function",
@@ -177,8 +177,8 @@ class TargetSync(Construct):
             targets=[to_queue],
         )
 
-        if removal_policy == cdk.RemovalPolicy.DESTROY:
-            remove_with_stack(self, self.function, parameter_prefix)
+        self.function.node.add_dependency(publishing)
+        remove_with_stack(self, self.function, parameter_prefix, publishing, policy=removal_policy)
 
     def _allow_listing(self) -> None:
         in_this_cluster = {"ArnEquals": {"ecs:cluster": self.cluster.cluster_arn}}
@@ -206,18 +206,25 @@ class TargetSync(Construct):
         acknowledge(self.role, wildcard_in(self, tasks), "tasks are listed before they are described, of one cluster")
         acknowledge(self.role, wildcard_in(self, services), "which services there are is known only when it runs")
 
-    def _allow_publishing(self) -> None:
+    def _allow_publishing(self) -> iam.Policy:
+        """In a policy of the prefix's own: it stays until what is below the prefix is removed."""
         parameters = parameters_under(self, self.parameter_prefix)
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=[
-                    "ssm:GetParameter",
-                    "ssm:GetParameters",
-                    "ssm:GetParametersByPath",
-                    "ssm:PutParameter",
-                    "ssm:DeleteParameters",
-                ],
-                resources=[parameters],
-            )
+        policy = iam.Policy(
+            self,
+            f"Publishing{suffix_of(self, self.parameter_prefix)}",
+            roles=[self.role],
+            statements=[
+                iam.PolicyStatement(
+                    actions=[
+                        "ssm:GetParameter",
+                        "ssm:GetParameters",
+                        "ssm:GetParametersByPath",
+                        "ssm:PutParameter",
+                        "ssm:DeleteParameters",
+                    ],
+                    resources=[parameters],
+                )
+            ],
         )
-        acknowledge(self.role, wildcard_in(self, parameters), "a document takes as many parameters as it needs")
+        acknowledge(policy, wildcard_in(self, parameters), "a document takes as many parameters as it needs")
+        return policy

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
@@ -11,6 +13,10 @@ from cdk_grpc_lb.validation import Props
 # As proxy_image/settings.py has them.
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _MAX_CONCURRENCY = 256
+# As proxy_image/metadata.py has them.
+_MIN_METADATA_KIB, _MAX_METADATA_KIB = 8, 8192
+_MIN_METADATA_ENTRIES, _MAX_METADATA_ENTRIES = 50, 20_000
+_WEB_HOST = r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +25,11 @@ class Running:
 
     log_level: str | None
     envoy_concurrency: int | None
+    max_metadata: cdk.Size | None
+    max_metadata_entries: int | None
+    web_hosts: Sequence[str] | None
+    """Beside `domain_name`."""
+    domain_name: str | None
 
     def check(self, props: Props) -> None:
         """Raise ValueError for what the image would refuse when it starts."""
@@ -27,19 +38,42 @@ class Running:
             raise props.error("log_level", f"one of {', '.join(_LOG_LEVELS)}", repr(level))
         if self.envoy_concurrency is not None:
             props.whole_number("envoy_concurrency", self.envoy_concurrency, 1, _MAX_CONCURRENCY)
+        if self.max_metadata is not None and not self.max_metadata.is_unresolved():
+            kib = self.max_metadata.to_kibibytes(rounding=cdk.SizeRoundingBehavior.NONE)
+            if not _MIN_METADATA_KIB <= kib <= _MAX_METADATA_KIB or kib != int(kib):
+                allowed = f"{_MIN_METADATA_KIB} to {_MAX_METADATA_KIB} whole KiB"
+                raise props.error("max_metadata", allowed, f"{kib:g} KiB")
+        if self.max_metadata_entries is not None:
+            props.whole_number(
+                "max_metadata_entries", self.max_metadata_entries, _MIN_METADATA_ENTRIES, _MAX_METADATA_ENTRIES
+            )
+        for host in self.web_hosts or ():
+            if not cdk.Token.is_unresolved(host) and re.fullmatch(_WEB_HOST, host) is None:
+                raise props.error(
+                    "web_hosts", "host names such as lb.example.com, *.corp.example.com, or *", repr(host)
+                )
 
-    def environment(self, cpu: int) -> dict[str, str]:
+    def environment(self, cpu: int, *, has_envoy: bool) -> dict[str, str]:
         """The image's own settings for it."""
         told: dict[str, str] = {}
         if self.log_level is not None:
             told["GRPC_LB_LOG_LEVEL"] = self.log_level
-        if self.envoy_concurrency is not None:
+        if not has_envoy:
+            told["GRPC_LB_ENVOY"] = "false"
+        elif self.envoy_concurrency is not None:
             told["GRPC_LB_ENVOY_CONCURRENCY"] = _number(self.envoy_concurrency)
         elif not cdk.Token.is_unresolved(cpu):
             # One worker for each whole CPU: what the task sees of the machine below is more than it may use.
             told["GRPC_LB_ENVOY_CONCURRENCY"] = str(max(1, cpu // 1024))
+        if self.max_metadata is not None:
+            told["GRPC_LB_METADATA_KIB"] = _number(self.max_metadata.to_kibibytes())
+        if self.max_metadata_entries is not None:
+            told["GRPC_LB_METADATA_ENTRIES"] = _number(self.max_metadata_entries)
+        hosts = [*(self.web_hosts or ()), *([] if self.domain_name is None else [self.domain_name])]
+        if hosts:
+            told["GRPC_LB_WEB_HOSTS"] = ",".join(hosts)
         return told
 
 
-def _number(value: int) -> str:
-    return cdk.Token.as_string(value) if cdk.Token.is_unresolved(value) else str(value)
+def _number(value: float) -> str:
+    return cdk.Token.as_string(value) if cdk.Token.is_unresolved(value) else f"{value:g}"

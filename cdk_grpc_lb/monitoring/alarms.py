@@ -15,6 +15,7 @@ from constructs import Construct
 from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.monitoring import alarm_conditions
 from cdk_grpc_lb.monitoring.alarm_conditions import FIVE_MINUTES, NAMES, PAGING, AlarmCondition
+from cdk_grpc_lb.project import RUNBOOK
 from cdk_grpc_lb.signatures import shown, takes
 from cdk_grpc_lb.validation import Props
 
@@ -63,7 +64,7 @@ class GrpcAlarms(Construct):
     :param warning_topic: Where the others are sent, which can wait for the morning. By default to ``topic``.
     :param ok_actions: Whether the end of an alarm is sent too. By default it is.
     :param runbook_url: Where your people find the runbook, such as your copy of ``docs/operate/alarms.md``: each
-        alarm's description links to ``URL#alarm-name``. By default, it links to the log group to look at.
+        alarm's description links to ``URL#alarm-name``, and to the log group to look at. By default, this project's.
     :param leave_out: The names of alarms that are not wanted, such as ``NoTargets`` where a service has no task at
         times. By default, all are made.
     :param failures_percent: How many calls in a hundred of any service may fail in 3 of 5 minutes; fewer than 5 a
@@ -135,11 +136,10 @@ class GrpcAlarms(Construct):
 
     def _where_to_look(self, name: str) -> str:
         runbook_url = self._wanted["runbook_url"]
-        if runbook_url is not None:
-            return f"Runbook: {runbook_url}#{name.lower()}"
+        runbook = runbook_url if runbook_url is not None else RUNBOOK
         region, group = cdk.Stack.of(self).region, self._log_group.log_group_name
         logs_url = f"https://console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
-        return f"Runbook: docs/operate/alarms.md#{name.lower()} of cdk-grpc-lb. Logs: {logs_url}"
+        return f"Runbook: {runbook}#{name.lower()} Logs: {logs_url}"
 
     def _processes_stopped(self, balancer: GrpcBalancer) -> cloudwatch.Metric:
         """From the supervisor's log lines: whoever died cannot tell."""

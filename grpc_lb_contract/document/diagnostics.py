@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 MAX_OF_A_KIND = 50
 MAX_BYTES_OF_A_KIND = 6 * 1024
-"""In the document, whose index can name about 240 shards of 2 to 4 KB: notes take a few of them at most."""
+"""In the document, whose index can name about 160 shards: notes take a few of them at most."""
 
 
 class _Note(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +21,7 @@ from grpc_lb_contract.names import (
     TASK_ID_RULE,
     ZONE,
     ZONE_RULE,
+    must_be_address,
     must_be_full_method,
     must_be_grpc_service,
     must_be_host,
@@ -117,8 +117,7 @@ class Target:
     task: str
 
     def __post_init__(self) -> None:
-        if not _is_address(self.ip):
-            raise ValueError(f"ip must be an IPv4 or IPv6 address, got {self.ip!r}")
+        must_be_address("ip", self.ip)
         must_be_within("port", self.port, 1, MAX_PORT)
         must_match(ZONE, "zone", self.zone, ZONE_RULE)
         must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
@@ -176,16 +175,6 @@ class Document:
 
     def service(self, name: str) -> Service | None:
         return next((service for service in self.services if service.name == name), None)
-
-
-def _is_address(text: object) -> bool:
-    if not isinstance(text, str):
-        return False  # a number, and with it a boolean, is one for `ipaddress`
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _one_per_match(routes: tuple[Route, ...]) -> tuple[Route, ...]:

@@ -1,4 +1,4 @@
-"""The document as text: one JSON record a line, so that it can be read in the SSM console and cut between records.
+"""The document as text: one JSON record a line, so that people can read it, and it is cut between records.
 
     {"service":"rng"}                                             a service; the records up to the next one are its own
     {"policy":{"balancing":"least-request"}}                      settings that are not at their default, as in labels

@@ -1,7 +1,8 @@
 """The document cut into SSM parameters: shards named by their content, behind one small index that is written last.
 
 A shard's name is the hash of its text, so a new generation never overwrites a shard of the one before: a reader that
-holds an index finds all of it, or notices that it does not. A document that fits beside the index is carried inside it.
+holds an index finds all of it, or notices that it does not. A document that fits beside the index is carried inside it;
+shards are compressed (`grpc_lb_contract.document.compression`).
 
     {"format":1,"generation":"5dff83080d155c3bfe7a2b2e3c5ad2a1","cluster":"arn:aws:ecs:…:cluster/main",
      "prefix":"/grpc-lb/main","serial":1790000000610,"changes_expected_until":1790000300,"cause":{"kind":"event",…}}
@@ -23,11 +24,13 @@ import base64
 import hashlib
 import json
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract.document.cause import Cause, read_cause
+from grpc_lb_contract.document.compression import compressed, decompressed
 from grpc_lb_contract.document.model import Document
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.errors import (
@@ -46,16 +49,28 @@ FORMAT = 1
 # Standard tier: https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
 MAX_PARAMETER_BYTES = 4096
 
-# A shard may end after any record whose checksum is a multiple of this, once it has this many bytes. Cuts that depend
-# on content, not on position, leave the other shards as they are when a target comes or goes, so little is written.
+# A shard may end after any record whose checksum is a multiple of this, once it has about this many bytes. Cuts that
+# depend on content, not on position, leave the other shards as they are when a target comes or goes, so little is
+# written.
 CUT_EVERY_RECORDS = 8
 CUT_FROM_BYTES = 3072
+CUT_AT_BYTES = 3900
+
+# About what compression leaves: of a target its random task id, of other records their names. Where that is too little,
+# a shard is cut again.
+TARGET_BYTES = 36
+SHARE_OF_OTHERS = 0.3
 
 MAX_EXPECTED_SECONDS = 600.0
 """Changes are announced for at most this long at a time: what is further in the future comes from a wrong clock."""
 
 
 HASH_BYTES = 16
+
+MAX_SERIAL = 2**53
+"""Milliseconds since 1970 come to it in a quarter of a million years: no writer counts so far."""
+
+_SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 EXPECTED = "changes_expected_until"
 INCOMPLETE = "incomplete"
@@ -170,7 +185,7 @@ def read_index(text: str) -> Index:
             f"the index must start with a line of JSON that says its format, got {line[:120]!r}"
         ) from None
     version, generation, names = known
-    if version != FORMAT:
+    if isinstance(version, bool) or not isinstance(version, int) or version != FORMAT:
         raise UnknownFormat(
             f"the format of the document must be {FORMAT}, got {version!r}; update the balancer or the Lambda, so that "
             "both are of the same major version"
@@ -178,6 +193,9 @@ def read_index(text: str) -> Index:
     if not isinstance(generation, str) or not isinstance(names, str) or not newline:
         raise DocumentError(f"the index must name its generation and shards, got {line[:120]!r}")
     shards = tuple(names.split())
+    odd = [name for name in shards if _SHARD_NAME.fullmatch(name) is None]
+    if odd:
+        raise DocumentError(f"the index must name shards by letters, digits, - and _, got {odd[0][:120]!r}")
     return Index(
         generation,
         shards,
@@ -186,7 +204,7 @@ def read_index(text: str) -> Index:
         until,
         cluster if isinstance(cluster, str) else "",
         prefix if isinstance(prefix, str) else "",
-        serial if isinstance(serial, int) and not isinstance(serial, bool) else 0,
+        serial if isinstance(serial, int) and not isinstance(serial, bool) and 0 <= serial <= MAX_SERIAL else 0,
         incomplete,
     )
 
@@ -266,21 +284,40 @@ def _checked(name: str, shards: Mapping[str, str]) -> str:
         raise MissingShard(f"shard {name} is missing")
     if content_hash(shards[name]) != name:
         raise MixedGenerations(f"shard {name} must hold the content of that hash, got {content_hash(shards[name])}")
-    return shards[name]
+    return decompressed(shards[name])
 
 
 def _cut(text: str) -> Iterator[str]:
-    shard, size = "", 0
-    for record in text.splitlines(keepends=True):
-        if size + _size(record) > MAX_PARAMETER_BYTES:
+    for records in _by_content(text.splitlines(keepends=True)):
+        yield from _fitting(records)
+
+
+def _by_content(records: Sequence[str]) -> Iterator[Sequence[str]]:
+    shard: list[str] = []
+    size = 0.0
+    for record in records:
+        more = TARGET_BYTES if record.startswith("[") else SHARE_OF_OTHERS * len(record)
+        if shard and size + more > CUT_AT_BYTES:
             yield shard
-            shard, size = "", 0
-        shard, size = shard + record, size + _size(record)
+            shard, size = [], 0.0
+        shard.append(record)
+        size += more
         if size >= CUT_FROM_BYTES and zlib.crc32(record.encode()) % CUT_EVERY_RECORDS == 0:
             yield shard
-            shard, size = "", 0
+            shard, size = [], 0.0
     if shard:
         yield shard
+
+
+def _fitting(records: Sequence[str]) -> Iterator[str]:
+    """A single record is taken as it is: none is so long."""
+    text = compressed("".join(records))
+    if len(text) <= MAX_PARAMETER_BYTES or len(records) == 1:
+        yield text
+        return
+    middle = len(records) // 2
+    yield from _fitting(records[:middle])
+    yield from _fitting(records[middle:])
 
 
 def _index_line(fields: Mapping[str, object]) -> str:

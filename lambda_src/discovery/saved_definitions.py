@@ -7,7 +7,6 @@ compressed, and is named by its content; one that cannot be read is passed over,
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -134,7 +133,7 @@ def _decoded(text: str) -> dict[str, TaskDefinition]:
         packed = zlib.decompressobj()
         version, records = json.loads(packed.decompress(base64.b64decode(text, validate=True), MOST_TEXT))
         return dict(map(_definition, records)) if version == FORMAT else {}
-    except (ValueError, TypeError, LookupError, AttributeError, zlib.error, binascii.Error, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, zlib.error, RecursionError):
         return {}
 
 

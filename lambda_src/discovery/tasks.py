@@ -187,4 +187,4 @@ def _normalised(address: str) -> str | None:
         read = ipaddress.ip_address(address)
     except ValueError:
         return None
-    return None if read.is_unspecified or read.is_link_local else str(read)
+    return None if read.is_unspecified or read.is_link_local or "%" in address else str(read)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from grpc_lb_contract import Balancer
-from grpc_lb_contract.document.balancers import BALANCER_LABEL, MAX_BALANCERS, MAX_NAME
+from grpc_lb_contract.document.balancers import BALANCER_LABEL, MAX_BALANCERS, MAX_NAME, REGISTERED_LABEL, name_of
+from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import RUNNING, Task, TaskDefinition
 
@@ -23,6 +24,24 @@ def overlapping(balancers: Iterable[Balancer], prefix: str, selection: Selection
     if selection.only_services or selection.only_label is not None:
         return frozenset()
     return frozenset(balancer.name for balancer in balancers) - {prefix}
+
+
+def registered_elsewhere(
+    tasks: Iterable[Task], definitions: Mapping[str, TaskDefinition], services: Set[str], prefix: str
+) -> Mapping[str, str]:
+    """Those of the `services` whose tasks say that they are registered with other balancers, and with which: their
+    security groups let those in, and hardly this one, with its document under `prefix`.
+    """
+    found: dict[str, str] = {}
+    for task in tasks:
+        definition = definitions.get(task.definition)
+        if definition is None or task.is_over:
+            continue
+        for container in definition.containers:
+            said, service = container.labels.get(REGISTERED_LABEL), container.labels.get(SERVICE, "").strip()
+            if said is not None and service in services and name_of(prefix) not in said.split(","):
+                found[service] = said
+    return found
 
 
 def _found(tasks: Iterable[Task], definitions: Mapping[str, TaskDefinition]) -> Iterator[Balancer]:

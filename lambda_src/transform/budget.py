@@ -1,6 +1,6 @@
 """What the labels of all services together may put into the document, so that a few of them cannot fill it.
 
-The document's index can name about 240 shards of 2 to 4 KB, and every balancer holds each route several times over.
+The document's index can name about 160 shards, and every balancer holds each route several times over.
 What labels ask for is bounded, so that the targets of everyone have room.
 """
 

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TypeVar
 
 from proxy_image.control_plane.fleet.fleet import Fleet
@@ -21,9 +21,10 @@ from proxy_image.control_plane.sources.targets_file import TargetsFileSource
 from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
+from proxy_image.control_plane.stats.reported_calls import reported_calls
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.status_log import tell_of_following
-from proxy_image.control_plane.web.server import serve, web_app
+from proxy_image.control_plane.web.server import readiness_app, serve, web_app
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -53,17 +54,21 @@ async def run(settings: Settings) -> None:
         own_zone=own.node.zone,
         telemetry=settings.telemetry,
         system_cas=await asyncio.to_thread(find_system_cas),
+        metadata=settings.metadata,
     )
     watcher = Watcher(
-        EnvoyStatistics(settings.admin_socket),
+        EnvoyStatistics(settings.admin_socket) if settings.has_envoy else None,
         state.journal,
         HourFile(settings.state_dir),
-        EjectionLog(settings.ejections_log),
+        EjectionLog(settings.ejections_log) if settings.has_envoy else None,
+        reported=lambda: reported_calls(state.clients.calls.counts),
     )
     follow = await source_of(settings, reconciler)
     service = AdsService(cache, state)
-    async with AdsServer(service, settings.ads_socket):
-        log.info("control plane serves", extra={"facts": {"ads": str(settings.ads_socket)}})
+    async with AsyncExitStack() as stack:
+        if settings.has_envoy:
+            await stack.enter_async_context(AdsServer(service, settings.ads_socket))
+        log.info("control plane serves", extra={"facts": {"envoy": settings.has_envoy}})
         tasks = [
             asyncio.create_task(follow(), name="source"),
             asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
@@ -73,6 +78,8 @@ async def run(settings: Settings) -> None:
             asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
             asyncio.create_task(tell_of_following(reconciler, state), name="following"),
         ]
+        if not settings.has_envoy:
+            tasks.append(asyncio.create_task(_serve_readiness(cache, settings), name="readiness"))
         if settings.cloudwatch_balancer is not None:
             publisher = Publisher(
                 reconciler,
@@ -144,14 +151,27 @@ async def _serve_web(
     reconciler: Reconciler, state: ControlPlaneState, watcher: Watcher, own: Node, settings: Settings
 ) -> None:
     async def listen() -> socket.socket:
-        family = socket.AF_INET6 if ":" in settings.bind_address else socket.AF_INET
-        return socket.create_server((settings.bind_address, settings.web_port), family=family)
+        return _listening(settings.bind_address, settings.web_port)
 
     listening = await _until_listening("web", settings.web_port, "GRPC_LB_WEB_PORT", listen)
     fleet = Fleet(settings.parameter_prefixes, own.id, (settings.bind_address, settings.web_port))
     app = web_app(reconciler, state, watcher, own, settings.web_hosts, fleet)
     with listening:
         await serve(app, listening, connections=of_this_process().web)
+
+
+async def _serve_readiness(cache: SnapshotCache, settings: Settings) -> None:
+    """What Envoy answers where there is one: ready with a document, until the supervisor drains."""
+
+    async def listen() -> socket.socket:
+        return _listening(settings.bind_address, settings.ready_port)
+
+    def is_ready() -> bool:
+        return cache.snapshot is not None and not settings.draining_mark.exists()
+
+    listening = await _until_listening("readiness", settings.ready_port, "GRPC_LB_READY_PORT", listen)
+    with listening:
+        await serve(readiness_app(is_ready), listening, connections=of_this_process().web)
 
 
 async def _until_listening(what: str, port: int, variable: str, listen: Callable[[], Awaitable[_T]]) -> _T:
@@ -178,6 +198,10 @@ async def _signalled() -> None:
         loop.add_signal_handler(number, stopped.set)
     with suppress(asyncio.CancelledError):
         await stopped.wait()
+
+
+def _listening(address: str, port: int) -> socket.socket:
+    return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
 
 
 def _host_port(address: str, port: int) -> str:

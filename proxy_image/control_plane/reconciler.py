@@ -20,6 +20,7 @@ from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.host_routes import Shortened
 from proxy_image.control_plane.xds.snapshot import InconsistentSnapshotError
 from proxy_image.control_plane.xds.snapshot_maker import SnapshotMaker
+from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits
 from proxy_image.telemetry import OFF, Telemetry
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,12 @@ class Reconciler:
         own_zone: str = "",
         telemetry: Telemetry = OFF,
         system_cas: Path | None = None,
+        metadata: MetadataLimits = DEFAULT_METADATA,
     ) -> None:
         self._cache = cache
-        self._maker = SnapshotMaker(ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas)
+        self._maker = SnapshotMaker(
+            ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas, metadata=metadata
+        )
         self._state = state
         self._journal = state.journal
         self._admission = ReadinessGate(self._admitted)

@@ -69,6 +69,14 @@ async def drain(admin: Admin, times: DrainTimes, hasten: asyncio.Event) -> None:
     log.info("drained", extra={"facts": facts})
 
 
+async def drain_without_envoy(fail_readiness: Callable[[], None], delay: float, hasten: asyncio.Event) -> None:
+    """Readiness fails for so many seconds while xDS streams stay: they carry no calls, and their end cuts none."""
+    fail_readiness()
+    log.info("readiness fails, serving on", extra={"facts": {"seconds": delay}})
+    await _pause(hasten, delay)
+    log.info("drained")
+
+
 async def _repeat(request: Callable[[], None], deadline: float, hasten: asyncio.Event) -> bool:
     """Asks until it is done or the deadline has come, once at least: Envoy's main thread may be late. Says whether it
     was hastened meanwhile. A drain goes on where Envoy's admin never answers: its time limits hold all the same.

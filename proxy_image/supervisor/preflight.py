@@ -90,7 +90,7 @@ def remove_run_dir(path: Path) -> None:
 def check_ports(settings: Settings) -> None:
     """Raises PreflightError that names each port which is taken, and the setting to change."""
     ports = (
-        ("GRPC_LB_PORT (--port)", settings.port),
+        *((("GRPC_LB_PORT (--port)", settings.port),) if settings.has_envoy else ()),
         ("GRPC_LB_READY_PORT (--ready-port)", settings.ready_port),
         ("GRPC_LB_WEB_PORT (--web-port)", settings.web_port),
         ("GRPC_LB_XDS_PORT (--xds-port)", settings.xds_port),

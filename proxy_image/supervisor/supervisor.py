@@ -16,7 +16,7 @@ from proxy_image.envoy.bootstrap import Node, arguments, bootstrap, to_json
 from proxy_image.settings import VARIABLES, Settings, to_environment
 from proxy_image.supervisor import heartbeat
 from proxy_image.supervisor.child import Child
-from proxy_image.supervisor.drain import DrainTimes, drain
+from proxy_image.supervisor.drain import DrainTimes, drain, drain_without_envoy
 from proxy_image.supervisor.heartbeat import Ear
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,14 @@ class Supervisor:
     ) -> None:
         self.settings = settings
         self._config = settings.run_dir / "envoy.json"
-        self._config.write_text(to_json(bootstrap(settings, node, descriptors=descriptors, memory=memory)))
         self._concurrency = concurrency
         self._told_to_stop = asyncio.Event()
         self._hasten = asyncio.Event()
         self._last_signal = -math.inf
-        self.envoy = Child("envoy", self._envoy_command, os.environ)
+        self.envoy: Child | None = None
+        if settings.has_envoy:
+            self._config.write_text(to_json(bootstrap(settings, node, descriptors=descriptors, memory=memory)))
+            self.envoy = Child("envoy", self._envoy_command, os.environ)
         self.control_plane = Child(
             "control plane", lambda: control_plane, child_environment(settings), refusal=WRONG_SETTING
         )
@@ -73,12 +75,18 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal, number)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.control_plane.keep_running())
-            tasks.create_task(self.envoy.keep_running())
+            if self.envoy is not None:
+                tasks.create_task(self.envoy.keep_running())
             listening = tasks.create_task(self._listen_for_life())
             await self._end()
-            self.envoy.leave()
-            await self._drain()
-            await self.envoy.stop(ENVOY_STOP_SECONDS)
+            if self.envoy is None:
+                await drain_without_envoy(
+                    self.settings.draining_mark.touch, self.settings.drain_delay_seconds, self._hasten
+                )
+            else:
+                self.envoy.leave()
+                await self._drain(self.envoy)
+                await self.envoy.stop(ENVOY_STOP_SECONDS)
             # Last, so that Envoy has its targets, and their health, for as long as it serves.
             listening.cancel()
             await self.control_plane.stop(CONTROL_PLANE_STOP_SECONDS)
@@ -102,10 +110,10 @@ class Supervisor:
         for end in ends:
             end.cancel()
 
-    async def _drain(self) -> None:
+    async def _drain(self, envoy: Child) -> None:
         times = DrainTimes.of(self.settings.drain_delay_seconds, self.settings.drain_seconds)
         draining = asyncio.create_task(drain(Admin(self.settings.admin_socket), times, self._hasten))
-        dead = asyncio.create_task(self.envoy.gone.wait())
+        dead = asyncio.create_task(envoy.gone.wait())
         await asyncio.wait((draining, dead), return_when=asyncio.FIRST_COMPLETED)
         if not draining.done():
             log.error("drain ends, envoy is gone")
@@ -133,7 +141,7 @@ class Supervisor:
             if pid == 0:
                 return
             for child in (self.envoy, self.control_plane):
-                if child.pid == pid:
+                if child is not None and child.pid == pid:
                     child.on_exit(os.waitstatus_to_exitcode(status))
                     break
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 from pathlib import Path
@@ -27,6 +28,15 @@ def _indented(section: str) -> str:
     return dedent("\n".join(lines[first : last + 1])) + "\n"
 
 
+def write_apps(folder: Path) -> None:
+    """Each app as a module of its own, and no other there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for module in folder.glob("*.py"):
+        module.unlink()
+    for heading, code in apps().items():
+        (folder / f"{module_name(heading)}.py").write_text(code)
+
+
 def module_name(heading: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", heading.lower()).strip("_")
 
@@ -46,3 +56,9 @@ def _is_ours(block: str) -> bool:
     return any(isinstance(node, ast.Call) for node in ast.walk(tree)) and bool(
         uses & {"balancer", "GrpcBalancer", "GrpcBalancedService", "TrafficPolicy", "numbers"}
     )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write each app of docs/apps.md as a module.")
+    parser.add_argument("folder", type=Path)
+    write_apps(parser.parse_args().folder)

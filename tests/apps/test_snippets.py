@@ -28,15 +28,27 @@ CASES = [
 ]
 # What a page says in words, where it goes on from there.
 SAID = {
-    *("image", "new_image", "cluster", "balancer", "orders", "certificate", "zone", "topic", "pages", "mails"),
+    *(
+        "image",
+        "new_image",
+        "cluster",
+        "balancer",
+        "orders",
+        "client",
+        "certificate",
+        "zone",
+        "topic",
+        "pages",
+        "mails",
+    ),
     *("GrpcBalancer", "GrpcBalancedService"),
 }
 
 
-def old_service(stack: cdk.Stack, cluster: ecs.ICluster) -> ecs.FargateService:
-    definition = ecs.FargateTaskDefinition(stack, "Task")
+def old_service(stack: cdk.Stack, cluster: ecs.ICluster, name: str) -> ecs.FargateService:
+    definition = ecs.FargateTaskDefinition(stack, f"{name}Task")
     definition.add_container("App", image=IMAGE, port_mappings=[ecs.PortMapping(container_port=50051)])
-    return ecs.FargateService(stack, "Old", cluster=cluster, task_definition=definition, min_healthy_percent=100)
+    return ecs.FargateService(stack, name, cluster=cluster, task_definition=definition, min_healthy_percent=100)
 
 
 def a_certificate(stack: cdk.Stack) -> acm.ICertificate:
@@ -71,7 +83,8 @@ def test_a_snippet_runs_as_it_is_pasted(
         mine: dict[str, Any] = dict.fromkeys(("pages", "mails", "topic"), topic)
         mine |= dict.fromkeys(("image", "new_image"), IMAGE)
         mine |= {"GrpcBalancer": GrpcBalancer, "GrpcBalancedService": GrpcBalancedService}
-        mine |= {"orders": old_service(stack, cluster), "certificate": a_certificate(stack), "zone": a_zone(stack)}
+        mine |= {"orders": old_service(stack, cluster, "Old"), "client": old_service(stack, cluster, "Client")}
+        mine |= {"certificate": a_certificate(stack), "zone": a_zone(stack)}
         code = snippets(page)[number]
         made = {"balancer": GrpcBalancer(stack, "Made", cluster=cluster)} if "GrpcBalancer(" not in code else {}
         names |= {"cluster": cluster, **mine, **made}

@@ -44,7 +44,7 @@ def code(cell: str) -> str:
 
 def code_blocks(text: str) -> list[str]:
     """Each run of indented lines, without the indentation."""
-    blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", text, flags=re.MULTILINE)
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n(?=\n? {4}))+", text, flags=re.MULTILINE)
     return [dedent(block).strip() for block in blocks if block.strip()]
 
 

@@ -54,6 +54,7 @@ async def test_a_deployed_client_calls_the_tasks_evenly_with_the_environment_tha
     tasks = await stage.numbers()
     given = environment_of_the_client(stack)
     assert given["NUMBERS"] == "xds:///random-numbers"
+    assert await stage.envoy_workers() == 0, "the control plane runs without Envoy"
 
     async def seen() -> dict[str, Any]:
         client = await asyncio.create_subprocess_exec(

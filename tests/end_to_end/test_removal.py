@@ -1,9 +1,12 @@
-"""What `cdk destroy` leaves behind: nothing."""
+"""What `cdk destroy`, and an update to another prefix, leave behind: nothing."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ from local_aws.layout import Layout
 from local_aws.stack import LocalStack
 
 APP = Path(__file__).with_name("removal_app")
-PREFIX = "/grpc-lb/removal"
+PREFIX, MOVED = "/grpc-lb/removal", "/grpc-lb/moved"
 PATIENCE_SECONDS = 90
 
 
@@ -29,27 +32,60 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStac
     layout.lock.unlink(missing_ok=True)
 
 
-def parameters(stack: LocalStack) -> list[str]:
-    found = stack.client("ssm").get_parameters_by_path(Path=PREFIX, Recursive=True)["Parameters"]
+def parameters(stack: LocalStack, prefix: str = PREFIX) -> list[str]:
+    found = stack.client("ssm").get_parameters_by_path(Path=prefix, Recursive=True)["Parameters"]
     return [parameter["Name"] for parameter in found]
 
 
+def publish(stack: LocalStack, prefix: str) -> None:
+    for name in ("index", "shards/0123"):
+        stack.client("ssm").put_parameter(Name=f"{prefix}/{name}", Value="{}", Type="String", Overwrite=True)
+
+
+def template_with(prefix: str, folder: Path) -> str:
+    """The app's template with another prefix. Its assets are those that were deployed before."""
+    context = json.dumps({**json.loads((APP / "cdk.json").read_text()).get("context", {}), "prefix": prefix})
+    environment = os.environ | {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": context}
+    subprocess.run([sys.executable, str(APP / "app.py")], env=environment, check=True, cwd=APP)
+    return (folder / "Removal.template.json").read_text()
+
+
+def settled(stack: LocalStack, name: str) -> str:
+    """The stack's status once it changes no more."""
+    cloudformation = stack.client("cloudformation")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        statuses = {each["StackName"]: each["StackStatus"] for each in cloudformation.describe_stacks()["Stacks"]}
+        status = str(statuses.get(name, "DELETE_COMPLETE"))
+        if not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
+            return status
+        time.sleep(0.5)
+
+
+def gone(stack: LocalStack, prefix: str) -> bool:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while parameters(stack, prefix) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return not parameters(stack, prefix)
+
+
 @pytest.mark.timeout(300)
-def test_the_target_document_goes_with_its_stack(stack: LocalStack) -> None:
-    """GIVEN a stack that has published, WHEN it is deleted, THEN its parameters are gone and it was not held up."""
+def test_the_target_document_goes_with_its_prefix_and_with_its_stack(stack: LocalStack, tmp_path: Path) -> None:
+    """GIVEN a stack that has published, WHEN its prefix changes, THEN the parameters of the old one are gone and those
+    of the new one stay; AND WHEN it is deleted, THEN those are gone too and it was not held up.
+    """
     cloudformation = stack.client("cloudformation")
     (name,) = (
         each["StackName"] for each in cloudformation.describe_stacks()["Stacks"] if "Removal" in each["StackName"]
     )
-    stack.client("ssm").put_parameter(Name=f"{PREFIX}/index", Value="{}", Type="String", Overwrite=True)
-    stack.client("ssm").put_parameter(Name=f"{PREFIX}/shards/0123", Value="{}", Type="String", Overwrite=True)
+    publish(stack, PREFIX)
+    publish(stack, MOVED)
+    cloudformation.update_stack(
+        StackName=name, TemplateBody=template_with(MOVED, tmp_path / "cdk.out"), Capabilities=["CAPABILITY_IAM"]
+    )
+    assert settled(stack, name) == "UPDATE_COMPLETE"
+    assert gone(stack, PREFIX)
+    assert f"{MOVED}/index" in parameters(stack, MOVED)
     cloudformation.delete_stack(StackName=name)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while parameters(stack) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert parameters(stack) == []
-    statuses = {each["StackName"]: each["StackStatus"] for each in cloudformation.describe_stacks()["Stacks"]}
-    while statuses.get(name, "DELETE_COMPLETE") == "DELETE_IN_PROGRESS" and time.monotonic() < deadline:
-        time.sleep(0.5)
-        statuses = {each["StackName"]: each["StackStatus"] for each in cloudformation.describe_stacks()["Stacks"]}
-    assert statuses.get(name, "DELETE_COMPLETE") == "DELETE_COMPLETE"
+    assert gone(stack, MOVED)
+    assert settled(stack, name) == "DELETE_COMPLETE"

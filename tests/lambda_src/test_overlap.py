@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grpc_lb_contract.document.balancers import BALANCER_LABEL
+from grpc_lb_contract.document.balancers import BALANCER_LABEL, REGISTERED_LABEL, name_of
 from lambda_src.discovery.ecs_listing import EcsCluster
 from lambda_src.discovery.selection import Selection
 from lambda_src.handler import Handler
@@ -64,3 +64,35 @@ def test_one_that_says_what_it_serves_is_silent(selection: Selection, aws: FakeA
     restrict(sync, selection)
     sync.minute()
     assert logged.about("balancers overlap") == []
+
+
+def test_services_that_are_registered_with_others_are_told_by_name(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    """GIVEN services of several balancers, THEN those of others alone are logged, once, whatever runs or is labelled
+    by hand besides.
+    """
+    for number, (service, balancers) in enumerate(
+        {
+            "own": [PREFIX],
+            "both": [OTHER, PREFIX],
+            "users": [OTHER],
+            "by-hand": [],
+        }.items()
+    ):
+        registered = {REGISTERED_LABEL: ",".join(map(name_of, balancers))} if balancers else {}
+        labels = {"grpc-lb.enable": "true", "grpc-lb.service": service, "grpc-lb.hosts": service, **registered}
+        aws.define(service, labels=labels)
+        aws.run(number, family=service, service=service)
+    sync.minute()
+    sync.minute()
+    (line,) = logged.about("services of other balancers")
+    assert line["services"] == {"users": name_of(OTHER)}
+    assert "registered with" in line["problem"]
+
+
+def test_services_that_this_balancer_does_not_take_are_not_told(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    labels = {"grpc-lb.enable": "true", "grpc-lb.service": "users", REGISTERED_LABEL: name_of(OTHER)}
+    aws.define("users", labels=labels)
+    aws.run(1, family="users", service="users")
+    restrict(sync, Selection(only_services=("rng",)))
+    sync.minute()
+    assert logged.about("services of other balancers") == []

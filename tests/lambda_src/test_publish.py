@@ -122,6 +122,7 @@ def test_shards_of_the_generation_before_stay_and_older_ones_go(aws: FakeAws, st
     second = shards(aws) - first
     assert first < shards(aws)
     publish(store, fleet(2000, 500))
+    store.tidy()
     assert not first & shards(aws)
     assert second < shards(aws)
 
@@ -283,4 +284,63 @@ def test_an_index_that_was_put_back_is_followed_by_a_newer_one(aws: FakeAws, syn
     sync.time.now += 60
     sync.minute()
     assert read_index(aws.parameters[INDEX]).serial > newest.serial
+    assert sync.serving() == {first, second}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"serial": 10**300},
+        {"serial": -5},
+        {"serial": True},
+        {"shards": "../../another/path"},
+        {"shards": "aaaa aaaa"},
+        {"changes_expected_until": 10**300},
+        {"incomplete": "yes"},
+        {"cause": {"kind": "event", "events": 10**300}},
+    ],
+    ids=lambda fields: str(fields)[:40],
+)
+def test_an_index_with_a_field_that_no_writer_writes_is_followed_by_a_good_one(
+    fields: dict[str, object], aws: FakeAws, sync: Sync
+) -> None:
+    # GIVEN an index that someone changed by hand
+    first = aws.run(1)
+    sync.minute()
+    changed(aws, **fields)
+    # WHEN a task starts, THEN a new process writes a good index
+    second = aws.run(2)
+    sync.restart()
+    sync.handle(aws.event(second))
+    index = read_index(aws.parameters[INDEX])
+    assert sync.serving() == {first, second}
+    assert index.cluster == CLUSTER
+    assert not index.incomplete
+    assert 1.7e12 < index.serial < 1e13
+
+
+@pytest.mark.parametrize("format_", [True, 1.0, "1", None, [1]], ids=repr)
+def test_a_format_that_is_no_whole_number_is_another_one(format_: object, aws: FakeAws, sync: Sync) -> None:
+    aws.run(1)
+    sync.minute()
+    changed(aws, format=format_)
+    before = dict(aws.parameters)
+    sync.restart()
+    with pytest.raises(UnknownFormat):
+        sync.minute()
+    assert aws.parameters == before
+
+
+def test_the_clock_of_a_writer_that_was_ahead_holds_up_no_later_index(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN an index of a Lambda whose clock was a year ahead
+    first = aws.run(1)
+    sync.time.now += 365 * 86400
+    sync.minute()
+    ahead = read_index(aws.parameters[INDEX]).serial
+    # WHEN the clock is right again, THEN the next index is newer all the same
+    sync.time.now -= 365 * 86400
+    second = aws.run(2)
+    sync.restart()
+    sync.minute()
+    assert read_index(aws.parameters[INDEX]).serial > ahead
     assert sync.serving() == {first, second}

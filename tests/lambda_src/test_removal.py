@@ -101,6 +101,16 @@ def test_nothing_is_deleted_while_the_stack_lives(ssm: Any, request_type: str) -
     assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", PREFIX)
 
 
+def test_nothing_is_deleted_that_is_to_stay(ssm: Any) -> None:
+    """GIVEN a stack whose parameters are retained, WHEN it or its prefix goes, THEN they stay."""
+    before = left(ssm)
+    kept = {"ParameterPrefix": PREFIX, "Retain": "true"}
+    with cloudformation() as (url, answers):
+        handler({**event(url, "Delete", PhysicalResourceId=PREFIX), "ResourceProperties": kept}, CONTEXT)
+    assert left(ssm) == before
+    assert answers[0]["Status"] == "SUCCESS"
+
+
 def test_what_a_last_refresh_writes_meanwhile_is_deleted_too(ssm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a refresh that ends after the first deletion, THEN its index does not stay."""
     late = iter([lambda: ssm.put_parameter(Name=f"{PREFIX}/index", Value="late", Type="String")])

@@ -1,11 +1,8 @@
 """What the machine and ECS say, read with doubt."""
 
-import json
 import os
 import resource
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from proxy_image.machine import (
     task_from_metadata,
     workers,
 )
+from tests.proxy_image.task_metadata import task_metadata
 
 METADATA = {
     "Cluster": "arn:aws:ecs:us-west-2:111122223333:cluster/default",
@@ -36,22 +34,8 @@ NODE = Node(id="158d1c8083dd49d6b527399fd6414f5c", cluster="default", zone="us-w
 
 @pytest.fixture
 def metadata() -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/v4/id/task" else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps(METADATA).encode())
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with task_metadata(METADATA) as url:
+        yield url
 
 
 def test_on_ecs_the_node_is_the_task(metadata: str) -> None:

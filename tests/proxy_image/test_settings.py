@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_image.metadata import MetadataLimits
 from proxy_image.settings import VARIABLES, SettingsError, from_environment, to_environment, unknown_variables
 
 MINIMAL = {"GRPC_LB_PARAMETER_PREFIX": "/grpc-lb/stack/name"}
@@ -23,6 +24,7 @@ def test_all_but_the_source_of_targets_has_a_default() -> None:
     assert (settings.drain_delay_seconds, settings.drain_seconds) == (5, 30)
     assert settings.envoy_concurrency is None
     assert settings.log_level == "info"
+    assert settings.metadata == MetadataLimits(kib=1024, entries=2000)
 
 
 def test_a_balancer_of_several_clusters_has_a_prefix_for_each() -> None:
@@ -76,6 +78,8 @@ def test_two_sources_are_refused() -> None:
         ("GRPC_LB_DRAIN_SECONDS", "soon", "must be seconds, 0..3600"),
         ("GRPC_LB_DRAIN_SECONDS", "inf", "must be seconds, 0..3600"),
         ("GRPC_LB_ENVOY_CONCURRENCY", "0", "must be a whole number 1..256"),
+        ("GRPC_LB_METADATA_KIB", "8193", "must be a whole number 8..8192"),
+        ("GRPC_LB_METADATA_ENTRIES", "10", "must be a whole number 50..20000"),
         ("GRPC_LB_LOG_LEVEL", "trace", "must be one of debug, info, warning, error"),
         ("GRPC_LB_CLOUDWATCH_BALANCER", "shop\nfront", "must be 1 to 255 of"),
         ("GRPC_LB_CLOUDWATCH_NAMESPACE", "AWS/ECS", "without AWS/ or : at the beginning"),
@@ -135,6 +139,8 @@ def test_a_typing_error_in_a_name_is_told_with_the_nearest_name() -> None:
             "GRPC_LB_DRAIN_SECONDS": st.floats(0, 3600).map(str),
             "GRPC_LB_POLL_SECONDS": st.floats(0.05, 20).map(str),
             "GRPC_LB_ENVOY_CONCURRENCY": st.integers(1, 256).map(str),
+            "GRPC_LB_METADATA_KIB": st.integers(8, 8192).map(str),
+            "GRPC_LB_METADATA_ENTRIES": st.integers(50, 20_000).map(str),
             "GRPC_LB_LOG_LEVEL": st.sampled_from(["debug", "INFO", "warning"]),
             "BIND_ADDRESS": st.ip_addresses().map(str),
             "GRPC_LB_ACCESS_LOG": st.sampled_from(["off", "Failures", "sampled", "all"]),

@@ -137,3 +137,31 @@ async def test_more_metadata_than_the_limit_ends_that_call_alone(
         # On the connections of the bystander, to caller and server.
         outcomes = await asyncio.gather(*(grpc_aio.outcome(call, channel) for _ in range(5)))
         assert {outcome.status for outcome in outcomes} == {status}
+
+
+async def test_the_limits_of_metadata_are_settings(tmp_path: Path) -> None:
+    def sent(entries: int, length: int) -> Call:
+        return Call(READ, [["read-all"]], [(f"k{number}", length) for number in range(entries)])
+
+    def answered(entries: int, length: int) -> Call:
+        return Call(READ, [["end", 0, "", [(f"k{number}", length) for number in range(entries)]]])
+
+    async with (
+        grpc_aio.server() as port,
+        balanced(tmp_path, port, GRPC_LB_METADATA_KIB="16", GRPC_LB_METADATA_ENTRIES="50") as ways,
+        raw_h2.connected(ways.balanced) as caller,
+        grpc_aio.channel(ways.balanced) as neighbour,
+        bystander(neighbour),
+    ):
+        for call, is_taken in [
+            (sent(30, 300), True),
+            (sent(3, 7_000), False),
+            (sent(60, 1), False),
+            (answered(30, 300), True),
+            (answered(3, 7_000), False),
+            (answered(60, 1), False),
+        ]:
+            assert ((await raw_h2.outcome(call, caller)).status == 0) is is_taken, call
+        # Peers are told, and the connection is as it was.
+        assert caller.h2.remote_settings.max_header_list_size == 16 * 2**10
+        assert not caller.is_over

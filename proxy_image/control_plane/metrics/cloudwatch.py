@@ -7,13 +7,16 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from grpc_lb_contract import Document
 from grpc_lb_contract import cloudwatch as names
 from grpc_lb_contract.cloudwatch import Directive, Values, metrics_line
 from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.report.report import ProxylessCalls
 from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.minute_stats import Figures, Tally
@@ -45,9 +48,19 @@ class BalancerState:
 
 
 def lines(
-    balancer: str, namespace: str, services: Mapping[str, Figures], standing: BalancerState, *, at: float
+    balancer: str,
+    namespace: str,
+    services: Mapping[str, Figures],
+    standing: BalancerState,
+    *,
+    at: float,
+    proxyless: Mapping[str, Sequence[ProxylessCalls]] = MappingProxyType({}),
 ) -> Iterator[str]:
-    """A line for each service, and one for the balancer; `at` is in seconds since 1970."""
+    """A line for each service, and one for the balancer; `at` is in seconds since 1970.
+
+    `proxyless`: those of a service's calls that clients without a proxy told of, which the line says, and of which no
+    metric is made: their zones and versions would each be billed.
+    """
     own = {names.BALANCER: balancer}
     for number, (name, figures) in enumerate(sorted(services.items())):
         told = _told(
@@ -69,7 +82,11 @@ def lines(
             else [Directive(((names.BALANCER,),), told), of_balancer]
         )
         dimensions = {**own, names.SERVICE: name}
-        yield metrics_line(*directives, at=at, namespace=namespace, dimensions=dimensions, event=EVENT)
+        told_of = [
+            {"zone": each.zone, "client": each.client, each.outcome: each.calls} for each in proxyless.get(name, ())
+        ]
+        more = {"proxyless": told_of} if told_of else {}
+        yield metrics_line(*directives, at=at, namespace=namespace, dimensions=dimensions, event=EVENT, **more)
     told = _told(
         {
             names.DRAINING_TARGETS: sum(figures.draining or 0 for figures in services.values()),
@@ -125,6 +142,7 @@ class Publisher:
         self._started = time.monotonic()
         self._told_at = state.journal.started
         self._tally = Tally()
+        self._told_calls: Counter[tuple[str, str, str, str]] = Counter()
         self._last: Reading | None = None
         self._wrote = True
 
@@ -148,7 +166,11 @@ class Publisher:
         services = self._tally.take(self._document) if readable or last else {}
         # A minute's end has the connections that are open then: another control plane may tell of this minute's.
         standing = self._standing(connections=readable and not last)
-        text = "".join(f"{line}\n" for line in lines(self._balancer, self._namespace, services, standing, at=at))
+        proxyless = self._proxyless() if services else {}
+        text = "".join(
+            f"{line}\n"
+            for line in lines(self._balancer, self._namespace, services, standing, at=at, proxyless=proxyless)
+        )
         try:
             await asyncio.to_thread(self._write, text)
         except OSError as error:
@@ -157,6 +179,15 @@ class Publisher:
             self._wrote = False
         else:
             self._wrote = True
+
+    def _proxyless(self) -> dict[str, list[ProxylessCalls]]:
+        """Since this was asked the last time."""
+        before, now = self._told_calls, Counter(self._state.clients.calls.counts)
+        self._told_calls = now
+        found: dict[str, list[ProxylessCalls]] = {}
+        for key, count in sorted((now - before).items()):
+            found.setdefault(key[0], []).append(ProxylessCalls(*key, count))
+        return found
 
     def _standing(self, *, connections: bool) -> BalancerState:
         journal, since, self._told_at = self._state.journal, self._told_at, time.time()
@@ -191,7 +222,7 @@ class Publisher:
         if self._last is None:
             # What an Envoy that is older than this control plane counted before, another one has told.
             younger = reading.uptime_seconds <= reading.at - self._started + 1
-            self._last = Reading(reading.at, {}) if younger else reading
+            self._last = Reading(reading.at, {}) if younger else replace(reading, reported={})
         if reading is not self._last:
             self._tally.add(self._last, reading, self._document, self._applier.newcomers)
             self._last = reading

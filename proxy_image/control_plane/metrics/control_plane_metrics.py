@@ -64,9 +64,9 @@ def of_work(state: ControlPlaneState) -> Iterator[Metric]:
     )
     yield _counter(
         "proxyless_calls",
-        "Calls that gRPC clients without a proxy told of (LRS), by their zone and outcome: ok, error or dropped.",
+        "Calls that gRPC clients without a proxy told of (LRS), by zone, client and outcome: ok, error or dropped.",
         state.clients.calls.counts.items(),
-        *("service", "zone", "outcome"),
+        *("service", "zone", "client", "outcome"),
     )
 
 

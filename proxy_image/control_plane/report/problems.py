@@ -62,6 +62,8 @@ class Standing:
     trouble: tuple[Trouble, str] | None
     envoy_connected: bool
     envoy_unreadable: str | None
+    has_envoy: bool = True
+    """False where the balancer serves clients without a proxy alone."""
     heap_percent: int = 0
     refuses_calls: bool = False
     rejections: tuple[Rejection, ...] = ()
@@ -87,7 +89,9 @@ _DO = {
 
 
 def standing_problems(standing: Standing) -> Iterator[Problem]:
-    if not standing.envoy_connected:
+    if not standing.has_envoy:
+        pass
+    elif not standing.envoy_connected:
         yield Problem(
             Severity.ERROR,
             "Envoy is not connected to this control plane",
@@ -106,7 +110,8 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
         yield Problem(
             Severity.ERROR if standing.refuses_calls else Severity.WARNING,
             "Envoy refuses new calls" if standing.refuses_calls else "Envoy's memory is nearly used up",
-            f"{standing.heap_percent} % of the memory that it may take is in use. Calls in flight go on.",
+            f"{standing.heap_percent} % of the memory that it may take is in use. Streams that hold most of it are "
+            "reset, other calls in flight go on.",
             "give the balancer more memory (memory_limit_mib) or more tasks; look which service has the most calls in "
             "flight: those hold it.",
         )

@@ -31,10 +31,12 @@ from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
 
 @dataclass(frozen=True, slots=True)
 class ProxylessCalls:
-    """Calls since this control plane began, by the client's zone; outcome: ok, error, or dropped by the client."""
+    """Calls since this control plane began, by the client's zone and kind; outcome: ok, error, or dropped by the
+    client."""
 
     service: str
     zone: str
+    client: str
     outcome: str
     calls: int
 
@@ -69,6 +71,8 @@ class Report:
     target_list_age_seconds: float | None
     grpc_clients: int
     proxyless: Proxyless
+    has_envoy: bool
+    """False where the balancer serves clients without a proxy alone."""
     envoy_connected: bool
     envoy_uptime_seconds: int | None
     connections: int
@@ -148,8 +152,9 @@ def report(
         target_list_age_seconds=standing.target_list_age_seconds,
         grpc_clients=grpc_clients,
         proxyless=proxyless,
+        has_envoy=standing.has_envoy,
         envoy_connected=standing.envoy_connected,
-        envoy_uptime_seconds=None if newest is None else newest.uptime_seconds,
+        envoy_uptime_seconds=None if newest is None or not standing.has_envoy else newest.uptime_seconds,
         connections=0 if newest is None else newest.connections,
         in_flight=0 if newest is None else newest.in_flight,
         calls_per_second=sum(service.calls_per_second for service in services),
@@ -175,7 +180,7 @@ def report(
 
 def proxyless_of(clients: ClientRegister) -> Proxyless:
     counts = clients.calls.counts.items()
-    calls = tuple(ProxylessCalls(service, zone, outcome, count) for (service, zone, outcome), count in sorted(counts))
+    calls = tuple(ProxylessCalls(*key, count) for key, count in sorted(counts))
     return Proxyless(clients.groups, calls, clients.unfollowed)
 
 

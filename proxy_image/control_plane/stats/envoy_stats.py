@@ -15,6 +15,7 @@ from typing import Any
 from proxy_image.control_plane.stats import call_stats
 from proxy_image.control_plane.stats.call_stats import NONE_ENDED, Ended, EndedCalls
 from proxy_image.control_plane.stats.histogram import NO_TIMES, Histogram
+from proxy_image.control_plane.stats.reported_calls import ReportedCalls
 from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, OWN_CLUSTERS
 
 # Uptimes are whole seconds, and a reading takes its time.
@@ -128,7 +129,7 @@ class ServiceCounts:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that Envoy says at one moment. `at` is monotonic seconds."""
+    """All that Envoy says at one moment, beside what clients without a proxy told. `at` is monotonic seconds."""
 
     at: float
     services: Mapping[str, ServiceCounts]
@@ -144,6 +145,8 @@ class Reading:
     """Of what Envoy's heap may take; 0 where it has no bound."""
     refuses_calls: bool = False
     """New calls are refused, because the heap is nearly used up."""
+    reported: Mapping[str, ReportedCalls] = field(default_factory=dict)
+    """By service."""
 
     def is_of_another_envoy(self, before: Reading) -> bool:
         """Than an earlier reading, so that all counts restarted: also where its own have passed those of the other."""

@@ -11,7 +11,7 @@ from grpc_lb_contract.policy.targets import HASHING
 from proxy_image.control_plane.readiness import Newcomer, admitted_only
 from proxy_image.control_plane.stats.envoy_stats import Reading, Received, ServiceCounts
 from proxy_image.control_plane.stats.history import identity
-from proxy_image.control_plane.stats.window import service_window
+from proxy_image.control_plane.stats.window import reported_window, service_window
 
 # Were targets chosen by chance, 50 calls would come 14 % off the expected one time in three, and 50 % off in one of
 # two thousand: an imbalance of 1.5 that lasts some minutes is none of chance's making.
@@ -53,8 +53,8 @@ class Tally:
     def add(self, before: Reading, after: Reading, document: Document, waiting: Collection[Newcomer]) -> None:
         """Count what happened between two readings, and look at how the services stand at the second."""
         if after.is_of_another_envoy(before):
-            before = Reading(before.at, {})
-        for name in after.services:
+            before = Reading(before.at, {}, reported=before.reported)
+        for name in after.services.keys() | after.reported.keys():
             self._count(name, before, after)
         for service in document.services:
             self._look(service, after.services.get(service.name, ServiceCounts({})), waiting)
@@ -74,7 +74,8 @@ class Tally:
     def _count(self, name: str, before: Reading, after: Reading) -> None:
         tally = self._services.setdefault(name, _Service())
         nothing = ServiceCounts({})
-        old, new = before.services.get(name, nothing), after.services[name]
+        old, new = before.services.get(name, nothing), after.services.get(name, nothing)
+        tally.received += reported_window(name, before, after).calls
         tally.received += sum(_grown(old.received.get(cluster), now) for cluster, now in new.received.items())
         window = service_window(name, before, after)
         tally.failures += window.failures

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from urllib.parse import quote
 
 from proxy_image.control_plane.stats.ejection_log import EjectionLog
@@ -15,6 +16,7 @@ from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, U
 from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.stats.last_hour.hour import Hour
 from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
+from proxy_image.control_plane.stats.reported_calls import ReportedCalls
 from proxy_image.control_plane.stats.silence import SilenceWatch
 from proxy_image.control_plane.stats.window import WINDOW_SECONDS
 from proxy_image.envoy.admin import Admin, AdminError
@@ -47,13 +49,15 @@ class EnvoyStatistics(Admin):
 class Watcher:
     def __init__(
         self,
-        statistics: EnvoyStatistics,
+        statistics: EnvoyStatistics | None,
         journal: Journal,
         kept: HourFile | None = None,
         ejections: EjectionLog | None = None,
+        reported: Callable[[], Mapping[str, ReportedCalls]] = dict,
     ) -> None:
-        """kept: where the last hour is kept; by default in memory alone. ejections: what Envoy logs of them; by default
-        readings alone tell of them.
+        """statistics: None where there is no Envoy. kept: where the last hour is kept; by default in memory alone.
+        ejections: what Envoy logs of them; by default readings alone tell of them. reported: what clients without a
+        proxy told of their calls so far; by default nothing.
         """
         self._statistics = statistics
         self._journal = journal
@@ -68,9 +72,15 @@ class Watcher:
         self.silence = SilenceWatch()
         self.hour = Hour()
         self._kept = kept
+        self._reported = reported
+        self._started = time.monotonic()
         self._ejections = ejections
         self.problem: str | None = None
         """Why the last reading failed."""
+
+    @property
+    def has_envoy(self) -> bool:
+        return self._statistics is not None
 
     @property
     def lookers(self) -> int:
@@ -132,7 +142,7 @@ class Watcher:
         news = [] if self._ejections is None else await asyncio.to_thread(self._ejections.news)
         self._journal.logged(news)
         try:
-            reading, self._reading_cost = await asyncio.to_thread(_timed, self._statistics)
+            reading = await self._look()
         except (AdminError, UnreadableError) as error:
             if self.problem is None:
                 log.warning("statistics not readable", extra={"facts": {"problem": str(error)}})
@@ -158,6 +168,14 @@ class Watcher:
         ended = self.hour.read(reading, time.time())
         if ended is not None and self._kept is not None:
             await asyncio.to_thread(self._kept.keep, ended)
+
+    async def _look(self) -> Reading:
+        if self._statistics is None:
+            now = time.monotonic()
+            reading = Reading(now, {}, uptime_seconds=int(now - self._started))
+        else:
+            reading, self._reading_cost = await asyncio.to_thread(_timed, self._statistics)
+        return replace(reading, reported=self._reported())
 
 
 def _timed(statistics: EnvoyStatistics) -> tuple[Reading, float]:

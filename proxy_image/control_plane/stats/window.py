@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from proxy_image.control_plane.stats.call_stats import Ended
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.histogram import difference, percentiles
+from proxy_image.control_plane.stats.reported_calls import ReportedCalls
 
 WINDOW_SECONDS = 10.0
 
@@ -75,10 +76,11 @@ def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
     retries = _grown(old.retries, new.retries)
     given_up = max(0, _grown(old.unconnected, new.unconnected) - retries)
     seen = sum(failures.values()) - retries + given_up + unsent
+    reported = reported_window(name, before, after)
     return ServiceWindow(
         seconds=after.at - before.at,
-        calls=total,
-        failures=max(0, seen),
+        calls=total + reported.calls,
+        failures=max(0, seen) + reported.failures,
         targets={
             each: TargetWindow(
                 calls[each],
@@ -91,6 +93,11 @@ def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
         ended=ended_window(old.ended, new.ended),
         methods={each: ended_window(old.methods.get(each, Ended()), now) for each, now in new.methods.items()},
     )
+
+
+def reported_window(name: str, before: Reading, after: Reading) -> ReportedCalls:
+    old, new = (each.reported.get(name, ReportedCalls()) for each in (before, after))
+    return ReportedCalls(new.calls - old.calls, new.failures - old.failures)
 
 
 def ended_window(before: Ended, after: Ended) -> EndedWindow:

@@ -231,6 +231,15 @@ def web_app(
     )
 
 
+def readiness_app(is_ready: Callable[[], bool]) -> Starlette:
+    """`GET /ready`: 200 or 503, for load balancers."""
+
+    async def ready(_request: Request) -> Response:
+        return PlainTextResponse(*(("ready", 200) if is_ready() else ("not ready", 503)))
+
+    return Starlette(routes=[Route("/ready", ready)], middleware=[Middleware(_Safe)])
+
+
 def current_report(
     reconciler: Reconciler, state: ControlPlaneState, watcher: Watcher, own: Node, others: Sequence[Member] = ()
 ) -> Report:
@@ -242,6 +251,7 @@ def current_report(
         trouble=reconciler.problem,
         envoy_connected=state.streams[Audience.ENVOY] > 0,
         envoy_unreadable=watcher.problem,
+        has_envoy=watcher.has_envoy,
         heap_percent=watcher.readings[-1].heap_percent if watcher.readings else 0,
         refuses_calls=bool(watcher.readings) and watcher.readings[-1].refuses_calls,
         rejections=tuple(state.journal.rejections.values()),

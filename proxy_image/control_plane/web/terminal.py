@@ -123,6 +123,12 @@ def _show(arguments: argparse.Namespace) -> int:
     return worst(report, fleet)
 
 
+def _envoy(report: dict[str, Any]) -> str:
+    if not report.get("has_envoy", True):
+        return "no Envoy: clients without a proxy alone"
+    return f"Envoy {'connected' if report['envoy_connected'] else 'NOT CONNECTED'}"
+
+
 def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) -> Iterator[str]:
     """The report (JSON of `/api/report`) as lines; `history` adds what became of each service's targets.
 
@@ -133,7 +139,7 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
     yield (
         f"generation {_clean(report['generation'] or 'none')} from {_clean(words.origin(report['origin']))}, confirmed "
         + (f"{words.duration(age)} ago" if age is not None else "never")
-        + f"; Envoy {'connected' if report['envoy_connected'] else 'NOT CONNECTED'}"
+        + f"; {_envoy(report)}"
     )
     yield (
         f"{words.rate(report['calls_per_second'])} calls/s, {report['in_flight']} in flight, "

@@ -20,6 +20,7 @@ from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
+from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits
 from proxy_image.telemetry import OFF, Telemetry
 
 DEFAULT_TIMES = ConnectionTimes()
@@ -52,9 +53,12 @@ def snapshot(
     own_zone: str = "",
     telemetry: Telemetry = OFF,
     system_cas: Path | None = None,
+    metadata: MetadataLimits = DEFAULT_METADATA,
 ) -> Snapshot:
     """The one snapshot of a document, as `SnapshotMaker` makes it."""
-    maker = SnapshotMaker(ports, times, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas)
+    maker = SnapshotMaker(
+        ports, times, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas, metadata=metadata
+    )
     return maker.make(document, generation)
 
 
@@ -72,12 +76,14 @@ class SnapshotMaker:
         own_zone: str = "",
         telemetry: Telemetry = OFF,
         system_cas: Path | None = None,
+        metadata: MetadataLimits = DEFAULT_METADATA,
     ) -> None:
         """`own_zone` is the balancer's availability zone, "" where unknown; `system_cas` the file with the CAs that
         targets' certificates may be held to."""
         self._own_zone = own_zone
         self._system_cas = system_cas
-        self._listeners = tuple(map(Resource.of, listeners(ports, times, telemetry)))
+        self._metadata = metadata
+        self._listeners = tuple(map(Resource.of, listeners(ports, times, telemetry, metadata)))
         self._parts: Mapping[str, _Parts] = {}
         self._routes: tuple[_RoutesKey, Resource] | None = None
         self.findings = Findings()
@@ -125,10 +131,10 @@ class SnapshotMaker:
         known = self._parts.get(service.name)
         if known is not None and known.made_of == made_of:
             return known
-        clusters = [cluster(treated, self._system_cas)]
+        clusters = [cluster(treated, self._system_cas, self._metadata)]
         assignments = [endpoints(treated, self._own_zone)]
         if copied_to is not None:
-            clusters.append(cluster_of_copies(copied_to, self._system_cas))
+            clusters.append(cluster_of_copies(copied_to, self._system_cas, self._metadata))
             assignments.append(endpoints(copied_to, self._own_zone))
             assignments[-1].cluster_name = copies_of(copied_to.name)
         return _Parts(made_of, _made({ResourceType.CLUSTER: clusters, ResourceType.ENDPOINTS: assignments}))

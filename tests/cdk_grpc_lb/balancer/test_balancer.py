@@ -81,7 +81,7 @@ def test_no_balancer_starts_before_its_document_can_be_written(example: Synthesi
         for name, resource in example.body["Resources"].items()
         if resource["Type"] == "AWS::ECS::Service" and "Balancer" in name
     )
-    for part in ("TaskStateChanges", "EveryMinute", "SqsEventSource", "TargetSyncRoleDefaultPolicy", "QueuePolicy"):
+    for part in ("TaskStateChanges", "EveryMinute", "SqsEventSource", "TargetSyncPublishing", "QueuePolicy"):
         assert [needed for needed in resource["DependsOn"] if part in needed], part
 
 

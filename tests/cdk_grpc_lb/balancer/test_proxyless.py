@@ -172,3 +172,87 @@ def from_nowhere(fleet: Fleet) -> None:
 def test_a_misuse_is_an_error_that_says_what_to_do(misuse: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         misuse(Fleet())
+
+
+def only_proxyless(stack: cdk.Stack, **props: Any) -> GrpcBalancer:
+    cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", restrict_default_security_group=False))
+    return GrpcBalancer(stack, "Balancer", cluster=cluster, proxyless_only=True, **props)
+
+
+def test_a_balancer_for_clients_without_a_proxy_alone_is_small_and_has_the_xds_port_alone() -> None:
+    stack = cdk.Stack(cdk.App(), "Fleet")
+    balancer = only_proxyless(stack, log_level="warning")
+    numbers = balancer.add_service("Numbers", image=IMAGE, port=50051)
+    client = balancer.add_service("Front", image=IMAGE, port=50052, hosts=["front.test"])
+    assert balancer.connect(client, to=[numbers]) == ["xds:///numbers"]
+    balancer.add_alarms()
+    balancer.add_dashboard()
+    made = synthesise(stack)
+    environment = made.environment("Balancer")
+    assert (environment["GRPC_LB_ENVOY"], environment["GRPC_LB_LOG_LEVEL"]) == ("false", "warning")
+    assert "GRPC_LB_ENVOY_CONCURRENCY" not in environment
+    (task,) = (
+        each for name, each in made.of_type("AWS::ECS::TaskDefinition").items() if name.startswith("BalancerTask")
+    )
+    assert (task["Cpu"], task["Memory"]) == ("256", "512")
+    (container,) = task["ContainerDefinitions"]
+    assert {each["ContainerPort"] for each in container["PortMappings"]} == {8080, 8081, 18000}
+    (listener,) = made.of_type("AWS::ElasticLoadBalancingV2::Listener").values()
+    assert listener["Port"] == 18000
+    (group,) = made.of_type("AWS::ElasticLoadBalancingV2::TargetGroup").values()
+    assert (group["Port"], group["HealthCheckPort"]) == (18000, "8081")
+    assert 50051 not in {port for _, port in made.open_ports("BalancerLoadBalancer")}
+    assert (balancer.xds_listener, balancer.port) == (balancer.listener, 18000)
+
+
+@pytest.mark.parametrize("prop", [{"port": 50051}, {"client_addresses": True}, {"envoy_concurrency": 1}])
+def test_what_is_about_carried_calls_is_refused_where_none_are_carried(prop: dict[str, Any]) -> None:
+    (name,) = prop
+    with pytest.raises(ValueError, match=f"{name} and proxyless_only must not be given both: {name} is about calls"):
+        only_proxyless(cdk.Stack(cdk.App(), "Fleet"), **prop)
+
+
+def test_a_balancer_without_a_proxy_serves_xds_by_tls_with_a_certificate() -> None:
+    stack = cdk.Stack(cdk.App(), "Fleet")
+    zone = route53.HostedZone.from_hosted_zone_attributes(stack, "Zone", hosted_zone_id="Z1", zone_name="a.test")
+    certificate = acm.Certificate.from_certificate_arn(stack, "Certificate", "arn:aws:acm:eu-central-1:1:certificate/1")
+    only_proxyless(stack, xds_certificate=certificate, domain_name="lb.a.test", domain_zone=zone)
+    (listener,) = synthesise(stack).of_type("AWS::ElasticLoadBalancingV2::Listener").values()
+    assert (listener["Port"], listener["Protocol"], listener["AlpnPolicy"]) == (18000, "TLS", ["HTTP2Only"])
+
+
+def test_a_client_that_prefers_its_zone_waits_for_a_container_that_asks_ecs_for_it() -> None:
+    fleet = Fleet()
+    client = fleet.plain("Client", 9000)
+    fleet.balancer.connect(client, to=[fleet.numbers], own_zone=True)
+    made = synthesise(fleet.stack)
+    (task,) = (each for name, each in made.of_type("AWS::ECS::TaskDefinition").items() if name.startswith("ClientTask"))
+    containers = {each["Name"]: each for each in task["ContainerDefinitions"]}
+    app, writer = containers["ClientApp"], containers["GrpcXdsBootstrap"]
+    assert app["DependsOn"] == [{"ContainerName": "GrpcXdsBootstrap", "Condition": "SUCCESS"}]
+    assert not writer["Essential"]
+    assert "DependsOn" not in containers["Helper"]
+    named = {each["Name"]: each["Value"] for each in app["Environment"]}
+    assert named["GRPC_XDS_BOOTSTRAP"] == "/etc/grpc-xds/bootstrap.json"
+    assert "GRPC_XDS_BOOTSTRAP_CONFIG" not in named, "gRPC has one bootstrap"
+    (volume,) = task["Volumes"]
+    assert {each["SourceVolume"] for one in (app, writer) for each in one["MountPoints"]} == {volume["Name"]}
+    assert [one["MountPoints"][0]["ReadOnly"] for one in (app, writer)] == [True, False]
+    written = writer["Command"][-1]
+    assert written == f"{writer['MountPoints'][0]['ContainerPath']}/bootstrap.json"
+    (balancer,) = (
+        each for name, each in made.of_type("AWS::ECS::TaskDefinition").items() if name.startswith("BalancerTask")
+    )
+    assert writer["Image"] == balancer["ContainerDefinitions"][0]["Image"]
+    with pytest.raises(ValueError, match="one without GRPC_XDS_BOOTSTRAP: connect it once"):
+        fleet.balancer.connect(client, to=[fleet.orders])
+
+
+def test_a_client_on_another_cpu_cannot_have_its_zone_told_by_the_balancers_image() -> None:
+    fleet = Fleet()
+    arm = ecs.RuntimePlatform(cpu_architecture=ecs.CpuArchitecture.ARM64)
+    job = ecs.FargateTaskDefinition(fleet.stack, "Job", runtime_platform=arm)
+    job.add_container("Main", image=IMAGE)
+    group = ec2.SecurityGroup(fleet.stack, "JobGroup", vpc=fleet.vpc)
+    with pytest.raises(ValueError, match="own_zone must be left out where client and balancer have different CPUs"):
+        fleet.balancer.connect(job, to=[fleet.numbers], source=group, own_zone=True)

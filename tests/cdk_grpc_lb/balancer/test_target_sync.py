@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
-from tests.cdk_grpc_lb.template import Synthesised
+from cdk_grpc_lb import TargetSync
+from tests.cdk_grpc_lb.template import Synthesised, synthesise
+from tests.cdk_grpc_lb.validation.cases import existing_cluster
 
 CLUSTER_ARN = {"Fn::GetAtt": ["RandomNumbersCluster37AD39C8", "Arn"]}
 
@@ -75,7 +78,35 @@ def test_the_document_is_deleted_with_the_stack_once_nothing_writes_any_more(exa
 
 
 def test_a_document_may_outlive_its_stack(networks: dict[str, Synthesised]) -> None:
-    assert not [each for each in networks["TwoRanges"].body["Resources"].values() if "GrpcLb" in each["Type"]]
+    """GIVEN RETAIN, THEN there is the resource all the same, told to delete nothing: an update from DESTROY to RETAIN
+    would delete the parameters with it.
+    """
+    (kept,) = (each for each in networks["TwoRanges"].body["Resources"].values() if "GrpcLb" in each["Type"])
+    assert kept["Properties"]["Retain"] == "true"
+
+
+def ids_with_prefix(folder: Path, prefix: str) -> tuple[str, str]:
+    """The logical ids of what deletes the parameters of a prefix, and of the policy that allows it."""
+    stack = cdk.Stack(cdk.App(outdir=str(folder / prefix.strip("/"))), "Stack")
+    TargetSync(stack, "Sync", cluster=existing_cluster(stack), parameter_prefix=prefix)
+    body = synthesise(stack).body["Resources"]
+    ((policy, _),) = (
+        (name, each)
+        for name, each in body.items()
+        if each["Type"] == "AWS::IAM::Policy" and f"{prefix}/*" in str(each["Properties"]["PolicyDocument"])
+    )
+    ((asked, resource),) = ((name, each) for name, each in body.items() if each["Type"].startswith("Custom::GrpcLb"))
+    # THEN the policy outlives the deletion, for which it is needed
+    assert policy in resource["DependsOn"]
+    return asked, policy
+
+
+def test_another_prefix_is_another_resource_with_another_policy(tmp_path: Path) -> None:
+    """GIVEN an update to another prefix, THEN CloudFormation deletes the old resource, which deletes the parameters,
+    once all else is updated; the policy for the old prefix is deleted after it, not changed before.
+    """
+    before, after = ids_with_prefix(tmp_path, "/shop/old"), ids_with_prefix(tmp_path, "/shop/new")
+    assert not set(before) & set(after)
 
 
 def test_hints_that_fail_again_and_again_are_kept_apart(example: Synthesised, queue: dict[str, Any]) -> None:

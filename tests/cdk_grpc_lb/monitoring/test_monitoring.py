@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from typing import Any
 
 import aws_cdk as cdk
@@ -13,7 +14,8 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sns as sns
 
-from cdk_grpc_lb import GrpcAlarms, GrpcBalancedService, GrpcBalancer, GrpcDashboard
+from app import ROOT
+from cdk_grpc_lb import GrpcAlarms, GrpcBalancedService, GrpcBalancer, GrpcDashboard, project
 from cdk_grpc_lb.monitoring.alarm_conditions import NAMES, PAGING
 from grpc_lb_contract import cloudwatch as published
 from proxy_image.settings import from_environment
@@ -79,10 +81,7 @@ def test_every_alarm_says_what_it_means_and_names_its_section(alarms: dict[str, 
     for id_, alarm in alarms.items():
         anchor = id_.removesuffix("OtherTargets").lower()
         description = as_text(alarm["AlarmDescription"])
-        assert (
-            f"Runbook: docs/operate/alarms.md#{anchor} of cdk-grpc-lb. Logs: https://console.aws.amazon.com/"
-            in description
-        )
+        assert f"Runbook: {project.RUNBOOK}#{anchor} Logs: https://console.aws.amazon.com/" in description
         assert len(description) <= 1024
 
 
@@ -292,7 +291,15 @@ def test_pages_and_warnings_go_to_topics_of_their_own_and_end_there(stack: cdk.S
         )
         topic = stack.get_logical_id((pages if name in PAGING else mails).node.default_child)  # type: ignore[arg-type]
         assert made["AlarmActions"] == made["OKActions"] == [{"Ref": topic}]
-        assert made["AlarmDescription"].endswith(f"Runbook: https://wiki.example.com/grpc#{name.lower()}")
+        description = as_text(made["AlarmDescription"])
+        assert f"Runbook: https://wiki.example.com/grpc#{name.lower()} Logs: https://console" in description
+
+
+def test_the_projects_own_runbook_is_where_the_package_says_that_the_project_is() -> None:
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    assert urls["Homepage"] == project.REPOSITORY
+    page = project.RUNBOOK.removeprefix(f"{project.REPOSITORY}/blob/main/")
+    assert (ROOT / page).read_text() == RUNBOOK
 
 
 def test_the_alarms_that_wake_someone_are_those_of_the_operators_page() -> None:

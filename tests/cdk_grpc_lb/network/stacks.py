@@ -65,6 +65,9 @@ def make_two_ranges(app: cdk.App) -> cdk.Stack:
         log_level="debug",
         client_addresses=True,
         envoy_concurrency=3,
+        max_metadata=cdk.Size.kibibytes(64),
+        max_metadata_entries=200,
+        web_hosts=["*.corp.example.com"],
         removal_policy=cdk.RemovalPolicy.RETAIN,
     )
     return stack

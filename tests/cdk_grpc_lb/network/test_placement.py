@@ -131,6 +131,9 @@ def test_the_settings_of_a_task_are_props(networks: dict[str, Synthesised]) -> N
     assert environment["GRPC_LB_POLL_SECONDS"] == "0.5"
     assert environment["GRPC_LB_LOG_LEVEL"] == "debug"
     assert environment["GRPC_LB_ENVOY_CONCURRENCY"] == "3"
+    assert environment["GRPC_LB_METADATA_KIB"] == "64"
+    assert environment["GRPC_LB_METADATA_ENTRIES"] == "200"
+    assert environment["GRPC_LB_WEB_HOSTS"] == "*.corp.example.com"
 
 
 def test_the_callers_addresses_come_by_the_proxy_protocol_on_request(networks: dict[str, Synthesised]) -> None:

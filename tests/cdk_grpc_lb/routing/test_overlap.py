@@ -6,7 +6,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
-from tests.cdk_grpc_lb.template import Synthesised
+from cdk_grpc_lb.service.containers import labels_of
+from grpc_lb_contract.document.balancers import REGISTERED_LABEL, name_of
+from tests.cdk_grpc_lb.template import Synthesised, as_text
 from tests.cdk_grpc_lb.validation.cases import existing_cluster
 from tests.cdk_grpc_lb.ways import IMAGE, existing_vpc
 
@@ -73,3 +75,34 @@ def test_balancers_of_several_stacks_are_compared_where_the_cluster_is_surely_th
     other = balancer(cdk.Stack(app, "C"), "other")
     elsewhere = balancer(cdk.Stack(cdk.Stage(app, "Prod"), "A"), "shared")
     assert [len(each.node.validate()) for each in (*shared, other, elsewhere)] == [1, 1, 0, 0]
+
+
+def test_a_service_names_the_balancers_that_it_is_registered_with(
+    networks: dict[str, Synthesised], stack: cdk.Stack
+) -> None:
+    """GIVEN services of balancers of their own, and one of two balancers, THEN each container's label names them as
+    their Lambdas know themselves, without a reference that would tie stacks together.
+    """
+    neighbours = networks["Neighbours"]
+    named = {
+        container["DockerLabels"]["grpc-lb.service"]: container["DockerLabels"][REGISTERED_LABEL]
+        for definition in neighbours.of_type("AWS::ECS::TaskDefinition").values()
+        for container in definition["ContainerDefinitions"]
+        if "grpc-lb.service" in container.get("DockerLabels", {})
+    }
+    prefixes = {
+        function["Environment"]["Variables"]["GRPC_LB_ONLY_SERVICES"]: as_text(
+            function["Environment"]["Variables"]["GRPC_LB_PARAMETER_PREFIX"]
+        ).replace("${AWS::StackName}", "Neighbours")
+        for function in neighbours.of_type("AWS::Lambda::Function").values()
+    }
+    assert named["orders"] == name_of(prefixes["orders"])
+    assert named["users"] == named["groups"] == name_of(prefixes["users,groups"])
+
+    cluster = existing_cluster(stack)
+    inside, outside = (GrpcBalancer(stack, name, cluster=cluster) for name in ("Inside", "Outside"))
+    orders = inside.add_service("Orders", image=IMAGE, port=1)
+    outside.register(orders.service, service_name="orders", port=1)
+    (first, second) = str(labels_of(orders.container)[REGISTERED_LABEL]).split(",")
+    assert first.startswith("Stack/Inside-")
+    assert second.startswith("Stack/Outside-")

@@ -38,6 +38,7 @@ def test_nothing_but_the_labels_of_its_container_changes(before: Synthesised, af
         "grpc-lb.enable": "true",
         "grpc-lb.service": "legacy-rng",
         "grpc-lb.port": "7000",
+        "cdk-grpc-lb.registered-with": "Fleet/Balancer-f2f21884",
     }
     assert after.body["Resources"] == expected
 
@@ -60,7 +61,7 @@ def test_the_balancer_may_reach_it(ways: dict[str, Synthesised]) -> None:
     (rule,) = rules
     assert (rule["FromPort"], rule["ToPort"]) == (7000, 7000)
     assert as_text(rule["SourceSecurityGroupId"]) == "${BalancerServiceSecurityGroup9D588787.GroupId}"
-    assert "Fleet" not in str(ways["Legacy"].body)
+    assert "Fn::ImportValue" not in str(ways["Legacy"].body)
 
 
 def test_an_ec2_service_is_registered_the_same_way(stack: cdk.Stack) -> None:

@@ -63,6 +63,24 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
         "21000 milliseconds",
     ),
     (
+        {"max_metadata": cdk.Size.mebibytes(9)},
+        "max_metadata",
+        "8 to 8192 whole KiB",
+        "9216 KiB",
+    ),
+    (
+        {"max_metadata_entries": 10},
+        "max_metadata_entries",
+        "50..20000",
+        "10",
+    ),
+    (
+        {"web_hosts": ["http://lb.example.com"]},
+        "web_hosts",
+        "host names such as lb.example.com, *.corp.example.com, or *",
+        "'http://lb.example.com'",
+    ),
+    (
         {"poll_interval": cdk.Duration.seconds(2), "idle_poll_interval": cdk.Duration.seconds(1)},
         "idle_poll_interval",
         "at least poll_interval, 2000 milliseconds",

@@ -1,4 +1,4 @@
-"""The example, and a service that calls its tasks without a proxy."""
+"""A service of random numbers and one that calls its tasks directly, with a control plane that runs without Envoy."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 import aws_cdk as cdk  # noqa: E402 - the checkout has to be on the path
+from aws_cdk import aws_ec2 as ec2  # noqa: E402
 from aws_cdk import aws_ecs as ecs  # noqa: E402
 
-from app import GrpcRandomNumbers  # noqa: E402
-from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer  # noqa: E402
+from cdk_grpc_lb import GrpcBalancer  # noqa: E402
 
 app = cdk.App()
-stack = GrpcRandomNumbers(app, "Proxyless")
-numbers = stack.node.find_child("RandomNumbers")
-assert isinstance(numbers, GrpcBalancedService)
-balancer = numbers.balancer
-assert isinstance(balancer, GrpcBalancer)
-front = balancer.add_service(
-    "Front",
-    image=ecs.ContainerImage.from_asset(
-        str(ROOT),
-        file="rng_service/Dockerfile",
-        exclude=["*", "!rng_service", "**/__pycache__"],
-        ignore_mode=cdk.IgnoreMode.DOCKER,
-    ),
-    port=50051,
-    desired_count=1,
-    hosts=["front.test"],
+stack = cdk.Stack(app, "Proxyless")
+cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", max_azs=2, nat_gateways=1))
+balancer = GrpcBalancer(stack, "Balancer", cluster=cluster, proxyless_only=True)
+image = ecs.ContainerImage.from_asset(
+    str(ROOT),
+    file="rng_service/Dockerfile",
+    exclude=["*", "!rng_service", "**/__pycache__"],
+    ignore_mode=cdk.IgnoreMode.DOCKER,
 )
+numbers = balancer.add_service("RandomNumbers", image=image, port=50051, desired_count=2)
+front = balancer.add_service("Front", image=image, port=50051, desired_count=1, hosts=["front.test"])
 (target,) = balancer.connect(front, to=[numbers])
 front.container.add_environment("NUMBERS", target)
-cdk.CfnOutput(stack, "ClientTask", value=front.task_definition.task_definition_arn)
+outputs = {
+    "BalancerAddress": balancer.address,
+    "ClusterName": cluster.cluster_name,
+    "ServiceName": numbers.service.service_name,
+    "BalancerServiceName": balancer.service.service_name,
+    "ParameterPrefix": balancer.parameter_prefix,
+    "ClientTask": front.task_definition.task_definition_arn,
+}
+for name, value in outputs.items():
+    cdk.CfnOutput(stack, name, value=value)
 app.synth()

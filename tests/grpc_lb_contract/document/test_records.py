@@ -244,3 +244,29 @@ def test_a_value_of_another_type_anywhere_is_refused_as_a_document_or_ignored(le
 def test_what_is_no_record_is_refused_or_ignored_and_never_crashes(record: object) -> None:
     with contextlib.suppress(DocumentError):
         assert decode_document(TEXT + json.dumps(record) + "\n") == DOCUMENT
+
+
+TARGET = '{"service":"a"}\n{"group":["g",1]}\n'
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        TARGET + '["10.0.0.1",1e400,"z","t",0]',
+        TARGET + f'["10.0.0.1",{"9" * 5000},"z","t",0]',
+        TARGET + '["fe80::1%eth0",50051,"z","t",0]',
+        TARGET + '["10.0.0.1/32",50051,"z","t",0]',
+        TARGET + '["10.0.0.1",50051,"z","t",0,{"state":["serving"]}]',
+        '{"service":"a"}\n{"group":["g",NaN]}',
+        '{"service":"a"}\n{"service":"a"}',
+        '{"service":"\\ud800"}',
+        "[" * 100_000,
+        TARGET + '["10.0.0.1",50051,"z","t",0]\n{"balancer":[1,8080,"z","t","n"]}',
+        TARGET + '["10.0.0.1",50051,"z","t",0]\n{"balancer":["10.0.0.2",8080,"z","t",["n"]]}',
+        TARGET + '["10.0.0.1",50051,"z","t",0]\n{"balancer":{}}',
+    ],
+    ids=lambda records: records[-40:],
+)
+def test_numbers_lists_and_addresses_that_are_none_are_refused_as_a_document(records: str) -> None:
+    with pytest.raises(DocumentError):
+        decode_document(records + "\n")

@@ -133,3 +133,38 @@ def test_a_task_that_neither_list_nor_description_knows_leaves_as_ever(aws: Fake
     del aws.tasks[tasks[0]]
     sync.minute()
     assert sync.serving() == set(tasks[1:])
+
+
+def test_a_new_task_that_ecs_lists_and_does_not_know_holds_up_nobodys_events(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a new task whose event came, which ECS lists and does not describe for minutes
+    served = aws.run(1)
+    sync.minute()
+    new = aws.run(2)
+    ecs = Forgetful(aws, {new})
+    # WHEN its event is handled, THEN that ends within seconds and fails nothing, so that the queue goes on
+    started = sync.time.now
+    sync.handle(aws.event(new))
+    assert sync.time.now - started < 10
+    assert sync.serving() == {served}
+    # AND once ECS describes it, the next minute lists it
+    ecs.forgotten = set()
+    sync.minute()
+    assert sync.serving() == {served, new}
+
+
+def test_a_list_that_names_tasks_twice_is_read_as_one(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN a list of three pages whose tasks moved on while it was read: each page repeats half of the one before
+    tasks = sorted(fleet(aws, 200))
+
+    def repeat(operation: str, parameters: Json) -> Answer | None:
+        if operation != "ListTasks":
+            return None
+        start = int(parameters.get("nextToken", 0))
+        more = {"nextToken": str(start + 50)} if start < 100 else {}
+        return 200, {"taskArns": [task_arn(task) for task in tasks[start : start + 100]], **more}
+
+    aws.spoil = repeat
+    sync.minute()
+    assert sync.serving() == set(tasks)
+    described = [one for operation, asked in aws.requests if operation == "DescribeTasks" for one in asked["tasks"]]
+    assert sorted(described) == tasks

@@ -221,7 +221,16 @@ def test_a_small_fleet_needs_no_saved_definitions(aws: FakeAws, sync: Sync) -> N
     assert saved(aws) == []
 
 
-@pytest.mark.parametrize("spoilt", ["", "not base64", base64.b64encode(zlib.compress(b"[2,[]]")).decode(), "W10="])
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "",
+        "not base64",
+        base64.b64encode(zlib.compress(b"[2,[]]")).decode(),
+        "W10=",
+        base64.b64encode(zlib.compress(b'[1,[["a","f",1e999,[]]]]')).decode(),
+    ],
+)
 def test_saved_definitions_that_cannot_be_read_are_asked_for_again(spoilt: str, aws: FakeAws, sync: Sync) -> None:
     asked = Asked(aws, sync)
     services(aws, 60)

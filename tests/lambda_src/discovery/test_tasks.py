@@ -68,6 +68,8 @@ def test_a_port_outside_a_range_is_refused_with_the_range(aws: FakeAws, sync: Sy
         ({"containerPortRange": "50051-50053"}, (50051, 50052, 50053)),
         ({"containerPortRange": "50051-50053", "protocol": "udp"}, ()),
         ({"containerPortRange": "50051-50051"}, (50051,)),
+        ({"containerPortRange": "50051-50052", "hostPortRange": "32768-32769"}, (50051, 50052)),
+        ({"containerPort": 50051, "hostPort": 0}, (50051,)),
         ({"containerPortRange": "9-1"}, ()),
         ({"containerPortRange": "1-99999999"}, ()),
         ({"containerPortRange": "all"}, ()),
@@ -145,3 +147,40 @@ def test_a_sidecar_that_has_exited_is_nobodys_trouble(aws: FakeAws, sync: Sync) 
     task = aws.run(1, containers=[{"name": "app"}, {"name": "sidecar", "lastStatus": "STOPPED", "exitCode": 1}])
     sync.minute()
     assert sync.serving() == {task}
+
+
+def test_init_containers_that_have_exited_are_nobodys_trouble(aws: FakeAws, sync: Sync) -> None:
+    task = aws.run(
+        1,
+        containers=[
+            {"name": "app", "lastStatus": "RUNNING"},
+            {"name": "migrate", "lastStatus": "STOPPED", "exitCode": 0},
+            {"name": "fetch-certificates", "lastStatus": "STOPPED", "exitCode": 1},
+        ],
+    )
+    sync.minute()
+    assert sync.serving() == {task}
+
+
+def test_a_port_in_a_range_beside_other_ranges_and_udp_is_found(aws: FakeAws, sync: Sync) -> None:
+    aws.define(
+        "rng",
+        labels={"grpc-lb.enable": "true", "grpc-lb.port": "50052"},
+        portMappings=[
+            {"containerPortRange": "8000-8010"},
+            {"containerPortRange": "50051-50060", "protocol": "udp"},
+            {"containerPortRange": "50051-50055", "protocol": "tcp"},
+            {"containerPort": 50052, "protocol": "udp"},
+        ],
+    )
+    aws.run(1)
+    sync.minute()
+    assert served(sync) == {("10.0.0.1", 50052)}
+
+
+def test_of_a_range_and_no_label_no_port_is_guessed(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    aws.define("rng", portMappings=[{"containerPortRange": "50051-50055"}])
+    aws.run(1)
+    sync.minute()
+    [facts] = logged.about("label rejected")
+    assert facts["problem"] == "must be one of the mapped ports 50051-50055"

@@ -38,6 +38,7 @@ class Queue:
     """SQS FIFO with one message group: a batch that failed comes again after its time, and nothing passes it."""
 
     time: EventfulTime
+    visibility_seconds: float = VISIBILITY_SECONDS
     waiting: deque[Any] = field(default_factory=deque)
     blocked_until: float = 0.0
     dead: int = 0
@@ -54,12 +55,12 @@ class Queue:
     def done(self, batch: list[Any]) -> None:
         for _ in batch:
             self.waiting.popleft()
-        self.max_retries, self.blocked_until = 0, 0.0
+        self.attempts, self.blocked_until = 0, 0.0
 
     def failed(self, batch: list[Any]) -> None:
-        self.max_retries += 1
-        self.blocked_until = self.time.now + VISIBILITY_SECONDS
-        if self.max_retries == ATTEMPTS:
+        self.attempts += 1
+        self.blocked_until = self.time.now + self.visibility_seconds
+        if self.attempts == ATTEMPTS:
             self.dead += len(batch)
             self.done(batch)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -15,23 +15,49 @@ from local_aws.behaviour.profile import DOCUMENTED, Delivery
 from tests.lambda_src.conftest import Sync
 from tests.lambda_src.fake_aws import FakeAws
 from tests.lambda_src.storm.behaving import Behaving, EventfulTime, Killed
-from tests.lambda_src.storm.ecs_and_queue import Ecs, Queue
+from tests.lambda_src.storm.ecs_and_queue import VISIBILITY_SECONDS, Ecs, Queue
 
-HOUR = 3600.0
 SERVICES = 6
-EVENTS = 10_000
-TASKS = EVENTS // 7  # each task has seven states, and an event for each
-STAYING = 40
-KILL_EVERY = 20  # invocations
 STEPS = 10
-STRANGERS_READS_A_SECOND = 15.0
 
 
-@pytest.mark.timeout(3600)
-def test_an_hour_of_storms_ends_with_the_right_document(monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class Storm:
+    """So many events in so many seconds, with a kill in every `kill_every`th invocation, after which the batch comes
+    again when `visibility` seconds are over, and `quiet` seconds after the storm. `strangers` are the reads a second
+    that others of the account make.
+    """
+
+    events: int
+    seconds: float
+    staying: int
+    kill_every: int
+    quiet: float
+    visibility: float
+    strangers: float
+
+    @property
+    def tasks(self) -> int:
+        return self.events // 7  # each has seven states, and an event for each
+
+
+MINUTES = Storm(events=500, seconds=400, staying=12, kill_every=4, quiet=240, visibility=10, strangers=20)
+HOUR = Storm(
+    events=10_000, seconds=3600, staying=40, kill_every=20, quiet=600, visibility=VISIBILITY_SECONDS, strangers=15
+)
+
+
+@pytest.mark.parametrize(
+    "storm",
+    [
+        pytest.param(MINUTES, id="minutes"),
+        pytest.param(HOUR, id="an hour", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+    ],
+)
+def test_a_storm_ends_with_the_right_document(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> None:
     time, aws = EventfulTime(), FakeAws()
     edge = Edge(replace(DOCUMENTED, delivery=Delivery(repeated=0.1)), seed=12)
-    behaving, queue = Behaving(aws, edge, time), Queue(time)
+    behaving, queue = Behaving(aws, edge, time), Queue(time, storm.visibility)
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=time.sleep))  # its back-off
     sync = Sync(aws, time)
     ecs = Ecs(aws, time, edge, queue, services=SERVICES, seed=34)
@@ -40,30 +66,31 @@ def test_an_hour_of_storms_ends_with_the_right_document(monkeypatch: pytest.Monk
     def strangers() -> None:
         """Others of the account take most of what ECS allows for reads, so that bursts are throttled."""
         edge.quotas.allow("DescribeTasks", time.now)
-        if time.now < start + HOUR:
-            time.after(1 / STRANGERS_READS_A_SECOND, strangers)
+        if time.now < start + storm.seconds:
+            time.after(1 / storm.strangers, strangers)
 
     def every_minute() -> None:
         queue.put('{"detail-type": "Scheduled Event", "source": "aws.events"}')
         time.after(60, every_minute)
 
-    for number in range(TASKS):
-        time.at(start + number * (HOUR - 300) / TASKS, partial(ecs.start_task, stays=number >= TASKS - STAYING))
+    for number in range(storm.tasks):
+        at = start + number * (storm.seconds - 200) / storm.tasks
+        time.at(at, partial(ecs.start_task, stays=number >= storm.tasks - storm.staying))
     strangers()
     every_minute()
 
-    # WHEN an hour of storms passes, with an end at each step of a refresh in turn, and then ten quiet minutes
-    while time.now < start + HOUR + 600:
+    # WHEN the storm passes, with an end at each step of a refresh in turn, and then quiet minutes
+    while time.now < start + storm.seconds + storm.quiet:
         batch = queue.batch()
         if not batch:
             time.sleep(0.05)
             continue
         invocations += 1
-        is_storm = time.now < start + HOUR
+        is_storm = time.now < start + storm.seconds
         if is_storm and edge.is_cold():
             sync.restart()
         behaving.deadline = time.now + 60
-        if is_storm and invocations % KILL_EVERY == 0:
+        if is_storm and invocations % storm.kill_every == 0:
             behaving.calls_left = kills % STEPS
             kills += 1
         try:
@@ -80,7 +107,7 @@ def test_an_hour_of_storms_ends_with_the_right_document(monkeypatch: pytest.Monk
             sync.document()  # THEN what is published can be read, whatever was cut off
 
     # THEN all of it happened
-    assert ecs.events >= EVENTS - 7 * STAYING
+    assert ecs.events >= storm.events - 7 * (storm.staying + 1)
     assert behaving.kills >= STEPS
     assert edge.quotas.throttled["DescribeTasks"] + edge.quotas.throttled["ListTasks"] > 0
     assert queue.dead == 0
@@ -94,6 +121,6 @@ def test_an_hour_of_storms_ends_with_the_right_document(monkeypatch: pytest.Monk
     }
     # THEN it is what ECS says, told without any code of the Lambda
     running = {name for name, task in aws.tasks.items() if task["desiredStatus"] == task["lastStatus"] == "RUNNING"}
-    assert len(running) == STAYING
+    assert len(running) == storm.staying
     named = [f"s{number}" for number in range(SERVICES)]
     assert set().union(*(sync.targets(TargetState.SERVING, name) for name in named)) == running

@@ -67,6 +67,9 @@ def test_containers_that_are_exposed_by_default_are_told_too() -> None:
     [
         ("Orders_API", "orders-api", "orders-api"),
         ("ORDERS-API", "Orders_API", "orders-api"),
+        ("orders__api", "orders--api", "orders--api"),
+        ("-orders-", "orders", "orders"),
+        ("_123", "123", "123"),
         (f"{LONG}-Blue-aBcDeF", f"{LONG}-Green-gHiJkL", LONG[:63].lower()),
     ],
 )

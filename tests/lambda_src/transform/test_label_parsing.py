@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from grpc_lb_contract import LabelReading, read_labels
+from lambda_src.discovery.selection import Selection
+from lambda_src.discovery.tasks import Container, Task
 from lambda_src.transform import label_parsing
+from lambda_src.transform.document import Transformed, transform
+from lambda_src.transform.label_parsing import LabelCache
 from tests.lambda_src.conftest import Lines, Sync
-from tests.lambda_src.fake_aws import LABELS, FakeAws
+from tests.lambda_src.fake_aws import LABELS, NOW, FakeAws
+from tests.lambda_src.transform.test_document import definition, task
+from traefik_labels import Container as TraefikContainer
+from traefik_labels import TraefikLabels, Translation, translate_all
 
 FOREIGN = {f"grpc-lb.retry.{number}": "7" for number in range(100)}
 
@@ -76,3 +84,46 @@ def test_a_hundred_refused_labels_are_logged_and_the_rest_is_counted(aws: FakeAw
     assert len(logged.about("label rejected")) == 100
     assert logged.about("more labels rejected") == [{"count": 50}]
     assert logged.about("refresh")[0]["labels_rejected"] == 150
+
+
+def test_a_thousand_foreign_labels_of_traefiks_kind_are_translated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a definition of ten containers with a hundred labels each that Traefik does not know
+    containers = [
+        Container(
+            f"c{number}",
+            LABELS
+            | {"grpc-lb.service": f"s{number}"}
+            | {f"traefik.http.routers.r.foreign{label}": "7" for label in range(100)},
+            (50051 + number,),
+            health_checked=False,
+        )
+        for number in range(10)
+    ]
+    definitions = definition("foreign", *containers) | definition("other")
+    tasks = [task(number, "foreign") for number in range(9)]
+    calls: list[int] = []
+
+    def counting(seen: Sequence[TraefikContainer], settings: TraefikLabels) -> Sequence[Translation]:
+        calls.append(len(seen))
+        return translate_all(seen, settings)
+
+    monkeypatch.setattr(label_parsing, "translate_all", counting)
+    cache = LabelCache()
+
+    def refresh(*all_tasks: Task) -> Transformed:
+        return transform(
+            all_tasks,
+            definitions,
+            previous=None,
+            told_to_stop=frozenset(),
+            now=NOW,
+            selection=Selection(traefik=TraefikLabels()),
+            label_cache=cache,
+        )
+
+    # WHEN refresh after refresh meets nine tasks of it, THEN all are translated once, and again only beside new ones
+    made = [refresh(*tasks) for _ in range(3)]
+    assert calls == [10]
+    assert made[0] == made[1] == made[2]
+    refresh(*tasks, task(99, "other"))
+    assert calls == [10, 11]

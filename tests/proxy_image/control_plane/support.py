@@ -294,6 +294,7 @@ class ControlPlane:
                 own_zone=self.own_zone,
                 telemetry=self.settings.telemetry,
                 system_cas=self.system_cas,
+                metadata=self.settings.metadata,
             )
         )
 

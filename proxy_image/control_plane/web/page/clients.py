@@ -49,9 +49,15 @@ def _connected(groups: Sequence[ClientGroup]) -> Html:
 def _calls(calls: Sequence[ProxylessCalls]) -> Html:
     def row(each: ProxylessCalls) -> Sequence[Child]:
         bad = "bad" if each.outcome != "ok" and each.calls else None
-        return each.service, each.zone or words.NOTHING, tag("span", each.outcome, class_=bad), f"{each.calls:,}"
+        return (
+            each.service,
+            each.zone or words.NOTHING,
+            each.client,
+            tag("span", each.outcome, class_=bad),
+            f"{each.calls:,}",
+        )
 
-    columns = {"service": "", "client's zone": "", "outcome": "", "calls since the start": "number"}
+    columns = {"service": "", "client's zone": "", "client": "", "outcome": "", "calls since the start": "number"}
     return joined(table("Calls", "calls", columns, map(row, calls[:MAX_ROWS])), _hidden(len(calls) - MAX_ROWS))
 
 

@@ -255,8 +255,12 @@ def _summary(report: Report) -> Html:
             ),
             (
                 "Envoy",
-                "connected" if report.envoy_connected else "away",
-                "" if uptime is None else f"up {words.duration(uptime)}",
+                "connected" if report.envoy_connected else "away" if report.has_envoy else "none",
+                "clients without a proxy alone"
+                if not report.has_envoy
+                else ""
+                if uptime is None
+                else f"up {words.duration(uptime)}",
             ),
         )
     )

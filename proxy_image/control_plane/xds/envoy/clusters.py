@@ -18,13 +18,13 @@ from proxy_image.control_plane.xds.envoy.cluster_policy import (
     outlier_detection,
     set_balancing,
 )
-from proxy_image.control_plane.xds.envoy.http2 import MetadataLimits, to_targets
+from proxy_image.control_plane.xds.envoy.http2 import to_targets
 from proxy_image.control_plane.xds.envoy.mirror import MAX_COPY_SECONDS, copies_of
 from proxy_image.control_plane.xds.envoy.tls import transport_socket
 from proxy_image.control_plane.xds.messages import duration, packed, uint32
+from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits
 
 CONNECT_TIMEOUT_SECONDS = 1.0
-DEFAULT_METADATA = MetadataLimits()
 
 # A host that died without a word (a lost Fargate host answers nothing) is noticed by the kernel: by keepalive probes
 # on a quiet connection, by unacknowledged data on a busy one. HTTP/2 PINGs would be seen by the server: gRPC servers

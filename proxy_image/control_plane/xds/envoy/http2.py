@@ -5,12 +5,12 @@ docs/transparency.md has each default beside ours, and why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.core.v3 import protocol_pb2
 
 from proxy_image.control_plane.xds.messages import boolean, uint32
+from proxy_image.metadata import MetadataLimits
 
 # What one stream holds at each side of Envoy while its reader pauses. Envoy's own default is 16 MiB.
 STREAM_WINDOW = 256 * 2**10
@@ -29,14 +29,6 @@ SETTINGS_MAX_HEADER_LIST_SIZE = 6
 
 # HTTP/2 lets a server bound a connection's streams; a gRPC client that meets the bound queues calls without a word.
 UNBOUNDED_STREAMS = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataLimits:
-    """The most metadata of one call in each direction: beyond it Envoy resets that call's stream, and no other."""
-
-    kib: int = 1024
-    entries: int = 2000
 
 
 def to_callers(metadata: MetadataLimits, keepalive: Any) -> Any:

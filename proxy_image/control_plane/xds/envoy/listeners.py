@@ -21,9 +21,9 @@ from proxy_image.control_plane.xds.envoy.client_address import (
     take_forged_addresses_out,
     tell_servers,
 )
-from proxy_image.control_plane.xds.envoy.clusters import DEFAULT_METADATA, ads_config_source
+from proxy_image.control_plane.xds.envoy.clusters import ads_config_source
 from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_reply
-from proxy_image.control_plane.xds.envoy.http2 import CALLERS_CONNECTION_BUFFER, MetadataLimits, to_callers
+from proxy_image.control_plane.xds.envoy.http2 import CALLERS_CONNECTION_BUFFER, to_callers
 from proxy_image.control_plane.xds.envoy.replies import replies
 from proxy_image.control_plane.xds.envoy.route_policy import listener_filters
 from proxy_image.control_plane.xds.envoy.telemetry.access_log import access_log
@@ -31,6 +31,7 @@ from proxy_image.control_plane.xds.envoy.telemetry.call_statistics import call_s
 from proxy_image.control_plane.xds.envoy.telemetry.tracing import traced
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
 from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
+from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits
 from proxy_image.telemetry import OFF, Telemetry
 
 CALLS = "calls"

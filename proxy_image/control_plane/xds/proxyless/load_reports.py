@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from proxy_image.control_plane.limits.refusal import invalid
 from proxy_image.control_plane.xds.messages import duration
+from proxy_image.control_plane.xds.proxyless.client_kind import read_client_kind
 from proxy_image.control_plane.xds.proxyless.names import read_name
 from proxy_image.control_plane.xds.resource_types import ResourceType
 
@@ -25,6 +26,8 @@ INTERVAL_SECONDS = 5.0
 
 # What one report may add: no client makes more calls in an interval, and none can say so.
 MAX_CALLS = 10_000_000
+MAX_KINDS = 100
+OTHERS = "others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +43,28 @@ class Reported:
 
 @dataclass(slots=True)
 class CallCounts:
-    """Calls that clients have told of since this control plane began: by service, the client's zone, and outcome."""
+    """Calls that clients have told of since this control plane began: by service, the client's zone, its language and
+    version, and outcome."""
 
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    _kinds: set[tuple[str, str]] = field(default_factory=set)
 
-    def add(self, reported: Reported, zone: str) -> None:
+    def add(self, reported: Reported, zone: str, client: str) -> None:
+        zone, client = self._known(zone, client)
         for outcome, number in (
             ("ok", reported.succeeded),
             ("error", reported.failed),
             ("dropped", reported.dropped),
         ):
             if number:
-                self.counts[reported.service, zone, outcome] += number
+                self.counts[reported.service, zone, client, outcome] += number
+
+    def _known(self, zone: str, client: str) -> tuple[str, str]:
+        """Zones and versions are what strangers say: those beyond a bound are counted together."""
+        if (zone, client) in self._kinds or len(self._kinds) < MAX_KINDS:
+            self._kinds.add((zone, client))
+            return zone, client
+        return OTHERS, OTHERS
 
 
 def read_report(data: bytes) -> Any:
@@ -87,14 +100,15 @@ def asking() -> Any:
 
 async def serve_reports(context: Any, calls: CallCounts, services: Callable[[], Collection[str]]) -> None:
     """One stream, until the client ends it. Raises `RefusedError`."""
-    zone, first = "", True
+    zone, client, first = "", "", True
     while (data := await context.read()) is not grpc.aio.EOF:
         request = read_report(data)
         if first:
-            zone, first = request.node.locality.zone[:64], False
+            zone, client = request.node.locality.zone[:64], read_client_kind(request.node).name
+            first = False
             await context.write(asking())
         for each in reported(request, services()):
-            calls.add(each, zone)
+            calls.add(each, zone, client)
 
 
 def _bounded(count: int) -> int:

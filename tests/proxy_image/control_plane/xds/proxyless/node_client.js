@@ -8,6 +8,15 @@ const xds = load("@grpc/grpc-js-xds");
 xds.register();
 const clients = new Map();
 
+if (process.env.ADMIN) {
+  // What `grpcdebug` asks.
+  const server = new grpc.Server();
+  grpc.addAdminServicesToServer(server);
+  server.bindAsync(process.env.ADMIN, grpc.ServerCredentials.createInsecure(), (error) => {
+    if (error) throw error;
+  });
+}
+
 function call(asked) {
   if (!clients.has(asked.target))
     clients.set(asked.target, new grpc.Client(asked.target, grpc.credentials.createInsecure()));

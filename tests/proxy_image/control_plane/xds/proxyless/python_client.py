@@ -7,18 +7,22 @@ its output one too: how often which server, or which status with its message, an
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc_csds  # type: ignore[import-untyped]  # it has no types
 
 _channels: dict[str, grpc.Channel] = {}
 
 
 def main() -> None:
+    server = _admin_server(os.environ.get("ADMIN"))
     for line in sys.stdin:
         asked = json.loads(line)
         answers: Counter[str] = Counter()
@@ -32,6 +36,19 @@ def main() -> None:
                 time.sleep(asked["apart"])
         _take(pending, answers, seconds)
         print(json.dumps({"answers": answers, "seconds": seconds}), flush=True)
+    if server is not None:
+        server.stop(None)
+
+
+def _admin_server(address: str | None) -> grpc.Server | None:
+    """What `grpcdebug` asks, where an address for it is given."""
+    if address is None:
+        return None
+    server = grpc.server(ThreadPoolExecutor(1))
+    grpc_csds.add_csds_servicer(server)
+    server.add_insecure_port(address)
+    server.start()
+    return server
 
 
 def _start(asked: dict[str, Any]) -> Any:
