@@ -29,6 +29,7 @@ from cdk_grpc_lb.balancer.image import (
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
+from cdk_grpc_lb.balancer.memory import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
@@ -250,7 +251,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if proxyless_only:
             refuse_proxy_props(props, given)
         cpu = cpu if cpu is not None else 256 if proxyless_only else 512
-        memory_limit_mib = memory_limit_mib if memory_limit_mib is not None else 512 if proxyless_only else 1024
+        if memory_limit_mib is None:
+            memory_limit_mib = PROXYLESS_MEMORY_MIB if proxyless_only else DEFAULT_MEMORY_MIB
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
