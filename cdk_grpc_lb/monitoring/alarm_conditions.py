@@ -83,8 +83,7 @@ def of_calls(
     yield AlarmCondition("LimitNear", balancer.metric_saturation(), saturation_percent, 5, means, datapoints=3)
 
 
-def of_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
-    """How the balancer's tasks fare, and its configuration."""
+def _of_load_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
     hosts = balancer.target_group.metrics
     yield AlarmCondition(
         "NoBalancerReady",
@@ -98,6 +97,24 @@ def of_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
     unhealthy = hosts.un_healthy_host_count(period=MINUTE, statistic="Maximum")
     means = "A balancer takes no calls for 15 minutes; the others do. Look at the log of that task."
     yield AlarmCondition("BalancerNotReady", unhealthy, 1, 15, means)
+
+
+def of_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
+    """How the balancer's tasks fare, and its configuration."""
+    if balancer.has_load_balancer:
+        yield from _of_load_balancer(balancer)
+    else:
+        # Each task that serves tells of itself every minute.
+        telling = balancer.metric_seconds_since_confirmed(period=MINUTE, statistic="SampleCount")
+        yield AlarmCondition(
+            "NoBalancerReady",
+            telling,
+            1,
+            2,
+            "No balancer tells that it serves: all calls fail. Look at the balancers' log for why.",
+            comparison=_BELOW,
+            missing=_SILENCE_IS_TROUBLE,
+        )
     yield AlarmCondition(
         "TargetsStale",
         balancer.metric_seconds_since_confirmed(),

@@ -119,7 +119,7 @@ async def test_the_last_hour_is_drawn_and_outlives_the_control_plane(tmp_path: P
                     await shows(page, "document.querySelectorAll('figure svg.chart').length", charts)
                 drawn = "document.querySelector('.chart .calls').getAttribute('d')"
                 assert (await page.run(drawn)).count("M") == 2  # the missing minute is a gap
-                assert await page.run(text_within("figcaption", "failed/s 0.67 at most 0.67"))
+                assert await page.run(text_within("figcaption", "failed/s 0.67 max 0.67"))
                 assert await findings(page) == []
                 await keep_screenshot(page, "service-hour")
                 await page.size(390, 844, phone=True)

@@ -110,7 +110,8 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
         yield Problem(
             Severity.ERROR if standing.refuses_calls else Severity.WARNING,
             "Envoy refuses new calls" if standing.refuses_calls else "Envoy's memory is nearly used up",
-            f"{standing.heap_percent} % of the memory that it may take is in use. Calls in flight go on.",
+            f"{standing.heap_percent} % of the memory that it may take is in use. Streams that hold most of it are "
+            "reset, other calls in flight go on.",
             "give the balancer more memory (memory_limit_mib) or more tasks; look which service has the most calls in "
             "flight: those hold it.",
         )
@@ -246,7 +247,7 @@ def service_problems(
 
 
 def _no_target(name: str, states: list[tuple[str, str]], *, fails: bool) -> Problem:
-    detail = ", ".join(f"{address} is {state}" for address, state in states[:5]) or "None is known."
+    detail = ", ".join(f"{address} is {state}" for address, state in states[:5]) or "It has no target."
     if not fails and all(state == "draining" for _, state in states):
         return Problem(
             Severity.WARNING,
