@@ -247,7 +247,7 @@ def service_problems(
 
 
 def _no_target(name: str, states: list[tuple[str, str]], *, fails: bool) -> Problem:
-    detail = ", ".join(f"{address} is {state}" for address, state in states[:5]) or "None is known."
+    detail = ", ".join(f"{address} is {state}" for address, state in states[:5]) or "It has no target."
     if not fails and all(state == "draining" for _, state in states):
         return Problem(
             Severity.WARNING,

@@ -111,9 +111,9 @@ def cause(why: Cause | None) -> Iterator[str]:
         if not why.tasks:
             yield "ECS reported other tasks; the Lambda then listed all of them, and found this too."
             return
-        told = "ECS's event" if why.at is not None else "ECS's event, older than what was found"
+        ahead = "" if why.at is not None else "; when the Lambda asked, it had gone on"
         for change in why.tasks:
-            yield f"{told}: {_task_change(change)}"
+            yield f"ECS's event: {_task_change(change)}{ahead}"
         if why.events > len(why.tasks):
             yield f"and {count(why.events - len(why.tasks), 'more event')} of the same batch"
         return
@@ -152,6 +152,15 @@ def timing(change: Change) -> str:
     if change.event_to_envoy_seconds is not None:
         steps.append(f"{seconds(change.event_to_envoy_seconds)} in all")
     return " · ".join(steps)
+
+
+def origin(name: str) -> str:
+    """Where a document comes from.
+
+    >>> origin("ssm"), origin("last_good")
+    ('SSM', 'last good')
+    """
+    return "SSM" if name == "ssm" else name.replace("_", " ")
 
 
 def seconds(value: float) -> str:

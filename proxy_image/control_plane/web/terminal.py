@@ -137,7 +137,7 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
     age = report["target_list_age_seconds"]
     yield f"balancer {_clean(report['task'])} {_clean(report['zone'])}".rstrip()
     yield (
-        f"generation {_clean(report['generation'] or 'none')} from {_clean(report['origin'])}, confirmed "
+        f"generation {_clean(report['generation'] or 'none')} from {_clean(words.origin(report['origin']))}, confirmed "
         + (f"{words.duration(age)} ago" if age is not None else "never")
         + f"; {_envoy(report)}"
     )

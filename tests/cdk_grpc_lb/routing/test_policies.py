@@ -83,6 +83,8 @@ def test_what_the_page_writes_in_python_has_the_labels_that_it_says(stack: cdk.S
         labels_of(balancer.node.find_child(name).container)  # type: ignore[attr-defined]  # a service
         for name in ("Orders", "OrdersCanary")
     )
+    # The constructs' own, beside what the page writes by hand.
+    assert orders.pop("cdk-grpc-lb.registered-with") == canary.pop("cdk-grpc-lb.registered-with")
     assert orders == expected
     assert canary == expected | {"grpc-lb.weight": "5"}
 
