@@ -80,7 +80,7 @@ def test_what_the_page_writes_in_python_has_the_labels_that_it_says(stack: cdk.S
     expected = {"grpc-lb.enable": "true", "grpc-lb.port": "50051", "grpc-lb.service": "orders"}
     expected |= json.loads(f"{{{by_hand}}}")
     orders, canary = (
-        labels_of(balancer.node.find_child(name).container)  # type: ignore[attr-defined]  # a service
+        dict(labels_of(balancer.node.find_child(name).container))  # type: ignore[attr-defined]  # a service
         for name in ("Orders", "OrdersCanary")
     )
     # The constructs' own, beside what the page writes by hand.
