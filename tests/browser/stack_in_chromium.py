@@ -5,7 +5,6 @@ Run apart from the other tests, by `make browser`; `make screenshots` keeps the 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -114,17 +113,6 @@ async def test_an_outage_of_ssm_is_shown_with_what_to_do_while_calls_go_on(stack
             await stage.outage("none")
         await shows(page, text_within(".problem h2", "The target document is not taken"), False)
         assert not load.report().failures
-
-
-async def test_the_page_outlives_its_balancer_s_control_plane(stack: LocalStack, page: Page) -> None:
-    stage = Stage(stack)
-    await stage.steady()
-    await page.open(f"{stack.addresses.web[0]}/")
-    await shows(page, LIVE, "live")
-    killing = asyncio.create_task(stage.kill_control_planes())
-    await shows(page, LIVE, "not connected, trying again")
-    await killing
-    await shows(page, LIVE, "live")
 
 
 async def test_a_task_that_hangs_is_the_first_thing_on_the_page(stack: LocalStack, page: Page) -> None:
