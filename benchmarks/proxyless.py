@@ -1,7 +1,7 @@
 """What a call costs a client that goes to one task, to two by its own `round_robin`, to two without a proxy (xDS), and
-through the balancer; and what a thousand xDS clients cost the control plane.
+through the balancer; and how a control plane without Envoy does with a thousand xDS clients and a quarter of a CPU.
 
-    python benchmarks/proxyless.py [--rounds 40] [--calls 200] [--clients 1000]
+    python benchmarks/proxyless.py [--rounds 40] [--calls 200] [--clients 1000] [--cpu 0.25]
 
 One grpcio client makes unary calls one at a time, in turns between the ways, so that whatever else the machine does
 hits all of them alike. Calls a second and CPU of the client are of the turns without the dearest quarter; the ratio is
@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import os
 import random
+import socket
 import statistics
 import sys
 import time
@@ -24,25 +25,20 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from envoy.service.discovery.v3 import discovery_pb2
 from running_balancer import (  # it puts the packages on the path
-    PATIENCE_SECONDS,
     Balancer,
     ParameterStore,
     balancer,
     seconds_until,
 )
 from telemetry_cost import METHOD, server
+from xds_clients import measure_clients
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState, pack
 from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap, xds_target
-from proxy_image.control_plane.xds.ads_server import METHOD as STREAM
-from proxy_image.control_plane.xds.ads_server import SERVICE as ADS
-from proxy_image.control_plane.xds.resource_types import ResourceType
 
 CHEAPER = 0.75
 ROUND_ROBIN = "two tasks, its own round_robin"
-CLIENTS_A_CONNECTION = 50
 
 
 @dataclass(slots=True)
@@ -87,6 +83,14 @@ def ways(stack: ExitStack, ports: list[int], running: Balancer) -> dict[str, Way
     }
 
 
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 def is_answered(call: Callable[..., bytes]) -> bool:
     try:
         call(b"", timeout=1)
@@ -120,70 +124,27 @@ def measure(rounds: int, calls: int, ports: list[int], running: Balancer) -> Non
             )
 
 
-async def measure_clients(clients: int, store: ParameterStore, ports: list[int], running: Balancer) -> None:
-    """So many ADS streams that follow the endpoints of one service, and one change."""
-    channels = [
-        grpc.aio.insecure_channel(f"127.0.0.1:{running.xds_port}", options=[("grpc.use_local_subchannel_pool", 1)])
-        for _ in range(-(-clients // CLIENTS_A_CONNECTION))
-    ]
-    memory, cpu = running.resident_mib(), running.cpu_seconds()
-    streams = [
-        channels[number // CLIENTS_A_CONNECTION].stream_stream(
-            f"/{ADS}/{STREAM}",
-            request_serializer=discovery_pb2.DiscoveryRequest.SerializeToString,
-            response_deserializer=discovery_pb2.DiscoveryResponse.FromString,
-        )()
-        for number in range(clients)
-    ]
-    url = ResourceType.ENDPOINTS.url
-
-    async def subscribe(stream: Any) -> None:
-        request = discovery_pb2.DiscoveryRequest(type_url=url, resource_names=["echo"])
-        request.node.user_agent_name, request.node.user_agent_version = "gRPC C-core", "C-core 58.0.0"
-        await stream.write(request)
-        await acknowledge(stream)
-
-    async def acknowledge(stream: Any) -> None:
-        answer = await stream.read()
-        await stream.write(
-            discovery_pb2.DiscoveryRequest(
-                type_url=url, resource_names=["echo"], response_nonce=answer.nonce, version_info=answer.version_info
-            )
-        )
-
-    began = time.perf_counter()
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await asyncio.gather(*map(subscribe, streams))
-    connected, joined = time.perf_counter() - began, running.cpu_seconds() - cpu
-    cpu = running.cpu_seconds()
-    reading = [asyncio.ensure_future(acknowledge(stream)) for stream in streams]
-    store.publish(pack(document(ports[:1])))
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
-        first = time.perf_counter()
-        await asyncio.gather(*reading)
-    print(
-        f"{clients} xDS clients: all subscribed after {connected:.2f} s ({joined:.2f} s of CPU), "
-        f"{running.resident_mib() - memory:.0f} MiB; a change at all of them {time.perf_counter() - first:.2f} s after "
-        f"the first ({running.cpu_seconds() - cpu:.2f} s of CPU)"
-    )
-    for channel in channels:
-        await channel.close()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=40, metavar="N", help="turns of each way (default 40)")
+    parser.add_argument(
+        "--rounds", type=int, default=40, metavar="N", help="turns of each way (default 40), 0 for none"
+    )
     parser.add_argument("--calls", type=int, default=200, metavar="N", help="calls of a turn (default 200)")
     parser.add_argument("--clients", type=int, default=1000, metavar="N", help="xDS clients, at most 1000 (default)")
+    parser.add_argument(
+        "--cpu", type=float, default=0.25, metavar="CPUS", help="the control plane's share of a CPU (default 0.25)"
+    )
     given = parser.parse_args()
+    if not 0.05 <= given.cpu <= 1:
+        parser.error(f"--cpu must be 0.05..1, got {given.cpu:g}")
     for name, value, most in (
         ("rounds", given.rounds, 10_000),
         ("calls", given.calls, 100_000),
         ("clients", given.clients, 1000),
     ):
-        if not 1 <= value <= most:
-            parser.error(f"--{name} must be 1..{most}, got {value}")
+        least = 0 if name == "rounds" else 1
+        if not least <= value <= most:
+            parser.error(f"--{name} must be {least}..{most}, got {value}")
     with ExitStack() as stack:
         ports = [stack.enter_context(server(METHOD, "x")) for _ in range(2)]
         store = ParameterStore()
@@ -193,10 +154,14 @@ def main() -> int:
 
         Thread(target=store.serve_forever, daemon=True).start()
         store.publish(pack(document(ports)))
-        running = stack.enter_context(balancer(store))
-        os.environ[BOOTSTRAP] = bootstrap([f"127.0.0.1:{running.xds_port}"], "benchmark")
-        measure(given.rounds, given.calls, ports, running)
-        asyncio.run(measure_clients(given.clients, store, ports, running))
+        if given.rounds:
+            with balancer(store) as running:
+                os.environ[BOOTSTRAP] = bootstrap([f"127.0.0.1:{running.xds_port}"], "benchmark")
+                measure(given.rounds, given.calls, ports, running)
+        with balancer(store, "--envoy", "false") as alone:
+            seconds_until(lambda: is_listening(alone.xds_port), time.monotonic())
+            documents = document(ports), document(ports[:1])
+            asyncio.run(measure_clients(given.clients, store, alone, given.cpu, documents))
     return 0
 
 

@@ -92,6 +92,12 @@ class Balancer:
         fields = (self._control_plane() / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def control_plane_pid(self) -> int | None:
+        try:
+            return int(self._control_plane().name)
+        except (OSError, RuntimeError):
+            return None
+
     def _control_plane(self) -> Path:
         for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
             if b"control_plane" in Path(f"/proc/{child}/cmdline").read_bytes():
@@ -100,7 +106,8 @@ class Balancer:
 
 
 @contextlib.contextmanager
-def balancer(store: ParameterStore) -> Iterator[Balancer]:
+def balancer(store: ParameterStore, *more: str) -> Iterator[Balancer]:
+    """more: further arguments of the balancer."""
     ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
     numbers = [str(port.getsockname()[1]) for port in ports]
     for port in ports:
@@ -109,7 +116,7 @@ def balancer(store: ParameterStore) -> Iterator[Balancer]:
     with tempfile.TemporaryDirectory() as directory:
         arguments = [part for flag, number in zip(flags, numbers, strict=True) for part in (flag, number)]
         arguments += ["--state-dir", directory, "--bind", "127.0.0.1", "--parameter-prefix", PREFIX]
-        arguments += ["--endpoint-url", f"http://127.0.0.1:{store.server_port}", "--drain-seconds", "0"]
+        arguments += ["--endpoint-url", f"http://127.0.0.1:{store.server_port}", "--drain-seconds", "0", *more]
         env = {**os.environ, "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "eu-west-1"}
         with (Path(directory) / "log").open("wb") as log:
             process = subprocess.Popen(

@@ -26,12 +26,18 @@ _SUCH_AS: Mapping[str, str] = {
     "ecs.Secret": "ecs.Secret.from_secrets_manager(secret)",
     "acm.ICertificate": 'acm.Certificate.from_certificate_arn(self, "Certificate", "arn:aws:acm:…")',
     "route53.IHostedZone": "route53.HostedZone.from_hosted_zone_attributes(…)",
+    "servicediscovery.INamespace": "servicediscovery.PrivateDnsNamespace(…)",
     "logs.RetentionDays": "logs.RetentionDays.ONE_WEEK",
 }
 # Checked where they are used, by errors with an example of their own.
 _SAID_BETTER = frozenset({"metadata", "routes", "policy", "task_definition", "only_services", "balancer"})
-# Modules that few apps need, and that are not loaded for the sake of a check: their types are told by name.
-_BY_NAME: Mapping[str, str] = {"acm": "aws_certificatemanager", "route53": "aws_route53", "sns": "aws_sns"}
+# Modules that few apps need, and that a check alone does not load: their types are known by name.
+_BY_NAME: Mapping[str, str] = {
+    "acm": "aws_certificatemanager",
+    "route53": "aws_route53",
+    "servicediscovery": "aws_servicediscovery",
+    "sns": "aws_sns",
+}
 
 
 def check_arguments(props: Props, function: Callable[..., Any], given: Mapping[str, Any]) -> None:

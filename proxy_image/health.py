@@ -1,17 +1,21 @@
 """`python -m proxy_image.health`: exit code 0 while Envoy is alive, ready or not; for container health checks.
 
 Without Envoy (GRPC_LB_ENVOY=false) it asks the control plane, which is then all that serves.
+
+With `--ready`, only once it has listeners, which come with the first document: for where no load balancer asks whether
+a task is ready. It keeps them whatever becomes of the control plane and of AWS, so neither makes ECS replace a task.
 """
 
 import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from proxy_image.envoy.admin import Admin
+from proxy_image.envoy.admin import Admin, AdminError
 from proxy_image.settings import SOURCES, Settings, SettingsError, from_environment, given_sources
 
+READY = "--ready"
 _SECONDS = 3.0
 _OF_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on, and how it is reached
 
@@ -22,24 +26,55 @@ def with_a_source(env: Mapping[str, str]) -> Mapping[str, str]:
     return env if given_sources(env) else {**env, targets_file.name: "told-by-a-flag"}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
+    unknown = [argument for argument in arguments if argument != READY]
+    if unknown:
+        print(f"error: arguments must be {READY} or none, got {' '.join(unknown)}", file=sys.stderr)
+        return 2
     try:
         settings = from_environment(with_a_source(os.environ))
     except SettingsError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+        for wrong in error.problems:
+            print(f"error: {wrong}", file=sys.stderr)
         return 2
-    if not settings.has_envoy:
-        url = _ready_url(settings)
-        if _answers(url):
-            return 0
-        print(f"error: the control plane must answer on {url}, it does not", file=sys.stderr)
-        return 1
+    asked_for_readiness = READY in arguments
+    problem = (
+        _problem_of_envoy(settings, asked_for_readiness)
+        if settings.has_envoy
+        else _problem_of_control_plane(_ready_url(settings), asked_for_readiness)
+    )
+    if problem is not None:
+        print(f"error: {problem}", file=sys.stderr)
+    return 0 if problem is None else 1
+
+
+def _problem_of_envoy(settings: Settings, asked_for_readiness: bool) -> str | None:
     # The run directory may be a link to a shorter path: that of a unix socket has 107 bytes at most.
-    if Admin(settings.run_dir.resolve() / settings.admin_socket.name).answers():
-        return 0
-    print(f"error: envoy must answer on {settings.admin_socket}, it does not", file=sys.stderr)
-    return 1
+    admin = Admin(settings.run_dir.resolve() / settings.admin_socket.name)
+    if not admin.answers():
+        return f"envoy must answer on {settings.admin_socket}, it does not"
+    if asked_for_readiness and not _listens(admin):
+        return "envoy must have listeners, it has none yet: there is no target document"
+    return None
+
+
+def _listens(admin: Admin) -> bool:
+    try:
+        return admin.listens()
+    except AdminError:
+        return False
+
+
+def _problem_of_control_plane(url: str, asked_for_readiness: bool) -> str | None:
+    """Whatever it answers, it lives."""
+    try:
+        urllib.request.urlopen(url, timeout=_SECONDS).close()  # noqa: S310 - http, to this task itself
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"the control plane must be ready, {url} answers {error.code}" if asked_for_readiness else None
+    except OSError:
+        return f"the control plane must answer on {url}, it does not"
+    return None
 
 
 def _ready_url(settings: Settings) -> str:
@@ -48,16 +83,5 @@ def _ready_url(settings: Settings) -> str:
     return f"http://{host}:{settings.ready_port}/ready"
 
 
-def _answers(url: str) -> bool:
-    """Whatever the answer is: one that is not ready lives too."""
-    try:
-        urllib.request.urlopen(url, timeout=_SECONDS).close()  # noqa: S310 - http, to this task itself
-    except urllib.error.HTTPError as error:
-        error.close()
-    except OSError:
-        return False
-    return True
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ from constructs import Construct, IConstruct
 
 from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase, ImportedBalancer
+from cdk_grpc_lb.balancer.cloud_map import CloudMap
 from cdk_grpc_lb.balancer.draining import Drain
 from cdk_grpc_lb.balancer.image import (
     CALLS_PORT,
@@ -28,6 +29,7 @@ from cdk_grpc_lb.balancer.image import (
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
+from cdk_grpc_lb.balancer.memory import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
@@ -68,6 +70,7 @@ from traefik_labels.settings import with_tls
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
     from aws_cdk import aws_route53 as route53
+    from aws_cdk import aws_servicediscovery as servicediscovery
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-limits.html: targets per target group
 _MAX_TARGETS = 1000
@@ -115,6 +118,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param ssl_policy: Which versions and ciphers of TLS are taken. By default 1.2 and 1.3 with forward secrecy.
     :param domain_name: A name for the balancer, within ``domain_zone``. By default, it has that of its load balancer.
     :param domain_zone: The hosted zone in which a record of that name is made. By default, none.
+    :param cloud_map_namespace: A private DNS namespace in which ECS keeps the addresses of the tasks, so that callers
+        reach them without a load balancer, which the smallest fleets save. Clients must look the name up again when a
+        connection ends, as gRPC's do. By default, there is a load balancer.
+    :param cloud_map_name: The name of the tasks in that namespace: ``grpc`` makes ``grpc.shop.internal``. By default
+        ``grpc``.
     :param xds_certificate: The certificate with which the load balancer ends TLS for gRPC clients without a proxy, on
         port 18000; it must hold ``domain_name``, by which they find it. By default they come without TLS.
     :param load_balancer_subnets: The subnets of the load balancer. By default the private ones of the VPC, the public
@@ -144,7 +152,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         billed where CloudTrail or GuardDuty count it. By default every 5 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
         sidecar. By default, none.
-    :param call_statistics: What the page and the metrics tell of calls that ended: ``services`` for their gRPC status
+    :param call_statistics: What the page and the metrics show of calls that ended: ``services`` for their gRPC status
         and latency by service, ``methods`` for the same by method too, which costs about 6 percent more CPU, ``off``
         for neither. By default ``services``.
     :param access_log: Which calls have a line in the log: ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or
@@ -167,14 +175,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param log_retention: How long logs are kept. By default, one month.
     """
 
-    load_balancer: elbv2.NetworkLoadBalancer
-    """What callers connect to."""
-    listener: elbv2.NetworkListener
-    """The load balancer's listener for calls."""
     xds_listener: elbv2.NetworkListener | None
     """The load balancer's listener for gRPC clients without a proxy; None before ``allow_xds_from``."""
-    target_group: elbv2.NetworkTargetGroup
-    """The balancer's tasks, as the load balancer sees them."""
     task_definition: ecs.FargateTaskDefinition
     """What each task is made of."""
     container: ecs.ContainerDefinition
@@ -213,6 +215,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         ssl_policy: elbv2.SslPolicy | None = None,
         domain_name: str | None = None,
         domain_zone: route53.IHostedZone | None = None,
+        cloud_map_namespace: servicediscovery.INamespace | None = None,
+        cloud_map_name: str | None = None,
         xds_certificate: acm.ICertificate | None = None,
         load_balancer_subnets: ec2.SubnetSelection | None = None,
         cross_zone_enabled: bool = True,
@@ -247,7 +251,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if proxyless_only:
             refuse_proxy_props(props, given)
         cpu = cpu if cpu is not None else 256 if proxyless_only else 512
-        memory_limit_mib = memory_limit_mib if memory_limit_mib is not None else 512 if proxyless_only else 1024
+        if memory_limit_mib is None:
+            memory_limit_mib = PROXYLESS_MEMORY_MIB if proxyless_only else DEFAULT_MEMORY_MIB
         props.fargate_size(cpu, memory_limit_mib)
         drain = Drain.checked(
             props,
@@ -270,7 +275,19 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cross_zone_enabled=cross_zone_enabled,
         )
         placement = placement_of(props, vpc, task_subnets, assign_public_ip=assign_public_ip)
-        front.check(props, vpc, placement)
+        of_load_balancer = {
+            "port": None if proxyless_only else port,
+            "internet_facing": internet_facing,
+            "certificate": None if proxyless_only else certificate,
+            "ssl_policy": ssl_policy,
+            "domain_name": domain_name,
+            "domain_zone": domain_zone,
+            "load_balancer_subnets": load_balancer_subnets,
+            "client_addresses": client_addresses,
+            "xds_certificate": xds_certificate,
+        }
+        self._cloud_map = CloudMap.checked(props, cloud_map_namespace, cloud_map_name, of_load_balancer)
+        front.check(props, vpc, placement if self._cloud_map is None else None)
         check_admission(props, only_services, only_label)
         if tracing is not None:
             check_tracing(props, tracing, memory_limit_mib)
@@ -339,6 +356,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             ports=(*(() if proxyless_only else (CALLS_PORT,)), READY_PORT, WEB_PORT, XDS_PORT),
             cpu=balancer_cpu(tracing, cpu),
             memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
+            is_asked_for_readiness=self._cloud_map is not None,
         )
         self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
         # The Lambda names the balancers in the document by it, so that the page of each shows them all.
@@ -361,7 +379,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ROLL_BACK,
-            health_check_grace_period=_HEALTH_CHECK_GRACE,
+            health_check_grace_period=_HEALTH_CHECK_GRACE if self._cloud_map is None else None,
+            cloud_map_options=None if self._cloud_map is None else self._cloud_map.options,
         )
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
@@ -379,26 +398,16 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         start_after(self.service, self.target_sync)
         self.task_security_group: ec2.ISecurityGroup = self.service.connections.security_groups[0]
 
-        self.load_balancer_security_group: ec2.ISecurityGroup = ec2.SecurityGroup(
-            self,
-            "LoadBalancerSecurityGroup",
-            vpc=vpc,
-            description="Callers of the gRPC balancer",
-            allow_all_outbound=False,
-        )
-        self.load_balancer = front.make(self, vpc, self.load_balancer_security_group)
-        self.listener = front.listen(self.load_balancer)
-        served = XDS_PORT if proxyless_only else CALLS_PORT
-        self.target_group = add_tasks(self.listener, self.service, served)
-        if client_addresses:
-            self.target_group.set_attribute("proxy_protocol_v2.enabled", "true")
-        self._let_in(served, "xDS from the load balancer" if proxyless_only else "calls from the load balancer")
-        self._let_in(READY_PORT, "its health checks")
+        self.load_balancer_security_group: ec2.ISecurityGroup = self.task_security_group
+        if self._cloud_map is None:
+            self._put_load_balancer_in_front(
+                front, vpc, served=XDS_PORT if proxyless_only else CALLS_PORT, client_addresses=client_addresses
+            )
         # Not allow_internally, which adds a rule for what goes out too, and warns that all may.
         tasks = self.task_security_group
         tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
-        self.host: str = front.name(self, self.load_balancer)
-        self.xds_listener = self.listener if proxyless_only else None
+        self.host: str = front.name(self, self.load_balancer) if self._cloud_map is None else self._cloud_map.host
+        self.xds_listener = self.listener if proxyless_only and self.has_load_balancer else None
         if xds_certificate is not None and domain_name is None:
             raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
         self._xds_certificate = xds_certificate
@@ -409,7 +418,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             watch_callers(self, self.load_balancer_security_group, self.port)
         if not internet_facing:
             acknowledge(self.load_balancer_security_group, "EC23", "it is open to the VPC at most")
-        if certificate is None:
+        if certificate is None and self._cloud_map is None:
             acknowledge(self.load_balancer, "ELB2", "a Network Load Balancer logs calls of TLS listeners only")
         if internet_facing and certificate is None:
             cdk.Annotations.of(self).add_warning_v2(
@@ -464,6 +473,32 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             published=published,
         )
 
+    @property
+    def has_load_balancer(self) -> bool:
+        """Whether callers come through one; without it, they find the tasks by ``cloud_map_namespace``."""
+        return self._cloud_map is None
+
+    @property
+    def load_balancer(self) -> elbv2.NetworkLoadBalancer:
+        """What callers connect to. Raises ValueError with ``cloud_map_namespace``: there is none."""
+        if self._cloud_map is not None:
+            raise self._without("load_balancer")
+        return self._load_balancer
+
+    @property
+    def listener(self) -> elbv2.NetworkListener:
+        """The load balancer's listener for calls. Raises ValueError with ``cloud_map_namespace``."""
+        if self._cloud_map is not None:
+            raise self._without("listener")
+        return self._listener
+
+    @property
+    def target_group(self) -> elbv2.NetworkTargetGroup:
+        """The balancer's tasks, as the load balancer sees them. Raises ValueError with ``cloud_map_namespace``."""
+        if self._cloud_map is not None:
+            raise self._without("target_group")
+        return self._target_group
+
     def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
         """Balance the services of another cluster too, whose tasks the balancer can reach.
 
@@ -489,7 +524,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """Make the VPC endpoints that tasks in subnets without a way out need.
 
         These are ECR (api and dkr), S3, CloudWatch Logs and SSM, X-Ray where traces go there, and what the services
-        that were made before need besides: Secrets Manager for secrets, SSM's messages for ``enable_execute_command``.
+        that were made before need as well: Secrets Manager for secrets, SSM's messages for ``enable_execute_command``.
         Those that this app makes in the VPC already are left out.
 
         AWS charges for each of them but S3 by the hour and zone. What is returned has each under its name, ``ecr.api``.
@@ -516,7 +551,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         watch_direct_calls(self, other, self._served)
 
     def _let_fetch(self, other: ec2.IConnectable, description: str | None = None) -> None:
-        if self.xds_listener is None:
+        if self.xds_listener is None and self._cloud_map is None:
             self.xds_listener = listen_for_xds(self.load_balancer, self._xds_certificate)
             add_tasks(self.xds_listener, self.service, XDS_PORT)
             self._let_in(XDS_PORT, "xDS from the load balancer")
@@ -540,13 +575,13 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cpu_percent=cpu_percent,
         )
 
-    def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
+    def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         own = self._own_services
-        if own is not None and wish.service_name not in own:
-            own.append(wish.service_name)
+        if own is not None and labelled.service_name not in own:
+            own.append(labelled.service_name)
             for sync in self.target_syncs:
                 sync.function.add_environment(ONLY_SERVICES, ",".join(own))
-        super()._admit(props, wish, service, name_is_given=name_is_given)
+        super()._admit(props, labelled, service, name_is_given=name_is_given)
 
     def _sync(self, id: str, cluster: ecs.ICluster, parameter_prefix: str) -> TargetSync:  # noqa: A002 - as above
         return TargetSync(
@@ -572,6 +607,27 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         acknowledge(
             self.task_definition, wildcard_in(self, parameters), "a document takes as many parameters as it needs"
         )
+
+    def _put_load_balancer_in_front(
+        self, front: Frontend, vpc: ec2.IVpc, *, served: int, client_addresses: bool
+    ) -> None:
+        self.load_balancer_security_group = ec2.SecurityGroup(
+            self,
+            "LoadBalancerSecurityGroup",
+            vpc=vpc,
+            description="Callers of the gRPC balancer",
+            allow_all_outbound=False,
+        )
+        self._load_balancer = front.make(self, vpc, self.load_balancer_security_group)
+        self._listener = front.listen(self._load_balancer)
+        self._target_group = add_tasks(self._listener, self.service, served)
+        if client_addresses:
+            self._target_group.set_attribute("proxy_protocol_v2.enabled", "true")
+        self._let_in(served, "xDS from the load balancer" if served == XDS_PORT else "calls from the load balancer")
+        self._let_in(READY_PORT, "its health checks")
+
+    def _without(self, part: str) -> ValueError:
+        return self._props.error(part, "asked of a balancer that has one", "a balancer with cloud_map_namespace")
 
     def _let_in(self, port: int, what: str) -> None:
         self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)

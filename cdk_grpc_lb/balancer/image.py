@@ -60,6 +60,7 @@ def balancer_container(
     ports: Sequence[int],
     cpu: int | None = None,
     memory_limit_mib: int | None = None,
+    is_asked_for_readiness: bool = False,
 ) -> ecs.ContainerDefinition:
     """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
     linux = ecs.LinuxParameters(balancer, "LinuxParameters")
@@ -77,11 +78,12 @@ def balancer_container(
         stop_timeout=stop_timeout,
         # It asks the image's first process and Envoy, never the control plane (invariant 6).
         health_check=ecs.HealthCheck(
-            command=["CMD", "python", "-m", "proxy_image.health"],
+            # Where no load balancer asks whether a task is ready yet, it is ECS that has to know.
+            command=["CMD", "python", "-m", "proxy_image.health", *["--ready"] * is_asked_for_readiness],
             interval=cdk.Duration.seconds(10),
             timeout=cdk.Duration.seconds(5),
             retries=3,
-            start_period=cdk.Duration.seconds(30),
+            start_period=cdk.Duration.seconds(180 if is_asked_for_readiness else 30),
         ),
         port_mappings=[ecs.PortMapping(container_port=port) for port in ports],
         # A caller's connection and the one to its target are a descriptor each. 65,535 is Fargate's own limit,

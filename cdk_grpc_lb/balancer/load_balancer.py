@@ -49,13 +49,15 @@ class Frontend:
     subnets: ec2.SubnetSelection | None
     cross_zone_enabled: bool
 
-    def check(self, props: Props, vpc: ec2.IVpc, tasks: Placement) -> None:
-        """Raise ValueError for what no deployment could take."""
+    def check(self, props: Props, vpc: ec2.IVpc, tasks: Placement | None) -> None:
+        """Raise ValueError for what no deployment could take. Without `tasks`, no load balancer is made for them."""
         props.whole_number("port", self.resolved_port, 1, 65_535)
         if self.ssl_policy is not None and self.certificate is None:
             raise props.error("certificate", "given with ssl_policy: there is no TLS without one", None)
         self._check_domain(props)
         self._check_open(props, vpc)
+        if tasks is None:
+            return
         subnets = subnets_of(props, "load_balancer_subnets", vpc, self.resolved_subnets)
         self._check_public(props, vpc, subnets)
         _check_zones(props, vpc, subnets, tasks.subnets)

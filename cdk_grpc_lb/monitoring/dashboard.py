@@ -87,15 +87,24 @@ class GrpcDashboard(Construct):
             ),
         )
 
+    def _counts(self) -> list[cloudwatch.IMetric]:
+        balancer = self._balancer
+        if not balancer.has_load_balancer:
+            count = balancer.metric_seconds_since_confirmed(period=MINUTE, statistic="SampleCount", label="that tell")
+            return [count]
+        hosts = balancer.target_group.metrics
+        return [
+            hosts.healthy_host_count(period=MINUTE, statistic="Minimum", label="ready"),
+            hosts.un_healthy_host_count(period=MINUTE, statistic="Maximum", label="not ready"),
+        ]
+
     def _balancers(self) -> None:
         balancer = self._balancer
-        hosts = balancer.target_group.metrics
         self._heading("Balancers and their Lambda", "Are balancers ready, and is the Lambda well?")
         self._row(
             _graph(
                 "Balancers",
-                hosts.healthy_host_count(period=MINUTE, statistic="Minimum", label="ready"),
-                hosts.un_healthy_host_count(period=MINUTE, statistic="Maximum", label="not ready"),
+                *self._counts(),
                 balancer.metric_envoy_restarts(label="restarts of Envoy"),
             ),
             _graph(

@@ -1,4 +1,4 @@
-"""What EC2 says about security groups, kept to what EC2 takes."""
+"""Names and descriptions that AWS takes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aws_cdk import aws_ecs as ecs
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 _REFUSED = re.compile(r"[^a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]")
 _MAX_DESCRIPTION = 255
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def describe_groups(service: ecs.FargateService) -> None:
@@ -31,3 +32,8 @@ def description_for(text: str) -> str:
     'Shop/__/Service'
     """
     return _REFUSED.sub("_", text)[-_MAX_DESCRIPTION:]
+
+
+def is_dns_label(text: str) -> bool:
+    """Whether it is one part of a name in DNS: https://www.rfc-editor.org/rfc/rfc1035#section-2.3.1"""
+    return _DNS_LABEL.fullmatch(text) is not None

@@ -56,7 +56,7 @@ class ClusterView:
     ) -> Listing:
         """All tasks, with the definitions of those that are not over. `known` are tasks to ask for that no list has any
         more. Of a large cluster, where it was listed not long ago, only the batch's tasks are asked for, unless it is
-        to be the `whole` of it. Where the last view lacks definitions it `reads_on`, and lists anew if that is due;
+        to be the `whole` of it. Where the last view lacks definitions it `reads_on`, and lists again if that is due;
         definitions are read for `read_for` seconds.
 
         Raises `ListingFailed` or botocore's error where ECS fails, `OutOfTime` when the invocation ends before.

@@ -99,7 +99,7 @@ class Definitions:
         self._gone = {arn: at for arn, at in self._gone.items() if now - at < GONE_FOR_SECONDS}
         unknown = sorted(
             arns - self._known.keys() - self._gone.keys(),
-            # By family, as the document is sorted: what is published is not cut anew for what comes later.
+            # By family, as the document is sorted: what is published is not cut again for what comes later.
             key=lambda arn: (arn in self._failing, arn not in needed, arn not in soon, arn.rpartition(":")),
         )
         failures: dict[str, Exception] = {}

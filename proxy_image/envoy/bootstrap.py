@@ -34,7 +34,10 @@ _OWNER_ONLY = 0o600
 
 # The supervisor and the control plane take about 150 MiB with 500 services, Envoy's code what is left of this.
 RESERVED_MEMORY = 256 * 2**20
-# Shares of the heap.
+# Shares of the heap. Streams are reset by what Envoy holds of them: those of 4 MiB and more first, at RESET_ALL_FROM
+# those of 64 KiB too, the least of which account is kept. A stream that is stuck holds 256 to 512 KiB.
+RESET_FROM, RESET_ALL_FROM = 0.8, 0.95
+ACCOUNT_POWER_OF_TWO = 16
 SHRINK_FROM = 0.9
 REFUSE_CALLS_FROM = 0.95
 REFUSE_CONNECTIONS_FROM = 0.98
@@ -130,12 +133,23 @@ def _overload_manager(descriptors: int, memory: int | None) -> dict[str, Any]:
     )
     if memory is None:
         return {"resource_monitors": [connections]}
-    # Calls that run are never cut for memory: new ones are refused, so that those have what is left.
+    # Whoever does not read what it is sent must not take the memory of all others: its streams end first. Calls that
+    # hold little are never cut for memory: new ones are refused, so that those have what is left.
     heap = _monitor(_HEAP_MONITOR, "fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=max_heap_bytes(memory))
     return {
         "refresh_interval": "0.25s",
         "resource_monitors": [connections, heap],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": ACCOUNT_POWER_OF_TWO},
         "actions": [
+            {
+                "name": "envoy.overload_actions.reset_high_memory_stream",
+                "triggers": [
+                    {
+                        "name": _HEAP_MONITOR,
+                        "scaled": {"scaling_threshold": RESET_FROM, "saturation_threshold": RESET_ALL_FROM},
+                    }
+                ],
+            },
             _from("envoy.overload_actions.shrink_heap", SHRINK_FROM),
             _from("envoy.overload_actions.stop_accepting_requests", REFUSE_CALLS_FROM),
         ],

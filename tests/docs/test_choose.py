@@ -19,9 +19,11 @@ from tests.docs.pages import code_blocks, page, section, tables
 from tests.docs.test_operate import value_of
 
 PAGE = page("choose")
+SMALLEST = section(PAGE, "## Without a load balancer")
 SMALL = section(PAGE, "## A balancer at less than half the price")
 (COSTS,) = tables(section(PAGE, "## What each way costs"))
 MILLION = {row[0]: float(row[2]) for row in COSTS}
+WITHOUT = "small, and [without a load balancer](#without-a-load-balancer)"
 BALANCER, SMALLER = "this library's balancer", "the same, [small](#a-balancer-at-less-than-half-the-price)"
 OPERATE, _ = tables(page("operate/costs").partition("\n## ")[0])
 
@@ -52,6 +54,8 @@ def test_the_balancers_sums_start_from_those_of_the_page_about_operation() -> No
     without = fixed(without=traffic_and_metrics)
     assert written[BALANCER].startswith(f"{without:.2f} + ")
     assert f"+ {fixed(without=(*traffic_and_metrics, 'Fargate')):.2f} +" in written[SMALLER]
+    least = fixed(without=(*traffic_and_metrics, "Fargate", "Network Load Balancer"))
+    assert f"+ {least:.2f} + 0.50 +" in written[WITHOUT]
     of_balancer = len(cloudwatch.PER_SERVICE) + len(cloudwatch.PER_BALANCER) + len(cloudwatch.PER_DOCUMENT)
     of_service = len(cloudwatch.PER_SERVICE) + 1
     assert f"+ {of_balancer + of_service} × 0.30 +" in written[BALANCER]
@@ -60,6 +64,10 @@ def test_the_balancers_sums_start_from_those_of_the_page_about_operation() -> No
 def test_the_page_says_what_the_table_has() -> None:
     assert f"It costs {MILLION[SMALLER]:.2f} a month at a million calls instead of {MILLION[BALANCER]:.2f}" in SMALL
     assert MILLION[SMALLER] < MILLION[BALANCER] / 2
+    assert f"It costs {MILLION[WITHOUT]:.2f} a month at a million calls, on demand" in SMALLEST
+    on_demand = MILLION[WITHOUT] + 0.7 * paid("730 × (0.5 × 0.03238 + 1 × 0.00356)")
+    assert f"{on_demand:.2f}" in " ".join(SMALLEST.split())
+    assert on_demand < MILLION["ALB"]
     on_demand = MILLION[SMALLER] + 0.7 * paid("730 × (0.5 × 0.03238 + 1 × 0.00356)")
     assert f"{on_demand:.2f}" in " ".join(SMALL.split())
     assert 3.5 < MILLION[BALANCER] / MILLION["ALB"] < 4.5
@@ -68,14 +76,17 @@ def test_the_page_says_what_the_table_has() -> None:
     assert 3.5 < float(COSTS[3][4]) / float(COSTS[1][4]) < 4.5
 
 
-def test_the_small_balancer_is_one_task_on_arm_and_spot_without_metrics(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [SMALL, SMALLEST], ids=["small", "smallest"])
+def test_the_small_balancer_is_one_task_on_arm_and_spot_without_metrics(page: str, tmp_path: Path) -> None:
     """GIVEN the page's snippet in a stack, THEN the template has what the price stands on."""
     stack = cdk.Stack(cdk.App(context=FLAGS, outdir=str(tmp_path)), "Stack")
     cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", restrict_default_security_group=False))
     names: dict[str, Any] = {"self": stack, "cluster": cluster, "GrpcBalancer": GrpcBalancer}
-    (snippet,) = code_blocks(SMALL)
+    (snippet,) = code_blocks(page)
     exec(snippet, names)  # noqa: S102 - it is a page of ours
     template = synthesise(stack)
+    assert bool(template.of_type("AWS::ElasticLoadBalancingV2::LoadBalancer")) is (page == SMALL)
+    assert bool(template.of_type("AWS::ServiceDiscovery::Service")) is (page == SMALLEST)
     service, task = template.the("AWS::ECS::Service"), template.the("AWS::ECS::TaskDefinition")
     assert service["DesiredCount"] == 1
     assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy_image.control_plane.xds.envoy.http2 import STREAM_WINDOW
 from proxy_image.envoy.binary import find_envoy
 from proxy_image.envoy.bootstrap import (
     CONNECTION_DRAIN_SECONDS,
@@ -68,10 +69,15 @@ def test_envoys_heap_leaves_memory_for_the_rest_of_the_task(task_mib: int, heap_
     assert max_heap_bytes(task_mib * 2**20) == heap_mib * 2**20
 
 
-def test_invariant_8_no_call_is_cut_for_memory(tmp_path: Path) -> None:
-    config = to_json(bootstrap(_settings(tmp_path), NODE, descriptors=20_000, memory=2**30)["overload_manager"])
-    assert "stop_accepting_requests" in config
-    assert "reset_high_memory_stream" not in config
+def test_invariant_8_no_call_that_holds_little_is_cut_for_memory(tmp_path: Path) -> None:
+    """GIVEN a heap that fills, THEN streams end that hold a window of messages unread, before any call is refused."""
+    overload = bootstrap(_settings(tmp_path), NODE, descriptors=20_000, memory=2**30)["overload_manager"]
+    assert 2 ** overload["buffer_factory_config"]["minimum_account_to_track_power_of_two"] >= STREAM_WINDOW / 4
+    triggers = {action["name"].rpartition(".")[2]: action["triggers"][0] for action in overload["actions"]}
+    assert (
+        triggers["reset_high_memory_stream"]["scaled"]["saturation_threshold"]
+        <= (triggers["stop_accepting_requests"]["threshold"]["value"])
+    )
 
 
 @pytest.mark.parametrize("drain_seconds", [4, 5, 12, 30, 120, 3600])

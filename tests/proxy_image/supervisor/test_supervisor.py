@@ -1,6 +1,7 @@
 """The supervisor on real processes: a real Envoy, and a small static control plane."""
 
 import asyncio
+import json
 import os
 import signal
 import stat
@@ -219,7 +220,33 @@ async def test_the_health_check_fails_where_no_envoy_answers(tmp_path: Path) -> 
     assert _health(tmp_path) == 1
 
 
-def _health(state_dir: Path) -> int:
+async def test_a_task_without_a_load_balancer_is_healthy_once_it_serves(tmp_path: Path) -> None:
+    """GIVEN a balancer that has no document yet, THEN it is alive and not ready; WHEN it gets one, THEN it is ready,
+    and stays it while the control plane hangs (invariant 6).
+    """
+    late = tmp_path / "late.json"
+    async with (
+        running_server() as target,
+        running_balancer(
+            tmp_path, target, module="proxy_image", GRPC_LB_TARGETS_FILE=str(late), GRPC_LB_POLL_SECONDS="0.1"
+        ) as balancer,
+    ):
+        await until(lambda: _health(tmp_path) == 0, "an Envoy that is alive")
+        assert _health(tmp_path, "--ready") == 1
+        late.write_text(json.dumps({"services": [{"name": "test", "targets": [target]}]}))
+        await until(lambda: _health(tmp_path, "--ready") == 0, "listeners")
+        await balancer.ready()
+        async with channel(balancer.address) as client:
+            await call(client)
+        control_plane = (await balancer.event("control plane started"))["pid"]
+        os.kill(control_plane, signal.SIGSTOP)
+        assert _health(tmp_path, "--ready") == 0
+        os.kill(control_plane, signal.SIGCONT)
+    assert _health(tmp_path, "--redy") == 2
+
+
+def _health(state_dir: Path, *arguments: str) -> int:
     """As in a container whose balancer was told its source by a flag: no variable names it."""
     environment = {**os.environ, "GRPC_LB_STATE_DIR": str(state_dir)}
-    return subprocess.run([sys.executable, "-m", "proxy_image.health"], env=environment, check=False).returncode
+    command = [sys.executable, "-m", "proxy_image.health", *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode

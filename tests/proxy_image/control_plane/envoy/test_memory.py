@@ -10,15 +10,19 @@ from typing import Any
 
 import grpc
 
-from proxy_image.envoy.bootstrap import max_heap_bytes
+from grpc_lb_contract import Document, Route
+from proxy_image.envoy.bootstrap import REFUSE_CALLS_FROM, max_heap_bytes
 from tests.proxy_image.control_plane.calls import reads, start
 from tests.proxy_image.control_plane.support import (
     GRPC_SERVICE,
     WHO,
+    Envoy,
+    backends,
     control_plane,
     eventually,
     rng,
     running_envoy,
+    service,
     settings_for,
     target,
     who,
@@ -26,7 +30,10 @@ from tests.proxy_image.control_plane.support import (
 
 UPLOAD = f"/{GRPC_SERVICE}/Upload"
 HEAP = 40 * 2**20
-MAX_UPLOADS = 400
+# With what Envoy takes for it, less than it keeps account of.
+LITTLE = 24 * 2**10
+MAX_UPLOADS = 4_000
+STUCK = 200
 OVERLOADED = (grpc.StatusCode.UNAVAILABLE, "envoy overloaded")
 
 
@@ -60,6 +67,10 @@ class SlowServer:
             await server.stop(None)
 
 
+async def little() -> AsyncIterator[bytes]:
+    yield bytes(LITTLE)
+
+
 async def mebibyte() -> AsyncIterator[bytes]:
     for _ in range(16):
         yield bytes(2**16)
@@ -87,7 +98,7 @@ async def test_invariant_8_an_envoy_short_of_memory_refuses_new_calls_and_finish
         while await outcome(channel) != OVERLOADED:
             assert len(uploads) < MAX_UPLOADS
             upload: Any = channel.stream_unary(UPLOAD)
-            uploads += [upload(mebibyte()) for _ in range(5)]
+            uploads += [upload(little()) for _ in range(100)]
             await asyncio.sleep(0.1)
         # THEN it is ready: were it not, ECS would replace its task, and its calls with it
         assert await envoy.readiness() == 200
@@ -95,6 +106,45 @@ async def test_invariant_8_an_envoy_short_of_memory_refuses_new_calls_and_finish
         server.reads.set()
         taken = [call for call in uploads if (await call.code(), await call.details()) != OVERLOADED]
         assert len(taken) > 10
-        assert {bytes(await call) for call in taken} == {str(2**20).encode()}
+        assert {bytes(await call) for call in taken} == {str(LITTLE).encode()}
         # AND it takes calls again once it has memory
         await eventually(lambda: reads(outcome(channel), (grpc.StatusCode.OK, "")), "calls again")
+
+
+async def test_invariant_14_uploads_that_nobody_reads_end_before_calls_of_others_are_refused(tmp_path: Path) -> None:
+    server, settings = SlowServer(), settings_for(tmp_path)
+    async with (
+        server.running(),
+        backends("other") as (other,),
+        control_plane(settings) as plane,
+        running_envoy(settings, memory=2 * HEAP) as envoy,
+        envoy.channel(**{"grpc.default_authority": "slow.test"}) as channel,
+        envoy.channel() as honest,
+    ):
+        slow = service("slow", target(server.port), routes=(Route(host="slow.test"),))
+        await plane.serve(Document((service("rng", other.target), slow)))
+        await envoy.ready()
+        await envoy.has(other.port)
+        upload: Any = channel.stream_unary(UPLOAD)
+        small = upload(little())
+        # WHEN one service's uploads would take twice Envoy's heap
+        uploads: list[Any] = []
+        while len(uploads) < STUCK:
+            uploads += [upload(mebibyte()) for _ in range(4)]
+            await asyncio.sleep(0.05)
+            await eventually(lambda: has_room(envoy), "memory that Envoy has taken back")
+            # THEN each call of another service goes well
+            assert await who(honest, 2) == {"other": 2}
+        # AND those that hold most have ended, and no other
+        assert await envoy.stat("envoy.overload_actions.reset_high_memory_stream.count") > 0
+        ended = {await call.code() for call in uploads if call.done()}
+        assert ended == {grpc.StatusCode.INTERNAL}
+        server.reads.set()
+        assert bytes(await small) == str(LITTLE).encode()
+        left = [call for call in uploads if await call.code() == grpc.StatusCode.OK]
+        assert {bytes(await call) for call in left} == {str(2**20).encode()}
+
+
+async def has_room(envoy: Envoy) -> bool:
+    pressure = await envoy.stat("overload.envoy.resource_monitors.fixed_heap.pressure")
+    return pressure < 100 * REFUSE_CALLS_FROM - 5
