@@ -28,6 +28,8 @@ REST_SECONDS = 3.0
 
 LISTED_FOR_SECONDS = 5.0
 """While task definitions are read for long, the tasks are listed again so often, for the sake of those that stop."""
+LISTING_CALLS_PER_SECOND = freshness.CALLS_PER_SECOND / 2
+"""A large cluster less often: no definition is read meanwhile, and ECS keeps a burst of its quota at most."""
 
 
 class ClusterView:
@@ -93,8 +95,8 @@ class ClusterView:
         return self._last
 
     def _listed_for(self) -> float:
-        calls = 0 if self._last is None else 2 * len(self._last.tasks) / TASKS_PER_CALL
-        return freshness.pause(LISTED_FOR_SECONDS, math.ceil(calls))
+        calls = 0 if self._last is None else 2 * math.ceil(len(self._last.tasks) / TASKS_PER_CALL)
+        return freshness.pause(LISTED_FOR_SECONDS, calls, LISTING_CALLS_PER_SECOND)
 
     def _doubt(self, contradicted: Set[str], now: float) -> None:
         self._contradicted = {task: self._contradicted.get(task, now) for task in contradicted}

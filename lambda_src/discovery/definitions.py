@@ -20,7 +20,7 @@ from lambda_src.token_bucket import TokenBucket, is_throttle
 QUOTA_BURST = 50
 PER_SECOND = 20
 AT_ONCE = 10
-BURST = QUOTA_BURST - 4
+BURST = QUOTA_BURST - 2
 """ECS's bucket is full until the first request arrives, which takes longer than later ones: its connection is made."""
 
 REST_SECONDS = 7.0
