@@ -32,7 +32,6 @@ from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.memory import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -54,6 +53,7 @@ from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
 from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admission

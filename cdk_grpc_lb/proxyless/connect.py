@@ -12,10 +12,10 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_logs as logs
 from constructs import IConstruct
 
-from cdk_grpc_lb.balancer.client_zone import write_bootstrap_first
 from cdk_grpc_lb.balancer.image import XDS_PORT
 from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.network.reachability import watch_arrow
+from cdk_grpc_lb.proxyless.client_zone import write_bootstrap_first
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.labels.names import PORT, SERVICE
 from grpc_lb_contract.proxyless import BOOTSTRAP, BOOTSTRAP_FILE, bootstrap, xds_target
