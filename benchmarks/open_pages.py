@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -60,9 +61,14 @@ def open_pages(port: int, count: int) -> Iterator[list[int]]:
     try:
         yield read
     finally:
+        # `close` alone waits for the lock that a thread holds while it reads.
         for connection in connections:
             if connection.sock is not None:
-                connection.sock.close()
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        for connection in connections:
             connection.close()
 
 

@@ -31,7 +31,7 @@ _SUCH_AS: Mapping[str, str] = {
 }
 # Checked where they are used, by errors with an example of their own.
 _SAID_BETTER = frozenset({"metadata", "routes", "policy", "task_definition", "only_services", "balancer"})
-# Modules that few apps need, and that are not loaded for the sake of a check: their types are told by name.
+# Modules that few apps need, and that a check alone does not load: their types are known by name.
 _BY_NAME: Mapping[str, str] = {
     "acm": "aws_certificatemanager",
     "route53": "aws_route53",

@@ -152,7 +152,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         billed where CloudTrail or GuardDuty count it. By default every 5 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
         sidecar. By default, none.
-    :param call_statistics: What the page and the metrics tell of calls that ended: ``services`` for their gRPC status
+    :param call_statistics: What the page and the metrics show of calls that ended: ``services`` for their gRPC status
         and latency by service, ``methods`` for the same by method too, which costs about 6 percent more CPU, ``off``
         for neither. By default ``services``.
     :param access_log: Which calls have a line in the log: ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or
@@ -524,7 +524,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """Make the VPC endpoints that tasks in subnets without a way out need.
 
         These are ECR (api and dkr), S3, CloudWatch Logs and SSM, X-Ray where traces go there, and what the services
-        that were made before need besides: Secrets Manager for secrets, SSM's messages for ``enable_execute_command``.
+        that were made before need as well: Secrets Manager for secrets, SSM's messages for ``enable_execute_command``.
         Those that this app makes in the VPC already are left out.
 
         AWS charges for each of them but S3 by the hour and zone. What is returned has each under its name, ``ecr.api``.
@@ -575,13 +575,13 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cpu_percent=cpu_percent,
         )
 
-    def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
+    def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         own = self._own_services
-        if own is not None and wish.service_name not in own:
-            own.append(wish.service_name)
+        if own is not None and labelled.service_name not in own:
+            own.append(labelled.service_name)
             for sync in self.target_syncs:
                 sync.function.add_environment(ONLY_SERVICES, ",".join(own))
-        super()._admit(props, wish, service, name_is_given=name_is_given)
+        super()._admit(props, labelled, service, name_is_given=name_is_given)
 
     def _sync(self, id: str, cluster: ecs.ICluster, parameter_prefix: str) -> TargetSync:  # noqa: A002 - as above
         return TargetSync(

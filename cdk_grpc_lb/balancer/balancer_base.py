@@ -16,7 +16,7 @@ from cdk_grpc_lb.balancer.ingress import let_in
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
 from cdk_grpc_lb.network.reachability import Called, watch_arrow
-from cdk_grpc_lb.routing.labels import LabelledCalls, wish_of
+from cdk_grpc_lb.routing.labels import LabelledCalls, labelled_calls
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry
 from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container
@@ -161,25 +161,26 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             for all. By default what ``TrafficPolicy()`` says.
         """
         if not isinstance(service, ecs.BaseService):
+            node = getattr(service, "node", None)
             raise Props(type(self).__name__, self.node.path).error(
                 "service",
                 "one made in this app, because its container gets labels (in the app that makes it, "
                 "import the balancer with GrpcBalancer.from_attributes)",
-                repr(service),
+                repr(service) if node is None else f"{node.path}, which is imported",
             )
         props = Props("the registered service", service.node.path)
         check_props(props, CallProps, calls)
         self._refuse_strangers(props, service, service.cluster)
         refuse_traffic_shift(props, service)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
-        wish = wish_of(props, calls, service_name=service_name, port=serving.port)
-        refuse_other_labels(props, serving.container, self._labels_for(serving, wish))
-        self._admit(props, wish, service, name_is_given=True)
-        self._connect(service, serving, wish)
+        labelled = labelled_calls(props, calls, service_name=service_name, port=serving.port)
+        refuse_other_labels(props, serving.container, self._labels_for(serving, labelled))
+        self._admit(props, labelled, service, name_is_given=True)
+        self._connect(service, serving, labelled)
 
-    def _connect(self, service: ecs.BaseService, serving: Serving, wish: LabelledCalls) -> None:
+    def _connect(self, service: ecs.BaseService, serving: Serving, labelled: LabelledCalls) -> None:
         """Put the labels onto the container, and let the balancer's tasks call it."""
-        labels = self._labels_for(serving, wish)
+        labels = self._labels_for(serving, labelled)
         for label, value in labels.items():
             serving.container.add_docker_label(label, value)
         if self._known_name is not None:
@@ -202,11 +203,11 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         watch_arrow(service, what, self.task_security_group, groups, serving.port)
         self._served.append(Called(groups, serving.port))
 
-    def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
-        self._admission.admit(props, wish, service, name_is_given=name_is_given)
+    def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
+        self._admission.admit(props, labelled, service, name_is_given=name_is_given)
 
-    def _labels_for(self, serving: Serving, wish: LabelledCalls) -> Mapping[str, str]:
-        return self._admission.labels_for(wish, labels_of(serving.container))
+    def _labels_for(self, serving: Serving, labelled: LabelledCalls) -> Mapping[str, str]:
+        return self._admission.labels_for(labelled, labels_of(serving.container))
 
     def _let_call(self, other: ec2.IConnectable, port: int, description: str) -> None:
         # The caller's stack may have services of this balancer too, and so refer to this stack.

@@ -142,7 +142,7 @@ class GrpcAlarms(Construct):
         return f"Runbook: {runbook}#{name.lower()} Logs: {logs_url}"
 
     def _processes_stopped(self, balancer: GrpcBalancer) -> cloudwatch.Metric:
-        """From the supervisor's log lines: whoever died cannot tell."""
+        """From the supervisor's log lines: a dead process writes none."""
         events = ("envoy stopped", "control plane stopped")
         patterns = [logs.FilterPattern.string_value("$.event", "=", event) for event in events]
         return logs.MetricFilter(

@@ -99,7 +99,7 @@ class Tracing:
         traces only where callers ask for it.
     :param collector: What takes the spans. By default a sidecar that sends them to X-Ray.
     :param service_name: The balancer's name in traces (``service.name``). By default ``grpc-lb``.
-    :param attributes: What its spans say of it besides, such as ``{"deployment.environment.name": "prod"}``. Its task
+    :param attributes: Further attributes of its spans, such as ``{"deployment.environment.name": "prod"}``. Its task
         and its zone are there anyway. By default, none.
     """
 

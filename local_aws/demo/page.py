@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from local_aws.demo.claims import Claim
+from local_aws.demo.cost import CALLS, Cost, lines
 from rng_service.report import LoadReport
 
 BAR_WIDTH = 40
@@ -20,6 +21,13 @@ def picture(title: str, report: LoadReport, tasks: Sequence[str]) -> None:
         bar = "█" * round(BAR_WIDTH * count / max(len(report.calls), most))
         print(f"    task {task[:TASK_WIDTH]:<{TASK_WIDTH}}  {count:>4}  {bar}".rstrip())
     print(flush=True)
+
+
+def price(found: Sequence[Cost]) -> None:
+    print(f"\n  What a call costs, of {CALLS:,} on each way, one after the other")
+    for line in lines(found):
+        print(f"    {line}")
+    print("    A month of each in dollars: docs/choose.md\n", flush=True)
 
 
 def verdict(claim: Claim) -> None:

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap
 from local_aws.demo import claims
 from local_aws.demo.claims import Claim
-from local_aws.demo.page import picture
+from local_aws.demo.cost import Way, costs
+from local_aws.demo.page import picture, price
 from local_aws.demo.stage import SceneError, Stage, Watched
 from local_aws.stack import TaskInfo
 from rng_service.load import Plan, run_load
@@ -43,9 +44,15 @@ async def problem_and_cure(stage: Stage) -> Claims:
     picture("100 calls on one connection through the balancer", report, tasks)
     yield claims.spread_evenly("balancer: the calls of one connection are spread evenly", report, tasks)
 
-    report = await from_processes(PROXYLESS, 1, environment={BOOTSTRAP: bootstrap(stage.addresses.xds, "demo")})
+    xds = {BOOTSTRAP: bootstrap(stage.addresses.xds, "demo")}
+    report = await from_processes(PROXYLESS, 1, environment=xds)
     picture("100 calls of one client without a proxy (xDS)", report, tasks)
     yield claims.spread_evenly("no proxy: the calls of one client are spread evenly", report, tasks, within=FIRST_CALLS)
+
+    ways = [Way("balancer", stage.addresses.balancer, {}), Way("without a proxy (xDS)", PROXYLESS, xds)]
+    if stage.addresses.comparison is not None:
+        ways.insert(0, Way("layer-4 load balancer", stage.addresses.comparison, {}))
+    price(await costs(stage, ways))
 
     report = await from_processes(stage.addresses.balancer, PROCESSES)
     workers = min(PROCESSES, await stage.envoy_workers())

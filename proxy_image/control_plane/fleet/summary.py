@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy_image.control_plane.report.problems import Urgency
 from proxy_image.control_plane.report.report import Report
 
 MAX_SERVICES = 200
@@ -30,7 +31,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Summary:
     """`failures` are those of the window of `window_seconds`; `problems` the first titles, "error" or "warning" in
-    `worst`, "" where there is none. Services are the busiest MAX_SERVICES.
+    `worst`, "" where there is none but of services that nobody calls. Services are the busiest MAX_SERVICES.
     """
 
     task: str
@@ -62,7 +63,7 @@ def summary_of(report: Report) -> Summary:
         window_seconds=report.window_seconds,
         p99_ms=report.latency_ms[2],
         problem_count=len(own),
-        worst=own[0].severity.value if own else "",
+        worst=next((each.severity.value for each in own if each.urgency < Urgency.NOBODY_CALLS), ""),
         problems=tuple(problem.title for problem in own[:MAX_TITLES]),
         services={each.name: Part(each.calls_per_second, each.failures_in_window, each.in_flight) for each in busiest},
     )

@@ -120,7 +120,7 @@ def _failing(figures: CallFigures) -> Iterator[Problem]:
     yield Problem(
         Severity.ERROR,
         f"{percent:.0f} % of the calls to {figures.name} fail",
-        f"{figures.failures:,} of {ended:,} in {figures.window_seconds:.0f} s.{how}",
+        f"{figures.failures:,} of {ended:,} in {max(1.0, figures.window_seconds):.0f} s.{how}",
         f"look at the page of {figures.name}: does one target fail, or all? One: its log, and stop it. All: what they "
         "have in common, such as a database or the last deployment.",
         runbook="CallsFail",

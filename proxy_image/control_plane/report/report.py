@@ -204,7 +204,8 @@ def _call_figures(service: ServiceReport, silences: Silences, usual: Mapping[str
         service.failures_in_window,
         service.statuses_in_window,
         service.in_flight,
-        sum(service.statuses_in_window.values()),
+        # Envoy times calls where it counts how they end, and those of all services together.
+        sum(service.statuses_in_window.values()) or service.calls_in_window,
         service.latency_ms[0],
         service.busiest,
         silences.unanswered.get(service.name, {}),

@@ -104,22 +104,22 @@ def iso(at: float) -> str:
 
 
 def cause(why: Cause | None) -> Iterator[str]:
-    """What changed the list, a line for each task that an event told of."""
+    """What changed the list, a line for each task that an event reported."""
     if why is None:
         return
     if why.kind is CauseKind.EVENT:
         if not why.tasks:
-            yield "ECS told of other tasks; when the Lambda then listed all of them, it found this too."
+            yield "ECS reported other tasks; the Lambda then listed all of them, and found this too."
             return
-        told = "ECS's event" if why.at is not None else "ECS's event, older than what was found"
+        ahead = "" if why.at is not None else "; when the Lambda asked, it had gone on"
         for change in why.tasks:
-            yield f"{told}: {_task_change(change)}"
+            yield f"ECS's event: {_task_change(change)}{ahead}"
         if why.events > len(why.tasks):
             yield f"and {count(why.events - len(why.tasks), 'more event')} of the same batch"
         return
     yield {
         CauseKind.HEALTH: "Found while the Lambda waited for tasks to become healthy; ECS sends no event of that.",
-        CauseKind.SCHEDULED: "Found by the refresh of every minute; no event of ECS told of it.",
+        CauseKind.SCHEDULED: "Found by the refresh of every minute; no ECS event reported it.",
         CauseKind.INVOKED: "Found when someone invoked the Lambda, or wrote to its queue.",
     }[why.kind]
 
@@ -152,6 +152,15 @@ def timing(change: Change) -> str:
     if change.event_to_envoy_seconds is not None:
         steps.append(f"{seconds(change.event_to_envoy_seconds)} in all")
     return " · ".join(steps)
+
+
+def origin(name: str) -> str:
+    """Where a document comes from.
+
+    >>> origin("ssm"), origin("last_good")
+    ('SSM', 'last good')
+    """
+    return "SSM" if name == "ssm" else name.replace("_", " ")
 
 
 def seconds(value: float) -> str:

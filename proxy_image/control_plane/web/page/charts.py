@@ -40,12 +40,14 @@ class Charts:
 
 def chart(name: str, lines: Sequence[tuple[str, Series]], say: Callable[[float], str]) -> Html:
     """Lines by their classes, all on one scale from 0, with what the newest and the highest value are."""
-    most = max((value for _, series in lines for value in series if value is not None), default=0.0)
+    known = [value for _, series in lines for value in series if value is not None]
+    most = max(known, default=0.0)
+    highest = say(most) if known else words.NOTHING
     newest = [next((value for value in reversed(series) if value is not None), None) for _, series in lines]
     now = " / ".join(words.NOTHING if value is None else say(value) for value in newest)
     return tag(
         "figure",
-        tag("figcaption", tag("span", name), " ", tag("b", now), tag("span", f" at most {say(most)}", class_="ago")),
+        tag("figcaption", tag("span", name), " ", tag("b", now), tag("span", f" max {highest}", class_="ago")),
         tag(
             "svg",
             tag("rect", class_="track", width=WIDTH, height=HEIGHT),
@@ -54,14 +56,14 @@ def chart(name: str, lines: Sequence[tuple[str, Series]], say: Callable[[float],
             viewBox=f"0 0 {WIDTH} {HEIGHT}",
             preserveAspectRatio="none",
             role="img",
-            aria_label=f"{name}, the last hour by the minute: now {now}, at most {say(most)}",
+            aria_label=f"{name}, the last hour by the minute: now {now}, at most {highest}",
         ),
         class_="small",
     )
 
 
 def _path(series: Series, most: float) -> str:
-    """Moves over what is not known; a lone minute is a dot's width."""
+    """Moves over what is not known. A line begins half a minute before its first value, so that a lone one is seen."""
     step = WIDTH / (len(series) - 1)
     drawn: list[str] = []
     pen_down = False
@@ -70,7 +72,7 @@ def _path(series: Series, most: float) -> str:
             pen_down = False
             continue
         x, y = round(place * step, 1), round(HEIGHT - 2 - (HEIGHT - 4) * (value / most if most else 0.0), 1)
-        drawn.append(f"L{x:g} {y:g}" if pen_down else f"M{x:g} {y:g}h.1")
+        drawn.append(f"L{x:g} {y:g}" if pen_down else f"M{max(0.0, x - step / 2):g} {y:g}H{x:g}")
         pen_down = True
     return "".join(drawn)
 
@@ -91,7 +93,7 @@ def _service_charts(service: ServiceReport, minutes: Iterable[Minute], newest: i
     if not detailed:
         return tag("div", *drawn, class_="charts")
     in_flight = series(lambda each, _: float(each.in_flight))
-    drawn.append(chart("in flight, at most", [("calls", in_flight)], lambda value: f"{value:,.0f}"))
+    drawn.append(chart("most in flight", [("calls", in_flight)], lambda value: f"{value:,.0f}"))
     return joined(tag("div", *drawn, class_="charts"), _target_charts(service, by_place))
 
 

@@ -57,7 +57,8 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
             "in flight": tag(
                 "span", f"{target.in_flight:,}", class_="bad" if target.silent_since is not None else None
             ),
-            "time": words.wait(target.wait),
+            # Of a target that answers nothing, no time is known.
+            "time": words.wait(target.wait) if target.silent_since is None else words.NOTHING,
             "ok": words.percent(target.success_rate),
             "failed": tag("span", target.failures_in_window, class_="bad" if target.failures_in_window else None),
             "all calls": f"{target.calls:,}",

@@ -38,7 +38,7 @@ def change_list(changes: Iterable[Change], report: Report, *, heading: str) -> H
                     tag("code", change.generation),
                     tag(
                         "span",
-                        f"from {change.origin.replace('_', ' ')}, {words.count(change.targets, 'target')}",
+                        f"from {words.origin(change.origin)}, {words.count(change.targets, 'target')}",
                         class_="ago",
                     ),
                 ),

@@ -31,7 +31,7 @@ PATHS = ("/", "/timeline", "/problems", "/clients")
 SERVICE = "/services/"
 # A service of more routes is shown with the first; the API has all.
 MAX_ROUTES = 20
-# A page is made and read anew each second: of more services the rest is one line each.
+# A page is made and read again each second: of more services the rest is one line each.
 MAX_CARDS = 30
 
 
@@ -79,7 +79,7 @@ def no_such_page(path: str, report: Report) -> Html:
 
 def document(path: str, main: Html, report: Report, *, live: bool = True) -> str:
     """A whole page; `live` says whether there is something for it to follow."""
-    whose = f" this task alone: {words.short(report.task)}" + (f" in {report.zone}" if report.zone else "")
+    whose = f" task {words.short(report.task)}" + (f" in {report.zone}" if report.zone else "")
     head = joined(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),

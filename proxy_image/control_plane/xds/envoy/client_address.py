@@ -14,7 +14,18 @@ from proxy_image.control_plane.xds.messages import boolean, packed
 
 # What servers read the caller's address from. Nothing that comes to a balancer may set them: the load balancer in front
 # works on connections and adds no header.
-ADDRESS_HEADERS = ("x-forwarded-for", "x-real-ip", "forwarded", "true-client-ip", "x-envoy-external-address")
+ADDRESS_HEADERS = (
+    "x-forwarded-for",
+    "x-real-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "x-envoy-external-address",
+)
 
 
 def take_forged_addresses_out(manager: Any) -> None:

@@ -84,7 +84,7 @@ def listeners(
         if telemetry.tracing is not None:
             traced(each, telemetry.tracing)
         if telemetry.access_log is not None:
-            each.access_log.append(access_log(telemetry.access_log))
+            each.access_log.append(access_log(telemetry.access_log, proxy_protocol=ports.proxy_protocol))
         if telemetry.statistics is not None:
             each.access_log.extend(call_statistics(telemetry.statistics))
     calls = _listener(CALLS, ports.bind_address, ports.calls, manager)

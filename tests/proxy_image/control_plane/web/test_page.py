@@ -341,7 +341,7 @@ async def test_a_page_says_whose_it_is_and_that_others_see_their_own_part(tmp_pa
     async with app(tmp_path, rng(target(1))) as parts:
         for path in ("/", "/services/rng", "/timeline", "/problems"):
             page = (await parts.client.get(path)).text
-            assert "this task alone: balancer-1 in z-a" in page
+            assert "task balancer-1 in z-a" in page
             assert "This is balancer balancer-1 in z-a: its own calls" in page
 
 

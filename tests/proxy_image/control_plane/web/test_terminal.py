@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ from proxy_image import __main__ as command_line
 from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.web import terminal
 from tests.ports import free_ports
+from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import backends, eventually, running_envoy, who
 from tests.proxy_image.control_plane.test_process import file_settings, running, targets_file
+from tests.waiting import PATIENCE_SECONDS
 
 
 async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +48,42 @@ async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys
             assert capsys.readouterr().err == "error: --service must be one of the balancer's, got 'none'\n"
             assert await asyncio.to_thread(terminal.main, ["--url", url, "--json"]) == 0
             assert json.loads(capsys.readouterr().out)["services"][0]["calls"] == 40
+
+
+async def test_watching_shows_it_again_until_ctrl_c_and_ends_with_the_worst_problem(tmp_path: Path) -> None:
+    async with backends("a") as (a,):
+        settings = file_settings(tmp_path, targets_file(tmp_path, a))
+        async with running(settings) as control, running_envoy(settings) as envoy, envoy.channel() as channel:
+            await envoy.ready()
+            await eventually(control.health)
+            url = f"http://127.0.0.1:{settings.web_port}"
+            watching = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "proxy_image", "status", "--url", url, "--watch", "0.2"),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            assert watching.stdout is not None
+
+            async def shown(text: str) -> None:
+                assert watching.stdout is not None
+                while text not in (line := (await watching.stdout.readline()).decode()):
+                    assert line, "it ended"
+
+            # GIVEN one that watches, and shows the same again
+            for _ in range(2):
+                await asyncio.wait_for(shown(f"127.0.0.1:{a.port}"), PATIENCE_SECONDS)
+            # WHEN the service is scaled to nothing, and nobody calls it
+            targets_file(tmp_path)
+            await asyncio.wait_for(shown("WARNING: rng is being stopped, or scaled to 0"), PATIENCE_SECONDS)
+            # THEN the exit code is that of no problem, without a word
+            watching.send_signal(signal.SIGINT)
+            _, errors = await asyncio.wait_for(watching.communicate(), PATIENCE_SECONDS)
+            assert (watching.returncode, errors) == (0, b"")
+            # AND other balancers that ask this one hear of no problem either
+            assert (await control.get("/api/balancer")).json()["worst"] == ""
+            # AND it is that of an error once calls fail
+            await codes(channel, 10)
+            await eventually(lambda: asyncio.to_thread(lambda: terminal.main(["--url", url]) == terminal.ERROR))
 
 
 PART = {"calls_per_second": 5.0, "failures": 1, "in_flight": 2, "zone": "z-b", "problems": ["lost"], "worst": "error"}

@@ -22,7 +22,7 @@ FIELDS = {
     "level": "info",
     "source": "access",
     "event": "call",
-    # Who opened the connection: %DOWNSTREAM_REMOTE_ADDRESS% is what x-forwarded-for claims.
+    # Who opened the connection.
     "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
     "host": "%REQ(:AUTHORITY):255%",
     "method": "%REQ(:PATH):255%",
@@ -43,9 +43,14 @@ FIELDS = {
 OK = accesslog_pb2.GrpcStatusFilter.OK
 
 
-def access_log(options: AccessLogSettings) -> Any:
+# Of the PROXY protocol. What a caller claims in x-forwarded-for is removed before, and would stand here too.
+_TOLD_BY_LOAD_BALANCER = "%DOWNSTREAM_REMOTE_ADDRESS%"
+
+
+def access_log(options: AccessLogSettings, *, proxy_protocol: bool = False) -> Any:
+    """`proxy_protocol` says that connections come from a load balancer, which tells whose they are."""
     line = struct_pb2.Struct()
-    line.update(FIELDS)
+    line.update({**FIELDS, **({"client": _TOLD_BY_LOAD_BALANCER} if proxy_protocol else {})})
     sink = stream_pb2.StdoutAccessLog(
         log_format=substitution_format_string_pb2.SubstitutionFormatString(json_format=line)
     )

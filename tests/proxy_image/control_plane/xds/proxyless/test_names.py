@@ -22,18 +22,18 @@ FLEET = Document(
 
 
 @languages
-@pytest.mark.parametrize("name", ["nubmers", "orders.test", "nubmers:50051", "xds://elsewhere/nubmers"])
-async def test_an_unknown_name_fails_at_once_and_says_what_there_is(language: str, tmp_path: Path, name: str) -> None:
+async def test_an_unknown_name_fails_at_once_and_says_what_there_is(language: str, tmp_path: Path) -> None:
     async with xds_client(language, tmp_path, authorities={"elsewhere": {}}) as (client, plane):
         await plane.serve(FLEET)
-        await client.calls(1, name="numbers", timeout=2)  # the connection to the control plane is there
-        outcome = await client.calls(1, name=name, wait_for_ready=False, timeout=10)
-        answer = unquote(*outcome.answers)
-        called = name.removeprefix("xds://elsewhere/")
-        assert answer.startswith("UNAVAILABLE: ")
-        assert f"unknown name '{called}'" in answer
-        assert "numbers, orders, numbers.test" in answer
-        assert outcome.seconds[0] < 5, "clients wait 15 s for a name that nobody answers for"
+        await client.calls(1, name="numbers", wait_for_ready=False)  # the connection to the control plane is there
+        for name in ("nubmers", "orders.test", "nubmers:50051", "xds://elsewhere/nubmers"):
+            outcome = await client.calls(1, name=name, wait_for_ready=False, timeout=10)
+            answer = unquote(*outcome.answers)
+            called = name.removeprefix("xds://elsewhere/")
+            assert answer.startswith("UNAVAILABLE: ")
+            assert f"unknown name '{called}'" in answer
+            assert "numbers, orders, numbers.test" in answer
+            assert outcome.seconds[0] < 5, "clients wait 15 s for a name that nobody answers for"
 
 
 @languages
