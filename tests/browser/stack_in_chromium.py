@@ -5,18 +5,20 @@ Run apart from the other tests, by `make browser`; `make screenshots` keeps the 
 
 from __future__ import annotations
 
-import asyncio
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
 
-from local_aws.demo.stage import Stage, until
+from local_aws.demo.stage import Stage, process_ids, until
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
-from tests.browser.looking import HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
+from tests.browser.looking import FIRST_PROBLEM, HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
 from tests.end_to_end.example import example_up
 from tests.end_to_end.strangers import stranger
 from tests.waiting import PATIENCE_SECONDS
@@ -113,12 +115,23 @@ async def test_an_outage_of_ssm_is_shown_with_what_to_do_while_calls_go_on(stack
         assert not load.report().failures
 
 
-async def test_the_page_outlives_its_balancer_s_control_plane(stack: LocalStack, page: Page) -> None:
+async def test_a_task_that_hangs_is_the_first_thing_on_the_page(stack: LocalStack, page: Page) -> None:
     stage = Stage(stack)
     await stage.steady()
-    await page.open(f"{stack.addresses.web[0]}/")
-    await shows(page, LIVE, "live")
-    killing = asyncio.create_task(stage.kill_control_planes())
-    await shows(page, LIVE, "not connected, trying again")
-    await killing
-    await shows(page, LIVE, "live")
+    victim = (await stage.numbers())[0]
+    web = stack.addresses.web[0]
+    async with SteadyLoad(f"{urlsplit(web).hostname}:{CALLS_PORT}", rate=60, channels=2):
+        await page.open(f"{web}/")
+        await shows(page, LIVE, "live")
+        await shows(page, HALVES, [50, 50])
+        hung = process_ids(victim)
+        for pid in hung:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            await shows(page, f"{FIRST_PROBLEM}.includes('{victim.ip}:50051 of random-numbers does not answer')", True)
+            assert await page.run(text_within(".problem:first-child", "calls wait at"))
+            assert await findings(page) == []
+        finally:
+            for pid in hung:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)

@@ -22,11 +22,10 @@ from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
-from tests.browser.looking import LIVE, keep_screenshot, shows, text_within
+from tests.browser.looking import FIRST_PROBLEM, LIVE, keep_screenshot, shows, text_within
 from tests.proxy_image.control_plane.support import eventually, running_envoy
 from tests.proxy_image.control_plane.test_process import file_settings, running
 
-FIRST_PROBLEM = "(document.querySelector('main .problem h2') || {textContent: ''}).textContent"
 WHOLE = "document.readyState === 'complete' && document.querySelector('main h1') !== null"
 PATHS = ("/", "/timeline", "/problems", "/clients", "/services/rng", "/services/idle", "/services/unknown")
 
