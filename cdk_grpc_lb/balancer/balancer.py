@@ -34,6 +34,7 @@ from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_u
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
+from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
 from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
@@ -427,6 +428,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             )
 
     @classmethod
+    @checked
     def from_attributes(
         cls,
         scope: Construct,
@@ -499,6 +501,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             raise self._without("target_group")
         return self._target_group
 
+    @checked
     def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
         """Balance the services of another cluster too, whose tasks the balancer can reach.
 
@@ -538,6 +541,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             start_after(self.service, endpoint)
         return made
 
+    @checked
     def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
         """Let gRPC clients fetch their targets (``xds:///NAME``) and call them without a proxy between.
 
@@ -562,6 +566,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """Where gRPC clients that ``allow_xds_from`` lets in find the xDS server, by TLS with ``xds_certificate``."""
         return f"{self.host}:{XDS_PORT}"
 
+    @checked
     def auto_scale_task_count(
         self, *, max_capacity: int, min_capacity: int = 2, cpu_percent: int | None = 50
     ) -> ecs.ScalableTaskCount:
