@@ -31,9 +31,9 @@ from cdk_grpc_lb.balancer.image import (
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB, Running
+from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
 from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
@@ -53,6 +53,7 @@ from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
 from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admission
@@ -426,6 +427,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             )
 
     @classmethod
+    @checked
     def from_attributes(
         cls,
         scope: Construct,
@@ -498,6 +500,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             raise self._without("target_group")
         return self._target_group
 
+    @checked
     def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
         """Balance the services of another cluster too, whose tasks the balancer can reach.
 
@@ -537,6 +540,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             start_after(self.service, endpoint)
         return made
 
+    @checked
     def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
         """Let gRPC clients fetch their targets (``xds:///NAME``) and call them without a proxy between.
 
@@ -561,6 +565,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """Where gRPC clients that ``allow_xds_from`` lets in find the xDS server, by TLS with ``xds_certificate``."""
         return f"{self.host}:{XDS_PORT}"
 
+    @checked
     def auto_scale_task_count(
         self, *, max_capacity: int, min_capacity: int = 2, cpu_percent: int | None = 50
     ) -> ecs.ScalableTaskCount:

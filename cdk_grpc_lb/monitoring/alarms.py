@@ -88,6 +88,7 @@ class GrpcAlarms(Construct):
     ) -> None:
         super().__init__(scope, id)
         props = Props(type(self).__name__, self.node.path)
+        check_balancer(props, balancer)
         check_props(props, AlarmProps, given)
         self._wanted = wanted = cast("AlarmProps", {**DEFAULTS, **given})
         _check(props, wanted)
@@ -154,6 +155,12 @@ class GrpcAlarms(Construct):
             # One name for each balancer, so that two of an account do not count for each other.
             metric_name=f"{cdk.Names.unique_id(balancer)}ProcessStopped",
         ).metric(period=FIVE_MINUTES, statistic="Sum")
+
+
+def check_balancer(props: Props, balancer: object) -> None:
+    """Raise ValueError for what is no balancer of this app."""
+    if getattr(balancer, "is_imported", True):
+        raise props.error("balancer", "a GrpcBalancer of this app (a service's is service.balancer)", repr(balancer))
 
 
 def _check(props: Props, wanted: AlarmProps) -> None:

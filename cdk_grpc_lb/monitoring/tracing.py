@@ -16,7 +16,7 @@ from constructs import Construct
 
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import Props, is_number
 
 CONTAINER = "TraceCollector"
 # The AWS Distro for OpenTelemetry: https://gallery.ecr.aws/aws-observability/aws-otel-collector
@@ -112,6 +112,12 @@ class Tracing:
 def check_tracing(props: Props, tracing: Tracing, task_memory_mib: int) -> None:
     """Raise ValueError for what no balancer could be told."""
     percent = tracing.sampling_percent
+    if not is_number(percent):
+        raise props.error("tracing.sampling_percent", "a number, 0..100", repr(percent))
+    if not isinstance(tracing.collector, Collector):
+        raise props.error(
+            "tracing.collector", 'a Collector, such as Collector.at("host:4317")', repr(tracing.collector)
+        )
     # jsii cannot be asked about NaN.
     if math.isnan(percent) or (not cdk.Token.is_unresolved(percent) and not 0 <= percent <= 100):
         raise props.error("tracing.sampling_percent", "0..100", percent)

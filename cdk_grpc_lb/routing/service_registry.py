@@ -101,6 +101,8 @@ def check_admission(props: Props, only_services: Sequence[str] | None, only_labe
                 repr(only_services),
             )
         for pattern in only_services:
+            if not isinstance(pattern, str):
+                raise props.error("only_services", "a list of names", repr(only_services))
             if not cdk.Token.is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
                 raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
     if only_label is not None:

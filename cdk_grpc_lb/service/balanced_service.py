@@ -14,6 +14,7 @@ from constructs import Construct
 from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.balancer.balancer import own_balancer
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
 from cdk_grpc_lb.network.names import describe_groups
@@ -246,6 +247,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         """The role of the tasks: ``bucket.grant_read(service)``."""
         return self.task_definition.task_role
 
+    @checked
     def auto_scale_task_count(
         self,
         *,
