@@ -154,6 +154,7 @@ def measure(
     seed: int = 1,
     most_invocations: int = MAX_INVOCATIONS,
     warm_times: int = WARM_TIMES,
+    pause_seconds: float = PAUSE_SECONDS,
 ) -> Figures:
     """A first refresh of a cluster from nothing, then refreshes for one stopped task each: warm ones, and one in a new
     process.
@@ -187,9 +188,11 @@ def measure(
             started, published = cold.started, list(watched.published)
             is_whole = bool(published) and published[-1][1] == tasks
             parameters = len(watched.index().shards) + 1 if is_whole else 0
-            warm = _refreshes(function, aws, ids[:warm_times], watched) if is_whole else ()
+            warm = _refreshes(function, aws, ids[:warm_times], watched, pause_seconds) if is_whole else ()
             function.stop()
-            second = _refreshes(function, aws, ids[warm_times : warm_times + 1], watched) if is_whole else ()
+            second = (
+                _refreshes(function, aws, ids[warm_times : warm_times + 1], watched, pause_seconds) if is_whole else ()
+            )
         finally:
             function.stop()
     return Figures(
@@ -238,11 +241,13 @@ def _until_whole(function: Function, watched: Watched, tasks: int, most_invocati
     return cold
 
 
-def _refreshes(function: Function, aws: FakeAws, ids: Sequence[str], watched: Watched) -> tuple[Invocation, ...]:
+def _refreshes(
+    function: Function, aws: FakeAws, ids: Sequence[str], watched: Watched, pause_seconds: float
+) -> tuple[Invocation, ...]:
     invocations = []
     for task in ids:
         watched.skipped += 30.0
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(pause_seconds)
         aws.stop(task)
         invocations.append(function.invoke(_batch(aws.event(task))))
     return tuple(invocations)

@@ -1,4 +1,4 @@
-"""What it costs Envoy to tell of its calls: CPU time of a call with statistics, traces or an access log, beside none.
+"""The cost of telemetry in Envoy: CPU time of a call with statistics, traces or an access log, beside none.
 
     python benchmarks/telemetry_cost.py [--rounds 60] [--calls 384] [--each 3]
 

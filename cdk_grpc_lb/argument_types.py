@@ -30,10 +30,11 @@ _SUCH_AS: Mapping[str, str] = {
     "logs.RetentionDays": "logs.RetentionDays.ONE_WEEK",
 }
 # Checked where they are used, by errors with an example of their own.
-_SAID_BETTER = frozenset({"metadata", "routes", "policy", "task_definition", "only_services", "balancer"})
-# Modules that few apps need, and that are not loaded for the sake of a check: their types are told by name.
+_SAID_BETTER = frozenset({"metadata", "routes", "policy", "task_definition", "only_services", "balancer", "service"})
+# Modules that few apps need, and that a check alone does not load: their types are known by name.
 _BY_NAME: Mapping[str, str] = {
     "acm": "aws_certificatemanager",
+    "cloudwatch": "aws_cloudwatch",
     "route53": "aws_route53",
     "servicediscovery": "aws_servicediscovery",
     "sns": "aws_sns",
@@ -100,7 +101,7 @@ def _fits(hint: Any, value: Any) -> bool:
 
 def _fits_one(hint: Any, value: Any) -> bool:
     origin = get_origin(hint)
-    if hint is Any or value is None or isinstance(hint, (str, typing.TypeVar)):
+    if hint is Any or isinstance(hint, (str, typing.TypeVar)):
         return True
     if isinstance(hint, _Named):
         return hint.fits(value)
@@ -232,7 +233,8 @@ def _plural(hint: Any) -> str:
 
 
 def _article(name: str) -> str:
-    return "an" if name.rpartition(".")[2][:1] in "AEIO" or name[:1] in "ae" else "a"
+    spoken_with_a_vowel = name.startswith(("a", "e", "sns.")) if "." in name else name[:1] in "AEIO"
+    return "an" if spoken_with_a_vowel else "a"
 
 
 def _name(hint: Any) -> str:

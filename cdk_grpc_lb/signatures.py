@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from cdk_grpc_lb.checked_calls import checked_init
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Class = TypeVar("_Class", bound=type[Any])
 
@@ -32,8 +34,9 @@ def takes(props: Any, defaults: Mapping[str, Any]) -> Callable[[_Function], _Fun
 
 
 def shown(construct: _Class) -> _Class:
-    """Show a class as its ``__init__`` takes arguments: the metaclass of jsii hides that."""
+    """Show a class as its ``__init__`` takes arguments, which the metaclass of jsii hides, and have it name others."""
     whole = inspect.signature(construct.__init__)
+    construct.__init__ = checked_init(construct, construct.__init__)
     _, *parameters = whole.parameters.values()
     construct.__signature__ = whole.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
     return construct

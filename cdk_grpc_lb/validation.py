@@ -82,6 +82,10 @@ class Props:
             raise self.error("memory_limit_mib", f"{allowed} MiB where cpu is {cpu}", repr(memory_limit_mib))
 
 
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:
     """The cluster's VPC. Raises ValueError where the cluster was imported without it."""
     try:

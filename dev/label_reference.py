@@ -30,7 +30,7 @@ def label_reference() -> str:
 
 
 def with_label_reference(page: str) -> str:
-    """docs/labels.md with the table of its section "Traffic policy" made anew. Raises ValueError where it has none."""
+    """docs/labels.md with the table of its section "Traffic policy" rewritten. Raises ValueError where it has none."""
     head, *rest = page.partition("| label | holds | by default | meaning |\n")
     if not rest[1]:
         raise ValueError("docs/labels.md must have the table of labels, whose first row is label, holds, ..., got none")

@@ -33,10 +33,10 @@ HEAD = """\
 
 Written from the docstrings by `make docs`: change those, not this page. `ec2`, `ecs`, `elbv2`, `iam`, `logs` and their
 like are modules of `aws_cdk`, as `cdk` is itself. All props but `scope` and `id` are given by name. Those marked * are
-required. Wrong props are refused at synth, with a `ValueError` that says what is allowed.
+required. Wrong props are rejected at synth, with a `ValueError` that says what is allowed.
 
 `TrafficPolicy` and what follows it say which calls a service takes and how they are treated. All are immutable plain
-values: times are Python's `datetime.timedelta`, and tokens, which have no value at synth, are refused. Each setting is
+values: times are Python's `datetime.timedelta`, and tokens, which have no value at synth, are rejected. Each setting is
 a docker label too ([labels.md](labels.md)), which the constructs write.
 """
 

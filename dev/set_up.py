@@ -85,7 +85,7 @@ def requirements_stamp(name: str) -> str:
 
 
 def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
-    """Make the folder anew unless it was made whole, in this place, from the same stamp."""
+    """Rebuild the folder unless it is complete, in this place, with the same stamp."""
     stamp = f"{stamp} {folder}\n"
     stamp_file = folder / ".made-from"
     if stamp_file.exists() and stamp_file.read_text() == stamp:

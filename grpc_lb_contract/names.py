@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import cast
 
 ALL = "*"
@@ -70,21 +71,19 @@ def must_match(pattern: re.Pattern[str], what: str, got: object, allowed: str) -
 
 
 def must_be_address(what: str, got: object) -> None:
-    if not _is_address(got):
+    # A number, and with it a boolean, is an address for `ipaddress`.
+    if not isinstance(got, str) or not _is_address(got):
         raise ValueError(f"{what} must be an IPv4 or IPv6 address, got {got!r}")
 
 
-def _is_address(got: object) -> bool:
-    """A number, and with it a boolean, is one for `ipaddress`; so is an address with a scope (`fe80::1%eth0`), which
-    means something to the machine alone that names it so.
-    """
-    if not isinstance(got, str) or "%" in got:
-        return False
+@lru_cache(maxsize=16_384)
+def _is_address(text: str) -> bool:
+    """One with a scope (`fe80::1%eth0`) means something to the machine alone that names it so."""
     try:
-        ipaddress.ip_address(got)
+        ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def must_be_host(what: str, got: object) -> None:

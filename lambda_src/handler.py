@@ -22,7 +22,7 @@ from lambda_src.refresh import Refresher
 from lambda_src.settings import CLUSTER, Settings
 
 # Throttles are met with botocore's own back-off, of at most 1 + 2 + 4 s; what lasts longer is for the refresh, which
-# starts anew with a fresh listing. A connection that hangs is given up after 3 s.
+# restarts with a fresh listing. A connection that hangs is given up after 3 s.
 PATIENCE = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=3,
@@ -48,8 +48,8 @@ class Handler:
 
     def __call__(self, event: Any, context: Context) -> None:
         batch = read_batch(event, self._settings.cluster)
-        for problem in batch.refused:
-            log.warning("event refused", problem=problem)
+        for problem in batch.rejected:
+            log.warning("event rejected", problem=problem)
         try:
             self._refresher.refresh(batch, lambda: context.get_remaining_time_in_millis() / 1000)
         except Exception as error:

@@ -99,8 +99,8 @@ class ParameterStore:
         self.cluster = ""
         """The ARN of the cluster whose document it is."""
 
-    def read(self, *, anew: bool = False) -> Stored:
-        """What is there. With `anew` every shard is read again, so that one which got lost is noticed.
+    def read(self, *, fully: bool = False) -> Stored:
+        """What is there. With `fully` every shard is read again, so that one which got lost is noticed.
 
         Raises `UnknownFormat` for a document of another major version, which must not be overwritten by this one.
         """
@@ -111,9 +111,9 @@ class ParameterStore:
             self._written_beside, self._there, self._kept = text, None, None
         if text is None:
             return Stored()
-        if self._last is not None and self._last[0] == text and not anew:
+        if self._last is not None and self._last[0] == text and not fully:
             return self._last[1]
-        stored = self._assembled(text, anew)
+        stored = self._assembled(text, fully)
         self._last = (text, stored)
         return stored
 
@@ -213,12 +213,12 @@ class ParameterStore:
         except self._ssm.exceptions.ParameterNotFound:
             return None
 
-    def _assembled(self, text: str, anew: bool) -> Stored:
+    def _assembled(self, text: str, fully: bool) -> Stored:
         index: Index | None = None
         try:
             index = read_index(text)
             self._check_source(index)
-            self._shards = self._read_shards(index.shards, {} if anew else self._shards)
+            self._shards = self._read_shards(index.shards, {} if fully else self._shards)
             return Stored(
                 assemble(index, self._shards),
                 index.generation,

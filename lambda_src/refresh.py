@@ -95,7 +95,7 @@ class Refresher:
         their health checks, such a batch lists once at most, and does not wait with them: a backlog of events would
         wait again and again.
 
-        A refresh that fails starts anew while there is time: records that are given back stay invisible for the queue's
+        A refresh that fails restarts while there is time: records that are given back stay invisible for the queue's
         visibility timeout, and hold up all later ones of their message group.
 
         Raises, and leaves the last good document in place, where ECS or SSM goes on failing (`ListingFailed` or
@@ -142,7 +142,7 @@ class Refresher:
                 batch,
                 seconds_left,
                 started,
-                pool.submit(self._store.read, anew=batch.scheduled),
+                pool.submit(self._store.read, fully=batch.scheduled),
                 BEHIND_FIRST_PAUSE,
                 READ_FIRST_SECONDS,
                 waits,

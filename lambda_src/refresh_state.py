@@ -78,9 +78,9 @@ class RefreshState:
         self._sums.update(ecs_calls=calls)
 
     def drafted(self, draft: Transformed) -> None:
-        """Log each refused label and route, skipped task and doubted service once, however often a refresh lists."""
-        refused = list(self._news(draft.refused))
-        for label in refused[:MAX_LOGGED]:
+        """Log each rejected label and route, skipped task and doubted service once, however often a refresh lists."""
+        rejected = list(self._news(draft.rejected))
+        for label in rejected[:MAX_LOGGED]:
             error = label.error
             log.warning(
                 "label rejected",
@@ -90,8 +90,8 @@ class RefreshState:
                 value=error.value,
                 problem=error.problem,
             )
-        if len(refused) > MAX_LOGGED:
-            log.warning("more labels rejected", count=len(refused) - MAX_LOGGED)
+        if len(rejected) > MAX_LOGGED:
+            log.warning("more labels rejected", count=len(rejected) - MAX_LOGGED)
         for conflict in self._news(draft.conflicts):
             log.warning("route shadowed", holder=conflict.holder, loser=conflict.loser, problem=str(conflict))
         for skipped in self._news(draft.skipped):
@@ -108,7 +108,7 @@ class RefreshState:
             "serving": draft.count(TargetState.SERVING),
             "draining": draft.count(TargetState.DRAINING),
             "pending": len(draft.pending),
-            "labels_rejected": len(draft.refused),
+            "labels_rejected": len(draft.rejected),
             "routes_shadowed": len(draft.conflicts),
             "tasks_skipped": len(draft.skipped),
         }
@@ -190,4 +190,4 @@ def log_registered_elsewhere(services: Mapping[str, str], before: Mapping[str, s
 def about(batch: Batch, now: float) -> dict[str, object]:
     """The facts about the events that asked for a refresh."""
     age = None if batch.oldest is None else round(now - batch.oldest, 3)
-    return {"events": batch.count, "events_refused": len(batch.refused), "oldest_event_seconds": age}
+    return {"events": batch.count, "events_rejected": len(batch.rejected), "oldest_event_seconds": age}

@@ -117,7 +117,7 @@ class Settings:
 
     @property
     def ejections_log(self) -> Path:
-        """The file in which Envoy tells of each ejection and return."""
+        """The file in which Envoy logs each ejection and return."""
         return self.run_dir / "ejections.jsonl"
 
     @property
@@ -394,7 +394,7 @@ VARIABLES: tuple[Variable, ...] = (
         "tracing_attributes",
         read_attributes,
         None,
-        "what its spans say of it besides, such as deployment.environment.name=prod,team=orders; its task and zone are "
+        "further attributes of its spans, such as deployment.environment.name=prod,team=orders; its task and zone are "
         "there anyway",
         "--tracing-attributes",
         "KEY=VALUE,…",

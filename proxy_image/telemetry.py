@@ -1,4 +1,4 @@
-"""What a balancer tells of its calls: statistics, traces and an access log. Of what is off, nothing is in Envoy."""
+"""How a balancer reports its calls: statistics, traces, an access log. What is off is not in Envoy's configuration."""
 
 from __future__ import annotations
 

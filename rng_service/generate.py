@@ -1,4 +1,4 @@
-"""Make the Python code of rng/v1/random_number.proto anew: `python -m rng_service.generate`.
+"""Make the Python code of rng/v1/random_number.proto again: `python -m rng_service.generate`.
 
 Its output is committed, and a test fails when it is not current. grpcio-tools writes the messages, their types and the
 stubs; the types of the stubs, which it cannot write, come from the service's descriptor.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class TraefikLabels:
 
     def __post_init__(self) -> None:
         for name in ("ignored_middlewares", "entry_points"):
-            if isinstance(getattr(self, name), str):
+            if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Iterable):
                 raise ValueError(f"{name} must be a list of names, got {getattr(self, name)!r}")  # noqa: TRY004 - as every other
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.version not in (None, 1, 2, 3):

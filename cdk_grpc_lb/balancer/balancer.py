@@ -32,9 +32,9 @@ from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.memory import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.proxyless import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import Running
+from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
 from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
@@ -54,6 +54,7 @@ from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
 from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admission
@@ -152,7 +153,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         billed where CloudTrail or GuardDuty count it. By default every 5 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
         sidecar. By default, none.
-    :param call_statistics: What the page and the metrics tell of calls that ended: ``services`` for their gRPC status
+    :param call_statistics: What the page and the metrics show of calls that ended: ``services`` for their gRPC status
         and latency by service, ``methods`` for the same by method too, which costs about 6 percent more CPU, ``off``
         for neither. By default ``services``.
     :param access_log: Which calls have a line in the log: ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or
@@ -427,6 +428,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             )
 
     @classmethod
+    @checked
     def from_attributes(
         cls,
         scope: Construct,
@@ -499,6 +501,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             raise self._without("target_group")
         return self._target_group
 
+    @checked
     def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
         """Balance the services of another cluster too, whose tasks the balancer can reach.
 
@@ -524,7 +527,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """Make the VPC endpoints that tasks in subnets without a way out need.
 
         These are ECR (api and dkr), S3, CloudWatch Logs and SSM, X-Ray where traces go there, and what the services
-        that were made before need besides: Secrets Manager for secrets, SSM's messages for ``enable_execute_command``.
+        that were made before need as well: Secrets Manager for secrets, SSM's messages for ``enable_execute_command``.
         Those that this app makes in the VPC already are left out.
 
         AWS charges for each of them but S3 by the hour and zone. What is returned has each under its name, ``ecr.api``.
@@ -538,6 +541,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             start_after(self.service, endpoint)
         return made
 
+    @checked
     def allow_xds_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
         """Let gRPC clients fetch their targets (``xds:///NAME``) and call them without a proxy between.
 
@@ -562,6 +566,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """Where gRPC clients that ``allow_xds_from`` lets in find the xDS server, by TLS with ``xds_certificate``."""
         return f"{self.host}:{XDS_PORT}"
 
+    @checked
     def auto_scale_task_count(
         self, *, max_capacity: int, min_capacity: int = 2, cpu_percent: int | None = 50
     ) -> ecs.ScalableTaskCount:
@@ -575,13 +580,13 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cpu_percent=cpu_percent,
         )
 
-    def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
+    def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         own = self._own_services
-        if own is not None and wish.service_name not in own:
-            own.append(wish.service_name)
+        if own is not None and labelled.service_name not in own:
+            own.append(labelled.service_name)
             for sync in self.target_syncs:
                 sync.function.add_environment(ONLY_SERVICES, ",".join(own))
-        super()._admit(props, wish, service, name_is_given=name_is_given)
+        super()._admit(props, labelled, service, name_is_given=name_is_given)
 
     def _sync(self, id: str, cluster: ecs.ICluster, parameter_prefix: str) -> TargetSync:  # noqa: A002 - as above
         return TargetSync(

@@ -11,12 +11,14 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct, IConstruct
 
-from cdk_grpc_lb.argument_types import check_arguments, check_props
-from cdk_grpc_lb.balancer.ingress import let_in
+from cdk_grpc_lb.argument_types import check_props
+from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
+from cdk_grpc_lb.network.ingress import let_in
+from cdk_grpc_lb.network.names import description_for
 from cdk_grpc_lb.network.reachability import Called, watch_arrow
-from cdk_grpc_lb.routing.labels import LabelledCalls, wish_of
+from cdk_grpc_lb.routing.labels import LabelledCalls, labelled_calls
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry
 from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container
@@ -75,17 +77,13 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             security_groups=[self.load_balancer_security_group], default_port=ec2.Port.tcp(self.port)
         )
 
+    @checked
     def allow_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
         """Let others call: ``allow_from(client_service)``, or ``allow_from(ec2.Peer.ipv4("10.1.0.0/16"))``.
 
         :param other: Who may call: a service, a function, a security group or an ``ec2.Peer``.
         :param description: What the security group's rule says about it. By default, a general sentence.
         """
-        check_arguments(
-            Props(type(self).__name__, self.node.path),
-            GrpcBalancerBase.allow_from,
-            {"other": other, "description": description},
-        )
         self._let_call(other, self.port, description if description is not None else "calls to the gRPC balancer")
 
     def auto_scale_task_count(
@@ -107,6 +105,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         """
         raise self._elsewhere("auto_scale_task_count")
 
+    @checked
     @takes(AddedServiceProps, DEFAULTS)
     def add_service(self, id: str, **props: Unpack[AddedServiceProps]) -> GrpcBalancedService:  # noqa: A002 - as above
         """Make a service behind this balancer, as a child of it.
@@ -118,6 +117,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         """
         return self._service_class(self, id, balancer=self, **props)
 
+    @checked
     @takes(CallProps, {})
     def register(
         self,
@@ -160,26 +160,32 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
             for all. By default what ``TrafficPolicy()`` says.
         """
+        inner = getattr(service, "service", None)
+        if isinstance(inner, ecs.BaseService):
+            raise Props(type(self).__name__, self.node.path).error(
+                "service", "an ECS service: the attribute service of it (it has a balancer already)", service.node.path
+            )
         if not isinstance(service, ecs.BaseService):
+            node = getattr(service, "node", None)
             raise Props(type(self).__name__, self.node.path).error(
                 "service",
                 "one made in this app, because its container gets labels (in the app that makes it, "
                 "import the balancer with GrpcBalancer.from_attributes)",
-                repr(service),
+                repr(service) if node is None else f"{node.path}, which is imported",
             )
         props = Props("the registered service", service.node.path)
         check_props(props, CallProps, calls)
         self._refuse_strangers(props, service, service.cluster)
         refuse_traffic_shift(props, service)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
-        wish = wish_of(props, calls, service_name=service_name, port=serving.port)
-        refuse_other_labels(props, serving.container, self._labels_for(serving, wish))
-        self._admit(props, wish, service, name_is_given=True)
-        self._connect(service, serving, wish)
+        labelled = labelled_calls(props, calls, service_name=service_name, port=serving.port)
+        refuse_other_labels(props, serving.container, self._labels_for(serving, labelled))
+        self._admit(props, labelled, service, name_is_given=True)
+        self._connect(service, serving, labelled)
 
-    def _connect(self, service: ecs.BaseService, serving: Serving, wish: LabelledCalls) -> None:
+    def _connect(self, service: ecs.BaseService, serving: Serving, labelled: LabelledCalls) -> None:
         """Put the labels onto the container, and let the balancer's tasks call it."""
-        labels = self._labels_for(serving, wish)
+        labels = self._labels_for(serving, labelled)
         for label, value in labels.items():
             serving.container.add_docker_label(label, value)
         if self._known_name is not None:
@@ -202,15 +208,25 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         watch_arrow(service, what, self.task_security_group, groups, serving.port)
         self._served.append(Called(groups, serving.port))
 
-    def _admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
-        self._admission.admit(props, wish, service, name_is_given=name_is_given)
+    def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
+        self._admission.admit(props, labelled, service, name_is_given=name_is_given)
 
-    def _labels_for(self, serving: Serving, wish: LabelledCalls) -> Mapping[str, str]:
-        return self._admission.labels_for(wish, labels_of(serving.container))
+    def _labels_for(self, serving: Serving, labelled: LabelledCalls) -> Mapping[str, str]:
+        return self._admission.labels_for(labelled, labels_of(serving.container))
 
     def _let_call(self, other: ec2.IConnectable, port: int, description: str) -> None:
+        description = description_for(description)
+        try:
+            groups = other.connections.security_groups
+        except RuntimeError:  # what the CDK's own error comes as
+            path = getattr(getattr(other, "node", None), "path", repr(other))
+            raise Props(type(self).__name__, self.node.path).error(
+                "other",
+                "in a VPC, because security groups say who may call (Function(vpc=...))",
+                f"{path}, which is not",
+            ) from None
         # The caller's stack may have services of this balancer too, and so refer to this stack.
-        in_callers_stack = not all(_same_stack(group, self) for group in other.connections.security_groups)
+        in_callers_stack = not all(_same_stack(group, self) for group in groups)
         let_in(self.load_balancer_security_group, other, port, description, in_callers_stack=in_callers_stack)
         what = f"{description}: connections to the balancer {self.node.path}"
         watch_arrow(self, what, other, [self.load_balancer_security_group], port)

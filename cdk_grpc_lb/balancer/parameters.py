@@ -7,7 +7,12 @@ import re
 import aws_cdk as cdk
 from constructs import Construct
 
+from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.balancers import PREFIX_ROOT
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9_.-]+)+")
+# SSM's own limits, less what a shard's name adds: two levels, and a hash.
+_MAX_LEVELS, _MAX_LENGTH = 13, 900
 
 
 def own_prefix(balancer: Construct, cluster: str = "") -> str:
@@ -32,6 +37,25 @@ def known_name(balancer: Construct) -> str | None:
 
 def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", text)
+
+
+def check_prefix(props: Props, prefix: str) -> None:
+    """Raise ValueError for a path below which SSM takes no parameters.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    """
+    if cdk.Token.is_unresolved(prefix):
+        return
+    if not prefix.startswith("/") or prefix.endswith("/"):
+        raise props.error("parameter_prefix", "a path that starts with / and does not end with one", repr(prefix))
+    if _PREFIX.fullmatch(prefix) is None:
+        raise props.error("parameter_prefix", "of A-Z, a-z, 0-9, ., - and _ between single slashes", repr(prefix))
+    first = prefix.split("/")[1].lower()
+    if first.startswith(("aws", "ssm")):
+        raise props.error("parameter_prefix", "one that does not begin with aws or ssm, which are AWS's", repr(prefix))
+    if prefix.count("/") > _MAX_LEVELS or len(prefix) > _MAX_LENGTH:
+        allowed = f"of at most {_MAX_LEVELS} levels and {_MAX_LENGTH} characters"
+        raise props.error("parameter_prefix", allowed, f"{prefix.count('/')} and {len(prefix)}")
 
 
 def parameters_under(scope: Construct, prefix: str) -> str:

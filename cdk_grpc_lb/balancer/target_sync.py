@@ -16,7 +16,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_grpc_lb.argument_types import check_arguments
-from cdk_grpc_lb.balancer.parameters import parameters_under
+from cdk_grpc_lb.balancer.parameters import check_prefix, parameters_under
 from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack, suffix_of
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge, wildcard_in
@@ -95,12 +95,7 @@ class TargetSync(Construct):
         check_removal(props, removal_policy)
         published = MetricsSource(props, cloudwatch_name, cloudwatch_namespace)
         published.check()
-        if not cdk.Token.is_unresolved(parameter_prefix) and (
-            not parameter_prefix.startswith("/") or parameter_prefix.endswith("/")
-        ):
-            raise props.error(
-                "parameter_prefix", "a path that starts with / and does not end with one", repr(parameter_prefix)
-            )
+        check_prefix(props, parameter_prefix)
         self.cluster = cluster
         self.parameter_prefix = parameter_prefix
 

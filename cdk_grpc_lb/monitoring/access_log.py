@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import Props, is_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,8 @@ def check_access_log(props: Props, access_log: AccessLog) -> None:
     if not cdk.Token.is_unresolved(access_log.calls) and access_log.calls not in known:
         raise props.error("access_log.calls", f"one of {', '.join(known)}", repr(access_log.calls))
     percent = access_log.percent
+    if not is_number(percent):
+        raise props.error("access_log.percent", "a number, 0..100", repr(percent))
     # jsii cannot be asked about NaN.
     if math.isnan(percent) or (not cdk.Token.is_unresolved(percent) and not 0 <= percent <= 100):
         raise props.error("access_log.percent", "0..100", percent)

@@ -75,7 +75,7 @@ def of_calls(
         "A service has no target that takes calls: all calls to it fail. Look at its tasks in ECS.",
         comparison=_BELOW,
     )
-    means = "Envoy leaves targets alone because they fail. Look at the log of the task, and its security group."
+    means = "Envoy ejects targets because they fail. Look at the log of the task, and its security group."
     yield AlarmCondition("TargetsEjected", balancer.metric_ejected_targets(), 1, 5, means)
     means = f"One target of a service gets {imbalance:g} times its fair share of the calls, for ten minutes."
     yield AlarmCondition("TrafficImbalance", balancer.metric_imbalance(), imbalance, 10, means)
@@ -124,24 +124,24 @@ def of_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
         missing=_SILENCE_IS_TROUBLE,
     )
     rejected = balancer.metric_rejected_resources(period=FIVE_MINUTES)
-    means = "A client refuses its configuration and keeps the last good one: changes of targets may not reach it."
+    means = "A client rejects its configuration and keeps the last good one: changes of targets may not reach it."
     yield AlarmCondition("ResourceRejected", rejected, 1, 1, means)
 
 
 def of_documents(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
     """What the Lambda found in labels, and how full the document is."""
-    refused = cloudwatch.MathExpression(
+    rejected = cloudwatch.MathExpression(
         expression="labels + routes",
         using_metrics={
             "labels": balancer.metric_rejected_labels(period=FIVE_MINUTES),
             "routes": balancer.metric_shadowed_routes(period=FIVE_MINUTES),
         },
-        label="refused labels and routes",
+        label="rejected labels and shadowed routes",
         period=FIVE_MINUTES,
     )
     means = "A docker label cannot be applied, or two services ask for the same calls. Correct the task definition."
-    yield AlarmCondition("LabelRejected", refused, 1, 1, means)
-    means = "The document of targets is nearly full: beyond it, changes are refused. Split the services."
+    yield AlarmCondition("LabelRejected", rejected, 1, 1, means)
+    means = "The document of targets is nearly full: beyond it, changes are rejected. Split the services."
     yield AlarmCondition("DocumentNearlyFull", balancer.metric_document_used(period=FIVE_MINUTES), 80, 3, means)
 
 

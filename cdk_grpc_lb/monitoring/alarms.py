@@ -88,6 +88,7 @@ class GrpcAlarms(Construct):
     ) -> None:
         super().__init__(scope, id)
         props = Props(type(self).__name__, self.node.path)
+        check_balancer(props, balancer)
         check_props(props, AlarmProps, given)
         self._wanted = wanted = cast("AlarmProps", {**DEFAULTS, **given})
         _check(props, wanted)
@@ -142,7 +143,7 @@ class GrpcAlarms(Construct):
         return f"Runbook: {runbook}#{name.lower()} Logs: {logs_url}"
 
     def _processes_stopped(self, balancer: GrpcBalancer) -> cloudwatch.Metric:
-        """From the supervisor's log lines: whoever died cannot tell."""
+        """From the supervisor's log lines: a dead process writes none."""
         events = ("envoy stopped", "control plane stopped")
         patterns = [logs.FilterPattern.string_value("$.event", "=", event) for event in events]
         return logs.MetricFilter(
@@ -154,6 +155,12 @@ class GrpcAlarms(Construct):
             # One name for each balancer, so that two of an account do not count for each other.
             metric_name=f"{cdk.Names.unique_id(balancer)}ProcessStopped",
         ).metric(period=FIVE_MINUTES, statistic="Sum")
+
+
+def check_balancer(props: Props, balancer: object) -> None:
+    """Raise ValueError for what is no balancer of this app."""
+    if getattr(balancer, "is_imported", True):
+        raise props.error("balancer", "a GrpcBalancer of this app (a service's is service.balancer)", repr(balancer))
 
 
 def _check(props: Props, wanted: AlarmProps) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from cdk_grpc_lb.argument_types import check_arguments
+from cdk_grpc_lb.monitoring.alarms import check_balancer
 from cdk_grpc_lb.monitoring.call_metrics import MINUTE
+from cdk_grpc_lb.signatures import shown
+from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import cloudwatch as published
 
 if TYPE_CHECKING:
@@ -16,8 +22,11 @@ if TYPE_CHECKING:
 
 _WIDTH = 24
 _HEIGHT = 6
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutDashboard.html
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
+@shown
 class GrpcDashboard(Construct):
     """A CloudWatch dashboard of a balancer, all of its services, and what keeps their targets.
 
@@ -40,6 +49,11 @@ class GrpcDashboard(Construct):
         dashboard_name: str | None = None,
     ) -> None:
         super().__init__(scope, id)
+        props = Props(type(self).__name__, self.node.path)
+        check_balancer(props, balancer)
+        check_arguments(props, GrpcDashboard.__init__, {"dashboard_name": dashboard_name})
+        if dashboard_name is not None and not cdk.Token.is_unresolved(dashboard_name):
+            _check_name(props, dashboard_name)
         self._balancer = balancer
         self._dimensions = balancer._published.dimensions()
         self.dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=dashboard_name)
@@ -157,3 +171,8 @@ def _graph(
         width=_WIDTH // 3,
         height=_HEIGHT,
     )
+
+
+def _check_name(props: Props, name: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise props.error("dashboard_name", "1 to 255 of A-Z, a-z, 0-9, - and _", repr(name))

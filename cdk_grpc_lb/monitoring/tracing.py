@@ -16,7 +16,7 @@ from constructs import Construct
 
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import Props, is_number
 
 CONTAINER = "TraceCollector"
 # The AWS Distro for OpenTelemetry: https://gallery.ecr.aws/aws-observability/aws-otel-collector
@@ -99,7 +99,7 @@ class Tracing:
         traces only where callers ask for it.
     :param collector: What takes the spans. By default a sidecar that sends them to X-Ray.
     :param service_name: The balancer's name in traces (``service.name``). By default ``grpc-lb``.
-    :param attributes: What its spans say of it besides, such as ``{"deployment.environment.name": "prod"}``. Its task
+    :param attributes: Further attributes of its spans, such as ``{"deployment.environment.name": "prod"}``. Its task
         and its zone are there anyway. By default, none.
     """
 
@@ -112,6 +112,12 @@ class Tracing:
 def check_tracing(props: Props, tracing: Tracing, task_memory_mib: int) -> None:
     """Raise ValueError for what no balancer could be told."""
     percent = tracing.sampling_percent
+    if not is_number(percent):
+        raise props.error("tracing.sampling_percent", "a number, 0..100", repr(percent))
+    if not isinstance(tracing.collector, Collector):
+        raise props.error(
+            "tracing.collector", 'a Collector, such as Collector.at("host:4317")', repr(tracing.collector)
+        )
     # jsii cannot be asked about NaN.
     if math.isnan(percent) or (not cdk.Token.is_unresolved(percent) and not 0 <= percent <= 100):
         raise props.error("tracing.sampling_percent", "0..100", percent)

@@ -18,7 +18,7 @@ class ServiceGroup:
     """An ECS service of this app, and what it asks for."""
 
     construct: IConstruct
-    wish: LabelledCalls
+    labelled: LabelledCalls
 
     @property
     def path(self) -> str:
@@ -27,7 +27,7 @@ class ServiceGroup:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What deploys, but hardly does what was meant."""
+    """What deploys, but hardly does what the author meant."""
 
     group: ServiceGroup
     id: str
@@ -51,9 +51,9 @@ class Validation:
 
 
 def errors(groups: Iterable[ServiceGroup]) -> Iterator[str]:
-    """What no deployment could obey."""
+    """What no deployment could apply."""
     for name, of_name in _by_service(groups).items():
-        if len(of_name) > 1 and all(group.wish.weight == 0 for group in of_name):
+        if len(of_name) > 1 and all(group.labelled.weight == 0 for group in of_name):
             paths = ", ".join(group.path for group in of_name)
             yield f"one weight at least of the service {name} must be above 0, got 0 for each of {paths}"
 
@@ -68,54 +68,55 @@ def findings(groups: Iterable[ServiceGroup], *, knows_all: bool) -> Iterator[Fin
             yield from _other_routes(first, group)
         if knows_all and not others:
             yield from _weight_alone(first)
-        if any(group.wish.weight is not None for group in of_name):
+        if any(group.labelled.weight is not None for group in of_name):
             yield from _zones_beside_weights(of_name)
         if knows_all:
             yield from _copies_to_nobody(of_name, by_service)
 
 
 def _other_policy(first: ServiceGroup, group: ServiceGroup) -> Iterator[Finding]:
-    one, other = first.wish.policy, group.wish.policy
+    one, other = first.labelled.policy, group.labelled.policy
     differing = sorted(row.setting.label for row in TABLE if row.value_in(one) != row.value_in(other))
     if differing:
         yield Finding(
             group,
             "policiesDiffer",
-            f"its policy differs from that of {first.path} in {', '.join(differing)}: both are the service "
-            f"{group.wish.service_name}, and that of the one with the most tasks holds for all calls: give both the "
-            "same",
+            f"its policy differs from that of {first.path} in {', '.join(differing)}: both back the service "
+            f"{group.labelled.service_name}, and the policy of the one with the most tasks applies to all calls: give "
+            "both the same",
         )
 
 
 def _other_routes(first: ServiceGroup, group: ServiceGroup) -> Iterator[Finding]:
     # None are known where a host, gRPC service or method is a token.
-    if first.wish.routes and group.wish.routes and set(first.wish.routes) != set(group.wish.routes):
+    if first.labelled.routes and group.labelled.routes and set(first.labelled.routes) != set(group.labelled.routes):
         yield Finding(
             group,
             "routesDiffer",
-            f"its routes differ from those of {first.path}: both are the service {group.wish.service_name}, which "
+            f"its routes differ from those of {first.path}: both back the service {group.labelled.service_name}, which "
             "takes the calls of both and gives each its share of all: give both the same hosts, grpc_services, "
             "methods, metadata, priority and routes",
         )
 
 
 def _weight_alone(group: ServiceGroup) -> Iterator[Finding]:
-    if group.wish.weight is not None:
+    if group.labelled.weight is not None:
         yield Finding(
             group,
             "weightAlone",
-            f"weight {group.wish.weight} says nothing where no other ECS service of this app is the service "
-            f"{group.wish.service_name}, and it takes all calls: give both the same service_name, or leave weight out",
+            f"weight {group.labelled.weight} has no effect: no other ECS service of this app backs the service "
+            f"{group.labelled.service_name}, so it takes all calls: give both the same service_name, or leave weight "
+            "out",
         )
 
 
 def _zones_beside_weights(groups: Iterable[ServiceGroup]) -> Iterator[Finding]:
     for group in groups:
-        if group.wish.policy.balancing.prefer_zone:
+        if group.labelled.policy.balancing.prefer_zone:
             yield Finding(
                 group,
                 "zoneBesideWeight",
-                f"weights of the service {group.wish.service_name} come before balancing.prefer_zone: calls do not "
+                f"weights of the service {group.labelled.service_name} come before balancing.prefer_zone: calls do not "
                 "stay in their zone",
             )
 
@@ -123,7 +124,7 @@ def _zones_beside_weights(groups: Iterable[ServiceGroup]) -> Iterator[Finding]:
 def _copies_to_nobody(groups: Iterable[ServiceGroup], services: Iterable[str]) -> Iterator[Finding]:
     known = sorted(services)
     for group in groups:
-        mirror = group.wish.policy.mirror.service
+        mirror = group.labelled.policy.mirror.service
         if mirror is not None and mirror not in known:
             yield Finding(
                 group,
@@ -136,5 +137,5 @@ def _copies_to_nobody(groups: Iterable[ServiceGroup], services: Iterable[str]) -
 def _by_service(groups: Iterable[ServiceGroup]) -> Mapping[str, list[ServiceGroup]]:
     by_service: dict[str, list[ServiceGroup]] = {}
     for group in groups:
-        by_service.setdefault(group.wish.service_name, []).append(group)
+        by_service.setdefault(group.labelled.service_name, []).append(group)
     return by_service

@@ -34,7 +34,7 @@ class LabelledCalls:
     policy: TrafficPolicy
 
 
-def wish_of(props: Props, calls: CallProps, *, service_name: str, port: int) -> LabelledCalls:
+def labelled_calls(props: Props, calls: CallProps, *, service_name: str, port: int) -> LabelledCalls:
     """What these props ask for. Raises ValueError for a value that the Lambda would refuse.
 
     A name, port, host, gRPC service or method that is a token has no value at synth: it goes in unchecked, and the

@@ -37,9 +37,9 @@ class ServiceRegistry:
         """Look at all services together at synth. `knows_all` says that other apps hardly add to them."""
         balancer.node.add_validation(Validation(self._groups, knows_all=knows_all))
 
-    def admit(self, props: Props, wish: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
+    def admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls."""
-        name = wish.service_name
+        name = labelled.service_name
         if cdk.Token.is_unresolved(name):
             return
         named_after = None if name_is_given else service.node.path
@@ -54,7 +54,7 @@ class ServiceRegistry:
                 f"given where {self._names_of_ids[name]} has the same name by its id (the same to share its calls)",
                 repr(name),
             )
-        for route in wish.routes:
+        for route in labelled.routes:
             holder, holder_path = self._holders.get(route.match, (name, ""))
             if holder != name:
                 calls = "all calls" if str(route) == _ALL_CALLS else f"the calls to {route}"
@@ -64,10 +64,10 @@ class ServiceRegistry:
                     "hosts=, grpc_services=, methods= or metadata= of its own, or both the same service_name= to "
                     "share them",
                 )
-        self._holders.update((route.match, (name, service.node.path)) for route in wish.routes)
+        self._holders.update((route.match, (name, service.node.path)) for route in labelled.routes)
         if named_after is not None:
             self._names_of_ids[name] = named_after
-        self._groups[service.node.path] = ServiceGroup(service, wish)
+        self._groups[service.node.path] = ServiceGroup(service, labelled)
 
     def takes(self, labels: Mapping[str, str]) -> bool:
         """Whether a container with these labels would be served, as far as they are known."""
@@ -79,12 +79,12 @@ class ServiceRegistry:
         label, has_value, value = self.only_label.partition("=")
         return label in labels and (not has_value or labels[label] == value)
 
-    def labels_for(self, wish: LabelledCalls, said: Mapping[str, str]) -> Mapping[str, str]:
+    def labels_for(self, labelled: LabelledCalls, said: Mapping[str, str]) -> Mapping[str, str]:
         """The labels that a container needs, which says some already, to be taken in and to get its calls."""
         if self.only_label is None:
-            return wish.labels
+            return labelled.labels
         name, has_value, value = self.only_label.partition("=")
-        return {**wish.labels, name: value if has_value else said.get(name, "")}
+        return {**labelled.labels, name: value if has_value else said.get(name, "")}
 
 
 def _may_fit(name: str, pattern: str) -> bool:
@@ -101,6 +101,8 @@ def check_admission(props: Props, only_services: Sequence[str] | None, only_labe
                 repr(only_services),
             )
         for pattern in only_services:
+            if not isinstance(pattern, str):
+                raise props.error("only_services", "a list of names", repr(only_services))
             if not cdk.Token.is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
                 raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
     if only_label is not None:

@@ -14,13 +14,14 @@ from constructs import Construct
 from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.balancer.balancer import own_balancer
 from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
+from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
-from cdk_grpc_lb.routing.labels import wish_of
+from cdk_grpc_lb.routing.labels import labelled_calls
 from cdk_grpc_lb.service.containers import refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
 from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
@@ -160,7 +161,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             own_task.check(props, given.get("container_name"))
         assert port is not None  # noqa: S101 - checked by either
         name = service_name if service_name is not None else logical_name(id)
-        wish = wish_of(props, part_of(given, CallProps), service_name=name, port=port)
+        labelled = labelled_calls(props, part_of(given, CallProps), service_name=name, port=port)
         desired_count = given.get("desired_count")
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 0, MAX_TASKS)
@@ -168,10 +169,10 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         check_capacity(props, strategies)
         check_alarms(props, given.get("deployment_alarms"))
         if whole is not None:
-            labels = balancer._labels_for(whole.serving, wish) if balancer is not None else wish.labels
+            labels = balancer._labels_for(whole.serving, labelled) if balancer is not None else labelled.labels
             refuse_other_labels(props, whole.serving.container, labels)
         if balancer is not None:
-            balancer._admit(props, wish, self, name_is_given=service_name is not None)
+            balancer._admit(props, labelled, self, name_is_given=service_name is not None)
 
         if cluster is None:
             cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
@@ -181,7 +182,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         placement = placement_of(props, cluster.vpc, task_subnets, assign_public_ip=given.get("assign_public_ip"))
         self.cluster = cluster
         self.port = port
-        self.service_name = wish.service_name
+        self.service_name = labelled.service_name
 
         task = whole if whole is not None else own_task.make(self)
         self.log_group = task.log_group
@@ -219,13 +220,13 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
 
         if balancer is None:
             # Of this service alone: the cluster may have others, with balancers of their own.
-            balancer = own_balancer(self, "Balancer", cluster, wish.service_name)
-            balancer._admit(props, wish, self, name_is_given=service_name is not None)
+            balancer = own_balancer(self, "Balancer", cluster, labelled.service_name)
+            balancer._admit(props, labelled, self, name_is_given=service_name is not None)
         self.balancer = balancer
         self._connections = ec2.Connections(
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )
-        self.balancer._connect(self.service, task.serving, wish)
+        self.balancer._connect(self.service, task.serving, labelled)
         self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
         self._published_service = self.service_name
@@ -246,6 +247,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         """The role of the tasks: ``bucket.grant_read(service)``."""
         return self.task_definition.task_role
 
+    @checked
     def auto_scale_task_count(
         self,
         *,

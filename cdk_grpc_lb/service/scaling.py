@@ -48,7 +48,7 @@ def auto_scale(
     cpu_percent: int | None,
     calls: ScalingCalls | None = None,
 ) -> ecs.ScalableTaskCount:
-    """Let the number of tasks follow CPU and calls; deployments leave it alone from now on."""
+    """Let the number of tasks follow CPU and calls; deployments do not set it from now on."""
     if count_is_given:
         fix = "a deployment would set the number of tasks back; leave out the count"
         raise props.conflict("desired_count", "auto_scale_task_count", fix)

@@ -1,7 +1,7 @@
-"""What labels were rejected, as the document tells it to whoever looks at a balancer: bounded, in a fixed order.
+"""What labels were rejected, as the document carries them to the balancers: bounded, in a fixed order.
 
     {"rejected":["rng",3,"grpc-lb.port","0","must be 1..65535"]}   task family, revision, label, value, problem
-    {"shadowed":["host * and gRPC service *","rng","rng-copy"]}       route, who holds it, who asks for it in vain
+    {"shadowed":["host * and gRPC service *","rng","rng-copy"]}       route, who holds it, who does not get it
     {"more":[12,0]}                                               how many more of each there are
 
 Balancers need none of it to serve, so a record that cannot be read is left out and harms no target.

@@ -134,7 +134,7 @@ def _add_record(
     if isinstance(record, list):
         service.targets.append(_target(record, service.groups))
     elif "policy" in record:
-        # A setting that this reader cannot obey is a newer writer's: its default stays.
+        # A setting that this reader does not know is a newer writer's: its default stays.
         service.policy, _ = TrafficPolicy.from_settings(dict(record["policy"]))
     elif "route" in record:
         host, grpc_service = record["route"][:2]

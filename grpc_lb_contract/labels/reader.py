@@ -32,7 +32,7 @@ MAX_SUGGESTIONS = 5
 
 @dataclass(frozen=True, slots=True)
 class LabelReading:
-    """What labels ask for, as far as it can be obeyed, and what cannot.
+    """What labels ask for, as far as it can be applied, and what cannot.
 
     `registration` is None where the container does not take part, or where an error takes out all that it asks for. Of
     more than `MAX_ERRORS` errors the last one says how many more there are.

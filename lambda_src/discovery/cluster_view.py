@@ -28,6 +28,8 @@ REST_SECONDS = 3.0
 
 LISTED_FOR_SECONDS = 5.0
 """While task definitions are read for long, the tasks are listed again so often, for the sake of those that stop."""
+LISTING_CALLS_PER_SECOND = freshness.CALLS_PER_SECOND / 2
+"""A large cluster less often: no definition is read meanwhile, and ECS keeps a burst of its quota at most."""
 
 
 class ClusterView:
@@ -54,7 +56,7 @@ class ClusterView:
     ) -> Listing:
         """All tasks, with the definitions of those that are not over. `known` are tasks to ask for that no list has any
         more. Of a large cluster, where it was listed not long ago, only the batch's tasks are asked for, unless it is
-        to be the `whole` of it. Where the last view lacks definitions it `reads_on`, and lists anew if that is due;
+        to be the `whole` of it. Where the last view lacks definitions it `reads_on`, and lists again if that is due;
         definitions are read for `read_for` seconds.
 
         Raises `ListingFailed` or botocore's error where ECS fails, `OutOfTime` when the invocation ends before.
@@ -93,8 +95,8 @@ class ClusterView:
         return self._last
 
     def _listed_for(self) -> float:
-        calls = 0 if self._last is None else 2 * len(self._last.tasks) / TASKS_PER_CALL
-        return freshness.pause(LISTED_FOR_SECONDS, math.ceil(calls))
+        calls = 0 if self._last is None else 2 * math.ceil(len(self._last.tasks) / TASKS_PER_CALL)
+        return freshness.pause(LISTED_FOR_SECONDS, calls, LISTING_CALLS_PER_SECOND)
 
     def _doubt(self, contradicted: Set[str], now: float) -> None:
         self._contradicted = {task: self._contradicted.get(task, now) for task in contradicted}

@@ -20,7 +20,7 @@ from lambda_src.token_bucket import TokenBucket, is_throttle
 QUOTA_BURST = 50
 PER_SECOND = 20
 AT_ONCE = 10
-BURST = QUOTA_BURST - 4
+BURST = QUOTA_BURST - 2
 """ECS's bucket is full until the first request arrives, which takes longer than later ones: its connection is made."""
 
 REST_SECONDS = 7.0
@@ -99,7 +99,7 @@ class Definitions:
         self._gone = {arn: at for arn, at in self._gone.items() if now - at < GONE_FOR_SECONDS}
         unknown = sorted(
             arns - self._known.keys() - self._gone.keys(),
-            # By family, as the document is sorted: what is published is not cut anew for what comes later.
+            # By family, as the document is sorted: what is published is not cut again for what comes later.
             key=lambda arn: (arn in self._failing, arn not in needed, arn not in soon, arn.rpartition(":")),
         )
         failures: dict[str, Exception] = {}

@@ -37,20 +37,20 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one invocation was told. `refused` says, for each event that is no hint, why; `oldest` is the time of the
+    """What one invocation was told. `rejected` says, for each event that is no hint, why; `oldest` is the time of the
     oldest event.
     """
 
     count: int
     hints: tuple[Hint, ...] = ()
     scheduled: bool = False
-    refused: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
     oldest: float | None = None
 
     @property
     def asks_for_all(self) -> bool:
         """Whether it tells of more than the tasks that it names."""
-        return self.scheduled or bool(self.refused) or not self.hints
+        return self.scheduled or bool(self.rejected) or not self.hints
 
     @property
     def tasks(self) -> frozenset[str]:
@@ -62,7 +62,7 @@ def read_batch(event: Any, cluster: str) -> Batch:
     event that cannot be read still asks for a refresh.
     """
     hints: list[Hint] = []
-    refused: list[str] = []
+    rejected: list[str] = []
     times: list[float] = []
     scheduled, count = False, 0
     for envelope in _envelopes(event):
@@ -77,8 +77,8 @@ def read_batch(event: Any, cluster: str) -> Batch:
             else:
                 hints.append(_hint(envelope, at, cluster))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            refused.append(f"{error}" or type(error).__name__)
-    return Batch(count, tuple(hints), scheduled, tuple(refused), min(times, default=None))
+            rejected.append(f"{error}" or type(error).__name__)
+    return Batch(count, tuple(hints), scheduled, tuple(rejected), min(times, default=None))
 
 
 def _envelopes(event: Any) -> Iterator[Any]:

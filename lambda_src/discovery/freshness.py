@@ -54,7 +54,9 @@ def _has_seen(versions: Mapping[str, int | None], hint: Hint) -> bool:
 def behind(listing: Listing, hints: Iterable[Hint], versions: Mapping[str, int | None], now: float) -> tuple[Hint, ...]:
     """The hints that know more than the listing, where `versions` (seen in an earlier listing) are hints too."""
     earlier = (
-        Hint(task, version, "", None, TaskChange(task)) for task, version in versions.items() if task in listing.tasks
+        Hint(task, version, "", None, TaskChange(task))
+        for task, version in versions.items()
+        if task in listing.tasks and _is_older(listing.tasks[task], version)
     )
     return tuple(hint for hint in (*hints, *earlier) if _is_behind(listing, hint, now))
 
@@ -63,15 +65,15 @@ def _is_behind(listing: Listing, hint: Hint, now: float) -> bool:
     task = listing.tasks.get(hint.task)
     if task is None:
         return not hint.is_stop and hint.at is not None and now - hint.at < ECS_FORGETS_AFTER_SECONDS
-    return _is_older(task, hint)
+    return _is_older(task, hint.version)
 
 
 def _knows_older(listing: Listing, hint: Hint) -> bool:
-    return hint.task in listing.tasks and _is_older(listing.tasks[hint.task], hint)
+    return hint.task in listing.tasks and _is_older(listing.tasks[hint.task], hint.version)
 
 
-def _is_older(task: Task, hint: Hint) -> bool:
-    return task.version is not None and hint.version is not None and task.version < hint.version
+def _is_older(task: Task, version: int | None) -> bool:
+    return task.version is not None and version is not None and task.version < version
 
 
 def told_to_stop(listing: Listing, hints: Iterable[Hint], previous: Document | None) -> frozenset[str]:

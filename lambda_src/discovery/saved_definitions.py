@@ -30,7 +30,7 @@ MOST_PARAMETERS = 120
 REST_SECONDS = 4.0
 """Of the invocation's time: with less left nothing is written."""
 
-# A parameter that holds so few that are in use is written anew with others like it, once there are many of them.
+# A parameter that holds so few that are in use is rewritten with others like it, once there are many of them.
 FEW = 20
 MOST_WITH_FEW = 8
 

@@ -19,7 +19,7 @@ MAX_BYTES_OF_A_SERVICE = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class OverBudget:
-    """A service whose new routes are refused: what it asks for, and the bound that it meets."""
+    """A service whose new routes are rejected: what it asks for, and the bound that it meets."""
 
     service: str
     asked: str
@@ -31,7 +31,7 @@ def within_budget(
 ) -> tuple[tuple[Service, ...], tuple[OverBudget, ...]]:
     """Leave the routes that a service had, and grant new ones while there is room, to those first that ask for least.
 
-    Who is refused keeps its other routes, as they were, and its targets. Sizes are those of a service's records in the
+    Who is rejected keeps its other routes, as they were, and its targets. Sizes are those of a service's records in the
     document without its groups and targets.
     """
     had = {
@@ -46,7 +46,7 @@ def within_budget(
     growth = {service.name: asked_size[service.name] - kept_size[service.name] for service in services}
     routes = sum(len(service.routes) for service in kept.values())
     size = sum(kept_size.values())
-    refused: list[OverBudget] = []
+    rejected: list[OverBudget] = []
     for service in sorted(services, key=lambda service: (growth[service.name], service.name not in had, service.name)):
         changed = len(set(service.routes) - set(kept[service.name].routes))
         if not changed:
@@ -62,12 +62,12 @@ def within_budget(
         elif size + growth[service.name] > MAX_BYTES:
             allowed = f"{MAX_BYTES} bytes for the routes of all services, of which {size} are taken"
         if allowed is not None:
-            refused.append(OverBudget(service.name, f"{changed} new routes of {growth[service.name]} bytes", allowed))
+            rejected.append(OverBudget(service.name, f"{changed} new routes of {growth[service.name]} bytes", allowed))
             continue
         kept[service.name] = service
         routes += more
         size += growth[service.name]
-    return tuple(kept[service.name] for service in services), tuple(refused)
+    return tuple(kept[service.name] for service in services), tuple(rejected)
 
 
 def _as_it_was(service: Service, had: Mapping[RouteMatch, Route]) -> Service:

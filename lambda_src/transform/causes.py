@@ -81,7 +81,7 @@ def _cause(batch: Batch, before: Document | None, after: Document, *, saw_health
     if changed:
         # The listing is ahead of the events: when a task that is PENDING by the newest began to run, none has told.
         return Cause(CauseKind.EVENT, None, now, batch.count, tuple(hint.change for hint in told))
-    # What changes a document without its tasks, such as a refused label, is of an event about a task that is not in it.
+    # What changes a document without its tasks, such as a rejected label, comes of an event about another task.
     others = _oldest_first(newest.values())
     return Cause(CauseKind.EVENT, others[0].at, now, batch.count, tuple(hint.change for hint in others))
 

@@ -52,13 +52,13 @@ class SkippedTask:
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """`pending` are young tasks that wait for their health checks; `refused` names each label of a revision once;
+    """`pending` are young tasks that wait for their health checks; `rejected` names each label of a revision once;
     `carried` are services that have no task, `remarks` what Traefik's labels ask for and do not get as it stands;
     `expects_changes` says that targets are about to change.
     """
 
     document: Document
-    refused: tuple[LabelRejection, ...] = ()
+    rejected: tuple[LabelRejection, ...] = ()
     conflicts: tuple[RouteConflict, ...] = ()
     skipped: tuple[SkippedTask, ...] = ()
     pending: tuple[str, ...] = ()
@@ -75,13 +75,13 @@ class Transformed:
 class Member:
     """A container that registers for a service, with its target where it has one."""
 
-    wish: ServiceSettings
+    settings: ServiceSettings
     stage: TargetStage
     target: Target | None
 
     @property
     def service(self) -> str:
-        return self.wish.registration.service
+        return self.settings.registration.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +143,10 @@ def transform(
     carried = carried_on(previous, present, active, selection)
     affordable, over_budget = within_budget((*present, *carried), previous)
     services, conflicts = resolve_conflicts(affordable, previous)
-    refused = tuple(sorted(readings.refused | apart | set(_refusals(asking, over_budget, readings))))
+    rejected = tuple(sorted(readings.rejected | apart | set(_refusals(asking, over_budget, readings))))
     return Transformed(
-        document=Document(services, _notes(refused, conflicts), balancers_of(listed, definitions)),
-        refused=refused,
+        document=Document(services, _notes(rejected, conflicts), balancers_of(listed, definitions)),
+        rejected=rejected,
         conflicts=conflicts,
         skipped=tuple(sorted(skipped)),
         pending=tuple(sorted(pending)),
@@ -190,7 +190,7 @@ def _kept_apart(
     if not holders:
         return everyone, set()
     kept: list[Asking] = []
-    refused: set[LabelRejection] = set()
+    rejected: set[LabelRejection] = set()
     for one in everyone:
         service, made_of = one.registration.service, one.made_of
         if made_of is None or holders.get(service, made_of) == made_of:
@@ -198,12 +198,12 @@ def _kept_apart(
         else:
             problem = default_names.problem_beside(service, made_of, holders[service])
             error = LabelError(one.definition.family, SERVICE, "", problem)
-            refused.add(readings.refused_label(one.task, one.definition, one.container, error, one.registration))
-    return tuple(kept), refused
+            rejected.add(readings.refused_label(one.task, one.definition, one.container, error, one.registration))
+    return tuple(kept), rejected
 
 
-def _notes(refused: Iterable[LabelRejection], conflicts: Iterable[RouteConflict]) -> Diagnostics:
-    errors = ((label.error, label.revision) for label in refused)
+def _notes(rejected: Iterable[LabelRejection], conflicts: Iterable[RouteConflict]) -> Diagnostics:
+    errors = ((label.error, label.revision) for label in rejected)
     return Diagnostics.of(
         (RejectedLabel(error.family, revision, error.label, error.value, error.problem) for error, revision in errors),
         (ShadowedRoute(str(conflict.route), conflict.holder, conflict.loser) for conflict in conflicts),
@@ -230,7 +230,7 @@ def _refusals(
                 family=one.definition.family,
                 label=registration.max_list,
                 value=f"{refusal.asked} for the service {refusal.service}",
-                problem=f"must ask for at most {refusal.allowed} (the new routes are refused, its targets stay)",
+                problem=f"must ask for at most {refusal.allowed} (the new routes are rejected, its targets stay)",
             )
             yield readings.refused_label(one.task, one.definition, one.container, error, one.registration)
 
@@ -250,42 +250,46 @@ def _standing(
 def _member(
     task: Task, definition: TaskDefinition, registration: Registration, stage: TargetStage
 ) -> tuple[Member, str | None]:
-    wish = ServiceSettings(registration, task.service or definition.family, definition.revision)
+    settings = ServiceSettings(registration, task.service or definition.family, definition.revision)
     if stage not in STATES:
-        return Member(wish, stage, None), None
+        return Member(settings, stage, None), None
     try:
-        return Member(wish, stage, _target(task, wish, stage)), None
+        return Member(settings, stage, _target(task, settings, stage)), None
     except ValueError as error:
-        return Member(wish, min(stage, TargetStage.STARTING), None), str(error)
+        return Member(settings, min(stage, TargetStage.STARTING), None), str(error)
 
 
-def _target(task: Task, wish: ServiceSettings, stage: TargetStage) -> Target:
+def _target(task: Task, settings: ServiceSettings, stage: TargetStage) -> Target:
     if task.address is None:
         raise ValueError(
             "a task must have an IPv4 address or an IPv6 address of its own, got none (use the network mode awsvpc)"
         )
-    return Target(task.address, wish.registration.port, task.zone, STATES[stage], Group(wish.group).name, task.id)
+    return Target(
+        task.address, settings.registration.port, task.zone, STATES[stage], Group(settings.group).name, task.id
+    )
 
 
 def _services(members: Iterable[Member]) -> Iterator[Service]:
     by_service = sorted(members, key=attrgetter("service"))
     for name, grouped in groupby(by_service, key=attrgetter("service")):
         its_members = list(grouped)
-        wishes = _furthest(its_members)
-        groups = {member.wish.group for member in its_members if member.target}
+        settings = _furthest(its_members)
+        groups = {member.settings.group for member in its_members if member.target}
         yield Service(
             name=name,
-            routes=routes_of(wishes),
-            groups=groups_of({group: _furthest(m for m in its_members if m.wish.group == group) for group in groups}),
+            routes=routes_of(settings),
+            groups=groups_of(
+                {group: _furthest(m for m in its_members if m.settings.group == group) for group in groups}
+            ),
             targets=tuple(member.target for member in its_members if member.target),
-            policy=policy_of(wishes),
+            policy=policy_of(settings),
         )
 
 
 def _furthest(members: Iterable[Member]) -> list[ServiceSettings]:
     its_members = list(members)
     furthest = max(member.stage for member in its_members)
-    return [member.wish for member in its_members if member.stage is furthest]
+    return [member.settings for member in its_members if member.stage is furthest]
 
 
 def _is_young(task: Task, now: float) -> bool:

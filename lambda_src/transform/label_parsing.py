@@ -1,4 +1,4 @@
-"""What labels ask for, and which of them are refused."""
+"""What labels ask for, and which of them are rejected."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Read:
 
     reading: LabelReading
     translation: Translation
-    refused: frozenset[LabelRejection] = frozenset()
+    rejected: frozenset[LabelRejection] = frozenset()
     remarks: frozenset[TraefikRemark] = frozenset()
     others: tuple[_Read, ...] = ()
 
@@ -71,7 +71,7 @@ class _Together:
     """The containers of one definition."""
 
     participants: tuple[Participant, ...]
-    refused: frozenset[LabelRejection]
+    rejected: frozenset[LabelRejection]
     remarks: frozenset[TraefikRemark]
 
 
@@ -81,7 +81,7 @@ _Key = tuple[str, str, str]
 class LabelCache:
     """What was read of the labels of each task definition, which never change, for as long as it is in use.
 
-    What Traefik's labels of one container say is told by those of all: another set of definitions is read anew.
+    What Traefik's labels of one container say is told by those of all: another set of definitions is read again.
     """
 
     def __init__(self) -> None:
@@ -97,8 +97,8 @@ class LabelCache:
         translations = dict(zip(containers, found, strict=True))
         changed = {key for key in containers if self.translations.get(key) != translations[key]}
         self.containers = {key: read for key, read in self.containers.items() if key not in changed}
-        anew = {(definition, owner) for definition, _, owner in changed}
-        self.definitions = {key: read for key, read in self.definitions.items() if key not in anew}
+        stale = {(definition, owner) for definition, _, owner in changed}
+        self.definitions = {key: read for key, read in self.definitions.items() if key not in stale}
         self._translated, self.translations = frozenset(containers), translations
 
     def keep(self, definitions: Set[str]) -> None:
@@ -110,7 +110,7 @@ class LabelCache:
 
 
 class Readings:
-    """The labels of the task definitions of one listing. `refused` and `remarks` are about all that were asked for.
+    """The labels of the task definitions of one listing. `rejected` and `remarks` are about all that were asked for.
 
     `tasks` are all that take part, with their definitions: together they tell what Traefik's labels say.
     """
@@ -131,7 +131,7 @@ class Readings:
             }
             self._cache.translate(seen, selection.traefik)
         self._asked: set[tuple[str, str]] = set()
-        self.refused: set[LabelRejection] = set()
+        self.rejected: set[LabelRejection] = set()
         self.remarks: set[TraefikRemark] = set()
 
     def participants(self, task: Task, definition: TaskDefinition) -> tuple[Participant, ...]:
@@ -142,14 +142,14 @@ class Readings:
             together = self._cache.definitions[key] = self._read_together(task, definition)
         if key not in self._asked:
             self._asked.add(key)
-            self.refused |= together.refused
+            self.rejected |= together.rejected
             self.remarks |= together.remarks
         return together.participants
 
     def read(self, task: Task, definition: TaskDefinition, container: Container) -> Registration | None:
         """What one container asks for, whatever the others of its task do."""
         read = self._read(task, definition, container)
-        self.refused |= read.refused
+        self.rejected |= read.rejected
         self.remarks |= read.remarks
         return read.reading.registration
 
@@ -182,7 +182,7 @@ class Readings:
         }
         return _Together(
             tuple(one for one in found if one.made_of is None or one.registration.service not in shared),
-            frozenset(errors).union(*(one.refused for _, read in reads for one in read.all)),
+            frozenset(errors).union(*(one.rejected for _, read in reads for one in read.all)),
             frozenset[TraefikRemark]().union(*(read.remarks for _, read in reads)),
         )
 
@@ -209,8 +209,8 @@ class Readings:
         labels = as_behind_traefik(labels, translation)
         reading = read_labels(labels, mapped_ports=container.ports, default_service=default, family=definition.family)
         errors = (*reading.errors, *_refusals(definition, translation))
-        refused = frozenset(_in_their_words(definition, container, translation, error) for error in errors)
-        return _Read(reading, translation, refused, frozenset(_remarks(definition, container, translation)))
+        rejected = frozenset(_in_their_words(definition, container, translation, error) for error in errors)
+        return _Read(reading, translation, rejected, frozenset(_remarks(definition, container, translation)))
 
     def _translation(self, task: Task, definition: TaskDefinition, container: Container) -> Translation:
         if self._selection.traefik is None:

@@ -11,5 +11,5 @@ ASSEMBLY = CACHE / "cdk.out"
 BUILT = CACHE / "images.json"
 LOCK = ROOT / "build" / "containers.lock"
 FIGURES = ROOT / "build" / "containers.json"
-# Its folder is made anew with each run, so it is not the cache.
+# Its folder is made again with each run, so it is not the cache.
 RUN = Layout(name="in-containers", tasks_as=TasksAs.CONTAINERS, assembly=ASSEMBLY, seed=SEED)

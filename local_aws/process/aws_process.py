@@ -123,4 +123,4 @@ def _envoy() -> Path:
     try:
         return find_envoy(None)
     except EnvoyMissingError as error:
-        raise LocalAwsError(f"the package {DISTRIBUTION} must be installed; make it anew: make clean setup") from error
+        raise LocalAwsError(f"the package {DISTRIBUTION} must be installed; run make clean setup") from error

@@ -90,7 +90,7 @@ async def run(settings: Settings) -> None:
             )
             tasks.append(asyncio.create_task(publisher.run(), name="cloudwatch"))
         try:
-            # None but the signal ends by itself; another one that does is a fault, and the supervisor starts us anew.
+            # None but the signal ends by itself; another one that does is a fault, and the supervisor restarts us.
             ended, _running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()

@@ -119,7 +119,7 @@ class ReadinessGate:
             self._telling = asyncio.create_task(self._tell(), name="admission")
 
     async def _tell(self) -> None:
-        # Those that are admitted while others are being told of are told of together.
+        # Those admitted while others are being reported are reported together.
         while self._untold:
             self._untold = False
             await self._changed()

@@ -12,6 +12,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 WIDTHS = "[...document.querySelectorAll('.bar .fill')].map(each => each.getAttribute('width'))"
 HALVES = f"{WIDTHS}.map(width => Math.round(width / 5) * 5)"
+FIRST_PROBLEM = "(document.querySelector('main .problem h2') || {textContent: ''}).textContent"
 LIVE = "document.getElementById('live').textContent"
 
 

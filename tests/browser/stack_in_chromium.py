@@ -5,17 +5,20 @@ Run apart from the other tests, by `make browser`; `make screenshots` keeps the 
 
 from __future__ import annotations
 
-import asyncio
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
 
-from local_aws.demo.stage import Stage, until
+from local_aws.demo.stage import Stage, process_ids, until
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad
+from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
-from tests.browser.looking import HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
+from tests.browser.looking import FIRST_PROBLEM, HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
 from tests.end_to_end.example import example_up
 from tests.end_to_end.strangers import stranger
 from tests.waiting import PATIENCE_SECONDS
@@ -47,14 +50,13 @@ async def scaled(stack: LocalStack, count: int) -> None:
 
 
 async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalStack, page: Page) -> None:
-    await Stage(stack).steady()
     await scaled(stack, 1)
     web = stack.addresses.web[0]
     async with load_on(stack):
         await page.open(f"{web}/")
         await shows(page, LIVE, "live")
         await shows(page, WIDTHS, ["100.0"])
-        await scaled(stack, 2)
+        await Stage(stack).scale(2)
         await shows(page, HALVES, [50, 50])
         await keep_screenshot(page, "overview")
         await page.size(1180, 760, dark=True)
@@ -90,16 +92,46 @@ async def test_a_refused_label_is_shown_with_its_text(stack: LocalStack, page: P
     with stranger(stack, {"grpc-lb.enable": "true", "grpc-lb.service": "random-numbers", "grpc-lb.port": "9"}):
         for text in ("grpc-lb.port", "stranger", "must be one of the mapped ports 50051"):
             await shows(page, text_within(".problems li", text), True)
+        assert await findings(page) == []
         await keep_screenshot(page, "problems")
     await shows(page, text_within(".problems li", "grpc-lb.port"), False)
 
 
-async def test_the_page_outlives_its_balancer_s_control_plane(stack: LocalStack, page: Page) -> None:
+async def test_an_outage_of_ssm_is_shown_with_what_to_do_while_calls_go_on(stack: LocalStack, page: Page) -> None:
     stage = Stage(stack)
     await stage.steady()
+    await page.size(390, 844, phone=True)
     await page.open(f"{stack.addresses.web[0]}/")
     await shows(page, LIVE, "live")
-    killing = asyncio.create_task(stage.kill_control_planes())
-    await shows(page, LIVE, "not connected, trying again")
-    await killing
-    await shows(page, LIVE, "live")
+    async with load_on(stack) as load:
+        await stage.outage("refuse")
+        try:
+            await shows(page, text_within(".problem h2", "The target document is not taken"), True)
+            assert await page.run(text_within(".problem", "calls go on with the targets known"))
+            assert await findings(page) == []
+        finally:
+            await stage.outage("none")
+        await shows(page, text_within(".problem h2", "The target document is not taken"), False)
+        assert not load.report().failures
+
+
+async def test_a_task_that_hangs_is_the_first_thing_on_the_page(stack: LocalStack, page: Page) -> None:
+    stage = Stage(stack)
+    await stage.steady()
+    victim = (await stage.numbers())[0]
+    web = stack.addresses.web[0]
+    async with SteadyLoad(f"{urlsplit(web).hostname}:{CALLS_PORT}", rate=60, channels=2):
+        await page.open(f"{web}/")
+        await shows(page, LIVE, "live")
+        await shows(page, HALVES, [50, 50])
+        hung = process_ids(victim)
+        for pid in hung:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            await shows(page, f"{FIRST_PROBLEM}.includes('{victim.ip}:50051 of random-numbers does not answer')", True)
+            assert await page.run(text_within(".problem:first-child", "calls wait at"))
+            assert await findings(page) == []
+        finally:
+            for pid in hung:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)

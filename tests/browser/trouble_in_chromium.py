@@ -22,11 +22,10 @@ from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
-from tests.browser.looking import LIVE, keep_screenshot, shows, text_within
+from tests.browser.looking import FIRST_PROBLEM, LIVE, keep_screenshot, shows, text_within
 from tests.proxy_image.control_plane.support import eventually, running_envoy
 from tests.proxy_image.control_plane.test_process import file_settings, running
 
-FIRST_PROBLEM = "(document.querySelector('main .problem h2') || {textContent: ''}).textContent"
 WHOLE = "document.readyState === 'complete' && document.querySelector('main h1') !== null"
 PATHS = ("/", "/timeline", "/problems", "/clients", "/services/rng", "/services/idle", "/services/unknown")
 
@@ -82,10 +81,14 @@ async def test_a_target_that_hangs_is_the_first_thing_on_the_page_and_every_page
                 assert await page.run(text_within(".targets .state.no-answer", "no answer since"))
                 await keep_screenshot(page, "hung-target")
                 await usable(page, web)
-                # A phone says how many wait, without scrolling sideways.
+                # A phone says it first too, and how many wait, without scrolling sideways.
                 await page.size(390, 844, phone=True)
                 await page.open(f"{web}/")
                 await shows(page, LIVE, "live")
+                await shows(page, FIRST_PROBLEM, f"error 127.0.0.1:{two} of rng does not answer")
+                assert await page.run(
+                    "document.querySelector('.problem').getBoundingClientRect().top < innerHeight / 2"
+                )
                 shown = "getComputedStyle(document.querySelector('.targets td.in-flight')).display !== 'none'"
                 assert await page.run(shown)
                 assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
@@ -164,21 +167,33 @@ async def test_every_page_shows_the_whole_fleet_and_the_one_that_was_killed(tmp_
             await page.open(f"http://{webs[0]}{path_of}")
             await shows(page, text_within("main p", "2 of 3 answer"), True)
             assert await findings(page) == []
-        await page.size(390, 844, phone=True)
+        await page.size(390, 844, phone=True, dark=True)
         await page.open(f"http://{webs[0]}/")
         await shows(page, LIVE, "live")
         assert await page.run("Math.max(document.documentElement.scrollWidth, innerWidth) <= 390")
+        assert await findings(page) == []
         assert page.said == []
 
 
-async def usable(page: Page, web: str) -> None:
-    """axe-core finds nothing on any page, in light and in dark."""
-    for dark in (False, True):
-        await page.size(1180, 760, dark=dark)
-        for path in PATHS:
+async def test_a_balancer_without_services_and_without_envoy_is_usable(tmp_path: Path, page: Page) -> None:
+    path = tmp_path / "targets.json"
+    path.write_text(json.dumps({"services": []}))
+    settings = file_settings(tmp_path, path)
+    async with running(settings) as control:
+        await eventually(control.health)
+        web = f"http://127.0.0.1:{settings.web_port}"
+        await page.open(f"{web}/")
+        await shows(page, text_within(".problem h2", "Envoy is not connected to this control plane"), True)
+        await usable(page, web, ("/", "/timeline", "/problems", "/clients", "/services/unknown"))
+        assert page.said == []
+
+
+async def usable(page: Page, web: str, paths: tuple[str, ...] = PATHS) -> None:
+    """axe-core finds nothing on any page, in light and in dark, on a wide screen and on a phone."""
+    for width, height, dark in ((1180, 760, False), (390, 844, True)):
+        await page.size(width, height, dark=dark, phone=width < 400)
+        for path in paths:
             await page.open(f"{web}{path}")
-            await eventually(
-                lambda: page.run("document.readyState === 'complete' && document.querySelector('main h1') !== null")
-            )
-            assert await findings(page) == [], path
+            await eventually(lambda: page.run(WHOLE))
+            assert await findings(page) == [], (path, width)
     page.said[:] = [line for line in page.said if "404" not in line]

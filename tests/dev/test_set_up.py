@@ -76,7 +76,7 @@ def test_what_is_made_already_is_left_as_it_is(set_up: ModuleType, monkeypatch: 
     set_up.make_environment("ministack")
     set_up.make_environment("ministack")
     assert len(ran) == 1
-    # WHEN its requirements change, THEN it is made anew
+    # WHEN its requirements change, THEN it is made again
     (set_up.ROOT / "requirements" / "ministack.txt").write_text("six==1.16.0 --hash=sha256:0\n")
     set_up.make_environment("ministack")
     assert len(ran) == 2

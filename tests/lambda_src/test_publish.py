@@ -91,11 +91,11 @@ def test_a_writer_that_fails_midway_leaves_the_generation_before(aws: FakeAws, s
     # THEN readers still read the one before
     assert read(aws) == fleet(0, 500)
     # AND the next attempt ends well, and writes each shard once
-    refused = len(aws.written()) - 2
+    rejected = len(aws.written()) - 2
     aws.spoil = lambda operation, parameters: None
     publish(store, fleet(500, 500))
     assert read(aws) == fleet(500, 500)
-    assert len(aws.written()) - len(set(aws.written())) == refused
+    assert len(aws.written()) - len(set(aws.written())) == rejected
 
 
 def test_what_a_failed_attempt_wrote_is_not_relied_on_when_another_writer_came_between(
@@ -216,7 +216,7 @@ def test_a_boolean_in_the_place_of_a_text_is_no_document_and_is_overwritten(
     aws.parameters[INDEX] = (
         json.dumps({"format": 1, "generation": hashlib.sha256(spoilt.encode()).hexdigest()[:32]}) + newline + spoilt
     )
-    # WHEN a refresh comes, THEN it says so and writes the document anew
+    # WHEN a refresh comes, THEN it says so and rewrites the document
     sync.minute()
     assert len(logged.about("published document unreadable")) == 1
     assert sync.serving() == {task}
@@ -237,7 +237,7 @@ def test_an_index_that_was_copied_from_elsewhere_is_overwritten(
     task = aws.run(1)
     sync.minute()
     changed(aws, **fields)
-    # WHEN a refresh comes, also of a new process, THEN it says so and writes ours anew
+    # WHEN a refresh comes, also of a new process, THEN it says so and rewrites ours
     sync.restart()
     sync.minute()
     assert len(logged.about("published document unreadable")) == 1

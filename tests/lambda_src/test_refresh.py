@@ -625,7 +625,7 @@ def test_garbage_in_the_queue_is_logged_and_harms_no_other_record(
     task = aws.run(1)
     sync.handle(garbage, aws.event(task))
     assert sync.serving() == {task}
-    assert len(logged.about("event refused")) == 1
+    assert len(logged.about("event rejected")) == 1
 
 
 def test_an_invocation_by_hand_refreshes(aws: FakeAws, sync: Sync) -> None:

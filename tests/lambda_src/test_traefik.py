@@ -76,16 +76,16 @@ def test_what_is_wrong_with_a_translated_label_is_told_of_traefiks() -> None:
     # GIVEN a port that the container does not map, WHEN the labels are read
     readings = read(Selection(traefik=TraefikLabels()), {**ARTICLE, "traefik.port": "9", "traefik.weight": "2000"})
     # THEN the error names the label that the owner wrote
-    errors = {refused.error.label: refused.error for refused in readings.refused}
+    errors = {rejected.error.label: rejected.error for rejected in readings.rejected}
     assert errors["traefik.port"].value == "9"
     assert errors["traefik.port"].problem == "must be one of the mapped ports 50051 (read as grpc-lb.port=9)"
 
 
 def test_a_rule_that_cannot_be_read_is_a_refused_label() -> None:
     readings = read(Selection(traefik=TraefikLabels()), {**ARTICLE, "traefik.frontend.rule": "Hosts:a"})
-    (refused,) = readings.refused
-    assert (refused.error.label, refused.error.value) == ("traefik.frontend.rule", "Hosts:a")
-    assert "Hosts is none" in refused.error.problem
+    (rejected,) = readings.rejected
+    assert (rejected.error.label, rejected.error.value) == ("traefik.frontend.rule", "Hosts:a")
+    assert "Hosts is none" in rejected.error.problem
 
 
 def test_a_container_whose_rule_no_route_can_say_is_not_exposed_by_default_either() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
 
@@ -100,3 +101,10 @@ def test_no_folder_is_too_full_to_be_read_at_a_glance() -> None:
     files = [*KNOWN.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.md")]
     held = Counter(path.parent.relative_to(ROOT) for path in files if path.stem not in ("__init__", "__main__"))
     assert {str(folder): count for folder, count in held.items() if count > MAX_MODULES} == {}
+
+
+def test_the_architecture_names_files_and_folders_that_there_are() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", page))
+    assert len(named) > 20
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []

@@ -40,7 +40,7 @@ def document(*running: tuple[Backend, str, Mapping[str, str]]) -> Document:
         now=NOW,
         selection=Selection(traefik=TraefikLabels()),
     )
-    assert made.refused == ()
+    assert made.rejected == ()
     return made.document
 
 

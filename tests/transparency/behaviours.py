@@ -52,12 +52,22 @@ BEHAVIOURS = {
         [["initial", [(f"i{n}", 1) for n in range(25)]], ["tell"], ["end", 0, "", [(f"t{n}", 1) for n in range(25)]]],
         [(f"k{n}", 1) for n in range(50)],
     ),
+    "a hundred entries with one key": Call(READ, [["tell"]], [("k", str(n)) for n in range(100)]),
+    "trailers only, with 30 KiB": Call(READ, [["end", 9, "large", [("t", 30_000)]]]),
+    "metadata of odd characters": Call(
+        READ, [["tell"]], [("k", 'a,b;c="d"'), ("l", "~!@#$%^&*()[]{}|<>?/"), ("m.n_o-p", "x")]
+    ),
     # statuses
+    **{
+        f"status {code} before a message": Call(READ, [["end", code, "m", []]]) for code in (1, 2, 4, 7, 12, 13, 15, 16)
+    },
     "a status without a message": Call(READ, [["end", 5, "", []]]),
     "a status with a message beyond ASCII": Call(READ, [["end", 9, "nichts für Übel", [("t", "1")]]]),
     "a status after messages": Call(READ, [["send", 10, 3], ["end", 8, "full", []]]),
     "UNAVAILABLE of the server's": Call(READ, [["end", 14, "not now", []]]),
     # deadlines and cancels
+    "a deadline of a millisecond": Call(READ, [["stay"]], deadline=0.001),
+    "a deadline of ten hours": Call(READ, [["tell"]], deadline=36_000.0),
     "a deadline before an answer": Call(READ, [["stay"]], deadline=0.3),
     "a deadline in a stream": Call(READ, [["send", 10, 2], ["stay"]], deadline=1.5),
     "a cancel before an answer": Call([["half-close"], ["sleep", 0.1], ["cancel"]], [["stay"]]),

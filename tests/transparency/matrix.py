@@ -65,13 +65,20 @@ def differences(direct: Outcome, through: Outcome) -> set[str]:
     for has, had in () if is_race else ((through.initial, direct.initial), (through.trailing, direct.trailing)):
         more, less = timeless(has) - timeless(had), timeless(had) - timeless(has)
         found |= {f"+{key}" for key, _ in more} | {f"-{key}" for key, _ in less}
-    if direct.received != through.received:
+    # So is what has come by then.
+    if direct.received != through.received and not (is_race and one_goes_on(direct.received, through.received)):
         found |= told(direct, through)
     if direct.status != through.status:
         found.add(f"status {direct.status} as {through.status}")
     if direct.message != through.message and not is_race:
         found.add("message")
     return found
+
+
+def one_goes_on(*received: tuple[str, ...]) -> bool:
+    """Whether what one has received is how the other one's began."""
+    less, more = sorted(received, key=len)
+    return more[: len(less)] == less
 
 
 def timeless(metadata: tuple[tuple[str, str], ...]) -> set[tuple[str, str]]:

@@ -64,7 +64,7 @@ def of_work(state: ControlPlaneState) -> Iterator[Metric]:
     )
     yield _counter(
         "proxyless_calls",
-        "Calls that gRPC clients without a proxy told of (LRS), by zone, client and outcome: ok, error or dropped.",
+        "Calls that gRPC clients without a proxy reported (LRS), by zone, client and outcome: ok, error or dropped.",
         state.clients.calls.counts.items(),
         *("service", "zone", "client", "outcome"),
     )

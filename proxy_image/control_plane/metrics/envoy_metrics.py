@@ -22,7 +22,7 @@ MAX_TARGETS = 1_000
 class EnvoyCollector(Collector):
     """The targets that stand in the document now.
 
-    A target's counts begin anew when Envoy learns of it or starts, as Prometheus' rate() expects of counters."""
+    A target's counts start again when Envoy learns of it or starts, as Prometheus' rate() expects of counters."""
 
     def __init__(self, reconciler: Reconciler, watcher: Watcher) -> None:
         self._applier = reconciler

@@ -98,7 +98,7 @@ def _outlier_detection(ejection: OutlierDetection) -> Iterator[str]:
     if ejection.consecutive_gateway_failures is not None:
         reasons.append(f"{ejection.consecutive_gateway_failures:,} answers UNAVAILABLE or DEADLINE_EXCEEDED")
     if ejection.consecutive_errors is not None:
-        reasons.append(f"{ejection.consecutive_errors:,} answers that tell of an error")
+        reasons.append(f"{ejection.consecutive_errors:,} error answers")
     said = f"a target is ejected for {span(ejection.base_ejection_time)} or more after {' or '.join(reasons)} in a row"
     if ejection.success_rate:
         said += (

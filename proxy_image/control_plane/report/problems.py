@@ -83,7 +83,7 @@ _DO = {
     "GRPC_LB_PARAMETER_PREFIX is the Lambda's.",
     Trouble.TORN: "nothing, where it goes within seconds: a writer was at work. Else run the Lambda again.",
     Trouble.UNKNOWN_FORMAT: "deploy the balancer in the version of the Lambda: it writes a newer document.",
-    Trouble.BROKEN: "repair the file where the message says, or run the Lambda again: it writes all of it anew.",
+    Trouble.BROKEN: "repair the file where the message says, or run the Lambda again: it rewrites all of it.",
     Trouble.INTERNAL: "this is a fault of the balancer: please report it with the message and the log around it.",
 }
 

@@ -104,12 +104,12 @@ def iso(at: float) -> str:
 
 
 def cause(why: Cause | None) -> Iterator[str]:
-    """What changed the list, a line for each task that an event told of."""
+    """What changed the list, a line for each task that an event reported."""
     if why is None:
         return
     if why.kind is CauseKind.EVENT:
         if not why.tasks:
-            yield "ECS told of other tasks; when the Lambda then listed all of them, it found this too."
+            yield "ECS reported other tasks; the Lambda then listed all of them, and found this too."
             return
         ahead = "" if why.at is not None else "; when the Lambda asked, it had gone on"
         for change in why.tasks:
@@ -119,7 +119,7 @@ def cause(why: Cause | None) -> Iterator[str]:
         return
     yield {
         CauseKind.HEALTH: "Found while the Lambda waited for tasks to become healthy; ECS sends no event of that.",
-        CauseKind.SCHEDULED: "Found by the refresh of every minute; no event of ECS told of it.",
+        CauseKind.SCHEDULED: "Found by the refresh of every minute; no ECS event reported it.",
         CauseKind.INVOKED: "Found when someone invoked the Lambda, or wrote to its queue.",
     }[why.kind]
 

@@ -116,7 +116,7 @@ class ClusterSink:
 class Merged:
     """Hands one document on, made of those of its parts; at the start, once each has had its chance to be there.
 
-    Without that, a control plane that starts anew beside a running Envoy would take away, for a moment, the targets of
+    Without that, a control plane that restarts beside a running Envoy would take away, for a moment, the targets of
     the cluster that it reads last.
     """
 

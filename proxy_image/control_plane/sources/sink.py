@@ -1,4 +1,4 @@
-"""What a source tells of: documents, confirmations, troubles."""
+"""What a source reports: documents, confirmations, troubles."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 FIRST_ANSWER_SECONDS = 1.5
 
 
-# The Lambda writes anew within a minute what someone copied or put back. What it leaves there is its own, as after a
+# The Lambda rewrites within a minute what someone copied or put back. What it leaves there is its own, as after a
 # change of the cluster.
 ODD_FOR_SECONDS = 180.0
 

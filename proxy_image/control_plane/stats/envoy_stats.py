@@ -86,7 +86,7 @@ class Breaker:
 @dataclass(frozen=True, slots=True)
 class Received:
     """What came to one cluster, each call once however often it was tried. `sent`, the tries, falls only where Envoy
-    counts anew; `calls` also while a call waits to be retried."""
+    counts from zero; `calls` also while a call waits to be retried."""
 
     calls: int
     sent: int

@@ -1,4 +1,4 @@
-"""What services did since they were last told of, gathered from many readings of Envoy. No call is counted twice."""
+"""What services did since the last report, summed over many readings of Envoy. No call is counted twice."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Tally:
             self._look(service, after.services.get(service.name, ServiceCounts({})), waiting)
 
     def take(self, document: Document) -> dict[str, Figures]:
-        """The figures of each service of the document, and of others that had calls. They begin anew with this."""
+        """The figures of each service of the document, and of others that had calls. Counts start again at 0."""
         documented = {service.name: service for service in document.services}
         found = {name: _figures(documented.get(name), tally) for name, tally in self._services.items()}
         self._services = {

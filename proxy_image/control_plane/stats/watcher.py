@@ -24,7 +24,7 @@ from proxy_image.envoy.admin import Admin, AdminError
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-# A page that hears nothing for 14 s connects anew.
+# A page that hears nothing for 14 s reconnects.
 MAX_LOOK_SECONDS = 10.0
 # Of a core, at most, for readings while someone looks; to make pages of them takes about as much again.
 READING_SHARE = 0.0075

@@ -31,11 +31,11 @@ _BAR = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 shown, 1 no balancer answers there, 2 wrong usage, 3 shown and it tells of an error, 4 a warning."""
+    """Exit code: 0 shown, 1 no balancer answers there, 2 wrong usage, 3 shown and it reports an error, 4 a warning."""
     parser = argparse.ArgumentParser(
         prog="python -m proxy_image status",
         description="Shows how a balancer task and the others beside it stand: services, targets, shares, problems.",
-        epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 a balancer tells of an error, 4 of "
+        epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 a balancer reports an error, 4 "
         "a warning; a service that nobody calls and that has no task is neither.",
     )
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the balancer's web port; default %(default)s")

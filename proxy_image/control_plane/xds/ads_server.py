@@ -127,7 +127,7 @@ class AdsService:
         refusal = await self._serve_client(context)
         if refusal is not None:
             log.warning(
-                "xds stream refused",
+                "xds stream rejected",
                 extra={"facts": {"peer": context.peer(), "code": refusal.code.name, "error": refusal.message}},
             )
             await context.abort(refusal.code, refusal.message)

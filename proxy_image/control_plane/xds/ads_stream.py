@@ -48,7 +48,7 @@ class Observer(Protocol):
 
     @property
     def reported_calls(self) -> CallCounts:
-        """Where calls go that gRPC clients tell of."""
+        """Where the calls that gRPC clients report are counted."""
 
     def gone(self, stream: object) -> None:
         """A gRPC client has ended its stream."""
@@ -181,7 +181,7 @@ class Stream:
             self._unknown_types.add(type_url)
             known = ", ".join(BY_URL)
             log.warning(
-                "xds type refused",
+                "xds type rejected",
                 extra={"facts": {"audience": self._audience, "node": self._node, "type": type_url, "known": known}},
             )
 

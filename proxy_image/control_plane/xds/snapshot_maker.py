@@ -96,14 +96,14 @@ class SnapshotMaker:
         `generation` names what the document is a part of; by default its own. What the document asks for and cannot be
         done is left out: `findings` says what.
         """
-        obeyed, left_out = feasible(document, self._system_cas)
-        copied_to = {service.name: service for service in mirrored(obeyed)}
+        applicable, left_out = feasible(document, self._system_cas)
+        copied_to = {service.name: service for service in mirrored(applicable)}
         self._parts = {
             service.name: self._parts_of(service, treated, copied_to.get(service.name))
-            for service, treated in zip(document.services, obeyed.services, strict=True)
+            for service, treated in zip(document.services, applicable.services, strict=True)
         }
         self._clients = Catalogue(document, self._clients)
-        routes = self._route_configuration(obeyed)
+        routes = self._route_configuration(applicable)
         self.findings = replace(self.findings, left_out=frozenset(left_out))
         return Snapshot(
             generation_of(document) if generation is None else generation,

@@ -61,7 +61,7 @@ def deployed(example: Synthesised) -> Iterator[Deployed]:
 
 
 def use_all_of_it(deployed: Deployed, role: Role, monkeypatch: pytest.MonkeyPatch) -> FakeAws:
-    """The Lambda's life: publish shards, change them, delete the old ones, start anew, miss a service."""
+    """The Lambda's life: publish shards, change them, delete the old ones, restart, miss a service."""
     aws, time = FakeAws(), Time()
     monkeypatch.setattr(FakeAws, "permit", staticmethod(lambda operation, parameters: ask(role, operation, parameters)))
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)

@@ -58,7 +58,11 @@ def test_a_canary_beside_its_service_says_so_in_its_labels(stack: cdk.Stack) -> 
     add(balancer, "OrdersCanary", policy=QUICK, weight=5)
     definitions = synthesise(stack).of_type("AWS::ECS::TaskDefinition")
     labels = [
-        {label: text for label, text in container["DockerLabels"].items() if label not in ("grpc-lb.port",)}
+        {
+            label: text
+            for label, text in container["DockerLabels"].items()
+            if label not in ("grpc-lb.port", "cdk-grpc-lb.registered-with")
+        }
         for name, definition in sorted(definitions.items())
         for container in definition["ContainerDefinitions"]
         if "Orders" in name
@@ -76,9 +80,11 @@ def test_what_the_page_writes_in_python_has_the_labels_that_it_says(stack: cdk.S
     expected = {"grpc-lb.enable": "true", "grpc-lb.port": "50051", "grpc-lb.service": "orders"}
     expected |= json.loads(f"{{{by_hand}}}")
     orders, canary = (
-        labels_of(balancer.node.find_child(name).container)  # type: ignore[attr-defined]  # a service
+        dict(labels_of(balancer.node.find_child(name).container))  # type: ignore[attr-defined]  # a service
         for name in ("Orders", "OrdersCanary")
     )
+    # The constructs' own, beside what the page writes by hand.
+    assert orders.pop("cdk-grpc-lb.registered-with") == canary.pop("cdk-grpc-lb.registered-with")
     assert orders == expected
     assert canary == expected | {"grpc-lb.weight": "5"}
 
@@ -90,25 +96,26 @@ def test_what_the_page_writes_in_python_has_the_labels_that_it_says(stack: cdk.S
             {"policy": QUICK},
             {"policy": SLOW},
             "its policy differs from that of Stack/Balancer/One in deadline.default, rate-limit.calls-per-second: both "
-            "are the service orders, and that of the one with the most tasks holds for all calls: give both the same",
+            "back the service orders, and the policy of the one with the most tasks applies to all calls: give both "
+            "the same",
         ),
         (
             {"policy": QUICK},
             {},
-            "its policy differs from that of Stack/Balancer/One in deadline.default: both are the service orders, and "
-            "that of the one with the most tasks holds for all calls: give both the same",
+            "its policy differs from that of Stack/Balancer/One in deadline.default: both back the service orders, and "
+            "the policy of the one with the most tasks applies to all calls: give both the same",
         ),
         (
             {"hosts": ["orders.internal"]},
             {},
-            "its routes differ from those of Stack/Balancer/One: both are the service orders, which takes the calls of "
-            "both and gives each its share of all: give both the same hosts, grpc_services, methods, metadata, "
+            "its routes differ from those of Stack/Balancer/One: both back the service orders, which takes the calls "
+            "of both and gives each its share of all: give both the same hosts, grpc_services, methods, metadata, "
             "priority and routes",
         ),
         (
             {"weight": 1},
             {"service_name": "others", "hosts": ["others.internal"]},
-            "weight 1 says nothing where no other ECS service of this app is the service orders, and it takes all "
+            "weight 1 has no effect: no other ECS service of this app backs the service orders, so it takes all "
             "calls: give both the same service_name, or leave weight out",
         ),
         (

@@ -228,7 +228,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str, str]] = [
         "a gRPC service has all its methods; leave out either",
     ),
     (
-        {"environment": {"TOKEN": "a"}, "secrets": {"TOKEN": None}},
+        {"environment": {"TOKEN": "a"}, "secrets": {"TOKEN": cdk.Aws.REGION}},
         "environment TOKEN",
         "secrets TOKEN",
         "a variable has one value",

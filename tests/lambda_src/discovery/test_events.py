@@ -64,11 +64,11 @@ def test_the_minute_rules_event_is_no_hint_but_asks_for_a_refresh() -> None:
 def test_an_event_of_another_cluster_is_refused() -> None:
     batch = read_batch(records(FakeAws().event(task_name(1), clusterArn="arn:other")), CLUSTER)
     assert batch.hints == ()
-    assert batch.refused == (f"clusterArn must be {CLUSTER}, got 'arn:other'",)
+    assert batch.rejected == (f"clusterArn must be {CLUSTER}, got 'arn:other'",)
 
 
 @given(JSON | ALMOST_EVENTS | st.builds(lambda inner: records(*inner), st.lists(JSON | ALMOST_EVENTS, max_size=3)))
 def test_no_garbage_is_too_much(event: Any) -> None:
     batch = read_batch(event, CLUSTER)
-    assert batch.count >= len(batch.hints) + len(batch.refused)
+    assert batch.count >= len(batch.hints) + len(batch.rejected)
     assert all(isinstance(hint.task, str) for hint in batch.hints)

@@ -43,12 +43,12 @@ def test_a_label_takes_a_container_out_where_all_are_exposed() -> None:
 def test_a_side_car_without_ports_is_no_error_where_all_are_exposed() -> None:
     made = draft(Selection(exposed_by_default=True), Container("app", {}, (1,), False), Container("log", {}, (), False))
     assert names(made) == {"rng"}
-    assert made.refused == ()
+    assert made.rejected == ()
 
 
 def test_a_container_with_several_ports_is_asked_for_a_label_where_all_are_exposed() -> None:
     made = draft(Selection(exposed_by_default=True), Container("app", {}, (1, 2), False))
-    assert [refused.error.label for refused in made.refused] == ["grpc-lb.port"]
+    assert [rejected.error.label for rejected in made.rejected] == ["grpc-lb.port"]
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_only_containers_with_the_label_are_taken(only: str | None, taken: set[s
 
 def test_the_bad_labels_of_other_balancers_containers_are_not_this_ones_business() -> None:
     wrong = Container("a", ENABLED | {"grpc-lb.service": "theirs", "grpc-lb.port": "9"}, (1,), False)
-    assert draft(Selection(), wrong).refused != ()
-    assert draft(Selection(only_services=("mine",)), wrong).refused == ()
-    assert draft(Selection(only_label="team"), wrong).refused == ()
+    assert draft(Selection(), wrong).rejected != ()
+    assert draft(Selection(only_services=("mine",)), wrong).rejected == ()
+    assert draft(Selection(only_label="team"), wrong).rejected == ()
 
 
 def test_a_service_whose_name_is_taken_no_longer_goes_with_its_last_task() -> None:
@@ -114,4 +114,4 @@ def test_a_more_specific_route_is_no_conflict(narrower: dict[str, str]) -> None:
     other = Container("b", ENABLED | {"grpc-lb.service": "other"} | narrower, (2,), False)
     made = draft(Selection(), owner, other)
     assert [len(service.routes) for service in made.document.services] == [1, 1]
-    assert (made.conflicts, made.refused) == ((), ())
+    assert (made.conflicts, made.rejected) == ((), ())

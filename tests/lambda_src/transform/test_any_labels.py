@@ -43,10 +43,10 @@ def test_label_sets_crash_nothing_touch_no_neighbour_and_every_error_names_its_l
     definitions = {"neighbour": definition("neighbour", NEIGHBOUR)}
     alone = transform(tasks, definitions, previous=None, told_to_stop=frozenset(), now=1e9)
     (neighbour,) = alone.document.services
-    assert alone.refused == ()
+    assert alone.rejected == ()
     assert len(neighbour.routes) == 4
 
-    registered = refused = 0
+    registered = rejected = 0
     sets = label_sets(count)
     while batch := list(islice(sets, AT_ONCE)):
         others = {f"other-{number}": definition(f"other-{number}", labels) for number, labels in enumerate(batch)}
@@ -58,12 +58,12 @@ def test_label_sets_crash_nothing_touch_no_neighbour_and_every_error_names_its_l
             now=1e9,
         )
         assert draft.document.service("neighbour") == neighbour, batch
-        for error in (each.error for each in draft.refused):
-            # The only label that is refused without being there is one that is needed.
+        for error in (each.error for each in draft.rejected):
+            # The only label that is rejected without being there is one that is needed.
             assert error.label in others[error.family].containers[0].labels or error.label == PORT
             assert f"(label {error.label} of task family {error.family})" in str(error)
         registered += sum(bool(service.targets) for service in draft.document.services) - 1
-        refused += len({each.error.family for each in draft.refused})
+        rejected += len({each.error.family for each in draft.rejected})
     # They are good enough to come far, and bad enough to be told so.
     assert registered > 0.8 * count
-    assert refused > 0.3 * count
+    assert rejected > 0.3 * count

@@ -59,10 +59,10 @@ def test_invariant_11_20_hostile_task_definitions_take_nothing_from_the_others(
     assert pack(sync.document()).index
     # AND who got nothing is told, by name, with what it asked for and what is allowed
     without = {number for number in HOSTILE if not routes_of(sync, f"a{number}")}
-    refused = [facts for facts in logged.about("label rejected") if "must ask for at most" in facts["problem"]]
+    rejected = [facts for facts in logged.about("label rejected") if "must ask for at most" in facts["problem"]]
     assert without
-    assert {facts["family"] for facts in refused} == {f"a{number}" for number in without}
-    assert all("64 new routes of" in facts["value"] for facts in refused)
+    assert {facts["family"] for facts in rejected} == {f"a{number}" for number in without}
+    assert all("64 new routes of" in facts["value"] for facts in rejected)
     # AND a service that comes later finds room
     aws.define("late", labels=LABELS | {"grpc-lb.hosts": "late.internal"})
     aws.run(50, family="late", service="late")
@@ -78,35 +78,35 @@ def routed(name: str, routes: int, text: int = 1) -> Service:
 
 def test_who_has_its_routes_keeps_them_and_who_asks_for_most_is_refused() -> None:
     had = Document((routed("had", 700),))
-    services, refused = within_budget((routed("b", 250), routed("a", 251), routed("had", 700)), had)
+    services, rejected = within_budget((routed("b", 250), routed("a", 251), routed("had", 700)), had)
     assert {service.name: len(service.routes) for service in services} == {"b": 250, "a": 0, "had": 700}
-    assert [(one.service, one.allowed) for one in refused] == [
+    assert [(one.service, one.allowed) for one in rejected] == [
         ("a", f"{MAX_ROUTES} routes for all services, of which 950 are taken")
     ]
 
 
 def test_a_service_that_asks_for_more_than_it_may_keeps_what_it_had() -> None:
-    [kept], [refused] = within_budget((routed("a", 100, 200),), Document((routed("a", 7, 200),)))
+    [kept], [rejected] = within_budget((routed("a", 100, 200),), Document((routed("a", 7, 200),)))
     assert kept == routed("a", 7, 200)
-    assert refused.asked.startswith("93 new routes of ")
-    assert refused.allowed == f"{MAX_BYTES_OF_A_SERVICE} bytes for one service"
+    assert rejected.asked.startswith("93 new routes of ")
+    assert rejected.allowed == f"{MAX_BYTES_OF_A_SERVICE} bytes for one service"
 
 
 def test_a_route_that_changes_where_there_is_no_room_stays_as_it_was() -> None:
     """GIVEN hardly a byte left WHEN a service gives its routes a priority THEN it keeps them without."""
     had = routed("a", 70, 200)
     raised = replace(had, routes=tuple(replace(route, priority=1_000_000) for route in had.routes))
-    [kept], [refused] = within_budget((raised,), Document((had,)))
+    [kept], [rejected] = within_budget((raised,), Document((had,)))
     assert kept == had
-    assert refused.asked.startswith("70 new routes of ")
+    assert rejected.asked.startswith("70 new routes of ")
     # AND WHEN it takes less room than it had THEN it gets that
     assert within_budget((had,), Document((raised,))) == ((had,), ())
 
 
 def test_routes_that_are_many_and_long_meet_the_bound_of_bytes() -> None:
-    services, refused = within_budget([routed(f"s{number:02}", 60, 200) for number in range(12)], None)
-    assert [one.service for one in refused] == ["s09", "s10", "s11"]
-    assert f"at most {MAX_BYTES} bytes".endswith(refused[0].allowed.partition(" for")[0])
+    services, rejected = within_budget([routed(f"s{number:02}", 60, 200) for number in range(12)], None)
+    assert [one.service for one in rejected] == ["s09", "s10", "s11"]
+    assert f"at most {MAX_BYTES} bytes".endswith(rejected[0].allowed.partition(" for")[0])
     assert len(services) == 12
 
 

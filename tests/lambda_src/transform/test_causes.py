@@ -229,9 +229,9 @@ def test_notes_never_cost_a_target_its_place(aws: FakeAws, monkeypatch: pytest.M
     # GIVEN a fleet that fills the document, but for the notes
     monkeypatch.setattr("grpc_lb_contract.document.shards.MAX_PARAMETER_BYTES", 300)
     monkeypatch.setattr("grpc_lb_contract.document.shards.CUT_FROM_BYTES", 150)
-    refused = [RejectedLabel("rng", number, "grpc-lb.port", "0" * 99, "must be 1..65535") for number in range(40)]
-    count = max(n for n in range(10, 60) if _fits(fleet(0, n)) and not _fits(_noted(fleet(0, n), refused)))
-    document = _noted(fleet(0, count), refused)
+    rejected = [RejectedLabel("rng", number, "grpc-lb.port", "0" * 99, "must be 1..65535") for number in range(40)]
+    count = max(n for n in range(10, 60) if _fits(fleet(0, n)) and not _fits(_noted(fleet(0, n), rejected)))
+    document = _noted(fleet(0, count), rejected)
     store = ParameterStore(aws.client("ssm"), PREFIX)
     # WHEN it is published, THEN the targets are there, and publishing it again writes nothing
     assert store.publish(document, store.read()).writes > 0
@@ -240,8 +240,8 @@ def test_notes_never_cost_a_target_its_place(aws: FakeAws, monkeypatch: pytest.M
     assert store.read().generation == generation_of(fleet(0, count))
 
 
-def _noted(document: Document, refused: list[RejectedLabel]) -> Document:
-    return Document(document.services, Diagnostics.of(refused, ()))
+def _noted(document: Document, rejected: list[RejectedLabel]) -> Document:
+    return Document(document.services, Diagnostics.of(rejected, ()))
 
 
 def _fits(document: Document) -> bool:

@@ -28,14 +28,14 @@ def groups(made: Transformed, service: str) -> set[str]:
     return set() if found is None else {target.group for target in found.targets}
 
 
-def refused(made: Transformed) -> list[tuple[str, str]]:
-    return [(one.error.family, one.error.label) for one in made.refused]
+def rejected(made: Transformed) -> list[tuple[str, str]]:
+    return [(one.error.family, one.error.label) for one in made.rejected]
 
 
 def test_two_containers_of_a_task_without_a_service_label_are_both_refused_with_the_fix() -> None:
     made = draft([task()], definition("rng", container("a", 50051), container("b", 50052)))
     assert made.document.services == ()
-    [error] = {one.error for one in made.refused}
+    [error] = {one.error for one in made.rejected}
     assert (error.family, error.label) == ("rng", SERVICE)
     assert "must be set for each container of a task that has several: this one would be rng" in error.problem
 
@@ -43,7 +43,7 @@ def test_two_containers_of_a_task_without_a_service_label_are_both_refused_with_
 def test_a_container_without_a_service_label_does_not_join_the_one_beside_it_that_has_its_name() -> None:
     made = draft([task()], definition("rng", container("a", 50051, service="rng"), container("b", 50052)))
     assert ports(made, "rng") == {50051}
-    assert refused(made) == [("rng", SERVICE)]
+    assert rejected(made) == [("rng", SERVICE)]
 
 
 def test_containers_that_name_their_services_take_part_each_as_its_own_or_as_one() -> None:
@@ -59,7 +59,7 @@ def test_containers_that_are_exposed_by_default_are_told_too() -> None:
         [task()], both, previous=None, told_to_stop=frozenset(), now=NOW, selection=Selection(exposed_by_default=True)
     )
     assert made.document.services == ()
-    assert refused(made) == [("rng", SERVICE)]
+    assert rejected(made) == [("rng", SERVICE)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_names_that_come_out_alike_are_never_one_service(one: str, other: str, s
     winner = other if other == service else min(one, other)
     loser = one if winner == other else other
     assert groups(made, service) == {winner}
-    [error] = [label.error for label in made.refused]
+    [error] = [label.error for label in made.rejected]
     assert (error.family, error.label) == ("rng", SERVICE)
     assert f"must be set: {loser} would be {service}, as which {winner} takes part" in error.problem
     # AND the result is the same in any order
@@ -93,7 +93,7 @@ def test_who_has_a_name_keeps_it_also_while_its_tasks_start_anew() -> None:
     tasks: list[Task] = [task(1, service="Orders_API", last_status="PENDING"), task(2, service="orders-api")]
     made = draft(tasks, definition(), holder)
     assert (groups(made, "orders-api"), made.document.services[0].name) == (set(), "orders-api")
-    assert "orders-api would be orders-api, as which Orders_API takes part" in made.refused[0].error.problem
+    assert "orders-api would be orders-api, as which Orders_API takes part" in made.rejected[0].error.problem
 
 
 def test_a_service_of_one_name_by_label_and_by_default_is_what_its_owners_say() -> None:
@@ -101,13 +101,13 @@ def test_a_service_of_one_name_by_label_and_by_default_is_what_its_owners_say() 
     definitions = definition("stable") | definition("canary", container(service="orders"))
     made = draft([task(1, "stable", "orders"), task(2, "canary", "orders-canary")], definitions)
     assert groups(made, "orders") == {"orders", "orders-canary"}
-    assert made.refused == ()
+    assert made.rejected == ()
 
 
 def test_a_task_run_by_hand_and_the_ecs_service_of_its_familys_name_are_one_service() -> None:
     made = draft([task(1, service="rng"), task(2, service=None)], definition("rng"))
     assert {target.task for target in made.document.services[0].targets} == {task(1).id, task(2).id}
-    assert made.refused == ()
+    assert made.rejected == ()
 
 
 def test_names_that_traefiks_labels_say_are_kept_apart_too() -> None:
@@ -134,7 +134,7 @@ def test_names_that_traefiks_labels_say_are_kept_apart_too() -> None:
     assert groups(made, "orders-api") == {"b"}
     (other,) = {service.name for service in made.document.services} - {"orders-api"}
     assert groups(made, other) == {"a"}
-    assert made.refused == ()
+    assert made.rejected == ()
 
 
 def test_two_ports_of_a_task_are_never_mixed_from_its_event_to_the_document(aws: FakeAws, sync: Sync) -> None:

@@ -148,8 +148,8 @@ def test_invariant_11_a_bad_label_takes_out_only_its_container(bad: Container, l
     made = draft(tasks, definitions | definition("good", container(service="good")))
     # THEN only the bad container is left out, with a message that names family, label and value
     assert {service.name for service in made.document.services} == {"fine", "good"}
-    [refused] = made.refused
-    assert (refused.revision, refused.error.family, refused.error.label, refused.error.value) == (
+    [rejected] = made.rejected
+    assert (rejected.revision, rejected.error.family, rejected.error.label, rejected.error.value) == (
         4,
         "mixed",
         label,
@@ -161,7 +161,7 @@ def test_invariant_11_a_second_service_never_takes_a_route_from_the_one_that_hol
     # GIVEN a service that holds all calls
     definitions = definition("holder") | definition("aaa")
     holder = draft([task(1, "holder")], definitions).document
-    # WHEN another with an earlier name asks for them too, even while the holder's tasks all start anew
+    # WHEN another with an earlier name asks for them too, even while the holder's tasks all restart
     for status in ("RUNNING", "PENDING"):
         made = draft([task(1, "holder", last_status=status), task(2, "aaa")], definitions, holder)
         # THEN the holder keeps them, and that is told
@@ -251,6 +251,6 @@ def test_stages_are_told_by_what_ecs_wants_before_what_it_has() -> None:
 def test_a_refused_label_is_told_until_its_task_is_over(last_status: str) -> None:
     bad = definition("rng", container(port="9"))
     running, over = task(), task(last_status=last_status, desired_status="STOPPED")
-    assert [refused.error.label for refused in draft([running], bad).refused] == ["grpc-lb.port"]
-    assert draft([over], bad).refused == ()
+    assert [rejected.error.label for rejected in draft([running], bad).rejected] == ["grpc-lb.port"]
+    assert draft([over], bad).rejected == ()
     assert draft([over], bad).document.diagnostics == Document().diagnostics

@@ -81,8 +81,8 @@ def test_a_bad_setting_of_the_newest_revision_leaves_the_default_and_not_the_old
     bad = labelled(10, limits_requests="many", limits_pending="5")
     made = draft(running("rng:9", "rng:10"), OLD | bad)
     assert made.document.services[0].policy == TrafficPolicy(limits=Limits(pending=5))
-    [refused] = made.refused
-    assert (refused.revision, refused.error.label, refused.error.value) == (10, "grpc-lb.limits.requests", "many")
+    [rejected] = made.rejected
+    assert (rejected.revision, rejected.error.label, rejected.error.value) == (10, "grpc-lb.limits.requests", "many")
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def told_of(draft: Transformed, mark: str) -> tuple[str, ...]:
                 *(str(one.remark) for one in draft.remarks if one.family.startswith(mark)),
                 *(
                     f"{one.error.label}: {one.error.problem}"
-                    for one in draft.refused
+                    for one in draft.rejected
                     if one.error.family.startswith(mark)
                 ),
                 *(str(one) for one in draft.conflicts if mark in str(one)),

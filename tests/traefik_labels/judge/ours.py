@@ -72,7 +72,7 @@ class _Refresher(Refresher):
         return draft
 
     def generation(self) -> str:
-        return str(self._parameters.read(anew=True).generation)
+        return str(self._parameters.read(fully=True).generation)
 
 
 @contextmanager

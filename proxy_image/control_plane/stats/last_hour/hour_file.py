@@ -19,7 +19,7 @@ MAX_BYTES = 64 * 2**20
 
 
 class HourFile:
-    """Appends; of too many lines, the last hour's are written anew. What cannot be written is told of once."""
+    """Appends; when there are too many lines, it rewrites those of the last hour. A failure to write is logged once."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = folder / NAME

@@ -29,7 +29,7 @@ def clients(report: Report) -> Html:
         ),
         problem_list(rejected),
         _connected(known.clients) if known.clients else tag("p", "None is connected."),
-        joined(tag("h2", "What they told of their calls"), _calls(known.calls)) if known.calls else None,
+        joined(tag("h2", "The calls they reported"), _calls(known.calls)) if known.calls else None,
         joined(tag("h2", "What they cannot follow"), _unfollowed(known.unfollowed)) if known.unfollowed else None,
     )
 

@@ -13,7 +13,7 @@ from proxy_image.control_plane.stats.watcher import Watcher
 MAX_PAGES = 100
 
 # A gzip stream is this header and deflate blocks (RFC 1952, 2.3). Each frame is compressed by itself and flushed to a
-# whole byte, so whoever comes later can start with any frame, and all are sent the same bytes.
+# whole byte, so a client that comes later can start with any frame, and all are sent the same bytes.
 GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _COMPRESSION_LEVEL = 1
 

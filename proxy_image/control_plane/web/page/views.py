@@ -31,7 +31,7 @@ PATHS = ("/", "/timeline", "/problems", "/clients")
 SERVICE = "/services/"
 # A service of more routes is shown with the first; the API has all.
 MAX_ROUTES = 20
-# A page is made and read anew each second: of more services the rest is one line each.
+# A page is made and read again each second: of more services the rest is one line each.
 MAX_CARDS = 30
 
 

@@ -1,4 +1,4 @@
-"""Load reports (LRS): clients without a proxy count their own calls, and tell of them every few seconds.
+"""Load reports (LRS): clients without a proxy count their own calls, and report them every few seconds.
 
 https://github.com/grpc/proposal/blob/master/A27-xds-global-load-balancing.md#lrs
 """
@@ -43,8 +43,8 @@ class Reported:
 
 @dataclass(slots=True)
 class CallCounts:
-    """Calls that clients have told of since this control plane began: by service, the client's zone, its language and
-    version, and outcome."""
+    """Calls that clients have reported since this control plane started: by service, the client's zone, its language
+    and version, and outcome."""
 
     counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     _kinds: set[tuple[str, str]] = field(default_factory=set)

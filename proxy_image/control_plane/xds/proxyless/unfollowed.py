@@ -43,7 +43,7 @@ def _problems(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[t
     if outlier.consecutive_gateway_failures is not None:
         yield "outlier.consecutive-gateway-failures", "gRPC ejects by success rate and failure percentage alone"
     if outlier.consecutive_connect_failures != plain.consecutive_connect_failures:
-        yield "outlier.consecutive-connect-failures", "a client leaves a target alone while it cannot connect to it"
+        yield "outlier.consecutive-connect-failures", "a client skips a target while it cannot connect to it"
     if policy.health_check.enabled:
         yield "health-check", "the client asks no target for its health: ECS decides"
     if policy.mirror.service is not None:

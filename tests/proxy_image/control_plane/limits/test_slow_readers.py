@@ -33,7 +33,7 @@ async def test_a_client_that_reads_no_response_is_ended(
             # THEN nothing of it is left
             await eventually(lambda: plane.state.streams[Audience.GRPC] == 0, seconds=30)
             assert (len(clients.streams), clients.streams.held) == (0, 0)
-            (told,) = logged(caplog, "xds stream refused")
+            (told,) = logged(caplog, "xds stream rejected")
             assert "must be read within 0.5 s" in told["error"]
             writing.close()
             await writing.wait_closed()

@@ -53,7 +53,7 @@ async def test_random_is_a_fair_lottery(tmp_path: Path) -> None:
 
 
 async def test_least_request_keeps_away_from_the_busy_target(tmp_path: Path) -> None:
-    """Envoy draws two of the targets, each time anew: of two, it draws one twice in half of the cases."""
+    """Envoy draws two of the targets, each time again: of two, it draws one twice in half of the cases."""
     async with (
         backends("a", "b") as (a, b),
         balancer(tmp_path, treated(balanced(Method.LEAST_REQUEST), a.target, b.target)) as (_, envoy),

@@ -201,7 +201,7 @@ def test_an_event_that_does_not_explain_a_change_is_not_called_its_cause() -> No
         "ECS's event: task task-1 of rng is PENDING; when the Lambda asked, it had gone on"
     ]
     (said,) = words.cause(Cause(CauseKind.EVENT, events=3))
-    assert said == "ECS told of other tasks; when the Lambda then listed all of them, it found this too."
+    assert said == "ECS reported other tasks; the Lambda then listed all of them, and found this too."
 
 
 def test_a_target_drains_with_the_reason_of_its_tasks_stop() -> None:
@@ -219,7 +219,7 @@ def test_a_generation_that_a_newer_one_overtook_was_never_in_use() -> None:
     journal.applied(rng(target(1)), rng(target(2)), "ssm", "g2", stopped("task-1", 0.0))
     assert journal.in_use("g1") is None
     assert journal.in_use("g2") is not None
-    assert journal.in_use("g2") is None  # an Envoy that starts anew takes it once more
+    assert journal.in_use("g2") is None  # an Envoy that restarts takes it once more
     assert journal.changes[0].envoy_at is None
 
 

@@ -47,8 +47,8 @@ from tests.grpc_lb_contract.strategies import policies
         (
             {"outlier.consecutive-errors": "5", "outlier.base-ejection-time": "1m"},
             (
-                "a target is ejected for 1 min or more after 2 failures to reach it or 5 answers that tell of an "
-                "error in a row; at most 50 % at once",
+                "a target is ejected for 1 min or more after 2 failures to reach it or 5 error "
+                "answers in a row; at most 50 % at once",
             ),
         ),
         (

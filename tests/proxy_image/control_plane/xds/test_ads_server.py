@@ -93,7 +93,7 @@ async def test_an_unknown_type_is_refused_with_a_log_line_and_the_others_are_ser
             await client.ask("type.googleapis.com/envoy.extensions.Unknown", "x")
         await client.ask(CDS)
         await client.answer(CDS)
-    assert [facts["type"] for facts in logged(caplog, "xds type refused")] == [
+    assert [facts["type"] for facts in logged(caplog, "xds type rejected")] == [
         "type.googleapis.com/envoy.extensions.Unknown"
     ]
 

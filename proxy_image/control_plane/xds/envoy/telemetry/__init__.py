@@ -1,1 +1,1 @@
-"""What Envoy tells of calls: access log, statistics and traces."""
+"""How Envoy reports calls: access log, statistics and traces."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_logs as logs
 from constructs import IConstruct
 
-from cdk_grpc_lb.balancer.client_zone import write_bootstrap_first
 from cdk_grpc_lb.balancer.image import XDS_PORT
-from cdk_grpc_lb.balancer.ingress import let_in
+from cdk_grpc_lb.network.ingress import let_in
 from cdk_grpc_lb.network.reachability import watch_arrow
+from cdk_grpc_lb.proxyless.client_zone import write_bootstrap_first
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.labels.names import PORT, SERVICE
 from grpc_lb_contract.proxyless import BOOTSTRAP, BOOTSTRAP_FILE, bootstrap, xds_target
@@ -64,6 +65,9 @@ def refuse_proxy_props(props: Props, given: Mapping[str, Any]) -> None:
             )
 
 
+_ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
+
+
 class ProxylessClients:
     """What of a balancer such clients need."""
 
@@ -108,6 +112,7 @@ class ProxylessClients:
             has ``Balancing(prefer_zone=True)``: a container of the balancer's image starts before the client's, asks
             ECS for the zone, and ends. By default, the client goes to all zones.
         """
+        _check_connection(Props(type(self).__name__, self.node.path), client, to, source, fallback_address)  # type: ignore[attr-defined]  # a construct
         construct, definition = _definition_of(client)
         props = Props("connect of", construct.node.path)
         caller = source if source is not None else _connectable(props, client)
@@ -155,6 +160,23 @@ class ProxylessClients:
             raise props.error("to", f"services that are behind this balancer: {known}", of_ecs.node.path)
         port = labels[PORT]
         return labels[SERVICE], _number(port)
+
+
+def _check_connection(props: Props, client: Any, to: Any, source: Any, fallback_address: Any) -> None:
+    """Raise ValueError for arguments that are something else."""
+    if not hasattr(client, "task_definition") and not isinstance(client, ecs.TaskDefinition):
+        raise props.error("client", "a service or a task definition", repr(client))
+    if not isinstance(to, (list, tuple)):
+        raise props.error("to", "a list of services", repr(to))
+    for service in to:
+        if not isinstance(getattr(service, "service", service), ecs.BaseService):
+            raise props.error("to", "a list of services, of this library or of ECS", repr(service))
+    if source is not None and not hasattr(source, "connections"):
+        raise props.error("source", 'a security group or ec2.Peer.ipv4("10.0.0.0/8")', repr(source))
+    if fallback_address is None or cdk.Token.is_unresolved(fallback_address):
+        return
+    if not isinstance(fallback_address, str) or _ADDRESS.fullmatch(fallback_address) is None:
+        raise props.error("fallback_address", "host:port", repr(fallback_address))
 
 
 def _definition_of(client: Any) -> tuple[IConstruct, ecs.TaskDefinition]:

@@ -1,0 +1,178 @@
+"""What a user mistypes in a call: each ends in a sentence, none in an error of jsii or of Python, or in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+import cdk_grpc_lb
+from tests.cdk_grpc_lb.validation.cases import balancer_in, existing_cluster
+from tests.cdk_grpc_lb.ways import IMAGE
+
+# What a type checker would say to these calls is not what is tried here.
+ours: Any = cdk_grpc_lb
+
+NAMES: list[tuple[Callable[[Any, Any], object], str]] = [
+    (
+        lambda stack, _: ours.GrpcBalancer(stack, "B", desired_cout=2),
+        "GrpcBalancer got an unexpected prop 'desired_cout': did",
+    ),
+    (lambda stack, _: ours.GrpcBalancer(stack, "B"), "GrpcBalancer must be given cluster, got none"),
+    (lambda stack, _: ours.GrpcBalancedService("O", image=IMAGE, port=1), "GrpcBalancedService must be given id"),
+    (
+        lambda stack, _: ours.GrpcBalancedService("stack", "O", image=IMAGE, port=1),
+        "scope must be a construct, such as the",
+    ),
+    (lambda stack, _: ours.GrpcBalancedService(stack, 3, image=IMAGE), "id must be a string that is not empty, got 3"),
+    (
+        lambda stack, _: ours.GrpcBalancedService(stack, "O", IMAGE),
+        r"takes its props by name \(image=, port=, .* without one",
+    ),
+    (
+        lambda stack, _: ours.TargetSync(stack, "T", prefix="/a"),
+        r"TargetSync got an unexpected prop 'prefix', it has .*cluster",
+    ),
+    (lambda _, lb: lb.add_dashboard(name="x"), r"GrpcBalancer\.add_dashboard got an unexpected prop 'name', it has"),
+    (lambda _, lb: lb.add_alarms(tpoic=None), "unexpected prop 'tpoic': did you mean topic"),
+    (lambda _, lb: lb.add_service("O", image=IMAGE, prot=1), "unexpected prop 'prot': did you mean port"),
+    (lambda _, lb: lb.add_service(), "add_service must be given id, got none"),
+    (
+        lambda _, lb: lb.allow_from(ec2.Peer.any_ipv4(), port=5),
+        r"allow_from got an unexpected prop 'port', it has other",
+    ),
+    (lambda _, lb: lb.auto_scale_task_count(max=4), "unexpected prop 'max', it has max_capacity"),
+    (
+        lambda stack, _: ours.GrpcBalancer.from_attributes(stack, "I", hots="h"),
+        "unexpected prop 'hots': did you mean host",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), NAMES, ids=[sentence[:50] for _, sentence in NAMES])
+def test_a_name_that_there_is_not_or_that_is_missing_is_told(
+    stack: cdk.Stack, call: Callable[[Any, Any], object], sentence: str
+) -> None:
+    with pytest.raises(TypeError, match=sentence):
+        call(stack, balancer_in(stack))
+
+
+def function_without_vpc(stack: Construct) -> lambda_.Function:
+    code = lambda_.Code.from_inline("x")
+    return lambda_.Function(stack, "Function", runtime=lambda_.Runtime.PYTHON_3_13, handler="a", code=code)
+
+
+def connected(balancer: Any, **props: Any) -> object:
+    orders = balancer.add_service("Orders", image=IMAGE, port=1)
+    client = balancer.add_service("Client", image=IMAGE, port=1, hosts=["client"])
+    return balancer.connect(**{"client": client, "to": [orders], **props})
+
+
+VALUES: list[tuple[Callable[[Any, Any], object], str]] = [
+    (lambda _, lb: lb.allow_from(None), r"other must be an ec2\.IConnectable: .*, got None"),
+    (lambda _, lb: lb.allow_from([ec2.Peer.any_ipv4()]), r"other must be an ec2\.IConnectable"),
+    (lambda stack, lb: lb.allow_from(function_without_vpc(stack)), r"other must be in a VPC, .*, got Stack/Function"),
+    (lambda _, lb: lb.allow_xds_from("x"), r"other must be an ec2\.IConnectable: .*, got 'x'"),
+    (lambda _, lb: lb.add_cluster("C", "x"), r"cluster must be an ecs\.ICluster, got 'x'"),
+    (lambda _, lb: lb.add_dashboard(dashboard_name=5), "dashboard_name must be a string, got 5"),
+    (lambda _, lb: lb.add_dashboard(dashboard_name="a b"), "dashboard_name must be 1 to 255 of .*, got 'a b'"),
+    (lambda _, lb: (lb.add_alarms(), lb.add_alarms()), "add_alarms must be called once, got a second call"),
+    (
+        lambda stack, lb: ours.GrpcAlarms(stack, "A", balancer=lb.add_service("O", image=IMAGE, port=1)),
+        "balancer must be a Grpc",
+    ),
+    (
+        lambda stack, _: ours.GrpcDashboard(stack, "D", balancer="x"),
+        r"balancer must be a GrpcBalancer of this app .*, got 'x'",
+    ),
+    (lambda _, lb: connected(lb, to="orders"), "to must be a list of services, got 'orders'"),
+    (
+        lambda _, lb: connected(lb, to=["orders"]),
+        "to must be a list of services, of this library or of ECS, got 'orders'",
+    ),
+    (lambda _, lb: connected(lb, client="x"), "client must be a service or a task definition, got 'x'"),
+    (lambda _, lb: connected(lb, source="x"), "source must be a security group or .*, got 'x'"),
+    (lambda _, lb: connected(lb, fallback_address=5), "fallback_address must be host:port, got 5"),
+    (lambda stack, _: ours.GrpcBalancer(stack, "B", cluster=None), r"cluster must be an ecs\.ICluster, got None"),
+    (
+        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, only_services=[1]),
+        "only_services must be a list",
+    ),
+    (
+        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, access_log=ours.AccessLog.sampled("5")),
+        "percent must be a",
+    ),
+    (
+        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, tracing=ours.Tracing(sampling_percent="5")),
+        "a number, 0",
+    ),
+    (
+        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, tracing=ours.Tracing(collector="x")),
+        "must be a Collector",
+    ),
+    (lambda *_: ours.TraefikLabels(entry_points=5), "entry_points must be a list of names, got 5"),
+    (
+        lambda stack, lb: ours.GrpcBalancer.from_attributes(
+            stack,
+            "I",
+            host="h",
+            cluster=lb.cluster,
+            load_balancer_security_group="sg-1",
+            task_security_group="sg-2",
+        ),
+        r"load_balancer_security_group must be an ec2\.ISecurityGroup, got 'sg-1' .* of GrpcBalancer Stack/I",
+    ),
+    (
+        lambda _, lb: lb.add_service("O", image=IMAGE, port=1).auto_scale_task_count(
+            max_capacity=4,
+            calls_per_target="3",
+        ),
+        "calls_per_target must be a number, got '3'",
+    ),
+    (
+        lambda _, lb: lb.add_service("O", image=IMAGE, port=1).auto_scale_task_count(
+            max_capacity=4,
+            calls_per_target=3,
+            calls_metric="x",
+        ),
+        r"calls_metric must be a cloudwatch\.IMetric, got 'x'",
+    ),
+    (
+        lambda _, lb: lb.register(lb.add_service("O", image=IMAGE, port=1), service_name="o"),
+        "service must be an ECS service: the attribute service of it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), VALUES, ids=[sentence[:50] for _, sentence in VALUES])
+def test_a_value_of_another_type_is_told(stack: cdk.Stack, call: Callable[[Any, Any], object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        call(stack, balancer_in(stack))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "sentence"),
+    [
+        ("grpc", "a path that starts with / and does not end with one"),
+        ("/grpc/", "a path that starts with / and does not end with one"),
+        ("/a b", "of A-Z, a-z, 0-9, ., - and _ between single slashes"),
+        ("/aws/grpc", "one that does not begin with aws or ssm"),
+        ("/a" * 14, "of at most 13 levels"),
+    ],
+)
+def test_a_prefix_that_ssm_refuses_is_told(stack: cdk.Stack, prefix: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^parameter_prefix must be {sentence}"):
+        ours.TargetSync(stack, "Sync", cluster=existing_cluster(stack), parameter_prefix=prefix)
+
+
+def test_a_description_that_ec2_refuses_is_mended(stack: cdk.Stack) -> None:
+    balancer = balancer_in(stack)
+    balancer.allow_from(ec2.Peer.ipv4("10.9.0.0/16"), "Größe des Büros")
+    group = balancer.load_balancer_security_group.node.default_child
+    assert isinstance(group, ec2.CfnSecurityGroup)
+    assert "Gr__e des B_ros" in str(stack.resolve(group.security_group_ingress))
