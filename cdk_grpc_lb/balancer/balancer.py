@@ -29,11 +29,10 @@ from cdk_grpc_lb.balancer.image import (
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
-from cdk_grpc_lb.balancer.memory import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
-from cdk_grpc_lb.balancer.task_settings import Running
+from cdk_grpc_lb.balancer.task_settings import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB, Running
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import FARGATE_SIZES, Props
 
 # As proxy_image/settings.py has them.
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -17,6 +17,30 @@ _MAX_CONCURRENCY = 256
 _MIN_METADATA_KIB, _MAX_METADATA_KIB = 8, 8192
 _MIN_METADATA_ENTRIES, _MAX_METADATA_ENTRIES = 50, 20_000
 _WEB_HOST = r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+
+# A task's memory follows from what it is to carry: docs/transparency.md, "How much one task carries".
+# Streams whose reader pauses, and what Envoy holds of each: a window on either side.
+STUCK_STREAMS = 1_000
+STUCK_STREAM_KIB = 512
+# Envoy's own, with some hundred services.
+ENVOY_MIB = 64
+# As proxy_image/envoy/bootstrap.py has them: what is kept for the rest of the task, and the share of Envoy's memory
+# from which it resets streams.
+RESERVED_MIB = 256
+RESET_FROM = 0.8
+
+DEFAULT_CPU = 512
+
+
+def memory_for(stuck_streams: int, cpu: int) -> int:
+    """The smallest size of Fargate's, in MiB, in which so many streams may be stuck before one is reset."""
+    needed = RESERVED_MIB + (ENVOY_MIB + stuck_streams * STUCK_STREAM_KIB / 1024) / RESET_FROM
+    return next(size for size in FARGATE_SIZES[cpu] if size >= needed)
+
+
+DEFAULT_MEMORY_MIB = memory_for(STUCK_STREAMS, DEFAULT_CPU)
+# Without Envoy, the control plane alone.
+PROXYLESS_MEMORY_MIB = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import quote
 
+from proxy_image.control_plane.stats import silence_log
 from proxy_image.control_plane.stats.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, UnreadableError, read
 from proxy_image.control_plane.stats.history import Journal
@@ -158,7 +159,9 @@ class Watcher:
         last = self.readings[-1] if self.readings else None
         self._journal.read(last, reading)
         if last is not None and not reading.is_of_another_envoy(last):
+            before = self.silence.now
             self.silence.add(last, reading, time.time())
+            silence_log.tell(before, self.silence.now)
         elif last is not None:
             self.silence = SilenceWatch()
             self.readings.clear()  # its counts say nothing of what the one before did

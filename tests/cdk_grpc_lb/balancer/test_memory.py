@@ -10,7 +10,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk.assertions import Template
 
 from cdk_grpc_lb import GrpcBalancer
-from cdk_grpc_lb.balancer import memory
+from cdk_grpc_lb.balancer import task_settings as memory
 from proxy_image.control_plane.xds.envoy.http2 import STREAM_WINDOW
 from proxy_image.envoy import bootstrap
 

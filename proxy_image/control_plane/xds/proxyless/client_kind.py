@@ -47,7 +47,8 @@ FIRST_VERSIONS: Mapping[Language, Mapping[Feature, Version]] = {
     Language.CORE: {
         Feature.TIMEOUT: (17,),
         Feature.FAULT: (17,),
-        Feature.RING_HASH: (20,),
+        # Known from 20 on, but 29 (1.51) ends its process with it: https://github.com/grpc/grpc/issues/31766.
+        Feature.RING_HASH: (31,),
         Feature.RETRY: (20,),
         Feature.OUTLIER: (29,),
         Feature.POLICY_LIST: (32,),

@@ -68,6 +68,8 @@ async def test_calls_that_a_client_makes_are_told_of(language: str, tmp_path: Pa
     ("agent", "version", "expected"),
     [
         ("gRPC C-core linux Python", "C-core 58.0.0 Python 1.85.1", (Language.CORE, "Python 1.85.1", True)),
+        ("gRPC C-core linux Python", "C-core 31.0.0 Python 1.54.3", (Language.CORE, "Python 1.54.3", True)),
+        ("gRPC C-core linux Python", "C-core 29.0.0 Python 1.51.3", (Language.CORE, "Python 1.51.3", False)),
         ("gRPC C-core linux", "C-core 15.0.0", (Language.CORE, "C-core 15.0.0", False)),
         ("gRPC C-core linux Ruby", "C-core 58.0.0 Ruby 1.85.1", (Language.CORE, "Ruby 1.85.1", False)),
         ("gRPC Java", "1.68.0", (Language.JAVA, "Java 1.68.0", True)),
