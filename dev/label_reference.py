@@ -43,28 +43,28 @@ def _cells() -> Iterator[tuple[str, str, str, str]]:
         f"`{METHODS}`",
         f"separated by commas, each {METHOD_RULE}",
         "unset",
-        f"Single methods whose calls the service takes, beside those of `{GRPC_SERVICES}`; where that is left out, "
-        "these alone.",
+        f"Single methods whose calls the service takes, in addition to `{GRPC_SERVICES}`. Without that label, only "
+        "these methods.",
     )
     yield (
         f"`{METADATA}`",
         CONDITIONS_RULE,
         "unset",
-        "Conditions on the request metadata of the calls that the service takes: all must hold. Of routes of one host "
-        "and one priority, the one with the most conditions takes a call.",
+        "Conditions on the request metadata of the calls that the service takes. All must hold. Among routes with the "
+        "same host and priority, the one with the most conditions takes a call.",
     )
     yield (
         f"`{PRIORITY}`",
         PRIORITY_KIND.rule,
         "`0`",
-        "Of routes of one host that fit a call, the one with the highest priority takes it.",
+        "Among routes of one host that match a call, the one with the highest priority takes it.",
     )
     yield (
         f"`{WEIGHT}`",
         WEIGHT_KIND.rule,
         "unset",
-        "The part of the service's calls that this ECS service takes, compared with the others. Where none "
-        f"of them has a weight each task takes the same; beside one that has, those without weigh "
+        "This ECS service's share of the service's calls, relative to the other ECS services. If none "
+        f"of them has a weight, each task gets the same share; otherwise those without one weigh "
         f"{DEFAULT_WEIGHT}.",
     )
     for row in TABLE:

@@ -68,40 +68,41 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Retry(PolicySection):
-    """Retries, on another target. Unset, only of calls that no server can have seen."""
+    """Retries on another target. Unset, only calls that no server can have seen are retried."""
 
     on: Several[RetryStatus] = setting(
         frozenset(),
         "retry.on",
         some_of(RetryStatus),
-        "Statuses that are retried although a server saw the call: list them where calls may be made twice. Only "
-        "answers without a message are retried.",
+        "Statuses to retry although a server saw the call: list them only if calls may be made twice. Only answers "
+        "without a message are retried.",
     )
-    max_retries: int = setting(3, "retry.max-retries", whole(0, 10), "Most retries of a call.")
+    max_retries: int = setting(3, "retry.max-retries", whole(0, 10), "Maximum retries of a call.")
     per_try_timeout: timedelta | None = setting(
         None,
         "retry.per-try-timeout",
         time_within(10 * MILLISECOND, HOUR),
-        "How long one try may take; then the call is retried, and so is one whose connection broke, although a "
-        "server may have seen it. Unset, a try may take as long as the call.",
+        "How long one try may take. A try that times out is retried, and so is a call whose connection broke, "
+        "although a server may have seen it. Unset, a try may take as long as the call.",
     )
     base_backoff: timedelta = setting(
         10 * MILLISECOND,
         "retry.base-backoff",
         time_within(MILLISECOND, 60 * SECOND),
-        "Longest random pause before the first retry. It doubles for each further one, up to 10 times this.",
+        "Maximum random pause before the first retry. It doubles for each further retry, up to 10 times this value.",
     )
     budget_percent: float = setting(
         100.0,
         "retry.budget-percent",
         PERCENT,
-        "Most retries in flight at once, in percent of the calls in flight. A call beyond the budget fails as it did.",
+        "Maximum concurrent retries, in percent of the in-flight calls. A call beyond the budget fails with its "
+        "original error.",
     )
     budget_min_concurrency: int = setting(
         100,
         "retry.budget-min-concurrency",
         whole(0, MAX_COUNT),
-        "Retries that the budget allows however few calls there are.",
+        "Concurrent retries that are always allowed, however few calls are in flight.",
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
@@ -113,13 +114,13 @@ class Retry(PolicySection):
 
 @dataclass(frozen=True, slots=True)
 class Deadline(PolicySection):
-    """Time limits of calls. Unset, the caller's own deadline holds, however long it is, and none is added."""
+    """Deadlines of calls. Unset, the caller's own deadline applies, however long, and none is added."""
 
     max: timedelta | None = setting(
-        None, "deadline.max", time_within(MILLISECOND, DAY), "Longest that any call may take, streams too."
+        None, "deadline.max", time_within(MILLISECOND, DAY), "Maximum duration of any call, including streams."
     )
     default: timedelta | None = setting(
-        None, "deadline.default", time_within(MILLISECOND, DAY), "The deadline of calls that come without one."
+        None, "deadline.default", time_within(MILLISECOND, DAY), "The deadline of calls that arrive without one."
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
@@ -130,13 +131,19 @@ class Deadline(PolicySection):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit(PolicySection):
-    """Calls beyond the rate are answered with RESOURCE_EXHAUSTED and reach no target. Unset, there is no limit."""
+    """Calls beyond the rate get RESOURCE_EXHAUSTED and reach no target. Unset, there is no limit."""
 
     calls_per_second: int | None = setting(
-        None, "rate-limit.calls-per-second", whole(1, MAX_COUNT), "Calls a second, of each route of the service."
+        None,
+        "rate-limit.calls-per-second",
+        whole(1, MAX_COUNT),
+        "Maximum calls a second for each route of the service.",
     )
     burst: int | None = setting(
-        None, "rate-limit.burst", whole(1, MAX_COUNT), "Calls at once after a pause. Unset, as many as in a second."
+        None,
+        "rate-limit.burst",
+        whole(1, MAX_COUNT),
+        "Maximum calls at once after a pause. Unset, as many as in a second.",
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
@@ -147,16 +154,18 @@ class RateLimit(PolicySection):
 
 @dataclass(frozen=True, slots=True)
 class Fault(PolicySection):
-    """Faults on purpose, for game days. Unset, there are none."""
+    """Injected faults, for game days. Unset, there are none."""
 
     delay: timedelta | None = setting(
-        None, "fault.delay", time_within(MILLISECOND, HOUR), "How long calls are held back before they reach a target."
+        None, "fault.delay", time_within(MILLISECOND, HOUR), "How long calls are delayed before they reach a target."
     )
-    delay_percent: float = setting(100.0, "fault.delay-percent", PERCENT, "Share of the calls that are held back.")
+    delay_percent: float = setting(100.0, "fault.delay-percent", PERCENT, "Percentage of the calls that are delayed.")
     abort: Status | None = setting(
-        None, "fault.abort", choice(Status), "The status that calls are answered with, without reaching a target."
+        None, "fault.abort", choice(Status), "The status that calls get without reaching a target."
     )
-    abort_percent: float = setting(100.0, "fault.abort-percent", PERCENT, "Share of the calls that are answered so.")
+    abort_percent: float = setting(
+        100.0, "fault.abort-percent", PERCENT, "Percentage of the calls that get this status."
+    )
 
     def conflicts(self) -> list[tuple[str, str]]:
         found = []

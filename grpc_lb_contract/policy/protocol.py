@@ -75,10 +75,10 @@ class Mirror(PolicySection):
         None,
         "mirror.service",
         SERVICE,
-        "The service that gets a copy of calls. Its answers are dropped, and neither they nor their absence touch the "
+        "The service that gets copies of calls. Its answers are dropped, and a missing answer does not affect the "
         "call. A copy is sent once, and ends after 10 s.",
     )
-    percent: float = setting(100.0, "mirror.percent", PERCENT, "Share of the calls that are copied.")
+    percent: float = setting(100.0, "mirror.percent", PERCENT, "Percentage of the calls that are copied.")
 
     def conflicts(self) -> list[tuple[str, str]]:
         if self.service is None and self.percent != 100.0:
@@ -88,30 +88,29 @@ class Mirror(PolicySection):
 
 @dataclass(frozen=True, slots=True)
 class Tls(PolicySection):
-    """TLS from the balancer to the targets. Unset, calls and health checks go to them in plain text (h2c)."""
+    """TLS from the balancer to the targets. Unset, calls and health checks use plain text (h2c)."""
 
-    enabled: bool = setting(
-        False, "tls", FLAG, "Whether calls and health checks go to the targets by TLS (1.2 or 1.3)."
-    )
+    enabled: bool = setting(False, "tls", FLAG, "Whether calls and health checks to the targets use TLS (1.2 or 1.3).")
     server_name: str | None = setting(
         None,
         "tls.server-name",
         SERVER_NAME,
-        "The host name that targets are asked for (SNI), and with verify system the one that their certificates must "
-        "hold. Unset, none is asked for.",
+        "The host name sent to targets (SNI). With verify system, their certificates must contain it. Unset, no name "
+        "is sent.",
     )
     verify: TlsVerify = setting(
         TlsVerify.NONE,
         "tls.verify",
         choice(TlsVerify),
-        "What a target's certificate is held to: system, that one of the balancer's CAs vouches for it; none, nothing "
-        "(but a pin), as AWS's own load balancers do: encrypted, from a target that nobody vouches for.",
+        "How a target's certificate is verified. system: it must be issued by one of the balancer's CAs. none: not at "
+        "all, except for a pin, as with AWS's own load balancers; calls are encrypted, but the target is not "
+        "authenticated.",
     )
     pins: Several[str] = setting(
         frozenset(),
         "tls.pin",
         list_of(PIN),
-        "Public keys of which a target's certificate must hold one, beside what verify asks for.",
+        "Public keys, one of which a target's certificate must contain, in addition to what verify requires.",
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
@@ -130,48 +129,49 @@ class Tls(PolicySection):
 
 @dataclass(frozen=True, slots=True)
 class ForwardedHeaders(PolicySection):
-    """Headers by which proxies tell servers about callers. Unset, they pass as callers send them, as all metadata."""
+    """Headers in which proxies report callers to servers. Unset, they pass unchanged, like all metadata."""
 
     strip: bool = setting(
         False,
         "forwarded-headers.strip",
         FLAG,
-        "Whether x-forwarded-*, x-real-ip and x-scheme are taken from calls, for servers that believe them: where no "
-        "proxy stands before the balancer, a caller writes what it likes into them.",
+        "Whether to remove x-forwarded-*, x-real-ip and x-scheme from calls, for servers that trust them: without a "
+        "proxy in front of the balancer, callers can forge them.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Web(PolicySection):
-    """gRPC-Web, the form of gRPC that browsers speak, over HTTP/1.1 and HTTP/2. Unset, calls of it are refused."""
+    """gRPC-Web, gRPC for browsers, over HTTP/1.1 and HTTP/2. Unset, such calls are rejected."""
 
     enabled: bool = setting(
-        False, "web", FLAG, "Whether the service takes gRPC-Web calls of browsers too, over HTTP/1.1 and HTTP/2."
+        False, "web", FLAG, "Whether the service also accepts gRPC-Web calls from browsers, over HTTP/1.1 and HTTP/2."
     )
     allow_origins: Several[str] = setting(
         frozenset(),
         "web.allow-origins",
         list_of(ORIGIN),
-        "Origins whose pages may call (CORS), * for all. Unset, pages of the balancer's own origin only.",
+        "Origins whose pages may call the service (CORS), or * for all. Unset, only pages from the balancer's own "
+        "origin.",
     )
     allow_headers: Several[str] = setting(
         frozenset(),
         "web.allow-headers",
         list_of(METADATA_KEY),
-        "Request metadata that pages may send, beside what gRPC-Web itself needs.",
+        "Request metadata that pages may send, in addition to what gRPC-Web needs.",
     )
     expose_headers: Several[str] = setting(
         frozenset(),
         "web.expose-headers",
         list_of(METADATA_KEY),
-        "Response metadata that pages may read, beside grpc-status, grpc-message and grpc-status-details-bin. Trailers "
-        "after a message are part of the body, and always readable.",
+        "Response metadata that pages may read, in addition to grpc-status, grpc-message and grpc-status-details-bin. "
+        "Trailers after a message are part of the body, and always readable.",
     )
     max_age: timedelta | None = setting(
         None,
         "web.max-age",
         time_within(SECOND, DAY),
-        "How long a browser may go by one answer about what is allowed. Unset, as long as it likes: mostly 5 s.",
+        "How long a browser may cache a preflight response. Unset, the browser decides: usually 5 s.",
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
