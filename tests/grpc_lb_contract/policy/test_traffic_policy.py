@@ -210,5 +210,5 @@ def test_the_reference_has_a_row_for_each_label() -> None:
     of_routes = [f"grpc-lb.routes.NAME.{setting}" for setting in ROUTE_SETTINGS]
     assert [*LABELS_OF_EVERY_SERVICE, *(row.split("`")[1] for row in rows)] == [*ALL_LABELS, *of_routes]
     assert all(row.count(" | ") == 3 for row in rows)
-    assert "| `grpc-lb.retry.max-retries` | a whole number 0..10 | `3` | Most retries of a call. |" in rows
+    assert "| `grpc-lb.retry.max-retries` | a whole number 0..10 | `3` | Maximum retries of a call. |" in rows
     assert len(set(POLICY_LABELS)) == len(TABLE)
