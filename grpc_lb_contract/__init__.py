@@ -38,10 +38,13 @@ from grpc_lb_contract.errors import (
 from grpc_lb_contract.labels.reader import LabelReading, read_labels
 from grpc_lb_contract.labels.registration import Registration, RouteRule
 from grpc_lb_contract.names import service_name_from
+from grpc_lb_contract.policy.balancing import Balancing, Method
 from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
+from grpc_lb_contract.policy.health_check import HealthCheck
+from grpc_lb_contract.policy.limits import Limits
+from grpc_lb_contract.policy.outlier_detection import OutlierDetection
 from grpc_lb_contract.policy.overrides import Overrides
 from grpc_lb_contract.policy.protocol import ForwardedHeaders, Mirror, Tls, TlsVerify, Web
-from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, Method, OutlierDetection
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
 __all__ = [

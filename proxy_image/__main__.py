@@ -49,9 +49,9 @@ def main(argv: Sequence[str] | None = None, control_plane: Sequence[str] = CONTR
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "status":
         # Only here: a balancer that starts needs none of it.
-        from proxy_image.control_plane.web import terminal
+        from proxy_image.control_plane.web import status_command
 
-        return terminal.main(argv[1:])
+        return status_command.main(argv[1:])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # until there is something to drain; the first process has no default action
     flags = vars(_parser().parse_args(argv))

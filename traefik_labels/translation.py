@@ -20,7 +20,7 @@ from traefik_labels.routes import put_routes
 from traefik_labels.rules.constraints import constraint
 from traefik_labels.settings import TraefikLabels
 from traefik_labels.versions.v1 import is_v1, read_v1
-from traefik_labels.versions.v2 import is_v2, read_v2
+from traefik_labels.versions.v2_and_v3 import is_v2, read_v2
 
 
 def translate(container: Container, settings: TraefikLabels) -> Translation:

@@ -254,11 +254,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if memory_limit_mib is None:
             memory_limit_mib = PROXYLESS_MEMORY_MIB if proxyless_only else DEFAULT_MEMORY_MIB
         props.fargate_size(cpu, memory_limit_mib)
-        drain = Drain.checked(
-            props,
-            drain_delay if drain_delay is not None else cdk.Duration.seconds(50),
-            drain_time if drain_time is not None else cdk.Duration.seconds(30),
-        )
+        drain = Drain.checked(props, drain_delay, drain_time)
         polling = polling_environment(props, poll_interval, idle_poll_interval)
         vpc = vpc_of(props, cluster)
         if proxyless_only:

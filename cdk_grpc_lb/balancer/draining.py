@@ -8,6 +8,9 @@ import aws_cdk as cdk
 
 from cdk_grpc_lb.validation import MAX_STOP_SECONDS, Props
 
+_DEFAULT_DELAY = cdk.Duration.seconds(50)
+_DEFAULT_TIME = cdk.Duration.seconds(30)
+
 # The time the supervisor needs beside the two drain times: to notice SIGTERM, and to stop what did not drain.
 _MARGIN_SECONDS = 15
 _MAX_SECONDS = MAX_STOP_SECONDS - _MARGIN_SECONDS
@@ -21,8 +24,10 @@ class Drain:
     time: cdk.Duration
 
     @classmethod
-    def checked(cls, props: Props, delay: cdk.Duration, time: cdk.Duration) -> Drain:
-        """Raises ValueError for times that Fargate does not grant."""
+    def checked(cls, props: Props, delay: cdk.Duration | None, time: cdk.Duration | None) -> Drain:
+        """None is the default. Raises ValueError for times that Fargate does not grant."""
+        delay = delay if delay is not None else _DEFAULT_DELAY
+        time = time if time is not None else _DEFAULT_TIME
         props.seconds("drain_delay", delay, 0, MAX_STOP_SECONDS)
         props.seconds("drain_time", time, 0, MAX_STOP_SECONDS)
         drain = cls(delay, time)

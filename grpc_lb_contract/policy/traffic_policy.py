@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
+from grpc_lb_contract.policy.balancing import Balancing
 from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry
+from grpc_lb_contract.policy.health_check import HealthCheck
+from grpc_lb_contract.policy.limits import Limits
+from grpc_lb_contract.policy.outlier_detection import OutlierDetection
 from grpc_lb_contract.policy.protocol import ForwardedHeaders, Mirror, Tls, Web
-from grpc_lb_contract.policy.targets import Balancing, HealthCheck, Limits, OutlierDetection
 from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, Setting, settings_of
 
 PREFIX = "grpc-lb."

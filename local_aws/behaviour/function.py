@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from local_aws.behaviour.governor import Governor, cpu_seconds
+from local_aws.behaviour.cpu_share import Governor, cpu_seconds
 from local_aws.behaviour.profile import Functions
 
 INIT_SECONDS = 60.0

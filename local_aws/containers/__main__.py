@@ -8,13 +8,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from local_aws.containers import machine, podman
 from local_aws.containers.images import build
 from local_aws.containers.namespaces import in_own
-from local_aws.containers.places import BUILT, CACHE, FIGURES, LOCK, RUN
+from local_aws.containers.places import BUILT, CACHE, FIGURES, LOCK, RUN, SHORT
 from local_aws.errors import LocalAwsError
 from local_aws.layout import ROOT, Layout
 from local_aws.process import lock
@@ -33,13 +33,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--can", action="store_true", help=f"only say whether this machine can: exit code 0, or {CANNOT} and why not"
     )
+    parser.add_argument("--images", action="store_true", help="only build the images")
+    parser.add_argument(
+        SHORT, action="store_true", help="of the demo only what shows the problem and its cure, a stop and two kills"
+    )
     options = parser.parse_args(arguments)
     try:
         problem = machine.why_not()
         if problem is not None:
             print(f"error: {problem}", file=sys.stderr)
             return CANNOT if options.can else 1
-        return 0 if options.can else asyncio.run(_all())
+        return 0 if options.can else asyncio.run(_all(images_only=options.images, short=options.short))
     except LocalAwsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -48,7 +52,7 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-async def _all() -> int:
+async def _all(*, images_only: bool, short: bool) -> int:
     started = time.monotonic()
     with _once():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -56,7 +60,9 @@ async def _all() -> int:
         Layout().check_tools()
         await machine.install_missing()
         await build.build_all(Layout())
-        code = await _run_inside()
+        if images_only:
+            return 0
+        code = await _run_inside([SHORT] if short else [])
         seconds = round(time.monotonic() - started, 1)
         add_to_figures({"seconds_in_all": seconds, "images": json.loads(BUILT.read_text())})
     say(f"make containers: {seconds:.0f} s in all")
@@ -83,12 +89,12 @@ def _once() -> IO[str]:
         ) from error
 
 
-async def _run_inside() -> int:
+async def _run_inside(arguments: Sequence[str]) -> int:
     """Play in the namespaces, and come back only when they are gone."""
     reader, writer = os.pipe()
     inside = [sys.executable, "-m", "local_aws.containers.inside", "run"]
     process = await asyncio.create_subprocess_exec(
-        *dies_with_us(in_own([*inside, sys.executable, "-m", "local_aws.containers.play"], network=True)),
+        *dies_with_us(in_own([*inside, sys.executable, "-m", "local_aws.containers.play", *arguments], network=True)),
         cwd=ROOT,
         env=os.environ | podman.environment(podman.TO_RUN) | {"LOCAL_AWS_IN_NAMESPACES": "1"},
         stdin=asyncio.subprocess.DEVNULL,

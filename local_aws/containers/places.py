@@ -13,3 +13,5 @@ LOCK = ROOT / "build" / "containers.lock"
 FIGURES = ROOT / "build" / "containers.json"
 # Its folder is made again with each run, so it is not the cache.
 RUN = Layout(name="in-containers", tasks_as=TasksAs.CONTAINERS, assembly=ASSEMBLY, seed=SEED)
+SHORT = "--short"
+"""The option for a shorter demo."""

@@ -33,9 +33,7 @@ HANG_SECONDS, REFUSE_SECONDS = 10.0, 10.0
 
 
 async def problem_and_cure(stage: Stage) -> Claims:
-    running = await stage.numbers()
-    await stage.known_to_all(running)
-    tasks = [task.id for task in running]
+    tasks = [task.id for task in await stage.settled()]
     if stage.addresses.comparison is not None:
         report = await run_load(stage.addresses.comparison, Plan(calls=CALLS))
         picture("100 calls on one connection through a layer-4 load balancer", report, tasks)
@@ -104,24 +102,25 @@ async def scale_out(stage: Stage, load: Watched) -> Claims:
 
 
 async def spread_over_four(stage: Stage) -> Claims:
-    running = await stage.numbers()
-    await stage.known_to_all(running)
-    tasks = [task.id for task in running]
+    tasks = [task.id for task in await stage.settled()]
     report = await run_load(stage.addresses.balancer, Plan(calls=CALLS))
     picture("100 calls on one connection, 4 tasks", report, tasks)
     yield claims.spread_evenly("and each of the 4 tasks has its equal part", report, tasks)
 
 
 async def stop_a_task(stage: Stage, load: Watched) -> Claims:
+    before = await stage.settled()
     async with load.stretch() as report:
-        await replace_task(stage, load, (await stage.numbers())[0])
+        await replace_task(stage, load, before[0])
     yield no_call_failed("no call fails while ECS stops a task", report())
 
 
 async def replace_every_task(stage: Stage, load: Watched) -> Claims:
+    before = await stage.settled()
     async with load.stretch() as report:
-        for task in await stage.numbers():
+        for task in before:
             await replace_task(stage, load, task)
+            await stage.settled()
     yield no_call_failed("no call fails while every task is replaced, one by one", report())
 
 
@@ -143,7 +142,7 @@ async def stop_a_balancer(stage: Stage, load: Watched) -> Claims:
 
 
 async def kill_a_task(stage: Stage, load: Watched) -> Claims:
-    before = await stage.numbers()
+    before = await stage.settled()
     async with load.stretch() as report:
         killed_at, gone_at = await stage.kill(before[0])
         (new,) = await stage.new_numbers(before, count=1)
@@ -158,7 +157,7 @@ async def kill_a_task(stage: Stage, load: Watched) -> Claims:
 
 
 async def lose_aws(stage: Stage, load: Watched) -> Claims:
-    before = await stage.numbers()
+    before = await stage.settled()
     async with load.stretch() as report:
         try:
             await stage.outage("hang")
@@ -185,6 +184,7 @@ async def lose_aws(stage: Stage, load: Watched) -> Claims:
 
 
 async def kill_control_planes(stage: Stage, load: Watched) -> Claims:
+    await stage.settled()
     async with load.stretch() as report:
         killed = await stage.kill_control_planes()
     yield no_call_failed(f"no call fails while {killed} control planes are killed with SIGKILL and come back", report())
@@ -221,3 +221,4 @@ PROGRAMME: Programme = (
         scale_in,
     ),
 )
+SHORT_PROGRAMME: Programme = (problem_and_cure, (stop_a_task, kill_a_task, kill_control_planes))

@@ -89,6 +89,12 @@ class Stage:
 
         await until(f"each balancer sends calls to the {len(tasks)} tasks", all_know, within=PATIENCE_SECONDS)
 
+    async def settled(self) -> list[TaskInfo]:
+        """The running tasks, once each balancer sends calls to all of them: nothing is lost by taking one away."""
+        running = await self.numbers()
+        await self.known_to_all(running)
+        return running
+
     async def call_directly(self, tasks: Sequence[TaskInfo]) -> None:
         """Measure `direct_seconds` on these tasks, which have just started: what this machine gives at this moment."""
 

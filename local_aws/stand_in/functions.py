@@ -10,8 +10,8 @@ from typing import Any
 
 from ministack.core import lambda_runtime
 
+from local_aws.behaviour.cpu_share import Governor
 from local_aws.behaviour.edge import Edge
-from local_aws.behaviour.governor import Governor
 from local_aws.behaviour.profile import Functions
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from proxy_image.control_plane.fleet.fleet import Member
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Problem, Severity
 
 
@@ -17,7 +17,7 @@ def fleet_problems(members: Sequence[Member], now: float) -> Iterator[Problem]:
         return
     reasons = Counter(each.problem for each in silent)
     said = "; ".join(
-        f"{each.balancer.address} for {words.duration(now - (each.silent_since or now))}: {each.problem}"
+        f"{each.balancer.address} for {formats.duration(now - (each.silent_since or now))}: {each.problem}"
         for each in silent[:5]
     )
     more = f"; and {len(silent) - 5} more" if len(silent) > 5 else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Problem, Severity, Urgency
 from proxy_image.control_plane.stats.last_hour.hour import UNKNOWN_USUAL, Usual
 from proxy_image.control_plane.stats.silence import Side, Stalled, Unanswered
@@ -59,8 +59,8 @@ def call_problems(figures: CallFigures, now: float) -> Iterator[Problem]:
 def _unanswered(name: str, unanswered: Mapping[str, Unanswered], now: float) -> Problem:
     first = sorted(unanswered.items(), key=lambda each: each[1].since)
     said = "; ".join(
-        f"{words.count(each.waiting, 'call')} {'waits' if each.waiting == 1 else 'wait'} at {address}, "
-        f"which last answered {words.duration(now - each.since)} ago, at {words.clock(each.since, now)} UTC"
+        f"{formats.count(each.waiting, 'call')} {'waits' if each.waiting == 1 else 'wait'} at {address}, "
+        f"which last answered {formats.duration(now - each.since)} ago, at {formats.clock(each.since, now)} UTC"
         for address, each in first[:5]
     )
     more = f"; and {len(first) - 5} more" if len(first) > 5 else ""
@@ -83,8 +83,8 @@ def _unanswered(name: str, unanswered: Mapping[str, Unanswered], now: float) -> 
 
 
 def _stalled(name: str, stalled: Stalled, now: float) -> Problem:
-    since = f"for {words.duration(now - stalled.since)}, since {words.clock(stalled.since, now)} UTC"
-    waiting = words.count(stalled.streams, "stream")
+    since = f"for {formats.duration(now - stalled.since)}, since {formats.clock(stalled.since, now)} UTC"
+    waiting = formats.count(stalled.streams, "stream")
     if stalled.side is Side.CALLERS:
         return Problem(
             Severity.ERROR,
@@ -115,8 +115,8 @@ def _failing(figures: CallFigures) -> Iterator[Problem]:
     percent = min(100.0, 100 * figures.failures / ended)
     if figures.failures < FAILURES_THAT_COUNT or percent < FAILURE_PERCENT:
         return
-    statuses = words.failed(figures.statuses)
-    how = f" They ended {words.statuses(statuses)}." if statuses else ""
+    statuses = formats.failed(figures.statuses)
+    how = f" They ended {formats.statuses(statuses)}." if statuses else ""
     yield Problem(
         Severity.ERROR,
         f"{percent:.0f} % of the calls to {figures.name} fail",
@@ -152,8 +152,8 @@ def _slow(figures: CallFigures) -> Iterator[Problem]:
         yield Problem(
             Severity.WARNING,
             f"{figures.name} is slower than it was",
-            f"Half of its calls take more than {words.milliseconds(now)}; over the last hour it was mostly "
-            f"{words.milliseconds(usual)}.",
+            f"Half of its calls take more than {formats.milliseconds(now)}; over the last hour it was mostly "
+            f"{formats.milliseconds(usual)}.",
             f"look at the page of {figures.name} for a target with more in flight than the others, then at the "
             "targets' CPU and at what they call themselves.",
             runbook="LatencyHigh",

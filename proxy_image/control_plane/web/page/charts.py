@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.service_report import ServiceReport
 from proxy_image.control_plane.stats.last_hour.hour import MINUTES, SECONDS, Hour, Minute, ServiceMinute
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
@@ -42,9 +42,9 @@ def chart(name: str, lines: Sequence[tuple[str, Series]], say: Callable[[float],
     """Lines by their classes, all on one scale from 0, with what the newest and the highest value are."""
     known = [value for _, series in lines for value in series if value is not None]
     most = max(known, default=0.0)
-    highest = say(most) if known else words.NOTHING
+    highest = say(most) if known else formats.NOTHING
     newest = [next((value for value in reversed(series) if value is not None), None) for _, series in lines]
-    now = " / ".join(words.NOTHING if value is None else say(value) for value in newest)
+    now = " / ".join(formats.NOTHING if value is None else say(value) for value in newest)
     return tag(
         "figure",
         tag("figcaption", tag("span", name), " ", tag("b", now), tag("span", f" max {highest}", class_="ago")),
@@ -87,9 +87,9 @@ def _service_charts(service: ServiceReport, minutes: Iterable[Minute], newest: i
 
     calls = series(lambda each, minute: each.calls / minute.seconds if minute.seconds else None)
     failed = series(lambda each, minute: each.failures / minute.seconds if minute.seconds else None)
-    drawn = [chart("calls/s", [("calls", calls)], words.rate), chart("failed/s", [("failed", failed)], words.rate)]
+    drawn = [chart("calls/s", [("calls", calls)], formats.rate), chart("failed/s", [("failed", failed)], formats.rate)]
     p50, p99 = series(lambda each, _: each.p50_ms), series(lambda each, _: each.p99_ms)
-    drawn.append(chart("latency p50 / p99", [("calls", p50), ("high", p99)], words.milliseconds))
+    drawn.append(chart("latency p50 / p99", [("calls", p50), ("high", p99)], formats.milliseconds))
     if not detailed:
         return tag("div", *drawn, class_="charts")
     in_flight = series(lambda each, _: float(each.in_flight))
@@ -112,7 +112,7 @@ def _target_charts(service: ServiceReport, by_place: dict[int, Minute]) -> Html 
             whole = 0 if minute is None or targets is None else minute.services[service.name].calls
             share.append(counts[0] / whole if counts is not None and whole else None)
             failed.append(counts[1] / max(1, counts[0]) if counts is not None and whole else None)
-        return chart(address, [("calls", share), ("failed", failed)], words.percent)
+        return chart(address, [("calls", share), ("failed", failed)], formats.percent)
 
     note = "Each target's share of the service's calls, and how many of its own fail."
     hidden = len(service.targets) - len(shown)

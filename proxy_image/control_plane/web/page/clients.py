@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.report import ProxylessCalls, Report
 from proxy_image.control_plane.web.page.markup import Child, Html, joined, tag
 from proxy_image.control_plane.web.page.parts import problem_list
@@ -38,7 +38,7 @@ def _connected(groups: Sequence[ClientGroup]) -> Html:
     def row(group: ClientGroup) -> Sequence[Child]:
         hidden = len(group.services) - MAX_SERVICES
         watched = ", ".join(group.services[:MAX_SERVICES]) + (f" and {hidden} more" if hidden > 0 else "")
-        return group.name, f"{group.clients:,}", group.zone or words.NOTHING, watched or "nothing yet"
+        return group.name, f"{group.clients:,}", group.zone or formats.NOTHING, watched or "nothing yet"
 
     columns = {"language and version": "", "clients": "number", "zone": "", "services that they watch": ""}
     return joined(
@@ -51,7 +51,7 @@ def _calls(calls: Sequence[ProxylessCalls]) -> Html:
         bad = "bad" if each.outcome != "ok" and each.calls else None
         return (
             each.service,
-            each.zone or words.NOTHING,
+            each.zone or formats.NOTHING,
             each.client,
             tag("span", each.outcome, class_=bad),
             f"{each.calls:,}",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from proxy_image.control_plane.fleet.fleet import Member
 from proxy_image.control_plane.fleet.summary import Part, Summary, summary_of
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.web.page.markup import Child, Html, joined, tag
 from proxy_image.control_plane.web.page.tables import counted_failures, table
@@ -55,10 +55,12 @@ def fleet_table(report: Report, members: Sequence[Member], service: str | None =
 def _member_row(member: Member, service: str | None) -> Sequence[Child]:
     where = tag("a", _address(member), href=f"http://{_address(member)}/", rel="noreferrer")
     if member.problem is not None or member.summary is None:
-        nothing = [words.NOTHING] * (3 if service is not None else 5)
-        since = "" if member.silent_since is None else f" since {words.clock(member.silent_since, member.silent_since)}"
+        nothing = [formats.NOTHING] * (3 if service is not None else 5)
+        since = (
+            "" if member.silent_since is None else f" since {formats.clock(member.silent_since, member.silent_since)}"
+        )
         said = tag("span", f"does not answer{since}: {member.problem}", class_="bad")
-        return (where, member.balancer.zone or words.NOTHING, *nothing, said)
+        return (where, member.balancer.zone or formats.NOTHING, *nothing, said)
     one = member.summary
     return _row(where, one.zone or member.balancer.zone, _part(one, service), [one], service)
 
@@ -66,8 +68,8 @@ def _member_row(member: Member, service: str | None) -> Sequence[Child]:
 def _row(name: Child, zone: str, part: Part, summaries: Sequence[Summary], service: str | None) -> Sequence[Child]:
     cells: list[Child] = [
         name,
-        zone or words.NOTHING,
-        words.rate(part.calls_per_second),
+        zone or formats.NOTHING,
+        formats.rate(part.calls_per_second),
         counted_failures(part.failures),
         f"{part.in_flight:,}",
     ]
@@ -75,7 +77,7 @@ def _row(name: Child, zone: str, part: Part, summaries: Sequence[Summary], servi
         timed = [each.p99_ms for each in summaries if each.p99_ms is not None]
         cells += [
             f"{sum(each.connections for each in summaries):,}",
-            words.milliseconds(max(timed)) if timed and len(summaries) == 1 else words.NOTHING,
+            formats.milliseconds(max(timed)) if timed and len(summaries) == 1 else formats.NOTHING,
         ]
     return (*cells, _problems(summaries))
 
@@ -85,7 +87,7 @@ def _problems(summaries: Sequence[Summary]) -> Html:
     if not count:
         return tag("span", "none", class_="fine")
     if len(summaries) > 1:
-        return tag("span", words.count(count, "problem"))
+        return tag("span", formats.count(count, "problem"))
     (one,) = summaries
     more = f" and {count - 1} more" if count > 1 else ""
     return tag(
@@ -125,8 +127,8 @@ def fleet_line(report: Report, members: Sequence[Member]) -> Html | None:
     whole = _sum(answering, None)
     silent = list(_silent(members))
     said = (
-        f"All balancers: {len(answering)} of {len(members) + 1} answer, {words.rate(whole.calls_per_second)} calls/s, "
-        f"{whole.failures:,} failed, {whole.in_flight:,} in flight."
+        f"All balancers: {len(answering)} of {len(members) + 1} answer, "
+        f"{formats.rate(whole.calls_per_second)} calls/s, {whole.failures:,} failed, {whole.in_flight:,} in flight."
     )
     return tag(
         "p",

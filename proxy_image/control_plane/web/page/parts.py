@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Problem
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
@@ -61,7 +61,7 @@ def zones(service: ServiceReport, own: str) -> str:
 
 
 def latencies(latency_ms: tuple[float | None, ...]) -> str:
-    return " / ".join(words.milliseconds(value) for value in latency_ms)
+    return " / ".join(formats.milliseconds(value) for value in latency_ms)
 
 
 def problem_list(problems: Iterable[Problem]) -> Html:
@@ -97,7 +97,7 @@ def _more(problem: Problem) -> Html | None:
 
 def moment(at: float, report: Report) -> Html:
     return joined(
-        tag("time", words.clock(at, report.at), datetime=words.iso(at)),
+        tag("time", formats.clock(at, report.at), datetime=formats.iso(at)),
         " ",
-        tag("span", f"{words.duration(report.at - at)} ago", class_="ago"),
+        tag("span", f"{formats.duration(report.at - at)} ago", class_="ago"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import NEAR_LIMIT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import MethodReport, ServiceReport, TargetReport
@@ -50,21 +50,23 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
 
     def row(target: TargetReport) -> Html:
         cells: dict[str, Child] = {
-            "zone": target.zone or words.NOTHING,
+            "zone": target.zone or formats.NOTHING,
             "state": _state(service, target),
-            "share of calls": shared(bar(target.share, target.wanted_share, target.state), words.percent(target.share)),
-            "calls/s": words.rate(target.calls_per_second),
+            "share of calls": shared(
+                bar(target.share, target.wanted_share, target.state), formats.percent(target.share)
+            ),
+            "calls/s": formats.rate(target.calls_per_second),
             "in flight": tag(
                 "span", f"{target.in_flight:,}", class_="bad" if target.silent_since is not None else None
             ),
             # Of a target that answers nothing, no time is known.
-            "time": words.wait(target.wait) if target.silent_since is None else words.NOTHING,
-            "ok": words.percent(target.success_rate),
+            "time": formats.wait(target.wait) if target.silent_since is None else formats.NOTHING,
+            "ok": formats.percent(target.success_rate),
             "failed": tag("span", target.failures_in_window, class_="bad" if target.failures_in_window else None),
             "all calls": f"{target.calls:,}",
             "connections": target.connections,
             "group": target.group,
-            "task": tag("span", words.short(target.task), title=target.task),
+            "task": tag("span", formats.short(target.task), title=target.task),
         }
         return tag(
             "tr",
@@ -89,7 +91,7 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
 def _state(service: ServiceReport, target: TargetReport) -> Html:
     said, kind = target.state, target.state.replace(" ", "-")
     if target.silent_since is not None:
-        said = f"no answer since {words.clock(target.silent_since, target.silent_since)}"
+        said = f"no answer since {formats.clock(target.silent_since, target.silent_since)}"
     elif service.takes_no_call and target.state == "serving":
         said, kind = "no route", "no-route"
     return tag("span", said, class_=f"state {kind}")
@@ -108,7 +110,7 @@ def services_table(services: Iterable[ServiceReport]) -> Html:
         return (
             tag("a", service.name, href=f"/services/{service.name}"),
             f"{serving:,} of {len(service.targets):,}",
-            words.rate(service.calls_per_second),
+            formats.rate(service.calls_per_second),
             service.in_flight,
             counted_failures(service.failures_in_window),
         )
@@ -123,11 +125,11 @@ def groups_table(service: ServiceReport) -> Html:
     def row(group: GroupReport) -> Sequence[Child]:
         return (
             group.name,
-            group.weight if service.is_weighed else words.NOTHING,
+            group.weight if service.is_weighed else formats.NOTHING,
             f"{group.serving} of {group.targets}",
-            words.percent(group.wanted_share),
-            shared(bar(group.share, group.wanted_share, "serving"), words.percent(group.share)),
-            words.rate(group.calls_per_second),
+            formats.percent(group.wanted_share),
+            shared(bar(group.share, group.wanted_share, "serving"), formats.percent(group.share)),
+            formats.rate(group.calls_per_second),
             counted_failures(group.failures_in_window),
         )
 
@@ -150,7 +152,9 @@ def statuses_table(service: ServiceReport) -> Html:
     def row(status: str) -> Sequence[Child]:
         lately = service.statuses_in_window.get(status, 0)
         part = lately / total if total else None
-        drawn = shared(bar(part, None, "ejected" if words.failed({status: lately}) else "serving"), words.percent(part))
+        drawn = shared(
+            bar(part, None, "ejected" if formats.failed({status: lately}) else "serving"), formats.percent(part)
+        )
         return status, f"{lately:,}", drawn, f"{service.statuses[status]:,}"
 
     ordered = sorted(service.statuses, key=lambda status: (status == OK, -service.statuses[status], status))
@@ -167,11 +171,11 @@ def statuses_table(service: ServiceReport) -> Html:
 
 def methods_table(service: ServiceReport) -> Html:
     def row(method: MethodReport) -> Sequence[Child]:
-        failed = words.failed(method.statuses_in_window)
+        failed = formats.failed(method.statuses_in_window)
         return (
             method.method,
-            words.rate(method.calls_per_second),
-            tag("span", words.statuses(failed) if failed else "0", class_="bad" if failed else None),
+            formats.rate(method.calls_per_second),
+            tag("span", formats.statuses(failed) if failed else "0", class_="bad" if failed else None),
             latencies(method.latency_ms),
             f"{method.calls:,}",
         )
@@ -194,7 +198,7 @@ def limits_table(service: ServiceReport) -> Html:
     def row(breaker: Breaker) -> Sequence[Child]:
         part = breaker.used / breaker.limit if breaker.limit else 0.0
         state = "serving" if part < NEAR_LIMIT else "draining" if part < 1 else "ejected"
-        drawn = shared(bar(min(part, 1.0), None, state), words.percent(part))
+        drawn = shared(bar(min(part, 1.0), None, state), formats.percent(part))
         return breaker.name, f"{breaker.used:,} of {breaker.limit:,}", drawn
 
     columns = {"limit": "", "in use": "number", "part of it": "share"}
@@ -229,7 +233,7 @@ def history_table(service: ServiceReport, report: Report) -> Html:
                     tag("td", address),
                     tag("td", tag("span", event.what.value, class_=f"state {event.what.value}")),
                     tag("td", event.why, class_="why"),
-                    tag("td", tag("span", words.short(task), title=task), class_="lesser"),
+                    tag("td", tag("span", formats.short(task), title=task), class_="lesser"),
                 )
                 for event, address, task in events[:MAX_EVENTS]
             ),

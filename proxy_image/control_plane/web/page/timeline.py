@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
@@ -38,7 +38,7 @@ def change_list(changes: Iterable[Change], report: Report, *, heading: str) -> H
                     tag("code", change.generation),
                     tag(
                         "span",
-                        f"from {words.origin(change.origin)}, {words.count(change.targets, 'target')}",
+                        f"from {formats.origin(change.origin)}, {formats.count(change.targets, 'target')}",
                         class_="ago",
                     ),
                 ),
@@ -52,8 +52,8 @@ def change_list(changes: Iterable[Change], report: Report, *, heading: str) -> H
 
 
 def _why(change: Change) -> Html | None:
-    said = [*words.cause(change.cause)]
-    timing = words.timing(change)
+    said = [*formats.cause(change.cause)]
+    timing = formats.timing(change)
     return joined(
         *(tag("p", line, class_="cause") for line in said), tag("p", timing, class_="note") if timing else None
     )

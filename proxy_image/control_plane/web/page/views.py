@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy_image.control_plane.fleet.fleet import Member
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.policy_summary import DEFAULT
 from proxy_image.control_plane.report.report import Report
 from proxy_image.control_plane.report.service_report import ServiceReport
@@ -79,7 +79,7 @@ def no_such_page(path: str, report: Report) -> Html:
 
 def document(path: str, main: Html, report: Report, *, live: bool = True) -> str:
     """A whole page; `live` says whether there is something for it to follow."""
-    whose = f" task {words.short(report.task)}" + (f" in {report.zone}" if report.zone else "")
+    whose = f" task {formats.short(report.task)}" + (f" in {report.zone}" if report.zone else "")
     head = joined(
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),
@@ -150,7 +150,7 @@ def overview(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
         tag("h2", "This balancer", class_="unseen" if not beside.others else None),
         _summary(report),
         *(_service_card(service, report.zone, beside) for service in cards),
-        joined(tag("h2", words.count(len(others), "more service")), services_table(others)) if others else None,
+        joined(tag("h2", formats.count(len(others), "more service")), services_table(others)) if others else None,
         tag("h2", "Latest changes of the targets"),
         change_list(report.changes[:3], report, heading="h3") if report.changes else tag("p", "None yet."),
     )
@@ -244,13 +244,13 @@ def _summary(report: Report) -> Html:
     uptime = report.envoy_uptime_seconds
     return facts(
         (
-            ("calls/s", words.rate(report.calls_per_second), f"over {report.window_seconds:.0f} s"),
+            ("calls/s", formats.rate(report.calls_per_second), f"over {report.window_seconds:.0f} s"),
             ("failed", f"{report.failures_in_window:,}", f"over {report.window_seconds:.0f} s"),
             ("latency p50 / p95 / p99", latencies(report.latency_ms), "all services"),
-            ("in flight", f"{report.in_flight:,}", words.count(report.connections, "connection")),
+            ("in flight", f"{report.in_flight:,}", formats.count(report.connections, "connection")),
             (
                 "targets confirmed",
-                words.NOTHING if age is None else f"{words.duration(age)} ago",
+                formats.NOTHING if age is None else f"{formats.duration(age)} ago",
                 f"generation {(report.generation or 'none')[:8]}",
             ),
             (
@@ -260,7 +260,7 @@ def _summary(report: Report) -> Html:
                 if not report.has_envoy
                 else ""
                 if uptime is None
-                else f"up {words.duration(uptime)}",
+                else f"up {formats.duration(uptime)}",
             ),
         )
     )
@@ -283,24 +283,24 @@ def _service_card(service: ServiceReport, own_zone: str, beside: Beside) -> Html
 
 
 def _service_line(service: ServiceReport) -> Html:
-    words_of = [f"{words.rate(service.calls_per_second)} calls/s", f"{service.in_flight:,} in flight"]
+    words_of = [f"{formats.rate(service.calls_per_second)} calls/s", f"{service.in_flight:,} in flight"]
     if any(value is not None for value in service.latency_ms):
         words_of.append(f"p50 / p95 / p99 {latencies(service.latency_ms)}")
     failed = f"{service.failures_in_window:,} failed in {service.window_seconds:.0f} s"
-    not_ok = words.failed(service.statuses_in_window)
+    not_ok = formats.failed(service.statuses_in_window)
     return tag(
         "p",
         " · ".join(words_of),
         " · ",
         tag("span", failed, class_="bad" if service.failures_in_window else None),
-        joined(" · ", tag("span", words.statuses(not_ok), class_="bad")) if not_ok else None,
+        joined(" · ", tag("span", formats.statuses(not_ok), class_="bad")) if not_ok else None,
     )
 
 
 def _service_facts(service: ServiceReport) -> Html:
     timed = any(value is not None for value in service.latency_ms)
     shown: list[tuple[str, str, str]] = [
-        ("calls/s", words.rate(service.calls_per_second), ""),
+        ("calls/s", formats.rate(service.calls_per_second), ""),
         ("failed", f"{service.failures_in_window:,}", f"over {service.window_seconds:.0f} s"),
     ]
     if timed:
@@ -317,7 +317,7 @@ def _service_facts(service: ServiceReport) -> Html:
 
 def _about(service: ServiceReport, own_zone: str, *, brief: bool) -> Html:
     groups = "; ".join(
-        f"{group.name} {words.percent(group.share)} of the calls, {words.percent(group.wanted_share)} wanted"
+        f"{group.name} {formats.percent(group.share)} of the calls, {formats.percent(group.wanted_share)} wanted"
         for group in service.groups
     )
     policy = "; ".join(service.policy_words) or "the default"
@@ -330,7 +330,7 @@ def _about(service: ServiceReport, own_zone: str, *, brief: bool) -> Html:
             tag(
                 "dd",
                 *(tag("code", route) for route in shown),
-                f"and {words.count(hidden, 'more route')}" if hidden > 0 else None,
+                f"and {formats.count(hidden, 'more route')}" if hidden > 0 else None,
                 None if service.routes or service.shadowed else "no calls: it has no route",
                 _held_by_others(service),
             ),

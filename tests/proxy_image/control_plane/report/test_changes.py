@@ -16,13 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from grpc_lb_contract import Cause, CauseKind, Diagnostics, Document, RejectedLabel, ShadowedRoute, Stop, TaskChange
 from proxy_image.control_plane.reconciler import Reconciler
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.stats.history import Change, Journal, What, identity
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
-from proxy_image.control_plane.web import terminal
+from proxy_image.control_plane.web import status_command
 from proxy_image.control_plane.web.server import web_app
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters
 from tests.proxy_image.control_plane.support import (
@@ -172,7 +172,7 @@ async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_
         assert "2 more labels" in page
         assert (await here.samples("grpc_lb_rejected_labels"))[""] == 3
         assert (await here.samples("grpc_lb_shadowed_routes"))[""] == 1
-        print("\n".join(terminal.lines(report)))
+        print("\n".join(status_command.lines(report)))
         shown = capsys.readouterr().out
         assert "grpc-lb.port of revision 4 must be 1..65535, got 'http'" in shown
         assert "rng-copy asks for calls that go to rng" in shown
@@ -188,7 +188,7 @@ def test_the_terminal_shows_the_last_change_with_its_cause() -> None:
     journal.applied(rng(target(1), target(2)), rng(target(2)), "ssm", "g2", stopped("task-1", 998.0))
     journal.in_use("g2")
     change = json.loads(json.dumps(dataclasses.asdict(journal.changes[-1])))
-    lines = list(terminal.change_lines(change, now=1_060.0))
+    lines = list(status_command.change_lines(change, now=1_060.0))
     assert lines[0] == "changed 1 min 0 s ago, generation g2"
     assert f"  ECS's event: task task-1 of rng is DEPROVISIONING, told to stop: {WHY}" in lines
     assert "  left: rng 127.0.0.1:1 (task task-1)" in lines
@@ -197,10 +197,10 @@ def test_the_terminal_shows_the_last_change_with_its_cause() -> None:
 
 def test_an_event_that_does_not_explain_a_change_is_not_called_its_cause() -> None:
     pending = TaskChange("task-1", "rng", "PENDING", "RUNNING")
-    assert [*words.cause(Cause(CauseKind.EVENT, events=1, tasks=(pending,)))] == [
+    assert [*formats.cause(Cause(CauseKind.EVENT, events=1, tasks=(pending,)))] == [
         "ECS's event: task task-1 of rng is PENDING; when the Lambda asked, it had gone on"
     ]
-    (said,) = words.cause(Cause(CauseKind.EVENT, events=3))
+    (said,) = formats.cause(Cause(CauseKind.EVENT, events=3))
     assert said == "ECS reported other tasks; the Lambda then listed all of them, and found this too."
 
 

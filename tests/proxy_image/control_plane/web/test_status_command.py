@@ -14,7 +14,7 @@ import pytest
 from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image import __main__ as command_line
 from proxy_image.control_plane.stats.history import Change
-from proxy_image.control_plane.web import terminal
+from proxy_image.control_plane.web import status_command
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import backends, eventually, running_envoy, who
@@ -40,13 +40,13 @@ async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys
             assert [(row[0], row[2], row[3], row[4]) for row in rows] == [
                 (f"127.0.0.1:{port}", "serving", "##########..........", "50") for port in sorted((a.port, b.port))
             ]
-            assert await asyncio.to_thread(terminal.main, ["--url", url, "--service", "rng"]) == 0
+            assert await asyncio.to_thread(status_command.main, ["--url", url, "--service", "rng"]) == 0
             shown = capsys.readouterr().out
             assert f"127.0.0.1:{a.port} joined: in the first document of this control plane" in shown
             assert "policy: the default" in shown
-            assert await asyncio.to_thread(terminal.main, ["--url", url, "--service", "none"]) == 1
+            assert await asyncio.to_thread(status_command.main, ["--url", url, "--service", "none"]) == 1
             assert capsys.readouterr().err == "error: --service must be one of the balancer's, got 'none'\n"
-            assert await asyncio.to_thread(terminal.main, ["--url", url, "--json"]) == 0
+            assert await asyncio.to_thread(status_command.main, ["--url", url, "--json"]) == 0
             assert json.loads(capsys.readouterr().out)["services"][0]["calls"] == 40
 
 
@@ -83,7 +83,9 @@ async def test_watching_shows_it_again_until_ctrl_c_and_ends_with_the_worst_prob
             assert (await control.get("/api/balancer")).json()["worst"] == ""
             # AND it is that of an error once calls fail
             await codes(channel, 10)
-            await eventually(lambda: asyncio.to_thread(lambda: terminal.main(["--url", url]) == terminal.ERROR))
+            await eventually(
+                lambda: asyncio.to_thread(lambda: status_command.main(["--url", url]) == status_command.ERROR)
+            )
 
 
 PART = {"calls_per_second": 5.0, "failures": 1, "in_flight": 2, "zone": "z-b", "problems": ["lost"], "worst": "error"}
@@ -93,8 +95,8 @@ SILENT = {"balancer": {"ip": "10.0.0.3", "port": 8080}, "summary": None, "proble
 
 def test_the_fleet_is_shown_with_its_sum_and_who_does_not_answer() -> None:
     own = {**OTHER, "summary": {**PART, "problems": []}}
-    assert [*terminal.fleet_lines([own])] == []
-    assert [*terminal.fleet_lines([own, OTHER, SILENT])] == [
+    assert [*status_command.fleet_lines([own])] == []
+    assert [*status_command.fleet_lines([own, OTHER, SILENT])] == [
         "all balancers: 2 of 3 answer, 10.0 calls/s, 2 failed, 4 in flight",
         "  this one z-b: 5.0 calls/s, 1 failed, 2 in flight; no problems",
         "  10.0.0.2:8080 z-b: 5.0 calls/s, 1 failed, 2 in flight; lost",
@@ -105,7 +107,7 @@ def test_the_fleet_is_shown_with_its_sum_and_who_does_not_answer() -> None:
 def test_the_exit_code_is_that_of_the_worst_problem_and_not_of_a_service_that_is_stopped() -> None:
     def code(*problems: tuple[str, int], fleet: tuple[object, ...] = ()) -> int:
         report = {"problems": [{"severity": severity, "urgency": urgency} for severity, urgency in problems]}
-        return terminal.worst(report, [OTHER, *fleet])  # type: ignore[list-item]  # JSON
+        return status_command.worst(report, [OTHER, *fleet])  # type: ignore[list-item]  # JSON
 
     assert code() == 0
     assert code(("warning", 9)) == 0
@@ -116,13 +118,13 @@ def test_the_exit_code_is_that_of_the_worst_problem_and_not_of_a_service_that_is
 
 
 def test_watching_too_often_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert terminal.main(["--watch", "0"]) == 2
+    assert status_command.main(["--watch", "0"]) == 2
     assert capsys.readouterr().err == "error: --watch must be 0.2..3600 seconds, got 0\n"
 
 
 def test_where_no_balancer_answers_it_says_so_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     (port,) = free_ports(1)
-    assert terminal.main(["--url", f"http://127.0.0.1:{port}"]) == 1
+    assert status_command.main(["--url", f"http://127.0.0.1:{port}"]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: http://127.0.0.1:{port}/api/report must answer")
     assert len(error.splitlines()) == 1
@@ -130,7 +132,7 @@ def test_where_no_balancer_answers_it_says_so_in_a_line(capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "127.0.0.1:8080", "http://"])
 def test_a_wrong_url_is_said_with_what_is_allowed(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert terminal.main(["--url", url]) == 2
+    assert status_command.main(["--url", url]) == 2
     assert "must be such as http://127.0.0.1:8080" in capsys.readouterr().err
 
 
@@ -145,5 +147,5 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
         "changes": [dataclasses.asdict(change)],
         "problems": [{"severity": "error", "title": "\x07", "detail": "\x1b]0;x", "do": "\r"}],
     }  # fmt: skip
-    text = "\n".join(terminal.lines(report))
+    text = "\n".join(status_command.lines(report))
     assert all(letter.isprintable() or letter == "\n" for letter in text)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
-from proxy_image.control_plane.report import words
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Urgency
 from proxy_image.control_plane.stats.history import Change
 
@@ -86,7 +86,7 @@ def fleet_lines(fleet: list[dict[str, Any]]) -> Iterator[str]:
     calls = sum(each["calls_per_second"] for each in answering)
     failures, in_flight = (sum(each[key] for each in answering) for key in ("failures", "in_flight"))
     yield (
-        f"all balancers: {len(answering)} of {len(fleet)} answer, {words.rate(calls)} calls/s, {failures:,} failed, "
+        f"all balancers: {len(answering)} of {len(fleet)} answer, {formats.rate(calls)} calls/s, {failures:,} failed, "
         f"{in_flight:,} in flight"
     )
     for place, each in enumerate(fleet):
@@ -97,7 +97,7 @@ def fleet_lines(fleet: list[dict[str, Any]]) -> Iterator[str]:
         else:
             yield (
                 f"  {_clean(name)} {_clean(one['zone'])}".rstrip()
-                + f": {words.rate(one['calls_per_second'])} calls/s, {one['failures']:,} failed, "
+                + f": {formats.rate(one['calls_per_second'])} calls/s, {one['failures']:,} failed, "
                 f"{one['in_flight']:,} in flight; {_clean('; '.join(one['problems'])) or 'no problems'}"
             )
 
@@ -137,14 +137,15 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
     age = report["target_list_age_seconds"]
     yield f"balancer {_clean(report['task'])} {_clean(report['zone'])}".rstrip()
     yield (
-        f"generation {_clean(report['generation'] or 'none')} from {_clean(words.origin(report['origin']))}, confirmed "
-        + (f"{words.duration(age)} ago" if age is not None else "never")
+        f"generation {_clean(report['generation'] or 'none')} from {_clean(formats.origin(report['origin']))}, "
+        + "confirmed "
+        + (f"{formats.duration(age)} ago" if age is not None else "never")
         + f"; {_envoy(report)}"
     )
     yield (
-        f"{words.rate(report['calls_per_second'])} calls/s, {report['in_flight']} in flight, "
+        f"{formats.rate(report['calls_per_second'])} calls/s, {report['in_flight']} in flight, "
         f"{report['failures_in_window']} failed in {report['window_seconds']:.0f} s; p50 / p95 / p99 "
-        + " / ".join(words.milliseconds(value) for value in report["latency_ms"])
+        + " / ".join(formats.milliseconds(value) for value in report["latency_ms"])
     )
     for service in report["services"]:
         yield ""
@@ -153,8 +154,8 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
         yield from ended_lines(service)
         for group in service["groups"] if len(service["groups"]) > 1 else ():
             yield (
-                f"  group {_clean(group['name'])}: {words.percent(group['share'])} of the calls, "
-                f"{words.percent(group['wanted_share'])} wanted; {group['serving']} of {group['targets']} serving; "
+                f"  group {_clean(group['name'])}: {formats.percent(group['share'])} of the calls, "
+                f"{formats.percent(group['wanted_share'])} wanted; {group['serving']} of {group['targets']} serving; "
                 f"{group['failures_in_window']} failed"
             )
         for breaker in service["breakers"]:
@@ -163,13 +164,13 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
         rows += [
             (
                 _clean(target["address"]),
-                _clean(target["zone"]) or words.NOTHING,
+                _clean(target["zone"]) or formats.NOTHING,
                 target["state"],
                 ("#" * round((target["share"] or 0) * _BAR)).ljust(_BAR, "."),
-                words.percent(target["share"]),
-                words.rate(target["calls_per_second"]),
+                formats.percent(target["share"]),
+                formats.rate(target["calls_per_second"]),
                 str(target["in_flight"]),
-                words.percent(target["success_rate"]),
+                formats.percent(target["success_rate"]),
                 str(target["failures_in_window"]),
                 f"{target['calls']:,}",
             )
@@ -197,28 +198,29 @@ def history_lines(service: dict[str, Any], now: float) -> Iterator[str]:
     lives = [*service["targets"], *service["former"]]
     events = [(event["at"], life["address"], event) for life in lives for event in life["events"]]
     for at, address, event in sorted(events, key=lambda each: -each[0]):
-        yield f"  {words.clock(at, now)} {_clean(address)} {event['what']}: {_clean(event['why'])}"
+        yield f"  {formats.clock(at, now)} {_clean(address)} {event['what']}: {_clean(event['why'])}"
 
 
 def ended_lines(service: dict[str, Any]) -> Iterator[str]:
     """How the calls of a service ended, and those of its methods, as far as the balancer counts them."""
     if service["statuses"]:
-        latency = " / ".join(words.milliseconds(value) for value in service["latency_ms"])
+        latency = " / ".join(formats.milliseconds(value) for value in service["latency_ms"])
         seconds = service["window_seconds"]
-        yield f"  ended in {seconds:.0f} s: {words.statuses(service['statuses_in_window'])}; p50 / p95 / p99 {latency}"
+        ended = formats.statuses(service["statuses_in_window"])
+        yield f"  ended in {seconds:.0f} s: {ended}; p50 / p95 / p99 {latency}"
     for method in service["methods"]:
-        latency = " / ".join(words.milliseconds(value) for value in method["latency_ms"])
+        latency = " / ".join(formats.milliseconds(value) for value in method["latency_ms"])
         yield (
-            f"  method {_clean(method['method'])}: {words.rate(method['calls_per_second'])} calls/s, "
-            f"{words.statuses(method['statuses_in_window'])}; p50 / p95 / p99 {latency}"
+            f"  method {_clean(method['method'])}: {formats.rate(method['calls_per_second'])} calls/s, "
+            f"{formats.statuses(method['statuses_in_window'])}; p50 / p95 / p99 {latency}"
         )
 
 
 def change_lines(change: dict[str, Any], now: float) -> Iterator[str]:
     """A change of `/api/timeline` as lines."""
-    yield f"changed {words.duration(now - change['at'])} ago, generation {_clean(change['generation'])}"
+    yield f"changed {formats.duration(now - change['at'])} ago, generation {_clean(change['generation'])}"
     made = _made(change)
-    for line in (*words.cause(made.cause), words.timing(made)):
+    for line in (*formats.cause(made.cause), formats.timing(made)):
         if line:
             yield f"  {_clean(line)}"
     for said in change["settings"]:
