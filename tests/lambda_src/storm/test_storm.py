@@ -41,7 +41,7 @@ class Storm:
         return self.events // 7  # each has seven states, and an event for each
 
 
-MINUTES = Storm(events=500, seconds=400, staying=12, kill_every=4, quiet=240, visibility=10, strangers=20)
+MINUTES = Storm(events=500, seconds=400, staying=12, kill_every=2, quiet=240, visibility=10, strangers=20)
 HOUR = Storm(
     events=10_000, seconds=3600, staying=40, kill_every=20, quiet=600, visibility=VISIBILITY_SECONDS, strangers=15
 )
