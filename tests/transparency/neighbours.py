@@ -26,17 +26,25 @@ def same(outcome: Outcome) -> Outcome:
     return Outcome(outcome.status, outcome.message, received=outcome.received)
 
 
-async def median(on: grpc.aio.Channel) -> float:
-    """The median of the seconds of calls, one after the other: the best of a few batches, as the machine is shared."""
-    medians = []
+async def times_direct(balanced: grpc.aio.Channel, direct: grpc.aio.Channel) -> float:
+    """How many times as long a call through the balancer takes as a direct one, the two in turns, so that what else
+    this machine does slows both: of the medians of a few batches, the least.
+    """
+    ratios = []
     for _ in range(BATCHES):
-        took = []
+        through: list[float] = []
+        straight: list[float] = []
         for _ in range(CALLS):
-            began = time.perf_counter()
-            assert same(await grpc_aio.outcome(UNARY, on)) == ANSWER
-            took.append(time.perf_counter() - began)
-        medians.append(statistics.median(took))
-    return min(medians)
+            through.append(await _seconds(balanced))
+            straight.append(await _seconds(direct))
+        ratios.append(statistics.median(through) / statistics.median(straight))
+    return min(ratios)
+
+
+async def _seconds(on: grpc.aio.Channel) -> float:
+    began = time.perf_counter()
+    assert same(await grpc_aio.outcome(UNARY, on)) == ANSWER
+    return time.perf_counter() - began
 
 
 @asynccontextmanager
