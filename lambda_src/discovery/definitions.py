@@ -175,7 +175,7 @@ class Definitions:
     def _is_long_enough(
         self, waiting: Collection[str], running: Collection[str], needed: Set[str], until: float
     ) -> bool:
-        """Whether what was read is worth to be published before the rest is. The last few are waited for."""
+        """Whether to publish what was read before the rest is. The last few are waited for."""
         now = self._clock.now()
         if now < until or len(waiting) <= LAST_FEW:
             return False

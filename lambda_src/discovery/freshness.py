@@ -107,8 +107,8 @@ def emptied(previous: Document | None, unreadable: bool, document: Document) -> 
 def stopped_for_sure(
     previous: Document | None, services: Iterable[str], listing: Listing, hints: Iterable[Hint]
 ) -> frozenset[str]:
-    """Those of these services all of whose serving tasks were told to stop, as both ECS and its events say: their end
-    is told, not only missing from a list.
+    """The services among these whose serving tasks were all told to stop, by ECS's listing and by its events alike. A
+    task that is only missing from the listing does not count.
     """
     before = {service.name: service for service in (previous or Document()).services}
     told = {hint.task for hint in hints if hint.is_stop}

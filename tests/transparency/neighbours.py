@@ -27,8 +27,9 @@ def same(outcome: Outcome) -> Outcome:
 
 
 async def times_direct(balanced: grpc.aio.Channel, direct: grpc.aio.Channel) -> float:
-    """How many times as long a call through the balancer takes as a direct one, the two in turns, so that what else
-    this machine does slows both: of the medians of a few batches, the least.
+    """The median latency of a call through the balancer over that of a direct call: the lowest ratio of a few batches.
+
+    The two take turns, so that other work on the machine slows both.
     """
     ratios = []
     for _ in range(BATCHES):
