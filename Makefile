@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := build/venv/bin
 # Most tests wait for processes they started, so one more than there are cores runs at once.
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
+# Nearly every test starts processes: without byte code each of them would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 
 .PHONY: help setup demo picture containers up down test test-long traefik browser screenshots bench lint types docs docs-serve wheel \
