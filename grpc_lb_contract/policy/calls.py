@@ -106,10 +106,8 @@ class Retry(PolicySection):
     )
 
     def conflicts(self) -> list[tuple[str, str]]:
-        set_in_vain = [name for name, value in (("on", self.on), ("per_try_timeout", self.per_try_timeout)) if value]
-        return [
-            (name, "must stand beside retry.max-retries of 1 or more") for name in set_in_vain if not self.max_retries
-        ]
+        without_effect = [name for name, value in (("on", self.on), ("per_try_timeout", self.per_try_timeout)) if value]
+        return [(name, "needs retry.max-retries of 1 or more") for name in without_effect if not self.max_retries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ class RateLimit(PolicySection):
 
     def conflicts(self) -> list[tuple[str, str]]:
         if self.calls_per_second is None and self.burst is not None:
-            return [("burst", "must stand beside rate-limit.calls-per-second")]
+            return [("burst", "needs rate-limit.calls-per-second")]
         return []
 
 
@@ -170,7 +168,7 @@ class Fault(PolicySection):
     def conflicts(self) -> list[tuple[str, str]]:
         found = []
         if self.delay is None and self.delay_percent != 100.0:
-            found.append(("delay_percent", "must stand beside fault.delay"))
+            found.append(("delay_percent", "needs fault.delay"))
         if self.abort is None and self.abort_percent != 100.0:
-            found.append(("abort_percent", "must stand beside fault.abort"))
+            found.append(("abort_percent", "needs fault.abort"))
         return found

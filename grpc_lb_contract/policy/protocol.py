@@ -82,7 +82,7 @@ class Mirror(PolicySection):
 
     def conflicts(self) -> list[tuple[str, str]]:
         if self.service is None and self.percent != 100.0:
-            return [("percent", "must stand beside mirror.service")]
+            return [("percent", "needs mirror.service")]
         return []
 
 
@@ -115,15 +115,15 @@ class Tls(PolicySection):
 
     def conflicts(self) -> list[tuple[str, str]]:
         if not self.enabled:
-            set_in_vain = (
+            without_effect = (
                 ("server_name", self.server_name),
                 ("verify", self.verify is not TlsVerify.NONE),
                 ("pins", self.pins),
             )
-            return [(name, "must stand beside tls true") for name, value in set_in_vain if value]
+            return [(name, "needs tls true") for name, value in without_effect if value]
         if self.verify is TlsVerify.SYSTEM and self.server_name is None:
             # Any certificate of any public CA would do.
-            return [("verify", "must stand beside tls.server-name where it is system")]
+            return [("verify", "needs tls.server-name to be system")]
         return []
 
 
@@ -176,13 +176,13 @@ class Web(PolicySection):
 
     def conflicts(self) -> list[tuple[str, str]]:
         found = [
-            (name, "must stand beside web true")
+            (name, "needs web true")
             for name in ("allow_origins", "allow_headers", "expose_headers", "max_age")
             if not self.enabled and getattr(self, name)
         ]
         if not found and not self.allow_origins:
             found = [
-                (name, "must stand beside web.allow-origins")
+                (name, "needs web.allow-origins")
                 for name in ("allow_headers", "expose_headers", "max_age")
                 if getattr(self, name)
             ]
