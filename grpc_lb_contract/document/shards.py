@@ -28,6 +28,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from grpc_lb_contract.document.cause import Cause, read_cause
 from grpc_lb_contract.document.compression import compressed, decompressed
@@ -69,6 +70,9 @@ HASH_BYTES = 16
 
 MAX_SERIAL = 2**53
 """Milliseconds since 1970 come to it in a quarter of a million years: no writer counts so far."""
+
+_compressed = lru_cache(maxsize=512)(compressed)
+"""Most shards are those of the generation before."""
 
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -311,7 +315,7 @@ def _by_content(records: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _fitting(records: Sequence[str]) -> Iterator[str]:
     """A single record is taken as it is: none is so long."""
-    text = compressed("".join(records))
+    text = _compressed("".join(records))
     if len(text) <= MAX_PARAMETER_BYTES or len(records) == 1:
         yield text
         return
