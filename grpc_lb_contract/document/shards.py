@@ -33,6 +33,7 @@ from functools import lru_cache
 from grpc_lb_contract.document.cause import Cause, read_cause
 from grpc_lb_contract.document.compression import compressed, decompressed
 from grpc_lb_contract.document.model import Document
+from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.errors import (
     DocumentError,
@@ -128,14 +129,15 @@ def pack(
     prefix: str = "",
     serial: int = 0,
     incomplete: bool = False,
+    texts: PerService[str] | None = None,
 ) -> Packed:
     """Cut a document into parameters. The cause has what room the index leaves; `changes_expected_until`, in seconds
     since 1970, is rounded to whole ones and always has room, so that it never moves the cuts. `incomplete` says that
-    services are missing.
+    services are missing. `texts` are those of a writer that follows a document.
 
     Raises `DocumentTooLarge` where one index cannot name all its shards.
     """
-    text = encode_document(document)
+    text = encode_document(document, texts)
     generation = _generation(text)
     source = {"cluster": cluster, "prefix": prefix, "serial": serial}
     fields: dict[str, object] = {"format": FORMAT, "generation": generation}
