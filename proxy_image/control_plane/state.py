@@ -14,9 +14,9 @@ from collections.abc import Collection
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
+from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
 from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
-from proxy_image.control_plane.xds.proxyless.register import ClientRegister
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, read_client_kind
 from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 from proxy_image.control_plane.xds.resource_types import BY_URL, Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Snapshot
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
