@@ -109,10 +109,10 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
         await file_source.start()
         return file_source.run
     # Only here: boto3 takes half a second to import, and a targets file needs none of it.
-    from proxy_image.control_plane.sources.delays import Intervals
     from proxy_image.control_plane.sources.last_good import LastGood
     from proxy_image.control_plane.sources.merged import Merged
     from proxy_image.control_plane.sources.parameters import ssm_parameters
+    from proxy_image.control_plane.sources.poll_intervals import Intervals
     from proxy_image.control_plane.sources.ssm import SsmSource
 
     parameters = ssm_parameters()
