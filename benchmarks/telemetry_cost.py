@@ -144,7 +144,7 @@ async def running(way: Way, number: int, target: int) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grpc-lb-")))
         settings = settings_of(way, state, FIRST_PORT + 4 * number)
-        service = AdsService(cache := SnapshotCache(), ControlPlaneState())
+        service = AdsService(cache := SnapshotCache(), observer := ControlPlaneState(), observer.clients)
         await stack.enter_async_context(AdsServer(service, settings.ads_socket))
         where = Target("127.0.0.1", target, "", TargetState.SERVING, "echo", "task")
         document = Document((Service("echo", (Route(),), (Group("echo"),), (where,)),))
