@@ -1,5 +1,8 @@
 PYTHON ?= python3
 BIN := build/venv/bin
+# Every process reads what another has compiled, and nothing is put beside the sources: most of a short process is that.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
 # Most tests wait for processes they started, so one more than there are cores runs at once.
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
@@ -39,7 +42,7 @@ lint: setup  ## ruff
 types: setup ## mypy --strict, of everything, of each example and of the apps of docs/apps.md
 	@$(BIN)/mypy . && $(BIN)/python -m tests.apps.pages build/apps && for app in examples/*/ build/apps/; do (cd $$app && echo $$app && \
 		MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
-docs: setup  ## write docs/api.md and the table of docs/labels.md, and build the documentation site into build/site
+docs: setup  ## write docs/api.md and the tables of docs/labels.md and docs/traefik.md, and build the documentation site into build/site
 	@$(BIN)/python dev/make_api.py
 	@$(PYTHON) dev/set_up.py publish
 	@NO_MKDOCS_2_WARNING=1 build/publish-venv/bin/mkdocs build --quiet

@@ -153,7 +153,7 @@ async def running(way: Way, target: int) -> AsyncIterator[Envoy]:
             config.write_text(json.dumps(way.other(settings.port, target)))
             command = ["--config-path", str(config), "--concurrency", "1", "--disable-hot-restart"]
         else:
-            service = AdsService(cache := SnapshotCache(), ControlPlaneState())
+            service = AdsService(cache := SnapshotCache(), observer := ControlPlaneState(), observer.clients)
             await stack.enter_async_context(AdsServer(service, settings.ads_socket))
             where = Target("127.0.0.1", target, "", TargetState.SERVING, "echo", "task")
             document = Document((Service("echo", (Route(),), (Group("echo"),), (where,)),))

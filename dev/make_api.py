@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the docstrings of cdk_grpc_lb, and the table of docs/labels.md. No construct is imported.
+"""Writes docs/api.md, from the docstrings of cdk_grpc_lb, and the tables of docs/labels.md and docs/traefik.md.
 
 What a policy's settings may hold is said by the table that labels are read by, which is of the standard library alone.
 """
@@ -20,9 +20,11 @@ sys.path.insert(0, str(ROOT))
 from dev.label_reference import with_label_reference  # noqa: E402
 from grpc_lb_contract import TrafficPolicy  # noqa: E402 - whoever runs a file has its folder alone on the path
 from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting  # noqa: E402
+from traefik_labels.reference import with_unsupported_settings  # noqa: E402
 
 PAGE = ROOT / "docs/api.md"
 LABELS_PAGE = ROOT / "docs/labels.md"
+TRAEFIK_PAGE = ROOT / "docs/traefik.md"
 PACKAGE, CONTRACT = "cdk_grpc_lb", "grpc_lb_contract"
 BESIDE = (CONTRACT, "traefik_labels")
 """Of which it exports names."""
@@ -301,6 +303,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 def main() -> int:
     PAGE.write_text(page(load()))
     LABELS_PAGE.write_text(with_label_reference(LABELS_PAGE.read_text()))
+    TRAEFIK_PAGE.write_text(with_unsupported_settings(TRAEFIK_PAGE.read_text()))
     return 0
 
 

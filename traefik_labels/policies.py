@@ -41,7 +41,7 @@ STRATEGIES = ("wrr", "p2c", "hrw", "leasttime")
 """Of services of version 3."""
 
 _HASH = (
-    "hrw hashes the client's address; write grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY, to hash "
+    "hrw hashes the client's address; set grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY, to hash "
     "metadata"
 )
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -84,7 +84,7 @@ def put_tls(draft: Draft, label: str, scheme: str) -> None:
         draft.differs(
             label,
             "the task's certificate is not verified, where Traefik does unless its servers transport says otherwise; "
-            "write grpc-lb.tls.verify=system and grpc-lb.tls.server-name=NAME",
+            "set grpc-lb.tls.verify=system and grpc-lb.tls.server-name=NAME",
         )
 
 
@@ -135,7 +135,7 @@ def put_breaker(draft: Draft, label: str, text: str) -> None:
                 f"{_ANSWERS_THAT_EJECT} times in a row with UNAVAILABLE or DEADLINE_EXCEEDED is ejected",
             )
         else:
-            draft.leave_out(label, f"{condition} has no counterpart; write grpc-lb.deadline.max against slow calls")
+            draft.leave_out(label, f"{condition} has no counterpart; set grpc-lb.deadline.max to limit slow calls")
 
 
 def _conditions(expression: Expression, *, negated: bool = False) -> Iterator[Comparison]:

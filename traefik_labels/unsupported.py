@@ -1,4 +1,4 @@
-"""Settings of Traefik that have no counterpart here, and what that means for whoever wrote them."""
+"""Traefik settings without a counterpart here, and what happens instead."""
 
 from __future__ import annotations
 
@@ -11,131 +11,129 @@ from traefik_labels.policies import is_true
 
 
 @dataclass(frozen=True, slots=True)
-class Without:
-    """Settings (a pattern with `*`, without regard to case) that have no counterpart. Where `takes_out` holds, calls
-    must not come through without them: the router goes too. `harmless` is the value, of true and false, that says what
-    happens here anyway.
+class UnsupportedSetting:
+    """Settings without a counterpart: `pattern` may contain `*` and ignores case. With `drops_router`, calls must not
+    pass without the setting, so its router is left out too. `harmless` is the value, true or false, that describes
+    what happens here anyway.
     """
 
     pattern: str
     why: str
     outcome: Outcome = Outcome.LEFT_OUT
-    takes_out: bool = False
+    drops_router: bool = False
     harmless: bool | None = None
 
 
-_BEFORE_CALLS = (
-    "calls would come through unchecked, so the router is left out; let the server check them (an interceptor)"
-)
-_REDIRECTS = "gRPC clients follow no redirects: the router is left out"
-_REWRITES = "a call's path is the name of its method and is never rewritten: the router is left out"
+_BEFORE_CALLS = "calls would pass unchecked, so the router is left out; check them in the server, with an interceptor"
+_REDIRECTS = "gRPC clients do not follow redirects, so the router is left out"
+_REWRITES = "the path of a call names its method and is never rewritten, so the router is left out"
 _HEADERS = (
-    "metadata passes as it comes, and servers may trust what Traefik sets or takes away: the router is left out; let "
-    "the server not read it"
+    "metadata passes unchanged, and a server may trust what Traefik sets or removes, so the router is left out; "
+    "change the server so that it does not read it"
 )
 _HTTP_CHECK = (
-    "it asks by HTTP, which a gRPC server does not answer; write grpc-lb.health-check=true where the server has "
-    "grpc.health.v1.Health, or a health check in the task definition"
+    "it is an HTTP request, which a gRPC server does not answer; set grpc-lb.health-check=true if the server has "
+    "grpc.health.v1.Health, or add a health check to the task definition"
 )
-_ONE_LISTENER = "a balancer has one listener for calls; its certificate decides about TLS, for all of them"
-_TLS_ENDS = "TLS ends at the load balancer; the server sees no certificate of the client"
-_NO_BODIES = "calls are streams of messages, and pass as they come"
+_ONE_LISTENER = "a balancer has one listener for calls, and TLS is a property of that listener"
+_TLS_ENDS = "TLS ends at the load balancer, so the server does not see the client's certificate"
+_NO_BODIES = "calls are streams of messages and are not buffered"
 _STICKY = (
-    "gRPC clients keep no cookies; write grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY, for calls "
-    "with the same metadata to go to the same target"
+    "gRPC clients keep no cookies; set grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY to send calls "
+    "with the same metadata to the same target"
 )
 _NEEDLESS = Outcome.NOT_NEEDED
 
-FIRST: Sequence[Without] = (
-    Without("frontend.passHostHeader", "servers see the :authority that the client sent", harmless=True),
-    Without("frontend.passTLSCert", _TLS_ENDS, harmless=False),
-    Without("frontend.passTLSClientCert.*", _TLS_ENDS),
-    Without("frontend.auth.*", _BEFORE_CALLS, takes_out=True),
-    Without("frontend.whiteList.*", _BEFORE_CALLS, takes_out=True),
-    Without("frontend.whitelistSourceRange", _BEFORE_CALLS, takes_out=True),
-    Without("frontend.redirect.*", _REDIRECTS, takes_out=True),
-    Without("frontend.headers.customResponseHeaders*", "responses pass as the server sends them"),
-    Without("frontend.headers.*", _HEADERS, takes_out=True),
-    Without("frontend.errors.*", "an error of gRPC is a status, not a page"),
-    Without("backend.loadbalancer.stickiness*", _STICKY, harmless=False),
-    Without("backend.loadbalancer.sticky", _STICKY, harmless=False),
-    Without("backend.loadbalancer.swarm", "it is for Docker Swarm", _NEEDLESS),
-    Without("backend.healthcheck.*", _HTTP_CHECK),
-    Without("backend.buffering.*", _NO_BODIES),
-    Without("backend.responseForwarding.*", _NO_BODIES, _NEEDLESS),
-    Without("docker.*", "it is for Docker", _NEEDLESS),
-    Without("ecs.*", "the provider has no such setting", _NEEDLESS),
-    Without("http.*", "labels of version 2 and 3 are not read beside those of version 1"),
-    Without("tcp.*", "a balancer carries calls of gRPC alone"),
-    Without("udp.*", "a balancer carries calls of gRPC alone"),
+V1: Sequence[UnsupportedSetting] = (
+    UnsupportedSetting("frontend.passHostHeader", "servers see the :authority that the client sent", harmless=True),
+    UnsupportedSetting("frontend.passTLSCert", _TLS_ENDS, harmless=False),
+    UnsupportedSetting("frontend.passTLSClientCert.*", _TLS_ENDS),
+    UnsupportedSetting("frontend.auth.*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("frontend.whiteList.*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("frontend.whitelistSourceRange", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("frontend.redirect.*", _REDIRECTS, drops_router=True),
+    UnsupportedSetting("frontend.headers.customResponseHeaders*", "responses pass unchanged"),
+    UnsupportedSetting("frontend.headers.*", _HEADERS, drops_router=True),
+    UnsupportedSetting("frontend.errors.*", "a gRPC error is a status, not a page"),
+    UnsupportedSetting("backend.loadbalancer.stickiness*", _STICKY, harmless=False),
+    UnsupportedSetting("backend.loadbalancer.sticky", _STICKY, harmless=False),
+    UnsupportedSetting("backend.loadbalancer.swarm", "it is for Docker Swarm", _NEEDLESS),
+    UnsupportedSetting("backend.healthcheck.*", _HTTP_CHECK),
+    UnsupportedSetting("backend.buffering.*", _NO_BODIES),
+    UnsupportedSetting("backend.responseForwarding.*", _NO_BODIES, _NEEDLESS),
+    UnsupportedSetting("docker.*", "it is for Docker", _NEEDLESS),
+    UnsupportedSetting("ecs.*", "the provider has no such setting", _NEEDLESS),
+    UnsupportedSetting("http.*", "labels of versions 2 and 3 are ignored on a container with labels of version 1"),
+    UnsupportedSetting("tcp.*", "a balancer carries only gRPC calls"),
+    UnsupportedSetting("udp.*", "a balancer carries only gRPC calls"),
 )
 
-ROUTERS: Sequence[Without] = (
-    Without("rulesyntax", "each rule is read in the syntax that its router says", _NEEDLESS),
-    Without("observability.*", "the balancer has metrics of its own", _NEEDLESS),
+ROUTERS: Sequence[UnsupportedSetting] = (
+    UnsupportedSetting("rulesyntax", "each rule is read in the syntax that its router names", _NEEDLESS),
+    UnsupportedSetting("observability.*", "the balancer has its own metrics", _NEEDLESS),
 )
 
-SERVICES: Sequence[Without] = (
-    Without("loadbalancer.sticky*", _STICKY, harmless=False),
-    Without("loadbalancer.healthcheck.*", _HTTP_CHECK),
-    Without("loadbalancer.passhostheader", "servers see the :authority that the client sent", harmless=True),
-    Without("loadbalancer.responseforwarding.*", _NO_BODIES, _NEEDLESS),
-    Without("loadbalancer.server.url", "a server's address is that of its task"),
-    Without("loadbalancer.server.weight", "write grpc-lb.weight, for the ECS service as a whole"),
-    Without("loadbalancer.server.*", "it has no counterpart"),
-    Without("weighted.*", "write the same grpc-lb.service and a grpc-lb.weight for each ECS service"),
-    Without("mirroring.*", "it has no counterpart among the labels"),
-    Without("failover.*", "a service has one set of targets; those that fail are ejected"),
-    Without("highestrandomweight.*", "write grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY"),
+SERVICES: Sequence[UnsupportedSetting] = (
+    UnsupportedSetting("loadbalancer.sticky*", _STICKY, harmless=False),
+    UnsupportedSetting("loadbalancer.healthcheck.*", _HTTP_CHECK),
+    UnsupportedSetting("loadbalancer.passhostheader", "servers see the :authority that the client sent", harmless=True),
+    UnsupportedSetting("loadbalancer.responseforwarding.*", _NO_BODIES, _NEEDLESS),
+    UnsupportedSetting("loadbalancer.server.url", "the address of a server is that of its task"),
+    UnsupportedSetting("loadbalancer.server.weight", "set grpc-lb.weight, which applies to the whole ECS service"),
+    UnsupportedSetting("loadbalancer.server.*", "no label does this"),
+    UnsupportedSetting("weighted.*", "give each ECS service the same grpc-lb.service and a grpc-lb.weight"),
+    UnsupportedSetting("mirroring.*", "no label does this"),
+    UnsupportedSetting("failover.*", "a service has one set of targets, and failing targets are ejected"),
+    UnsupportedSetting("highestrandomweight.*", "set grpc-lb.balancing=maglev and grpc-lb.balancing.metadata-key=KEY"),
 )
 
-MIDDLEWARES: Sequence[Without] = (
-    Without("basicauth.*", _BEFORE_CALLS, takes_out=True),
-    Without("digestauth.*", _BEFORE_CALLS, takes_out=True),
-    Without("forwardauth.*", _BEFORE_CALLS, takes_out=True),
-    Without("ipallowlist.*", _BEFORE_CALLS, takes_out=True),
-    Without("ipwhitelist.*", _BEFORE_CALLS, takes_out=True),
-    Without("plugin*", _BEFORE_CALLS, takes_out=True),
-    Without("redirectscheme.*", _REDIRECTS, takes_out=True),
-    Without("redirectregex.*", _REDIRECTS, takes_out=True),
-    Without("addprefix.*", _REWRITES, takes_out=True),
-    Without("stripprefix.*", _REWRITES, takes_out=True),
-    Without("stripprefixregex.*", _REWRITES, takes_out=True),
-    Without("replacepath.*", _REWRITES, takes_out=True),
-    Without("replacepathregex.*", _REWRITES, takes_out=True),
-    Without("headers.customrequestheaders.*", _HEADERS, takes_out=True),
-    Without("headers.allowedhosts", _BEFORE_CALLS, takes_out=True),
-    Without("headers.hostsproxyheaders", _BEFORE_CALLS, takes_out=True),
-    Without("headers.ssl*", _REDIRECTS, takes_out=True),
-    Without("headers.isdevelopment", "it is for web pages"),
-    Without("headers.*", "responses pass as the server sends them"),
-    Without("errors.status*", "an error of gRPC is a status, not a page"),
-    Without("errors.query", "an error of gRPC is a status, not a page"),
-    Without("errors.errorrequestheaders", "an error of gRPC is a status, not a page"),
-    Without("buffering.max*", "messages would be larger than it lets through: the router is left out", takes_out=True),
-    Without("buffering.*", _NO_BODIES),
-    Without("compress*", "gRPC compresses messages by itself", _NEEDLESS),
-    Without("contenttype*", "gRPC has a content type of its own", _NEEDLESS),
-    Without("passtlsclientcert.*", _TLS_ENDS),
+MIDDLEWARES: Sequence[UnsupportedSetting] = (
+    UnsupportedSetting("basicauth.*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("digestauth.*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("forwardauth.*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("ipallowlist.*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("ipwhitelist.*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("plugin*", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("redirectscheme.*", _REDIRECTS, drops_router=True),
+    UnsupportedSetting("redirectregex.*", _REDIRECTS, drops_router=True),
+    UnsupportedSetting("addprefix.*", _REWRITES, drops_router=True),
+    UnsupportedSetting("stripprefix.*", _REWRITES, drops_router=True),
+    UnsupportedSetting("stripprefixregex.*", _REWRITES, drops_router=True),
+    UnsupportedSetting("replacepath.*", _REWRITES, drops_router=True),
+    UnsupportedSetting("replacepathregex.*", _REWRITES, drops_router=True),
+    UnsupportedSetting("headers.customrequestheaders.*", _HEADERS, drops_router=True),
+    UnsupportedSetting("headers.allowedhosts", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("headers.hostsproxyheaders", _BEFORE_CALLS, drops_router=True),
+    UnsupportedSetting("headers.ssl*", _REDIRECTS, drops_router=True),
+    UnsupportedSetting("headers.isdevelopment", "it is for web pages"),
+    UnsupportedSetting("headers.*", "responses pass unchanged"),
+    UnsupportedSetting("errors.status*", "a gRPC error is a status, not a page"),
+    UnsupportedSetting("errors.query", "a gRPC error is a status, not a page"),
+    UnsupportedSetting("errors.errorrequestheaders", "a gRPC error is a status, not a page"),
+    UnsupportedSetting("buffering.max*", "larger messages would pass, so the router is left out", drops_router=True),
+    UnsupportedSetting("buffering.*", _NO_BODIES),
+    UnsupportedSetting("compress*", "gRPC compresses messages itself", _NEEDLESS),
+    UnsupportedSetting("contenttype*", "gRPC has its own content type", _NEEDLESS),
+    UnsupportedSetting("passtlsclientcert.*", _TLS_ENDS),
 )
-"""By the kind of middleware and what it sets."""
+"""Patterns match KIND.SETTING of a middleware."""
 
-OTHERS: Sequence[Without] = (
-    Without("tcp.*", "a balancer carries calls of gRPC alone"),
-    Without("udp.*", "a balancer carries calls of gRPC alone"),
-    Without("tls.*", _ONE_LISTENER),
-    Without("docker.*", "it is for Docker", _NEEDLESS),
-    Without("swarm.*", "it is for Docker Swarm", _NEEDLESS),
-    Without("ecs.*", "the provider has no such setting", _NEEDLESS),
+OTHERS: Sequence[UnsupportedSetting] = (
+    UnsupportedSetting("tcp.*", "a balancer carries only gRPC calls"),
+    UnsupportedSetting("udp.*", "a balancer carries only gRPC calls"),
+    UnsupportedSetting("tls.*", _ONE_LISTENER),
+    UnsupportedSetting("docker.*", "it is for Docker", _NEEDLESS),
+    UnsupportedSetting("swarm.*", "it is for Docker Swarm", _NEEDLESS),
+    UnsupportedSetting("ecs.*", "the provider has no such setting", _NEEDLESS),
 )
-"""By what follows `traefik.`, in version 2 and 3."""
+"""Patterns match what follows `traefik.` in versions 2 and 3."""
 
 
-def without(table: Sequence[Without], setting: str) -> Without | None:
+def unsupported_setting(table: Sequence[UnsupportedSetting], setting: str) -> UnsupportedSetting | None:
     name = setting.lower()
     return next((row for row in table if fnmatch.fnmatchcase(name, row.pattern.lower())), None)
 
 
-def remark(draft: Draft, row: Without, label: str) -> None:
+def remark(draft: Draft, row: UnsupportedSetting, label: str) -> None:
     harmless = row.harmless is not None and is_true(draft.written[label].strip()) is row.harmless
     (draft.not_needed if harmless or row.outcome is _NEEDLESS else draft.leave_out)(label, row.why)

@@ -478,22 +478,19 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     @property
     def load_balancer(self) -> elbv2.NetworkLoadBalancer:
         """What callers connect to. Raises ValueError with ``cloud_map_namespace``: there is none."""
-        if self._cloud_map is not None:
-            raise self._without("load_balancer")
+        self._require_load_balancer("load_balancer")
         return self._load_balancer
 
     @property
     def listener(self) -> elbv2.NetworkListener:
         """The load balancer's listener for calls. Raises ValueError with ``cloud_map_namespace``."""
-        if self._cloud_map is not None:
-            raise self._without("listener")
+        self._require_load_balancer("listener")
         return self._listener
 
     @property
     def target_group(self) -> elbv2.NetworkTargetGroup:
         """The balancer's tasks, as the load balancer sees them. Raises ValueError with ``cloud_map_namespace``."""
-        if self._cloud_map is not None:
-            raise self._without("target_group")
+        self._require_load_balancer("target_group")
         return self._target_group
 
     @checked
@@ -626,8 +623,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._let_in(served, "xDS from the load balancer" if served == XDS_PORT else "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
 
-    def _without(self, part: str) -> ValueError:
-        return self._props.error(part, "asked of a balancer that has one", "a balancer with cloud_map_namespace")
+    def _require_load_balancer(self, part: str) -> None:
+        if self._cloud_map is not None:
+            raise self._props.error(part, "asked of a balancer that has one", "a balancer with cloud_map_namespace")
 
     def _let_in(self, port: int, what: str) -> None:
         self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)

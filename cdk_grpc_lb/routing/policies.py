@@ -16,7 +16,7 @@ def check_policy(props: Props, policy: TrafficPolicy | None, *, of: str) -> Traf
     if not isinstance(policy, TrafficPolicy):
         raise props.error("policy", "a TrafficPolicy, such as TrafficPolicy(deadline=Deadline(...))", repr(policy))
     with props.naming("policy"):
-        for problem in _in_vain(policy):
+        for problem in _contradictions(policy):
             raise ValueError(problem)
         if policy.mirror.service == of:
             raise ValueError(f"mirror.service must be another service than its own, got {of!r}")
@@ -27,12 +27,12 @@ def check_routes(props: Props, registration: Registration) -> None:
     """Raise ValueError for a route whose settings contradict each other, or those that it has of its service."""
     with props.naming("routes"):
         for rule in registration.rules:
-            for problem in _in_vain(rule.overrides.over(registration.policy)[0]):
+            for problem in _contradictions(rule.overrides.over(registration.policy)[0]):
                 raise ValueError(f"{problem} (route {rule.name})")
 
 
-def _in_vain(policy: TrafficPolicy) -> Iterator[str]:
-    """Settings that another part takes the effect from."""
+def _contradictions(policy: TrafficPolicy) -> Iterator[str]:
+    """Settings that another section of the policy makes useless."""
     retry, deadline = policy.retry, policy.deadline
     if retry.per_try_timeout is not None and deadline.max is not None and retry.per_try_timeout >= deadline.max:
         yield (

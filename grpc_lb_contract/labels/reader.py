@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from grpc_lb_contract.errors import LabelError
-from grpc_lb_contract.labels.call_labels import NO_ROUTE, Asked, Refuse, read_asked
+from grpc_lb_contract.labels.call_selection import NO_ROUTE, Asked, Refuse, read_asked
 from grpc_lb_contract.labels.names import (
     ENABLE,
     GRPC_SERVICES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from grpc_lb_contract.labels.call_labels import Refuse, read_asked
+from grpc_lb_contract.labels.call_selection import Refuse, read_asked
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, ROUTES, route_label, route_name
 from grpc_lb_contract.labels.registration import MAX_ROUTES, CallSelection, RouteRule
 from grpc_lb_contract.policy.overrides import OVERRIDES, Overrides

@@ -20,7 +20,7 @@ from lambda_src.token_bucket import TokenBucket, is_throttle
 QUOTA_BURST = 50
 PER_SECOND = 20
 AT_ONCE = 10
-BURST = QUOTA_BURST - 2
+BURST = QUOTA_BURST - 1
 """ECS's bucket is full until the first request arrives, which takes longer than later ones: its connection is made."""
 
 REST_SECONDS = 7.0
@@ -73,10 +73,17 @@ class Definitions:
         self._gone: dict[str, float] = {}
         self._failing: dict[str, float] = {}
         self._in_use: frozenset[str] = frozenset()
+        self._has_looked = False
 
     @property
     def known(self) -> Set[str]:
         return self._known.keys()
+
+    def load_saved(self) -> None:
+        """Learn what is in SSM, once in a process: it takes a call, while ECS lists the tasks. Does not raise."""
+        if not self._has_looked:
+            self._has_looked = True
+            self._learn(self._saved.load())
 
     def read(
         self,
@@ -94,6 +101,7 @@ class Definitions:
         where ECS fails to describe one that is needed; all that was read until then is kept.
         """
         if len(arns - self._known.keys()) > SAVED_FROM and not self._saved.is_loaded:
+            # SSM failed to tell: it takes one call to ask again, and minutes to ask ECS for them all.
             self._learn(self._saved.load())
         now = self._clock.now()
         self._gone = {arn: at for arn, at in self._gone.items() if now - at < GONE_FOR_SECONDS}

@@ -64,7 +64,7 @@ async def run(settings: Settings) -> None:
         reported=lambda: reported_calls(state.clients.calls.counts),
     )
     follow = await source_of(settings, reconciler)
-    service = AdsService(cache, state)
+    service = AdsService(cache, state, state.clients)
     async with AsyncExitStack() as stack:
         if settings.has_envoy:
             await stack.enter_async_context(AdsServer(service, settings.ads_socket))
@@ -109,10 +109,10 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
         await file_source.start()
         return file_source.run
     # Only here: boto3 takes half a second to import, and a targets file needs none of it.
-    from proxy_image.control_plane.sources.delays import Intervals
     from proxy_image.control_plane.sources.last_good import LastGood
     from proxy_image.control_plane.sources.merged import Merged
     from proxy_image.control_plane.sources.parameters import ssm_parameters
+    from proxy_image.control_plane.sources.poll_intervals import Intervals
     from proxy_image.control_plane.sources.ssm import SsmSource
 
     parameters = ssm_parameters()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -22,8 +23,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_what_a_machine_leaves_in_a_folder_changes_nothing(folder: Path) -> None:
+def test_what_a_machine_leaves_in_a_folder_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest([folder])
+    monkeypatch.setattr(sys, "pycache_prefix", None)
     compileall.compile_dir(folder, quiet=1)
     (folder / "__pycache__" / "left.txt").write_text("by a tool")
     (folder / ".DS_Store").write_bytes(b"\0")

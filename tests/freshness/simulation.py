@@ -19,8 +19,8 @@ from grpc_lb_contract import Cause, Document, TargetState
 from local_aws.behaviour.edge import Edge
 from local_aws.behaviour.profile import DOCUMENTED
 from proxy_image.control_plane.sources import ssm
-from proxy_image.control_plane.sources.delays import Intervals, delay
 from proxy_image.control_plane.sources.last_good import LastGood
+from proxy_image.control_plane.sources.poll_intervals import Intervals, delay
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.settings import from_environment

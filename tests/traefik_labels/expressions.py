@@ -99,6 +99,21 @@ def _joined(parts: list[Expression], join: type[And] | type[Or]) -> Expression:
     return join(tuple(flat))
 
 
+def mixes_syntaxes(rule: Expression) -> bool:
+    """Whether no version takes it: some of its matchers are of version 3 alone, and some of version 2 alone."""
+    calls, waiting = list[Call](), [rule]
+    while waiting:
+        match waiting.pop():
+            case Call() as call:
+                calls.append(call)
+            case Not(what):
+                waiting.append(what)
+            case And(parts) | Or(parts):
+                waiting += parts
+    only_in_v3 = any(call.name in ("PathRegexp", "Header", "HeaderRegexp") for call in calls)
+    return only_in_v3 and any(call.name == "Host" and len(call.arguments) > 1 for call in calls)
+
+
 RULES: st.SearchStrategy[Expression] = st.recursive(
     Words.SECOND,
     lambda inner: st.one_of(

@@ -141,7 +141,7 @@ FIRST = [
     first_rule("Host:a.internal;Method:POST", {HOSTS: "a.internal"}),
     first_rule("Host:a.internal;Method:GET", None, (_, LEFT_OUT, "no call of gRPC fits")),
     first_rule("Host:a.internal;PathPrefixStrip:/api", None, (_, LEFT_OUT, "never rewritten")),
-    first_rule("Host:a.internal;Query:a=b", None, (_, LEFT_OUT, "no counterpart")),
+    first_rule("Host:a.internal;Query:a=b", None, (_, LEFT_OUT, "no label")),
     first_rule("Hosts:a.internal", None, (_, REFUSED, "Hosts is none")),
     first_rule("host:a.internal", None, (_, REFUSED, "host is none")),
     first_rule("a.internal", None, (_, REFUSED, "must be a rule such as Host:")),
@@ -259,7 +259,7 @@ FIRST = [
         ("frontend.passHostHeader", NOT_NEEDED, ":authority"),
         ("backend.loadbalancer.sticky", NOT_NEEDED, "no cookies"),
         ("frontend.entryPoints", NOT_NEEDED, "came by one of them"),
-        ("backend.responseForwarding.flushInterval", NOT_NEEDED, "pass as they come"),
+        ("backend.responseForwarding.flushInterval", NOT_NEEDED, "are not buffered"),
         settings=TraefikLabels(entry_points=["http"]),
     ),
     of_first(
@@ -341,7 +341,7 @@ SECOND = [
         {HOSTS: "a.internal"},
         (_, LEFT_OUT, "the other alternatives of the rule stay"),
     ),
-    rule("Host(`a.internal`) && Query(`debug`, `1`)", None, (_, LEFT_OUT, "no counterpart")),
+    rule("Host(`a.internal`) && Query(`debug`, `1`)", None, (_, LEFT_OUT, "no label")),
     rule(
         "Host(`a.internal`) && PathPrefix(`/rng.v1.R/`) || Host(`b.internal`) && Header(`k`, `v`)",
         {
@@ -453,7 +453,7 @@ SECOND = [
         "metadata that Traefik sets",
         {"routers.rng.middlewares": "m", "middlewares.m.headers.customrequestheaders.X-User": "nobody"},
         None,
-        ("middlewares.m.headers.customrequestheaders.X-User", LEFT_OUT, "servers may trust"),
+        ("middlewares.m.headers.customrequestheaders.X-User", LEFT_OUT, "a server may trust"),
     ),
     of_second(
         "two routers",
@@ -590,7 +590,7 @@ SECOND = [
         {},
         ("middlewares.again.retry.attempts", NOT_NEEDED, "no router of this container"),
     ),
-    of_second("TCP", {"tcp.routers.db.rule": "HostSNI(`*`)"}, {}, ("tcp.routers.db.rule", LEFT_OUT, "gRPC alone")),
+    of_second("TCP", {"tcp.routers.db.rule": "HostSNI(`*`)"}, {}, ("tcp.routers.db.rule", LEFT_OUT, "only gRPC calls")),
     of_second("what is for Docker", {"docker.network": "web"}, {}, ("docker.network", NOT_NEEDED, "for Docker")),
     of_second(
         "a setting that is none",

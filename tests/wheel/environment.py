@@ -87,6 +87,8 @@ def make(folder: Path, wheel: Path) -> Environment:
             *(sys.executable, "-m", "pip", "--python", str(environment.python), "--isolated"),
             *("--disable-pip-version-check", "install", "--no-index", "--quiet", str(wheel)),
         ],
+        # As pip does for everyone: byte code beside what it installs.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPYCACHEPREFIX"},
         capture_output=True,
         text=True,
         check=False,

@@ -52,7 +52,7 @@ class Rule:
     def of_first_rule(self, calls: Sequence[Call]) -> tuple[Calls, ...]:
         """The calls that a rule of version 1 takes: they fit all matchers. Raises NotReadable and TooManyCases."""
         for call in calls:
-            if call.name not in _OF_FIRST:
+            if call.name not in _V1_MATCHERS:
                 raise NotReadable(f"a rule of matchers that version 1 of Traefik has; {call.name} is none")
         return all_of([self._of_call(call) for call in calls])
 
@@ -96,7 +96,7 @@ class Rule:
         _must_begin_with_slash(call, path)
         grpc_service, method = _parts_of(path)
         if "{" in path:
-            return NONE if self._is_v3 else _unsaid(call, "a path with a pattern has no counterpart; write the methods")
+            return NONE if self._is_v3 else _unsaid(call, "no label takes a pattern in a path; name the methods")
         return (Calls(grpc_service=grpc_service, method=method),) if grpc_service and method else NONE
 
     def _path_prefix(self, call: Call, path: str) -> tuple[Calls, ...]:
@@ -136,10 +136,10 @@ class Rule:
         return EVERY if _METHOD in _upper(call.arguments) else NONE
 
     def without_counterpart(self, call: Call) -> tuple[Calls, ...]:
-        return _unsaid(call, "it has no counterpart; tell calls apart by host, gRPC service, method or metadata")
+        return _unsaid(call, "no label does this; select calls by host, gRPC service, method or metadata")
 
     def rewrites(self, call: Call) -> tuple[Calls, ...]:
-        return _unsaid(call, "a call's path is the name of its method and is never rewritten")
+        return _unsaid(call, "the path of a call names its method and is never rewritten")
 
 
 PROXY_OWNED = frozenset(
@@ -188,7 +188,7 @@ _MATCHERS: dict[str, Callable[[Rule, Call], tuple[Calls, ...]]] = {
 }
 
 # https://doc.traefik.io/traefik/v1.7/basics/#matchers
-_OF_FIRST = frozenset(
+_V1_MATCHERS = frozenset(
     {"Host", "HostRegexp", "Path", "PathPrefix", "Headers", "HeadersRegexp", "Method", "Query"}
     | {"PathStrip", "PathStripRegex", "PathPrefixStrip", "PathPrefixStripRegex"}
     | {"AddPrefix", "ReplacePath", "ReplacePathRegex"}

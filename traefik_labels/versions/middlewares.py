@@ -8,7 +8,7 @@ from traefik_labels import policies
 from traefik_labels.grammar.parsing import read_expression
 from traefik_labels.grammar.syntax import NotReadable
 from traefik_labels.model import Draft
-from traefik_labels.unsupported import MIDDLEWARES, remark, without
+from traefik_labels.unsupported import MIDDLEWARES, remark, unsupported_setting
 
 Settings = Mapping[str, str]
 """The names of labels, by what they set: `retry.attempts`."""
@@ -98,12 +98,12 @@ class Middlewares:
         return all(let_through)
 
     def _lets_setting_through(self, setting: str, label: str) -> bool:
-        row = without(MIDDLEWARES, setting)
+        row = unsupported_setting(MIDDLEWARES, setting)
         if row is not None:
             remark(self._draft, row, label)
-            return not row.takes_out
+            return not row.drops_router
         if setting == "errors.service":
-            self._draft.leave_out(label, "an error of gRPC is a status, not a page")
+            self._draft.leave_out(label, "a gRPC error is a status, not a page")
             return self._draft.written[label].removesuffix("@ecs") in self._services
         if setting in _CHECKS and not _CHECKS[setting](self._draft.written[label]):
             self._draft.refuse(label, f"must be {_MUST_BE[setting]}: Traefik leaves its routers out")
@@ -153,7 +153,7 @@ def _retry(draft: Draft, labels: Settings) -> None:
         elif setting == "retry.initialinterval":
             policies.put_time(draft, "grpc-lb.retry.base-backoff", label, text)
         else:
-            draft.leave_out(label, "it has no counterpart")
+            draft.leave_out(label, "no label does this")
 
 
 def _breaker(draft: Draft, labels: Settings) -> None:
@@ -213,7 +213,7 @@ def _grpc_web(draft: Draft, labels: Settings) -> None:
         if setting == "grpcweb.alloworigins":
             draft.put(policies.WEB_ORIGINS, draft.written[label].strip(), label)
         else:
-            draft.leave_out(label, "it has no counterpart")
+            draft.leave_out(label, "no label does this")
 
 
 _READERS: Mapping[str, Callable[[Draft, Settings], None]] = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from traefik_labels import policies
 from traefik_labels.configuration.labels import Settings
 from traefik_labels.model import Container, Draft
-from traefik_labels.unsupported import SERVICES, remark, without
+from traefik_labels.unsupported import SERVICES, remark, unsupported_setting
 
 _SERVER = "loadbalancer.server."
 _PORT, _SCHEME, _URL, _WEIGHT = (_SERVER + name for name in ("port", "scheme", "url", "weight"))
@@ -30,7 +30,7 @@ def are_whole(services: Mapping[str, Settings], container: Container, draft: Dra
             draft.refuse(label, f"must be of a service with loadbalancer settings; {where}")
             whole = False
         elif _text(draft, its, _URL) and (_text(draft, its, _SCHEME) or _text(draft, its, _PORT)):
-            draft.refuse(its[_URL], f"must stand alone, without server.scheme and server.port; {where}")
+            draft.refuse(its[_URL], f"cannot be combined with server.scheme and server.port; {where}")
             whole = False
         elif not _text(draft, its, _URL) and not _text(draft, its, _PORT) and not container.ports:
             draft.refuse(its.get(_PORT, f"traefik.http.services.{name}.{_PORT}"), f"must be there; {where}")
@@ -41,7 +41,7 @@ def are_whole(services: Mapping[str, Settings], container: Container, draft: Dra
 def speaks_http2(name: str, its: Settings, draft: Draft) -> bool:
     """Whether gRPC can go to its servers."""
     if _text(draft, its, _URL):
-        draft.leave_out(its[_URL], "a server's address is that of its task")
+        draft.leave_out(its[_URL], "the address of a server is that of its task")
         return False
     label = its.get(_SCHEME, f"traefik.http.services.{name}.{_SCHEME}")
     return policies.speaks_http2(draft, label, _text(draft, its, _SCHEME) or "http")
@@ -93,10 +93,10 @@ def put(name: str, its: Settings, draft: Draft) -> None:
             draft.differs(label, "failed attempts count in a row, and only failures to reach the target")
         elif setting in _KNOWN or (by_grpc and setting in _KNOWN_OF_GRPC):
             continue
-        elif (row := without(SERVICES, setting)) is not None:
+        elif (row := unsupported_setting(SERVICES, setting)) is not None:
             remark(draft, row, label)
         else:
-            draft.leave_out(label, "it has no counterpart")
+            draft.leave_out(label, "no label does this")
 
 
 def _put_health_check(its: Settings, draft: Draft) -> None:

@@ -17,10 +17,10 @@ from traefik_labels.model import PREFIX, Container, Draft
 from traefik_labels.routes import entry_points_of, keep_out_by_entry_point, read_first_calls
 from traefik_labels.rules.default_rule import first_default_rule, normalized
 from traefik_labels.settings import TraefikLabels
-from traefik_labels.unsupported import FIRST, remark, without
+from traefik_labels.unsupported import V1, remark, unsupported_setting
 
 _OWN = r"port|protocol|weight|domain|tags|enable|backend(?:\..+)?|frontend\..+"
-FIRST_LABEL = re.compile(rf"traefik\.(?:{_OWN})")
+V1_LABEL = re.compile(rf"traefik\.(?:{_OWN})")
 _SEGMENT_LABEL = re.compile(r"traefik\.([^.]+)\.((?:port|protocol|weight|domain|backend|frontend)(?:\..+)?)")
 _RATE = re.compile(r"frontend\.rateLimit\.rateSet\.([^.]+)\.(period|average|burst)")
 
@@ -43,7 +43,7 @@ def is_v1(label: str) -> bool:
     """Whether a label is one of version 1 and of no other."""
     if label in (PREFIX + "enable", PREFIX + "tags"):
         return False
-    return FIRST_LABEL.fullmatch(label) is not None or _is_of_segment(label)
+    return V1_LABEL.fullmatch(label) is not None or _is_of_segment(label)
 
 
 def _is_of_segment(label: str) -> bool:
@@ -55,10 +55,10 @@ def segments_of(labels: Mapping[str, str]) -> list[Segment]:
     """By name. What is said without a segment holds for each that says nothing else:
     https://github.com/traefik/traefik/blob/v1.7.34/provider/label/segment.go
     """
-    common = {label.removeprefix(PREFIX): label for label in labels if FIRST_LABEL.fullmatch(label)}
+    common = {label.removeprefix(PREFIX): label for label in labels if V1_LABEL.fullmatch(label)}
     own: dict[str, dict[str, str]] = {}
     for label in labels:
-        if FIRST_LABEL.fullmatch(label) is None and _is_of_segment(label):
+        if V1_LABEL.fullmatch(label) is None and _is_of_segment(label):
             _, name, setting = label.split(".", 2)
             own.setdefault(name, {})[setting] = label
     if not own:
@@ -201,10 +201,10 @@ def _is_kept_out(segment: Segment, draft: Draft) -> bool:
     """Name what has no counterpart; whether that takes the frontend out."""
     kept_out = False
     for setting, label in segment.labels.items():
-        row = without(FIRST, setting)
+        row = unsupported_setting(V1, setting)
         if row is not None:
             remark(draft, row, label)
-            kept_out |= row.takes_out
+            kept_out |= row.drops_router
         elif setting not in READ and _RATE.fullmatch(setting) is None:
             draft.refuse(label, "must be a label that version 1 of Traefik has")
     return kept_out
@@ -213,8 +213,8 @@ def _is_kept_out(segment: Segment, draft: Draft) -> bool:
 def _name_others(draft: Draft) -> None:
     """Labels that are neither of version 1 nor of a segment."""
     for label in draft.written:
-        if label.startswith(PREFIX) and FIRST_LABEL.fullmatch(label) is None and not _is_of_segment(label):
-            row = without(FIRST, label.removeprefix(PREFIX))
+        if label.startswith(PREFIX) and V1_LABEL.fullmatch(label) is None and not _is_of_segment(label):
+            row = unsupported_setting(V1, label.removeprefix(PREFIX))
             if row is None:
                 draft.refuse(label, "must be a label that version 1 of Traefik has")
             else:

@@ -18,7 +18,7 @@ from traefik_labels.routes import entry_points_of, keep_out_by_entry_point, read
 from traefik_labels.rules.default_rule import fill_in, normalized
 from traefik_labels.rules.dialects import read_rule
 from traefik_labels.settings import TraefikLabels
-from traefik_labels.unsupported import OTHERS, ROUTERS, remark, without
+from traefik_labels.unsupported import OTHERS, ROUTERS, remark, unsupported_setting
 from traefik_labels.versions import services
 from traefik_labels.versions.middlewares import Middlewares
 
@@ -100,7 +100,7 @@ def _remark_others(draft: Draft) -> None:
         is_http = path[:2] == ["traefik", "http"] and len(path) > 3
         if path[0] != "traefik" or is_http or path[1:] in (["enable"], ["tags"]):
             continue
-        row = without(OTHERS, ".".join(path[1:]))
+        row = unsupported_setting(OTHERS, ".".join(path[1:]))
         if row is not None:
             remark(draft, row, label)
         else:
@@ -168,7 +168,7 @@ def _service_of(name: str, its: Settings, seen: _Seen) -> str | None:
 def _keep_out(router: Router, its: Settings, seen: _Seen) -> None:
     draft, settings = seen.draft, seen.settings
     for setting, label in its.items():
-        row = without(ROUTERS, setting)
+        row = unsupported_setting(ROUTERS, setting)
         if row is not None:
             remark(draft, row, label)
     keep_out_by_entry_point(router, its.get("entrypoints", ""), settings)

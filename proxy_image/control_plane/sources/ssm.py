@@ -25,9 +25,9 @@ from grpc_lb_contract import (
     shard_parameter,
 )
 from grpc_lb_contract.document.shards import content_hash
-from proxy_image.control_plane.sources.delays import Intervals, delay
 from proxy_image.control_plane.sources.last_good import LastGood, Texts
 from proxy_image.control_plane.sources.parameters import Parameters, ReadFailedError
+from proxy_image.control_plane.sources.poll_intervals import Intervals, delay
 from proxy_image.control_plane.sources.sink import Origin, Sink, Trouble
 
 log = logging.getLogger(__name__)

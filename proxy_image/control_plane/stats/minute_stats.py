@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from grpc_lb_contract import Document, Service, TargetState
-from grpc_lb_contract.policy.balancing import HASHING
+from grpc_lb_contract.policy.sections.balancing import HASHING
 from proxy_image.control_plane.readiness import Newcomer, admitted_only
 from proxy_image.control_plane.stats.envoy_stats import Reading, Received, ServiceCounts
 from proxy_image.control_plane.stats.history import identity

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from local_aws.behaviour.permissions import Place
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.parameters import SsmParameters
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.ssm import SsmSource
 from tests.cdk_grpc_lb.template import Synthesised
 from tests.iam import Evaluator, Role, evaluator, policies_of, pseudo_parameters, resolved, without

@@ -110,7 +110,7 @@ def test_of_routes_for_the_same_calls_the_higher_priority_counts_then_the_named_
         ({"routes.r.hosts": ",".join(f"h{n}" for n in range(64))}, "hosts must leave hosts times grpc-services and "),
         (
             {"routes.r.methods": "a.B/C", "routes.r.grpc-services": "*"},
-            "methods must stand beside no grpc-lb.grpc-services of *",
+            "methods cannot be combined with grpc-lb.grpc-services of *",
         ),
         ({"routes.r.host": "b"}, "host must be one of the labels grpc-lb.routes.r.hosts, grpc-lb.routes.r.grpc-s"),
         (
@@ -121,7 +121,7 @@ def test_of_routes_for_the_same_calls_the_higher_priority_counts_then_the_named_
         ({"routes.R.hosts": "b"}, "hosts must have a route's name of 1 to 63 of a-z, 0-9 and - after grpc-lb.routes."),
         ({"routes.r.deadline.max": "never"}, "max must be a time 1ms..24h"),
         ({"routes.r.deadline.default": "6s"}, "default must be at most deadline.max, got '6s'"),
-        ({"routes.r.retry.per-try-timeout": "1h"}, "per-try-timeout must stand beside retry.max-retries of 1 or more"),
+        ({"routes.r.retry.per-try-timeout": "1h"}, "per-try-timeout needs retry.max-retries of 1 or more"),
         (
             {"routes.r.retry.max-retries": "3"},
             "max-retries must differ from the default, which for a route means as its ",

@@ -311,7 +311,7 @@ async def control_plane(
     system_cas: Path | None = None,
 ) -> AsyncIterator[ControlPlane]:
     cache, state = SnapshotCache(), ControlPlaneState()
-    async with AdsServer(AdsService(cache, state), settings.ads_socket) as server:
+    async with AdsServer(AdsService(cache, state, state.clients), settings.ads_socket) as server:
         yield ControlPlane(settings, cache, state, server, times, own_zone, system_cas)
 
 

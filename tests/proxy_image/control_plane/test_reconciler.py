@@ -9,8 +9,8 @@ import pytest
 
 from grpc_lb_contract import Document
 from proxy_image.control_plane.reconciler import Reconciler
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.state import ControlPlaneState

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from grpc_lb_contract import Cause, CauseKind, Diagnostics, Document, RejectedLabel, ShadowedRoute, Stop, TaskChange
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report import formats
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.stats.history import Change, Journal, What, identity
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher

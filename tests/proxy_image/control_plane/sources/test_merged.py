@@ -28,9 +28,9 @@ from grpc_lb_contract import (
     pack,
 )
 from proxy_image.control_plane.app import source_of
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import FILE_NAME, LastGood
 from proxy_image.control_plane.sources.merged import Merged, merge
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.settings import from_environment

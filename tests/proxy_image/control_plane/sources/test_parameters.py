@@ -14,9 +14,9 @@ from moto import mock_aws
 
 from grpc_lb_contract import index_parameter, pack, shard_parameter
 from proxy_image.control_plane.sources import parameters
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.parameters import ReadFailedError, ssm_parameters
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.sink import Trouble, WrongSettingError
 from proxy_image.control_plane.sources.ssm import SsmSource
 from tests.proxy_image.control_plane.fakes import PREFIX, RememberingSink

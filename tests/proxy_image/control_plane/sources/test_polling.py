@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from proxy_image.control_plane.sources import ssm
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters, RememberingSink

@@ -12,8 +12,8 @@ import pytest
 
 from grpc_lb_contract import Document, index_parameter, pack, shard_parameter
 from proxy_image.control_plane.sources import ssm
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import FILE_NAME, LastGood
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.sources.ssm import SsmSource
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters, RememberingSink

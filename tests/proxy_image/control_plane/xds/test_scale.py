@@ -14,9 +14,9 @@ from pathlib import Path
 from grpc_lb_contract import Balancing, Document, Method, Service, TargetState, TrafficPolicy, index_parameter
 from lambda_src.publish import ParameterStore
 from proxy_image.control_plane.reconciler import Reconciler
-from proxy_image.control_plane.sources.delays import Intervals
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.parameters import SsmParameters
+from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
@@ -89,7 +89,7 @@ class World:
             sink=self.reconciler,
         )
         async with (
-            AdsServer(AdsService(self.cache, self.witness), self.settings.ads_socket),
+            AdsServer(AdsService(self.cache, self.witness, self.witness.clients), self.settings.ads_socket),
             running_envoy(self.settings) as envoy,
         ):
             following = asyncio.create_task(source.run())

@@ -78,5 +78,5 @@ class OutlierDetection(PolicySection):
 
     def conflicts(self) -> list[tuple[str, str]]:
         if not self.success_rate and self.success_rate_min_calls != 100:
-            return [("success_rate_min_calls", "must stand beside outlier.success-rate true")]
+            return [("success_rate_min_calls", "needs outlier.success-rate true")]
         return []

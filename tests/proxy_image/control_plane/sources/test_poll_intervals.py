@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_image.control_plane.sources.delays import delay
+from proxy_image.control_plane.sources.poll_intervals import delay
 from proxy_image.control_plane.sources.sink import Trouble
 
 fractions = st.floats(0, 1)

@@ -60,7 +60,7 @@ def read_asked(labels: Mapping[str, str], refuse: Refuse, *, named: bool) -> Ask
     grpc_services = entries(GRPC_SERVICES, is_grpc_service, GRPC_SERVICE_RULE)
     methods = entries(METHODS, is_full_method, METHOD_RULE)
     if methods and grpc_services == (ALL,):
-        refuse(METHODS, f"must stand beside no {GRPC_SERVICES} of {ALL}, which has every method")
+        refuse(METHODS, f"cannot be combined with {GRPC_SERVICES} of {ALL}, which has every method")
         methods = None
     metadata = None
     if METADATA in labels:

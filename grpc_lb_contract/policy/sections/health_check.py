@@ -61,7 +61,7 @@ class HealthCheck(PolicySection):
     def conflicts(self) -> list[tuple[str, str]]:
         alone = HealthCheck.__dataclass_fields__
         return [
-            (name, "must stand beside health-check true")
+            (name, "needs health-check true")
             for name in ("service", "interval", "timeout", "unhealthy_threshold", "healthy_threshold")
             if not self.enabled and getattr(self, name) != alone[name].default
         ]

@@ -1,4 +1,4 @@
-"""When to read again."""
+"""When a balancer reads the target list again."""
 
 from __future__ import annotations
 

@@ -80,11 +80,11 @@ class Balancing(PolicySection):
     def conflicts(self) -> list[tuple[str, str]]:
         found = []
         if self.method in HASHING and self.metadata_key is None:
-            found.append(("method", "must stand beside a metadata-key where it is ring-hash or maglev"))
+            found.append(("method", "needs balancing.metadata-key to be ring-hash or maglev"))
         if self.method not in HASHING and self.metadata_key is not None:
-            found.append(("metadata_key", "must stand beside balancing ring-hash or maglev"))
+            found.append(("metadata_key", "needs balancing ring-hash or maglev"))
         if self.method is not Method.LEAST_REQUEST and self.active_request_bias != 1.0:
-            found.append(("active_request_bias", "must stand beside balancing least-request"))
+            found.append(("active_request_bias", "needs balancing least-request"))
         if self.method not in WEIGHING and self.slow_start is not None:
-            found.append(("slow_start", "must stand beside balancing round-robin or least-request"))
+            found.append(("slow_start", "needs balancing round-robin or least-request"))
         return found
