@@ -64,7 +64,7 @@ async def run(settings: Settings) -> None:
         reported=lambda: reported_calls(state.clients.calls.counts),
     )
     follow = await source_of(settings, reconciler)
-    service = AdsService(cache, state)
+    service = AdsService(cache, state, state.clients)
     async with AsyncExitStack() as stack:
         if settings.has_envoy:
             await stack.enter_async_context(AdsServer(service, settings.ads_socket))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from local_aws.demo.scenes import FIRST_CALLS
 from local_aws.demo.stage import Stage
 from local_aws.layout import Layout
 from local_aws.stack import LocalStack
+from tests.local_aws.leftovers import remove
 
 APP = Path(__file__).with_name("proxyless_app")
 CALLS = 100
@@ -30,8 +30,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     layout = Layout(app_folder=APP, name=f"test-proxyless-{os.getpid()}")
     with LocalStack.up(layout, context={"proxyless": "true"}, log=tmp_path_factory.mktemp("proxyless") / "log") as up:
         yield up
-    shutil.rmtree(layout.run, ignore_errors=True)
-    layout.lock.unlink(missing_ok=True)
+    remove(layout)
 
 
 def environment_of_the_client(stack: LocalStack) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +10,13 @@ import pytest
 
 from local_aws.layout import Layout
 from local_aws.stack import LocalStack
+from tests.local_aws.leftovers import remove
 
 SMALL_APP = Path(__file__).with_name("small_app")
 
 
 def small_layout(name: str) -> Layout:
     return Layout(app_folder=SMALL_APP, name=f"test-{name}-{os.getpid()}")
-
-
-def remove(layout: Layout) -> None:
-    shutil.rmtree(layout.run, ignore_errors=True)
-    layout.lock.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="package")

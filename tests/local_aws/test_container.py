@@ -20,6 +20,7 @@ SETTINGS = Settings(
     python="/venv/bin/python",
     envoy="/envoy",
     images="/images",
+    bytecode="/bytecode",
     logs="/logs",
     runtime="/run",
     control="/run/ecs.sock",

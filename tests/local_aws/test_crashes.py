@@ -17,7 +17,8 @@ from local_aws.lifecycle.state import State
 from local_aws.process import lock, processes
 from local_aws.process.processes import RUN_MARK
 from local_aws.stack import LocalStack
-from tests.local_aws.conftest import remove, small_layout
+from tests.local_aws.conftest import small_layout
+from tests.local_aws.leftovers import remove
 from tests.local_aws.talk import Talk
 from tests.local_aws.waiting import until
 from tests.waiting import PATIENCE_SECONDS

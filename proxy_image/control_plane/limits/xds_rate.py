@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 # A client that starts asks for hundreds of names one by one; one in a loop asks for ever.
 BURST = 2_000.0
@@ -48,15 +49,60 @@ class Pace:
         self._at = now
 
 
+# Of one round of the event loop: then everything else that waits for the thread has its turn.
+WORK_SECONDS = 0.001
+MAX_TURNS = 16
+
+
 class Turns:
-    """One stream at a time works; between two turns everything else that waits for the thread has its own."""
+    """Whoever works in turns does so one after the other, in the order of asking, and never long without a pause.
 
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
+    `async with turns:` may not await anything inside. A round takes at least one turn, and further ones while they have
+    taken less than a millisecond together: a change is a few microseconds' work for each of a thousand streams.
+    """
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        async with self._lock:
-            # A lock alone hands on within one round of the event loop.
-            await asyncio.sleep(0)
-            yield
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+        self._round_comes = False
+        self._is_first = False
+        self._until = 0.0
+
+    async def __aenter__(self) -> None:
+        if not self._waiting and self._may_work():
+            return
+        number = next(self._numbers)
+        while True:
+            turn = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (number, turn))
+            self._call_round()
+            await turn
+            if self._may_work():
+                return
+
+    async def __aexit__(self, *_error: object) -> None:
+        return
+
+    def _may_work(self) -> bool:
+        now = self._clock()
+        if self._is_first:
+            self._is_first, self._until = False, now + WORK_SECONDS
+        return now < self._until
+
+    def _call_round(self) -> None:
+        if not self._round_comes:
+            self._round_comes = True
+            asyncio.get_running_loop().call_soon(self._round)
+
+    def _round(self) -> None:
+        self._round_comes = False
+        woken = 0
+        while self._waiting and woken < MAX_TURNS:
+            _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                woken += 1
+        self._is_first = woken > 0
+        if self._waiting:
+            self._call_round()

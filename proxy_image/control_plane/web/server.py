@@ -155,7 +155,7 @@ def web_app(
     async def page(request: Request) -> Response:
         await watcher.recent()
         await heard()
-        async with turns.one():
+        async with turns:
             current = now()
         main = views.main_of(request.url.path, current, beside())
         if main is None:
@@ -179,7 +179,7 @@ def web_app(
 
     async def service(request: Request) -> Response:
         await watcher.recent()
-        async with turns.one():
+        async with turns:
             found = now().service(request.path_params["name"])
         return JSONResponse({"error": "no such service"}, 404) if found is None else _json(found)
 
@@ -187,7 +187,7 @@ def web_app(
         async def endpoint(_request: Request) -> Response:
             await watcher.recent()
             await heard()
-            async with turns.one():
+            async with turns:
                 return _json(choose(now()))
 
         return endpoint
@@ -195,13 +195,13 @@ def web_app(
     async def balancer(_request: Request) -> Response:
         # Asked by the others: it asks none of them.
         await watcher.recent()
-        async with turns.one():
+        async with turns:
             return _json(summary_of(now()))
 
     async def whole_fleet(_request: Request) -> Response:
         await watcher.recent()
         await heard()
-        async with turns.one():
+        async with turns:
             return _json((Member(OWN_ADDRESS, summary_of(now())), *others()))
 
     async def healthz(_request: Request) -> Response:
@@ -209,7 +209,7 @@ def web_app(
 
     async def prometheus(_request: Request) -> Response:
         await watcher.fresh()
-        async with turns.one():
+        async with turns:
             text = generate_latest(registry)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy_image.control_plane.limits.xds_rate import Pace, Turns
+from proxy_image.control_plane.limits.xds_rate import MAX_TURNS, Pace, Turns
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Clock:
@@ -43,17 +44,46 @@ def test_a_pause_gives_no_more_than_the_burst() -> None:
     assert pace.seconds_to_wait == 1
 
 
-async def test_between_two_turns_whoever_waits_for_the_thread_has_it() -> None:
-    turns, rounds, done = Turns(), 0, 0
+class Working(Clock):
+    """Each look at it takes so long."""
 
-    async def work() -> None:
-        nonlocal done
-        async with turns.one():
-            done += 1
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
 
-    tasks = [asyncio.create_task(work()) for _ in range(100)]
-    while done < 100:
+    def __call__(self) -> float:
+        self.now += self._seconds
+        return self.now
+
+
+async def rounds_of(turns: Turns) -> int:
+    """How often others have the event loop while 100 turns are taken, in the order of asking."""
+    rounds, done = 0, list[int]()
+
+    async def work(number: int) -> None:
+        async with turns:
+            done.append(number)
+
+    tasks = [asyncio.create_task(work(number)) for number in range(100)]
+    while len(done) < 100:
         rounds += 1
         await asyncio.sleep(0)
     await asyncio.gather(*tasks)
-    assert rounds >= 100
+    assert done == sorted(done)
+    return rounds
+
+
+async def test_between_two_turns_whoever_waits_for_the_thread_has_it() -> None:
+    assert await rounds_of(Turns(Working(0.1))) >= 100
+
+
+async def test_turns_that_take_no_time_share_a_round() -> None:
+    assert 100 / MAX_TURNS <= await rounds_of(Turns(Working(0))) < 20
+
+
+async def test_who_waits_for_a_turn_no_more_holds_up_nobody() -> None:
+    turns = Turns(Working(0.1))
+    tasks = [asyncio.create_task(turns.__aenter__()) for _ in range(50)]
+    await asyncio.sleep(0)
+    for task in tasks[:-1]:
+        task.cancel()
+    await asyncio.wait_for(tasks[-1], PATIENCE_SECONDS)
