@@ -24,8 +24,8 @@ CALLERS_CONNECTION_BUFFER = 8 * 2**20
 # and Kestrel, which takes 100, refuses none. More streams go on more connections.
 STREAMS_PER_TARGET_CONNECTION = 100
 
-# Beyond so many in a row, the connection ends, and all its calls (default: 1). A peer that writes nothing sends a frame all
-# the same; as a flood (CVE-2019-9518) they cost no more than frames of one byte, which nothing bounds.
+# Beyond so many in a row, the connection ends, and all its calls (default: 1). A peer that writes nothing may send a
+# frame all the same; as a flood (CVE-2019-9518) they cost no more than frames of one byte, which nothing bounds.
 EMPTY_FRAMES = 10_000
 
 # https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.2
