@@ -15,7 +15,7 @@ from proxy_image.control_plane.stats.group_shares import GroupReport, group_repo
 from proxy_image.control_plane.stats.history import Journal, TargetEvent, TargetId, identity
 from proxy_image.control_plane.stats.minute_stats import uneven
 from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences, Stalled
-from proxy_image.control_plane.stats.waits import Wait, wait_of
+from proxy_image.control_plane.stats.target_latency import Wait, wait_of
 from proxy_image.control_plane.stats.window import EndedWindow, ServiceWindow, TargetWindow, service_window
 
 MAX_FORMER = 50
