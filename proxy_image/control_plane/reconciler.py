@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from grpc_lb_contract import Cause, Document, Service, generation_of
-from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.document_changes import changed_services
 from proxy_image.control_plane.readiness import Newcomer, ReadinessGate, admitted_only
 from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.sources.sink import Origin, Trouble

@@ -12,7 +12,7 @@ from collections import Counter
 
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.stats.history import Journal
-from proxy_image.control_plane.xds.proxyless.register import ClientRegister
+from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
 from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import grpc
 
-from proxy_image.control_plane.limits.pace import Pace, Turns
 from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream, exhausted
+from proxy_image.control_plane.limits.xds_rate import Pace, Turns
 from proxy_image.control_plane.limits.xds_requests import check_request, check_unknown_types
 from proxy_image.control_plane.limits.xds_streams import Streams, Ticket
 

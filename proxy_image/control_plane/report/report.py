@@ -25,8 +25,8 @@ from proxy_image.control_plane.stats.history import Change, Journal
 from proxy_image.control_plane.stats.last_hour.hour import Usual
 from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences
 from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
-from proxy_image.control_plane.xds.proxyless.register import ClientGroup, ClientRegister
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.client_register import ClientGroup, ClientRegister
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 
 
 @dataclass(frozen=True, slots=True)

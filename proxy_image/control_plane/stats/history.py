@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
-from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.document_changes import changed_services
 from proxy_image.control_plane.stats.ejection_log import EjectionEvent
 from proxy_image.control_plane.stats.ejection_reasons import why_ejected
 from proxy_image.control_plane.stats.envoy_stats import Reading, address

@@ -38,11 +38,11 @@ from proxy_image.control_plane.fleet.problems import fleet_problems
 from proxy_image.control_plane.fleet.summary import summary_of
 from proxy_image.control_plane.limits.descriptors import MAX_WEB
 from proxy_image.control_plane.limits.log_rate import LogRate
-from proxy_image.control_plane.limits.pace import Turns
 from proxy_image.control_plane.limits.web_connections import Connections, protocol_of
 from proxy_image.control_plane.limits.web_hosts import Hosts
+from proxy_image.control_plane.limits.xds_rate import Turns
 from proxy_image.control_plane.metrics.control_plane_metrics import DocumentCollector, WorkCollector
-from proxy_image.control_plane.metrics.envoy_metrics import EnvoyCollector
+from proxy_image.control_plane.metrics.target_metrics import EnvoyCollector
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, proxyless_of, report

@@ -14,16 +14,16 @@ from envoy.service.load_stats.v3 import lrs_pb2
 
 from proxy_image.control_plane.limits.descriptors import MAX_XDS
 from proxy_image.control_plane.limits.log_rate import LogRate
-from proxy_image.control_plane.limits.pace import Turns
 from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream
 from proxy_image.control_plane.limits.xds_client import GrpcClient
+from proxy_image.control_plane.limits.xds_rate import Turns
 from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
 from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
 from proxy_image.control_plane.xds import ads_stream
 from proxy_image.control_plane.xds.ads_stream import Observer, Stream
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.proxyless import load_reports
-from proxy_image.control_plane.xds.proxyless.register import ClientRegister
+from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
 from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)

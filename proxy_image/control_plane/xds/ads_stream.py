@@ -13,9 +13,9 @@ from proxy_image.control_plane.limits.xds_client import Client, OwnEnvoy
 from proxy_image.control_plane.limits.xds_requests import MAX_UNKNOWN_TYPES, read_request, shortened
 from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.xds.cache import SnapshotCache
-from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, read_client_kind
-from proxy_image.control_plane.xds.proxyless.register import ClientRegister
+from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
+from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
 from proxy_image.control_plane.xds.resource_types import BY_URL, Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resources, Snapshot
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Subscriptions

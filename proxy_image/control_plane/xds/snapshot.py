@@ -19,8 +19,8 @@ from proxy_image.control_plane.xds.messages import content_version, packed
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 if TYPE_CHECKING:
-    from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
     from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
+    from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
 
 
 class InconsistentSnapshotError(ValueError):

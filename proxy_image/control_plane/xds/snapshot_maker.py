@@ -16,8 +16,8 @@ from proxy_image.control_plane.xds.envoy.listeners import CALLS, ConnectionTimes
 from proxy_image.control_plane.xds.envoy.mirror import copies_of, mirrored
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
 from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
-from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
+from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits

@@ -49,7 +49,7 @@ from proxy_image.control_plane.web.server import current_report, web_app
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Language
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 from proxy_image.control_plane.xds.resource_types import Audience
 from proxy_image.envoy.bootstrap import Node
 from tests.proxy_image.control_plane.policies import weighed

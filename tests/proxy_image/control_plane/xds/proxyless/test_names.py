@@ -9,7 +9,7 @@ import pytest
 
 from grpc_lb_contract import Document, Route
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
-from proxy_image.control_plane.xds.proxyless.catalogue import MAX_REMEMBERED_LENGTH
+from proxy_image.control_plane.xds.proxyless.client_resources import MAX_REMEMBERED_LENGTH
 from proxy_image.control_plane.xds.proxyless.names import Name, read_name, unknown
 from proxy_image.control_plane.xds.resource_types import ResourceType
 from tests.proxy_image.control_plane.support import backends, control_plane, service, settings_for, target

@@ -12,7 +12,7 @@ from proxy_image.control_plane.xds.proxyless import messages, names
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature, Quoted
 from proxy_image.control_plane.xds.proxyless.names import Name, read_name
 from proxy_image.control_plane.xds.proxyless.route_tables import RouteTables
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed, unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed, unfollowed
 from proxy_image.control_plane.xds.resource_types import ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy_image.control_plane.limits.pace import MAX_TURNS, Pace, Turns
+from proxy_image.control_plane.limits.xds_rate import MAX_TURNS, Pace, Turns
 from tests.waiting import PATIENCE_SECONDS
 
 
