@@ -55,6 +55,7 @@ async def run(settings: Settings) -> None:
         telemetry=settings.telemetry,
         system_cas=await asyncio.to_thread(find_system_cas),
         metadata=settings.metadata,
+        has_envoy=settings.has_envoy,
     )
     watcher = Watcher(
         EnvoyStatistics(settings.admin_socket) if settings.has_envoy else None,

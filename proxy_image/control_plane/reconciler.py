@@ -43,10 +43,16 @@ class Reconciler:
         telemetry: Telemetry = OFF,
         system_cas: Path | None = None,
         metadata: MetadataLimits = DEFAULT_METADATA,
+        has_envoy: bool = True,
     ) -> None:
         self._cache = cache
         self._maker = SnapshotMaker(
-            ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas, metadata=metadata
+            ports,
+            own_zone=own_zone,
+            telemetry=telemetry,
+            system_cas=system_cas,
+            metadata=metadata,
+            has_envoy=has_envoy,
         )
         self._state = state
         self._journal = state.journal
