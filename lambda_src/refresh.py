@@ -23,7 +23,7 @@ from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.balancers import overlapping, registered_elsewhere
 from lambda_src.transform.causes import cause_of, reasons_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, TransformCache, Transformed, transform
-from lambda_src.transform.expectation import announcement
+from lambda_src.transform.expected_changes import announcement
 from lambda_src.transform.label_parsing import TraefikRemark
 
 BEHIND_FOR_SECONDS = 5.0

@@ -9,7 +9,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct, IConstruct
 
@@ -29,7 +28,8 @@ from cdk_grpc_lb.balancer.image import (
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
-from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.parameters import known_name, own_prefix
+from cdk_grpc_lb.balancer.permissions import allow_reading
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB, Running
@@ -46,12 +46,12 @@ from cdk_grpc_lb.monitoring.tracing import (
     check_tracing,
     tracing_environment,
 )
-from cdk_grpc_lb.nag import acknowledge, wildcard_in
+from cdk_grpc_lb.nag import acknowledge
+from cdk_grpc_lb.network.egress import check_way_out
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
-from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
@@ -330,7 +330,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self.task_definition = balancer_task(
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
-        self._allow_reading(self.parameter_prefix)
+        allow_reading(self.task_definition, self.parameter_prefix)
         self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
         self.container = balancer_container(
             self,
@@ -510,7 +510,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         sync = self._sync(id, cluster, own_prefix(self, id))
         self.clusters.append(cluster)
         self.target_syncs.append(sync)
-        self._allow_reading(sync.parameter_prefix)
+        allow_reading(self.task_definition, sync.parameter_prefix)
         self.container.add_environment(PARAMETER_PREFIX, ",".join(sync.parameter_prefix for sync in self.target_syncs))
         start_after(self.service, sync)
         return sync
@@ -594,15 +594,6 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cloudwatch_namespace=self._published.namespace,
             log_retention=self._log_retention,
             removal_policy=self._removal_policy,
-        )
-
-    def _allow_reading(self, parameter_prefix: str) -> None:
-        parameters = parameters_under(self, parameter_prefix)
-        self.task_definition.add_to_task_role_policy(
-            iam.PolicyStatement(actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters])
-        )
-        acknowledge(
-            self.task_definition, wildcard_in(self, parameters), "a document takes as many parameters as it needs"
         )
 
     def _put_load_balancer_in_front(

@@ -11,9 +11,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambda_src import log
 from lambda_src.clock import Clock, OutOfTime, SecondsLeft
 from lambda_src.discovery.saved_definitions import SavedDefinitions
-from lambda_src.discovery.tasks import TaskDefinition, task_definition_from
+from lambda_src.discovery.tasks import UNREADABLE, TaskDefinition, task_definition_from
 from lambda_src.token_bucket import TokenBucket, is_throttle
 
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
@@ -117,7 +118,7 @@ class Definitions:
         self._known |= {arn: self._known.pop(arn) for arn in arns if arn in self._known}  # the newest are last
         for arn in list(self._known)[:-MOST_KNOWN]:
             del self._known[arn]
-        gone = dict.fromkeys(arns & self._gone.keys(), "ECS does not describe it any more")
+        gone = dict.fromkeys(arns & self._gone.keys(), "ECS does not describe it any more, or not as documented")
         unread = frozenset(arns - self._known.keys() - gone.keys() - failures.keys())
         if unread & needed or (len(unread) == len(unknown) > 0 and seconds_left() < _rest(len(unknown))):
             raise OutOfTime(
@@ -193,6 +194,7 @@ class Definitions:
         """Whether a definition was read."""
         try:
             answer = future.result()
+            definition = task_definition_from(answer["taskDefinition"])
         except (BotoCoreError, ClientError) as error:
             if is_throttle(error):
                 self._bucket.throttled()
@@ -202,8 +204,12 @@ class Definitions:
             else:
                 failures[arn] = error
             return False
+        except UNREADABLE as error:
+            log.error("task definition not readable", definition=arn, problem=f"{type(error).__name__}: {error}")
+            self._gone[arn] = self._clock.now()
+            return False
         self._bucket.answered(answer)
-        self._known[arn] = task_definition_from(answer["taskDefinition"])
+        self._known[arn] = definition
         return True
 
     def _failing_since(self, failures: Mapping[str, Exception], needed: Set[str]) -> frozenset[str]:

@@ -25,10 +25,10 @@ from lambda_src.transform import default_names
 from lambda_src.transform.balancers import balancers_of
 from lambda_src.transform.budget import OverBudget, sizes_of_settings, within_budget
 from lambda_src.transform.default_names import Named
-from lambda_src.transform.expectation import Observed, expects_changes
+from lambda_src.transform.expected_changes import Observed, expects_changes
 from lambda_src.transform.health import DoubtedHealth, TargetPlace, TargetStage, stage_of, standing
-from lambda_src.transform.in_doubt import kept_as_they_were
 from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
+from lambda_src.transform.missing_tasks import kept_as_they_were
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
 from lambda_src.transform.services import Member, ServiceCache, SkippedTask
 

@@ -6,6 +6,7 @@ unknown language or version is sent what every gRPC client knows (gRFC A27, A28)
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,16 @@ class Feature(StrEnum):
     EARLY_TIMEOUT = "#34547"
     """A fault, https://github.com/grpc/grpc/issues/34547: a timeout of the configuration ends calls 1 to 2 s early."""
 
+
+class Quoted(StrEnum):
+    """What a client's error quotes of a service that has no targets: there it is told which names exist."""
+
+    CLUSTER = "the cluster's name"
+    DROPS = "the category of dropped calls"
+    ADDRESS = "the address that it cannot connect to"
+
+
+_QUOTED = {Language.NODE: Quoted.DROPS, Language.GO: Quoted.ADDRESS}
 
 Version = tuple[int, ...]
 
@@ -107,9 +118,18 @@ class ClientKind:
     @property
     def features(self) -> frozenset[Feature]:
         """All that it can follow beyond what every client can."""
-        first = FIRST_VERSIONS[self.language]
-        known = frozenset(feature for feature, version in first.items() if self.version >= version)
-        return known - _NOT_IN_RUBY_AND_PHP if self.name.startswith(("Ruby", "PHP")) else known
+        return _features(self)
+
+    @property
+    def quoted(self) -> Quoted:
+        return _QUOTED.get(self.language, Quoted.CLUSTER)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _features(kind: ClientKind) -> frozenset[Feature]:
+    first = FIRST_VERSIONS[kind.language]
+    known = frozenset(feature for feature, version in first.items() if kind.version >= version)
+    return known - _NOT_IN_RUBY_AND_PHP if kind.name.startswith(("Ruby", "PHP")) else known
 
 
 def read_client_kind(node: Any) -> ClientKind:

@@ -104,7 +104,7 @@ async def test_each_audience_gets_its_own_resources_by_its_socket_whatever_it_sa
 ) -> None:
     await plane.serve(rng(target(1)))
     async with (
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
         ads_client(plane.settings, on_unix) as envoy,
         ads_client(plane.settings, on_tcp, f"127.0.0.1:{server.port}") as grpc_client,
     ):

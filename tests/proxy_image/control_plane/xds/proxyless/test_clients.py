@@ -32,7 +32,7 @@ from proxy_image.control_plane.xds.proxyless.client_kind import (
     read_client_kind,
 )
 from proxy_image.control_plane.xds.proxyless.load_reports import Reported, reported
-from proxy_image.control_plane.xds.proxyless.unfollowed import unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import unfollowed
 from tests.proxy_image.control_plane.policies import ms, treated
 from tests.proxy_image.control_plane.support import backends, eventually, logged, service, target
 from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, xds_client

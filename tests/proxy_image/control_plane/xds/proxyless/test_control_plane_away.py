@@ -28,7 +28,7 @@ async def test_no_call_fails_while_the_control_plane_is_away_and_when_another_ta
         client_process(language, "rng", config) as client,
     ):
         await plane.serve(rng(a.target, b.target))
-        async with AdsServer(AdsService(plane.cache, plane.state), f"127.0.0.1:{port}"):
+        async with AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), f"127.0.0.1:{port}"):
             await client.sees(20, {"a": 10, "b": 10})
             calling = asyncio.create_task(client.calls(3000))
             await asyncio.sleep(0.2)
@@ -36,7 +36,7 @@ async def test_no_call_fails_while_the_control_plane_is_away_and_when_another_ta
         await plane.serve(rng(b.target, c.target))
         assert (await calling).codes == {"OK": 3000}
         assert set(await client.who(20)) == {"a", "b"}
-        async with AdsServer(AdsService(plane.cache, plane.state), f"127.0.0.1:{port}"):
+        async with AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), f"127.0.0.1:{port}"):
             calling = asyncio.create_task(client.calls(1000))
             assert (await calling).codes == {"OK": 1000}
             await client.sees(20, {"b": 10, "c": 10})
@@ -48,7 +48,7 @@ async def test_a_new_client_uses_the_fallback_while_the_first_control_plane_is_a
     async with (
         backends("a") as (a,),
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
     ):
         await plane.serve(rng(a.target))
         config = parsed(bootstrap([f"127.0.0.1:{nowhere}", f"127.0.0.1:{server.port}"], "test"))
