@@ -45,8 +45,10 @@ class Node:
     async def server(self) -> int:
         return int((await self._ask())["port"])
 
-    async def outcome(self, call: Call, port: int) -> Outcome:
+    async def outcome(self, call: Call, port: int, **options: Any) -> Outcome:
+        """`options` are those of its channel."""
         asked = {"steps": call.caller, "metadata": written(call.sent), "deadline": call.deadline, "port": port}
+        asked["options"] = options
         return Outcome.of((await self._ask(**asked))["outcome"])
 
 
