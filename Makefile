@@ -39,9 +39,10 @@ bench:    ## this balancer beside its peers: CPU a call, latency, throughput (QU
 	@PYTHONPATH=benchmarks:. $(BIN)/python -m peers $(if $(QUICK),--quick) $(if $(WRITE),--write)
 lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-types: setup ## mypy --strict, of everything, of each example and of the apps of docs/apps.md
+types: setup ## mypy --strict, of everything, of each example and of the apps of docs/apps.md; pyright of these and of the wheel
 	@$(BIN)/mypy . && $(BIN)/python -m tests.apps.pages build/apps && for app in examples/*/ build/apps/; do (cd $$app && echo $$app && \
 		MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
+	@$(BIN)/python -m pytest -q $(wildcard tests/*/types_of_*.py)
 docs: setup  ## write docs/api.md and the tables of docs/labels.md and docs/traefik.md, and build the documentation site into build/site
 	@$(BIN)/python dev/make_api.py
 	@$(PYTHON) dev/set_up.py publish
