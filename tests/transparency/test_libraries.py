@@ -76,7 +76,7 @@ async def test_messages_beyond_what_either_end_takes_have_the_status_that_they_h
 async def test_calls_that_end_before_they_begin_end_as_they_do_directly(tmp_path: Path) -> None:
     async with both(tmp_path) as channels:
         for call, status in [
-            (Call(READ, BACK, deadline=0.0), grpc.StatusCode.DEADLINE_EXCEEDED),
+            (Call(READ, [["stay"]], deadline=0.0), grpc.StatusCode.DEADLINE_EXCEEDED),
             (Call([["cancel"]], BACK), grpc.StatusCode.CANCELLED),
         ]:
             assert [one.status for one in await outcomes(call, channels)] == [status.value[0]] * 2

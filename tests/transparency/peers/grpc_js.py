@@ -47,9 +47,8 @@ class Node:
 
     async def outcome(self, call: Call, port: int, **options: Any) -> Outcome:
         """`options` are those of its channel."""
-        asked = {"steps": call.caller, "metadata": written(call.sent), "deadline": call.deadline, "port": port}
-        asked["options"] = options
-        return Outcome.of((await self._ask(**asked))["outcome"])
+        asked = {"steps": call.caller, "metadata": written(call.sent), "deadline": call.deadline}
+        return Outcome.of((await self._ask(**asked, port=port, options=options))["outcome"])
 
 
 @asynccontextmanager
