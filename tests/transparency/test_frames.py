@@ -5,6 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from grpc_lb_contract import Retry
+from proxy_image.control_plane.metrics.target_metrics import families
+from proxy_image.control_plane.stats.watcher import EnvoyStatistics
+from tests.proxy_image.control_plane.support import rng, target
+from tests.transparency import exchanges as exchanges_of
 from tests.transparency.balanced import balanced
 from tests.transparency.differences import documented_of_frames
 from tests.transparency.exchanges import EXCHANGES
@@ -15,6 +20,7 @@ from tests.transparency.test_shared import service_of_host
 from tests.waiting import PATIENCE_SECONDS
 
 # Envoy adds them: docs/transparency.md has them in its first table.
+REFUSED_STREAM, ENHANCE_YOUR_CALM = 7, 11
 ADDED = {"date", "x-forwarded-proto"}
 
 
@@ -96,3 +102,20 @@ def _by_key(block: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
         if key not in ADDED:
             values.setdefault(key, []).append(value)
     return values
+
+
+async def test_tries_that_a_target_resets_are_counted(tmp_path: Path) -> None:
+    exchanges = {str(code): exchanges_of.answer(("reset", code)) for code in (REFUSED_STREAM, ENHANCE_YOUR_CALM)}
+    async with (
+        frames.server(exchanges) as server,
+        balanced(tmp_path, server.port) as ways,
+        frames.caller(ways.balanced) as through,
+    ):
+        for name, exchange in exchanges.items():
+            assert _end(seen(await frames.call(name, exchange, through))) == "status 14"
+        # The first is retried, as no server has seen it.
+        assert len(server.every) == 1 + Retry().max_retries + 1
+        reading = await asyncio.to_thread(EnvoyStatistics(ways.envoy.settings.admin_socket).reading)
+        assert reading.services["rng"].resets == len(server.every)
+        found = {family.name: family for family in families(rng(target(server.port)).services, reading)}
+        assert found["grpc_lb_service_resets"].samples[0].value == len(server.every)

@@ -61,11 +61,12 @@ def seen(stream: Stream) -> Seen:
 
 @dataclass
 class Server:
-    """Does what the exchange of a call's name says."""
+    """Does what the exchange of a call's name says. `calls` are the last of each name, `every` all in their order."""
 
     exchanges: dict[str, Exchange]
     port: int = 0
     calls: dict[str, Stream] = field(default_factory=dict)
+    every: list[Stream] = field(default_factory=list)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,6 +81,7 @@ class Server:
     def _start(self, connection: Connection, stream: Stream) -> None:
         name = dict(stream.headers[0])[CASE]
         self.calls[name] = stream
+        self.every.append(stream)
         call = asyncio.create_task(play(connection, stream, self.exchanges[name.partition("|")[0]].server))
         self._running.add(call)
         call.add_done_callback(self._running.discard)
