@@ -13,7 +13,8 @@ from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.proxyless.names import Name, read_name, unknown
 from proxy_image.control_plane.xds.resource_types import ResourceType
 from tests.proxy_image.control_plane.support import backends, control_plane, service, settings_for, target
-from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, bootstrap, client_process, xds_client
+from tests.proxy_image.control_plane.xds.proxyless.conftest import OpenClient
+from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, bootstrap, client_process
 
 languages = pytest.mark.parametrize("language", LANGUAGES)
 FLEET = Document(
@@ -22,8 +23,8 @@ FLEET = Document(
 
 
 @languages
-async def test_an_unknown_name_fails_at_once_and_says_what_there_is(language: str, tmp_path: Path) -> None:
-    async with xds_client(language, tmp_path, authorities={"elsewhere": {}}) as (client, plane):
+async def test_an_unknown_name_fails_at_once_and_says_what_there_is(open_client: OpenClient) -> None:
+    async with open_client(authorities={"elsewhere": {}}) as (client, plane):
         await plane.serve(FLEET)
         await client.calls(1, name="numbers", wait_for_ready=False)  # the connection to the control plane is there
         for name in ("nubmers", "orders.test", "nubmers:50051", "xds://elsewhere/nubmers"):
@@ -37,8 +38,8 @@ async def test_an_unknown_name_fails_at_once_and_says_what_there_is(language: st
 
 
 @languages
-async def test_a_name_may_have_a_port_or_an_authority(language: str, tmp_path: Path) -> None:
-    async with backends("a") as (a,), xds_client(language, tmp_path, authorities={"elsewhere": {}}) as (client, plane):
+async def test_a_name_may_have_a_port_or_an_authority(open_client: OpenClient) -> None:
+    async with backends("a") as (a,), open_client(authorities={"elsewhere": {}}) as (client, plane):
         await plane.serve(Document((service("numbers", a.target, routes=[Route("numbers.test")]),)))
         for name in ("numbers", "numbers:50051", "numbers.test", "numbers.test:443", "xds://elsewhere/numbers:1"):
             assert await client.who(3, name=name) == {"a": 3}, name
