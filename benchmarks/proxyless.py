@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from grpc_server import METHOD, server
 from running_balancer import (  # it puts the packages on the path
     Balancer,
     ParameterStore,
     balancer,
     seconds_until,
 )
-from telemetry_cost import METHOD, server
 from xds_clients import measure_clients
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState, pack

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 from dev.label_reference import with_label_reference  # noqa: E402
 from grpc_lb_contract import TrafficPolicy  # noqa: E402 - whoever runs a file has its folder alone on the path
 from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting  # noqa: E402
-from traefik_labels.reference import with_unsupported_settings  # noqa: E402
+from traefik_labels.docs_tables import with_unsupported_settings  # noqa: E402
 
 PAGE = ROOT / "docs/api.md"
 LABELS_PAGE = ROOT / "docs/labels.md"

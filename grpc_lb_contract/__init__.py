@@ -38,13 +38,19 @@ from grpc_lb_contract.errors import (
 from grpc_lb_contract.labels.reader import LabelReading, read_labels
 from grpc_lb_contract.labels.registration import Registration, RouteRule
 from grpc_lb_contract.names import service_name_from
-from grpc_lb_contract.policy.balancing import Balancing, Method
-from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry, RetryStatus, Status
-from grpc_lb_contract.policy.health_check import HealthCheck
-from grpc_lb_contract.policy.limits import Limits
-from grpc_lb_contract.policy.outlier_detection import OutlierDetection
 from grpc_lb_contract.policy.overrides import Overrides
-from grpc_lb_contract.policy.protocol import ForwardedHeaders, Mirror, Tls, TlsVerify, Web
+from grpc_lb_contract.policy.sections.balancing import Balancing, Method
+from grpc_lb_contract.policy.sections.deadline import Deadline
+from grpc_lb_contract.policy.sections.fault import Fault, Status
+from grpc_lb_contract.policy.sections.forwarded_headers import ForwardedHeaders
+from grpc_lb_contract.policy.sections.grpc_web import Web
+from grpc_lb_contract.policy.sections.health_check import HealthCheck
+from grpc_lb_contract.policy.sections.limits import Limits
+from grpc_lb_contract.policy.sections.mirror import Mirror
+from grpc_lb_contract.policy.sections.outlier_detection import OutlierDetection
+from grpc_lb_contract.policy.sections.rate_limit import RateLimit
+from grpc_lb_contract.policy.sections.retry import Retry, RetryStatus
+from grpc_lb_contract.policy.sections.tls import Tls, TlsVerify
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
 __all__ = [

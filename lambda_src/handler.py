@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import time
 from functools import cache
@@ -97,3 +98,4 @@ if CLUSTER in os.environ:
     # environment is for the first invocation to say. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     with contextlib.suppress(ValueError, BotoCoreError):
         warm()
+    gc.freeze()  # the service models of AWS are large, and stay: no invocation looks through them for garbage

@@ -28,6 +28,8 @@ from grpc_lb_contract import (
     read_index,
     shard_parameter,
 )
+from grpc_lb_contract.document.per_service import PerService
+from grpc_lb_contract.document.records import service_texts
 from grpc_lb_contract.document.shards import content_hash
 from lambda_src import log
 from lambda_src.clock import Clock, OutOfTime, SecondsLeft
@@ -95,6 +97,7 @@ class ParameterStore:
         self._there: set[str] | None = None
         self._kept: frozenset[str] | None = None
         self._bucket: TokenBucket | None = None
+        self._texts = service_texts()
         self.clock = Clock()
         self.cluster = ""
         """The ARN of the cluster whose document it is."""
@@ -135,7 +138,7 @@ class ParameterStore:
         """
         until = changes_expected_until
         source = self._source(stored)
-        document, packed = _packed(document, cause, until, source, incomplete)
+        document, packed = _packed(document, cause, until, source, incomplete, self._texts)
         if stored.document is not None and stored.generation == packed.generation:
             return self._announce(stored.document, stored, until, stop_reasons, incomplete)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
@@ -201,7 +204,7 @@ class ParameterStore:
         if now == stored and stored.is_named:
             return PublishResult(stored, writes=0)
         source = self._source(stored)
-        packed = pack(document, cause, changes_expected_until=until, incomplete=incomplete, **source)
+        packed = pack(document, cause, changes_expected_until=until, incomplete=incomplete, texts=self._texts, **source)
         self._put_index(packed.index)
         announced = replace(now, serial=source["serial"], is_named=True)
         self._last = packed.index, announced
@@ -315,16 +318,24 @@ class ParameterStore:
 
 
 def _packed(
-    document: Document, cause: Cause | None, until: float | None, source: _Source, incomplete: bool
+    document: Document,
+    cause: Cause | None,
+    until: float | None,
+    source: _Source,
+    incomplete: bool,
+    texts: PerService[str],
 ) -> tuple[Document, Packed]:
+    def packed(document: Document) -> Packed:
+        return pack(document, cause, changes_expected_until=until, incomplete=incomplete, texts=texts, **source)
+
     try:
-        return document, pack(document, cause, changes_expected_until=until, incomplete=incomplete, **source)
+        return document, packed(document)
     except DocumentTooLarge:
         if document.diagnostics == Diagnostics():
             raise
         # What labels were rejected must not cost a target its place.
         without_notes = replace(document, diagnostics=Diagnostics())
-        return without_notes, pack(without_notes, cause, changes_expected_until=until, incomplete=incomplete, **source)
+        return without_notes, packed(without_notes)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

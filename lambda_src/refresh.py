@@ -22,9 +22,9 @@ from lambda_src.refresh_state import RefreshState, about, log_overlap, log_regis
 from lambda_src.transform import scaled_to_zero
 from lambda_src.transform.balancers import overlapping, registered_elsewhere
 from lambda_src.transform.causes import cause_of, reasons_of
-from lambda_src.transform.document import EVERYTHING_LABELLED, Transformed, transform
-from lambda_src.transform.expectation import announcement
-from lambda_src.transform.label_parsing import LabelCache, TraefikRemark
+from lambda_src.transform.document import EVERYTHING_LABELLED, TransformCache, Transformed, transform
+from lambda_src.transform.expected_changes import announcement
+from lambda_src.transform.label_parsing import TraefikRemark
 
 BEHIND_FOR_SECONDS = 5.0
 BEHIND_FIRST_PAUSE = 0.1
@@ -83,7 +83,7 @@ class Refresher:
         self._remarked: frozenset[TraefikRemark] = frozenset()
         self._overlap: frozenset[str] = frozenset()
         self._foreign: Mapping[str, str] = {}
-        self._labels = LabelCache()
+        self._transformed = TransformCache()
         self._calls = 0
         self.failures = 0
         """Attempts of the last refresh that failed."""
@@ -179,7 +179,7 @@ class Refresher:
         run.reads_on = False
         self._calls = listing.calls or self._calls
         run.listed(listing)
-        self._labels.keep(self._definitions.known)
+        self._transformed.labels.keep(self._definitions.known)
         run.late = freshness.behind(listing, run.batch.hints, self._versions, self._clock.now())
         behind_pause = self._behind_pause(run, listing) if run.late else None
         # A stop is known from its event alone and must not wait; anything else is for the listing to say.
@@ -254,7 +254,7 @@ class Refresher:
                 now=self._clock.now(),
                 selection=self._selection,
                 active=active,
-                label_cache=self._labels,
+                cache=self._transformed,
                 in_doubt=self._view.in_doubt,
             )
 

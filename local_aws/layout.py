@@ -57,6 +57,11 @@ class Layout:
         return self.run / "images"
 
     @property
+    def bytecode(self) -> Path:
+        """What Python compiled: not beside the sources, for a deployed asset is to stay as it is."""
+        return self.build / "bytecode"
+
+    @property
     def venv(self) -> Path:
         return self.build / "venv" / "bin"
 

@@ -36,13 +36,13 @@ With targets from a file, without AWS:
   python -m proxy_image --targets targets.json --state-dir /tmp/balancer --bind 127.0.0.1
 With targets from SSM, as on ECS (AWS credentials and region from the environment):
   python -m proxy_image --parameter-prefix /grpc-lb/my-stack/my-balancer
-How a running one stands, as its page on the web port shows it:
+The state of a running balancer, as on its web page:
   python -m proxy_image status --url http://127.0.0.1:8080"""
 
 _EPILOG = """\
 Flags win over variables. SIGTERM or Ctrl-C drains: readiness fails, then clients are sent away (GOAWAY) while their
 calls finish; a second one shortens that. Exit codes: 0 stopped, 1 this machine is in the way (a port is taken, a
-directory is not writable), 2 a setting is wrong."""
+directory is not writable), 2 a setting is wrong. `status` has its own: see `python -m proxy_image status --help`."""
 
 
 def main(argv: Sequence[str] | None = None, control_plane: Sequence[str] = CONTROL_PLANE) -> int:

@@ -10,6 +10,11 @@ from hypothesis import settings
 
 from tests.sharing import groups_of, session_fixtures
 
+# Here, and not in a conftest.py of each folder that needs them: there pytest would make them again.
+from tests.wheel.fixtures import installed as installed
+from tests.wheel.fixtures import source as source
+from tests.wheel.fixtures import wheel as wheel
+
 # On a machine of CI always the same examples, so that a change is judged by itself alone.
 settings.register_profile("everyday", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from grpc_lb_contract import LabelError, LabelReading, read_labels
 from grpc_lb_contract.labels.names import PORT
+from traefik_labels.label_formats import NoLabels, containers_from_json, labels_from_words
 from traefik_labels.model import Container, Outcome, Translation
-from traefik_labels.reading import NoLabels, containers_from_json, labels_from_words
 from traefik_labels.rules.default_rule import DEFAULT_RULE
 from traefik_labels.settings import TraefikLabels
 from traefik_labels.translation import in_their_words, translate, translate_all, with_own

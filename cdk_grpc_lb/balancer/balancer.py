@@ -9,7 +9,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct, IConstruct
 
@@ -29,7 +28,8 @@ from cdk_grpc_lb.balancer.image import (
     check_image,
 )
 from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
-from cdk_grpc_lb.balancer.parameters import known_name, own_prefix, parameters_under
+from cdk_grpc_lb.balancer.parameters import known_name, own_prefix
+from cdk_grpc_lb.balancer.permissions import allow_reading
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
 from cdk_grpc_lb.balancer.task_settings import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB, Running
@@ -46,12 +46,12 @@ from cdk_grpc_lb.monitoring.tracing import (
     check_tracing,
     tracing_environment,
 )
-from cdk_grpc_lb.nag import acknowledge, wildcard_in
+from cdk_grpc_lb.nag import acknowledge
+from cdk_grpc_lb.network.egress import check_way_out
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
-from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
@@ -330,7 +330,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self.task_definition = balancer_task(
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
-        self._allow_reading(self.parameter_prefix)
+        allow_reading(self.task_definition, self.parameter_prefix)
         self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
         self.container = balancer_container(
             self,
@@ -478,22 +478,19 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     @property
     def load_balancer(self) -> elbv2.NetworkLoadBalancer:
         """What callers connect to. Raises ValueError with ``cloud_map_namespace``: there is none."""
-        if self._cloud_map is not None:
-            raise self._without("load_balancer")
+        self._require_load_balancer("load_balancer")
         return self._load_balancer
 
     @property
     def listener(self) -> elbv2.NetworkListener:
         """The load balancer's listener for calls. Raises ValueError with ``cloud_map_namespace``."""
-        if self._cloud_map is not None:
-            raise self._without("listener")
+        self._require_load_balancer("listener")
         return self._listener
 
     @property
     def target_group(self) -> elbv2.NetworkTargetGroup:
         """The balancer's tasks, as the load balancer sees them. Raises ValueError with ``cloud_map_namespace``."""
-        if self._cloud_map is not None:
-            raise self._without("target_group")
+        self._require_load_balancer("target_group")
         return self._target_group
 
     @checked
@@ -513,7 +510,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         sync = self._sync(id, cluster, own_prefix(self, id))
         self.clusters.append(cluster)
         self.target_syncs.append(sync)
-        self._allow_reading(sync.parameter_prefix)
+        allow_reading(self.task_definition, sync.parameter_prefix)
         self.container.add_environment(PARAMETER_PREFIX, ",".join(sync.parameter_prefix for sync in self.target_syncs))
         start_after(self.service, sync)
         return sync
@@ -599,15 +596,6 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             removal_policy=self._removal_policy,
         )
 
-    def _allow_reading(self, parameter_prefix: str) -> None:
-        parameters = parameters_under(self, parameter_prefix)
-        self.task_definition.add_to_task_role_policy(
-            iam.PolicyStatement(actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters])
-        )
-        acknowledge(
-            self.task_definition, wildcard_in(self, parameters), "a document takes as many parameters as it needs"
-        )
-
     def _put_load_balancer_in_front(
         self, front: Frontend, vpc: ec2.IVpc, *, served: int, client_addresses: bool
     ) -> None:
@@ -626,8 +614,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._let_in(served, "xDS from the load balancer" if served == XDS_PORT else "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
 
-    def _without(self, part: str) -> ValueError:
-        return self._props.error(part, "asked of a balancer that has one", "a balancer with cloud_map_namespace")
+    def _require_load_balancer(self, part: str) -> None:
+        if self._cloud_map is not None:
+            raise self._props.error(part, "asked of a balancer that has one", "a balancer with cloud_map_namespace")
 
     def _let_in(self, port: int, what: str) -> None:
         self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)

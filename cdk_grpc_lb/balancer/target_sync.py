@@ -16,10 +16,10 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_grpc_lb.argument_types import check_arguments
-from cdk_grpc_lb.balancer.parameters import check_prefix, parameters_under
-from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack, suffix_of
+from cdk_grpc_lb.balancer.parameters import check_prefix
+from cdk_grpc_lb.balancer.permissions import allow_listing, allow_publishing
+from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
-from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge, wildcard_in
 from cdk_grpc_lb.routing.service_registry import check_admission
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.staging import stage
@@ -124,8 +124,8 @@ class TargetSync(Construct):
         self.log_group: logs.LogGroup = logs.LogGroup(self, "Logs", retention=log_retention)
         self.role: iam.Role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
-        self._allow_listing()
-        publishing = self._allow_publishing()
+        allow_listing(self.role, cluster)
+        publishing = allow_publishing(self, self.role, parameter_prefix)
         self.function: lambda_.Function = lambda_.Function(
             self,
             "Function",
@@ -174,52 +174,3 @@ class TargetSync(Construct):
 
         self.function.node.add_dependency(publishing)
         remove_with_stack(self, self.function, parameter_prefix, publishing, policy=removal_policy)
-
-    def _allow_listing(self) -> None:
-        in_this_cluster = {"ArnEquals": {"ecs:cluster": self.cluster.cluster_arn}}
-        tasks = cdk.Stack.of(self).format_arn(
-            service="ecs", resource="task", resource_name=f"{self.cluster.cluster_name}/*"
-        )
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=["ecs:DescribeTasks"], resources=[tasks], conditions=in_this_cluster)
-        )
-        services = cdk.Stack.of(self).format_arn(
-            service="ecs", resource="service", resource_name=f"{self.cluster.cluster_name}/*"
-        )
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=["ecs:DescribeServices"], resources=[services], conditions=in_this_cluster)
-        )
-        # ListTasks of a whole cluster is authorised against `*`; the condition is what holds it to one cluster.
-        # https://github.com/cdklabs/construct-hub/pull/1207
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=["ecs:ListTasks"], resources=["*"], conditions=in_this_cluster)
-        )
-        # DescribeTaskDefinition knows neither resources nor the cluster:
-        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
-        self.role.add_to_policy(iam.PolicyStatement(actions=["ecs:DescribeTaskDefinition"], resources=["*"]))
-        acknowledge(self.role, ANY_RESOURCE, "ListTasks and DescribeTaskDefinition are authorised for nothing narrower")
-        acknowledge(self.role, wildcard_in(self, tasks), "tasks are listed before they are described, of one cluster")
-        acknowledge(self.role, wildcard_in(self, services), "which services there are is known only when it runs")
-
-    def _allow_publishing(self) -> iam.Policy:
-        """In a policy of the prefix's own: it stays until what is below the prefix is removed."""
-        parameters = parameters_under(self, self.parameter_prefix)
-        policy = iam.Policy(
-            self,
-            f"Publishing{suffix_of(self, self.parameter_prefix)}",
-            roles=[self.role],
-            statements=[
-                iam.PolicyStatement(
-                    actions=[
-                        "ssm:GetParameter",
-                        "ssm:GetParameters",
-                        "ssm:GetParametersByPath",
-                        "ssm:PutParameter",
-                        "ssm:DeleteParameters",
-                    ],
-                    resources=[parameters],
-                )
-            ],
-        )
-        acknowledge(policy, wildcard_in(self, parameters), "a document takes as many parameters as it needs")
-        return policy

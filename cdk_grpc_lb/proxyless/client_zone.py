@@ -37,7 +37,9 @@ def write_bootstrap_first(
     writer = definition.add_container(
         CONTAINER,
         image=image,
-        command=["python", "-m", "proxy_image.client_bootstrap", f"{STATE_DIR}/{BOOTSTRAP_NAME}"],
+        # The image's own entry point starts a balancer.
+        entry_point=["python", "-m", "proxy_image.client_bootstrap"],
+        command=[f"{STATE_DIR}/{BOOTSTRAP_NAME}"],
         environment={BOOTSTRAP: text},
         docker_labels={ENABLE: "false"},
         essential=False,

@@ -17,15 +17,15 @@ from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
+from cdk_grpc_lb.network.egress import check_way_out
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
-from cdk_grpc_lb.network.way_out import check_way_out
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.routing.labels import labelled_calls
 from cdk_grpc_lb.service.containers import refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
 from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
-from cdk_grpc_lb.service.needs import endpoints_needed, images_of
+from cdk_grpc_lb.service.endpoints_needed import endpoints_needed, images_of
 from cdk_grpc_lb.service.props import DEFAULTS, CallProps, ServiceProps, TaskProps, part_of
 from cdk_grpc_lb.service.scaling import ScalingCalls, auto_scale
 from cdk_grpc_lb.service.task import OwnTask, given_task

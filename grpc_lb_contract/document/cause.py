@@ -25,6 +25,10 @@ MAX_STOPS = 20
 """A reader polls every few seconds: it misses at most as many generations as come in between."""
 
 
+HEALTH_CHECK_FAILS = "its health check in ECS fails"
+"""How the reason begins for a target whose task goes on."""
+
+
 class CauseKind(StrEnum):
     """What asked for a generation."""
 
@@ -63,7 +67,7 @@ class TaskChange:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """A target's task that stopped or left, and why ECS stopped it, in ECS's words, with the exit codes of its
-    containers; "" while ECS has not said. Long texts are cut.
+    containers, or `HEALTH_CHECK_FAILS`; "" while ECS has not said. Long texts are cut.
     """
 
     task: str

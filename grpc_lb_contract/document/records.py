@@ -29,28 +29,44 @@ from grpc_lb_contract.conditions import read_conditions
 from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.diagnostics import DiagnosticsBuilder, diagnostic_records
 from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.errors import DocumentError
 from grpc_lb_contract.names import ALL
 from grpc_lb_contract.policy.overrides import Overrides
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
 
-def encode_document(document: Document) -> str:
-    """The one text of a document: every record ends with a newline; an empty document is the empty text."""
-    services = "".join(record for service in document.services for record in _service_records(service))
+def encode_document(document: Document, texts: PerService[str] | None = None) -> str:
+    """The one text of a document: every record ends with a newline; an empty document is the empty text. A writer that
+    follows a document has the `texts` of its services.
+    """
+    services = "".join((service_texts() if texts is None else texts).of(document.services).values())
     # An older reader passes over a record that it does not know, where a service came before.
     balancers = document.balancers if services else ()
     named = ({"balancer": [each.ip, each.port, each.zone, each.task, each.name]} for each in balancers)
     return services + "".join(map(_record, (*diagnostic_records(document.diagnostics), *named)))
 
 
-def _service_records(service: Service) -> Iterator[str]:
+def service_texts() -> PerService[str]:
+    """For the generations of one document."""
+    return PerService(lambda service: "".join((*_settings_records(service), *_target_records(service))))
+
+
+def size_of_settings(service: Service) -> int:
+    """The bytes of its records without those of its groups and targets."""
+    return sum(map(len, _settings_records(service)))
+
+
+def _settings_records(service: Service) -> Iterator[str]:
     yield _record({"service": service.name})
     settings = service.policy.to_settings()
     if settings:
         yield _record({"policy": settings})
     for route in service.routes:
         yield _record(_route_fields(route))
+
+
+def _target_records(service: Service) -> Iterator[str]:
     for group in service.groups:
         yield _record({"group": [group.name, group.weight]})
     place = {group.name: index for index, group in enumerate(service.groups)}

@@ -37,10 +37,7 @@ def resolve_conflicts(
         for route in service.routes:
             askers.setdefault(route.match, {})[service.name] = route
     winners = {match: _winner(asked, held.get(match)) for match, asked in askers.items()}
-    settled = tuple(
-        replace(service, routes=tuple(route for route in service.routes if winners[route.match] == service.name))
-        for service in services
-    )
+    settled = tuple(_without_lost(service, winners) for service in services)
     conflicts = sorted(
         RouteConflict(route, winners[match], name)
         for match, asked in askers.items()
@@ -48,6 +45,11 @@ def resolve_conflicts(
         if name != winners[match]
     )
     return settled, tuple(conflicts)
+
+
+def _without_lost(service: Service, winners: Mapping[RouteMatch, str]) -> Service:
+    won = tuple(route for route in service.routes if winners[route.match] == service.name)
+    return service if won == service.routes else replace(service, routes=won)
 
 
 def _winner(asked: Mapping[str, Route], holder: str | None) -> str:

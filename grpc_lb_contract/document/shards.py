@@ -28,10 +28,12 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from grpc_lb_contract.document.cause import Cause, read_cause
 from grpc_lb_contract.document.compression import compressed, decompressed
 from grpc_lb_contract.document.model import Document
+from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.errors import (
     DocumentError,
@@ -69,6 +71,9 @@ HASH_BYTES = 16
 
 MAX_SERIAL = 2**53
 """Milliseconds since 1970 come to it in a quarter of a million years: no writer counts so far."""
+
+_compressed = lru_cache(maxsize=512)(compressed)
+"""Most shards are those of the generation before."""
 
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -124,14 +129,15 @@ def pack(
     prefix: str = "",
     serial: int = 0,
     incomplete: bool = False,
+    texts: PerService[str] | None = None,
 ) -> Packed:
     """Cut a document into parameters. The cause has what room the index leaves; `changes_expected_until`, in seconds
     since 1970, is rounded to whole ones and always has room, so that it never moves the cuts. `incomplete` says that
-    services are missing.
+    services are missing. `texts` are those of a writer that follows a document.
 
     Raises `DocumentTooLarge` where one index cannot name all its shards.
     """
-    text = encode_document(document)
+    text = encode_document(document, texts)
     generation = _generation(text)
     source = {"cluster": cluster, "prefix": prefix, "serial": serial}
     fields: dict[str, object] = {"format": FORMAT, "generation": generation}
@@ -311,7 +317,7 @@ def _by_content(records: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _fitting(records: Sequence[str]) -> Iterator[str]:
     """A single record is taken as it is: none is so long."""
-    text = compressed("".join(records))
+    text = _compressed("".join(records))
     if len(text) <= MAX_PARAMETER_BYTES or len(records) == 1:
         yield text
         return

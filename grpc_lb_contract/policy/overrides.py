@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from functools import total_ordering
 from typing import Any
 
-from grpc_lb_contract.policy.calls import Deadline, Retry
+from grpc_lb_contract.policy.sections.deadline import Deadline
+from grpc_lb_contract.policy.sections.retry import Retry
 from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting, RejectedSetting, TrafficPolicy, read_part
 from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, settings_of
 

@@ -12,12 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
-from grpc_lb_contract.policy.balancing import Balancing
-from grpc_lb_contract.policy.calls import Deadline, Fault, RateLimit, Retry
-from grpc_lb_contract.policy.health_check import HealthCheck
-from grpc_lb_contract.policy.limits import Limits
-from grpc_lb_contract.policy.outlier_detection import OutlierDetection
-from grpc_lb_contract.policy.protocol import ForwardedHeaders, Mirror, Tls, Web
+from grpc_lb_contract.policy.sections.balancing import Balancing
+from grpc_lb_contract.policy.sections.deadline import Deadline
+from grpc_lb_contract.policy.sections.fault import Fault
+from grpc_lb_contract.policy.sections.forwarded_headers import ForwardedHeaders
+from grpc_lb_contract.policy.sections.grpc_web import Web
+from grpc_lb_contract.policy.sections.health_check import HealthCheck
+from grpc_lb_contract.policy.sections.limits import Limits
+from grpc_lb_contract.policy.sections.mirror import Mirror
+from grpc_lb_contract.policy.sections.outlier_detection import OutlierDetection
+from grpc_lb_contract.policy.sections.rate_limit import RateLimit
+from grpc_lb_contract.policy.sections.retry import Retry
+from grpc_lb_contract.policy.sections.tls import Tls
 from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, Setting, settings_of
 
 PREFIX = "grpc-lb."

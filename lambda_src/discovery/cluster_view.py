@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from lambda_src import log
@@ -71,7 +72,10 @@ class ClusterView:
             listing = last.with_news(self._cluster.describe(batch.tasks))
             self._listed_at = now
         else:
-            listing = self._cluster.read(lambda: batch.tasks | known(), at=now)
+            with ThreadPoolExecutor(1) as pool:
+                loading = pool.submit(self._definitions.load_saved)
+                listing = self._cluster.read(lambda: batch.tasks | known(), at=now)
+                loading.result()
             self._listed_at = now
         serving, running = known(), [task for task in listing.tasks.values() if not task.is_over]
         described = self._definitions.read(

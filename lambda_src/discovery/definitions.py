@@ -11,16 +11,17 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambda_src import log
 from lambda_src.clock import Clock, OutOfTime, SecondsLeft
 from lambda_src.discovery.saved_definitions import SavedDefinitions
-from lambda_src.discovery.tasks import TaskDefinition, task_definition_from
+from lambda_src.discovery.tasks import UNREADABLE, TaskDefinition, task_definition_from
 from lambda_src.token_bucket import TokenBucket, is_throttle
 
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html
 QUOTA_BURST = 50
 PER_SECOND = 20
 AT_ONCE = 10
-BURST = QUOTA_BURST - 2
+BURST = QUOTA_BURST - 1
 """ECS's bucket is full until the first request arrives, which takes longer than later ones: its connection is made."""
 
 REST_SECONDS = 7.0
@@ -73,10 +74,17 @@ class Definitions:
         self._gone: dict[str, float] = {}
         self._failing: dict[str, float] = {}
         self._in_use: frozenset[str] = frozenset()
+        self._has_looked = False
 
     @property
     def known(self) -> Set[str]:
         return self._known.keys()
+
+    def load_saved(self) -> None:
+        """Learn what is in SSM, once in a process: it takes a call, while ECS lists the tasks. Does not raise."""
+        if not self._has_looked:
+            self._has_looked = True
+            self._learn(self._saved.load())
 
     def read(
         self,
@@ -94,6 +102,7 @@ class Definitions:
         where ECS fails to describe one that is needed; all that was read until then is kept.
         """
         if len(arns - self._known.keys()) > SAVED_FROM and not self._saved.is_loaded:
+            # SSM failed to tell: it takes one call to ask again, and minutes to ask ECS for them all.
             self._learn(self._saved.load())
         now = self._clock.now()
         self._gone = {arn: at for arn, at in self._gone.items() if now - at < GONE_FOR_SECONDS}
@@ -109,7 +118,7 @@ class Definitions:
         self._known |= {arn: self._known.pop(arn) for arn in arns if arn in self._known}  # the newest are last
         for arn in list(self._known)[:-MOST_KNOWN]:
             del self._known[arn]
-        gone = dict.fromkeys(arns & self._gone.keys(), "ECS does not describe it any more")
+        gone = dict.fromkeys(arns & self._gone.keys(), "ECS does not describe it any more, or not as documented")
         unread = frozenset(arns - self._known.keys() - gone.keys() - failures.keys())
         if unread & needed or (len(unread) == len(unknown) > 0 and seconds_left() < _rest(len(unknown))):
             raise OutOfTime(
@@ -185,6 +194,7 @@ class Definitions:
         """Whether a definition was read."""
         try:
             answer = future.result()
+            definition = task_definition_from(answer["taskDefinition"])
         except (BotoCoreError, ClientError) as error:
             if is_throttle(error):
                 self._bucket.throttled()
@@ -194,8 +204,12 @@ class Definitions:
             else:
                 failures[arn] = error
             return False
+        except UNREADABLE as error:
+            log.error("task definition not readable", definition=arn, problem=f"{type(error).__name__}: {error}")
+            self._gone[arn] = self._clock.now()
+            return False
         self._bucket.answered(answer)
-        self._known[arn] = task_definition_from(answer["taskDefinition"])
+        self._known[arn] = definition
         return True
 
     def _failing_since(self, failures: Mapping[str, Exception], needed: Set[str]) -> frozenset[str]:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambda_src import log
-from lambda_src.discovery.tasks import Task, TaskDefinition, task_from, task_id
+from lambda_src.discovery.tasks import UNREADABLE, Task, TaskDefinition, task_from, task_id
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import TaskTypeDef
 
 # The most that ListTasks returns and DescribeTasks takes at once:
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html and API_DescribeTasks.html
@@ -178,15 +179,30 @@ class EcsCluster:
 
     def _describe_chunk(self, ids: Sequence[str]) -> _Described:
         answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=ids)
-        found = {task.id: task for task in map(task_from, answer["tasks"])}
+        found, unreadable = _read_each(answer["tasks"])
         failures = {task_id(failure.get("arn", "")): failure.get("reason") for failure in answer["failures"]}
         others = {one: reason for one, reason in failures.items() if reason != "MISSING"}
         if others:
             raise ListingFailed(f"describe tasks must fail for no task but those that are MISSING, got {others}")
-        silent = set(ids) - found.keys() - failures.keys()
+        silent = set(ids) - found.keys() - failures.keys() - unreadable
         if silent:
             raise ListingFailed(f"describe tasks must answer for each task, got nothing about {sorted(silent)}")
-        return found, set(failures)
+        return found, unreadable | failures.keys()
+
+
+def _read_each(described: Iterable[TaskTypeDef]) -> tuple[dict[str, Task], set[str]]:
+    """The tasks, and the ids of those that cannot be read: like one that ECS does not know, each is doubted alone."""
+    found: dict[str, Task] = {}
+    unreadable: set[str] = set()
+    for one in described:
+        try:
+            task = task_from(one)
+        except UNREADABLE as error:
+            log.error("task not readable", task=str(one.get("taskArn")), problem=f"{type(error).__name__}: {error}")
+            unreadable.add(task_id(str(one.get("taskArn"))))
+        else:
+            found[task.id] = task
+    return found, unreadable
 
 
 def _chunks(ids: Iterable[str]) -> Iterator[Sequence[str]]:

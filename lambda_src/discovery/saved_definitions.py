@@ -6,15 +6,14 @@ compressed, and is named by its content; one that cannot be read is passed over,
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from grpc_lb_contract import MAX_PARAMETER_BYTES
+from grpc_lb_contract.document.compression import compressed, decompressed
 from grpc_lb_contract.document.shards import content_hash
 from lambda_src import log
 from lambda_src.clock import SecondsLeft
@@ -48,6 +47,7 @@ class SavedDefinitions:
         self._parameters: dict[str, frozenset[str]] = {}
         self._too_large: set[str] = set()
         self.is_loaded = False
+        """Whether all that is there was read."""
 
     def load(self) -> dict[str, TaskDefinition]:
         """All that is there, by ARN. Does not raise."""
@@ -61,15 +61,17 @@ class SavedDefinitions:
                     definitions = _decoded(parameter["Value"])
                     self._parameters[parameter["Name"]] = frozenset(definitions)
                     found |= definitions
+            self.is_loaded = True
         except (BotoCoreError, ClientError) as error:
             log.warning("saved definitions not read", problem=str(error))
-        self.is_loaded = True
         return found
 
     def save(self, definitions: Mapping[str, TaskDefinition], seconds_left: SecondsLeft) -> None:
         """Write those that are not there. Does not raise."""
         if not self.is_loaded:
             self.load()
+        if not self.is_loaded:
+            return  # they would be written once more by each new process
         there = frozenset[str]().union(*self._parameters.values())
         try:
             self._write(definitions, [arn for arn in definitions if arn not in there], seconds_left)
@@ -119,8 +121,7 @@ def _packed(definitions: Sequence[tuple[str, TaskDefinition]]) -> tuple[str, int
 
 def _encoded(definitions: Iterable[tuple[str, TaskDefinition]]) -> str:
     records = [[arn, each.family, each.revision, list(map(_container, each.containers))] for arn, each in definitions]
-    text = json.dumps([FORMAT, records], separators=(",", ":")).encode()
-    return base64.b64encode(zlib.compress(text, 9)).decode()
+    return compressed(json.dumps([FORMAT, records], separators=(",", ":")))
 
 
 def _container(container: Container) -> list[object]:
@@ -130,10 +131,9 @@ def _container(container: Container) -> list[object]:
 def _decoded(text: str) -> dict[str, TaskDefinition]:
     """None of it where any cannot be read."""
     try:
-        packed = zlib.decompressobj()
-        version, records = json.loads(packed.decompress(base64.b64decode(text, validate=True), MOST_TEXT))
+        version, records = json.loads(decompressed(text, MOST_TEXT))
         return dict(map(_definition, records)) if version == FORMAT else {}
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, zlib.error, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs.type_defs import PortMappingTypeDef, TaskDefinitionTypeDef, TaskTypeDef
 
 _ADDRESSES = frozenset({"privateipv4address", "privateipv6address", "ipv6address"})
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html
+_NOT_ATTACHED = frozenset({"DETACHED", "DELETED", "FAILED"})
 
 # lastStatus goes PROVISIONING, PENDING, ACTIVATING, RUNNING, DEACTIVATING, STOPPING, DEPROVISIONING, STOPPED:
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
@@ -22,6 +24,9 @@ STOPPED = "STOPPED"
 LEAVING = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING", STOPPED, "DELETED"})
 MAY_HAVE_CALLS = frozenset({RUNNING, "DEACTIVATING", "STOPPING"})
 """From DEPROVISIONING on, the containers have stopped."""
+
+UNREADABLE = (LookupError, TypeError, AttributeError, ValueError, OverflowError)
+"""What `task_from` and `task_definition_from` raise where an answer has not AWS's documented shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +86,29 @@ def task_id(arn: str) -> str:
 
 
 def task_from(described: TaskTypeDef) -> Task:
-    kind, _, name = described.get("group", "").partition(":")
+    """Raises one of `UNREADABLE`."""
+    group = _text(described.get("group", ""))
+    kind, _, name = group.partition(":")
+    version = described.get("version")
     return Task(
-        group=described.get("group", ""),
+        group=group,
         stop_reason=stop_reason(described) if described.get("desiredStatus") == STOPPED else "",
         id=task_id(described["taskArn"]),
-        definition=described["taskDefinitionArn"],
+        definition=_text(described["taskDefinitionArn"]),
         service=name if kind == "service" and name else None,
-        version=described.get("version"),
-        last_status=described.get("lastStatus", ""),
-        desired_status=described.get("desiredStatus", ""),
-        zone=described.get("availabilityZone", ""),
+        version=None if version is None else int(version),
+        last_status=_text(described.get("lastStatus", "")),
+        desired_status=_text(described.get("desiredStatus", "")),
+        zone=_text(described.get("availabilityZone", "")),
         address=_address(described),
         started_at=_seconds(described.get("startedAt")),
         healthy=_containers(described, "HEALTHY"),
         unhealthy=_containers(described, "UNHEALTHY"),
         created_at=_seconds(described.get("createdAt")),
         stopping_at=_seconds(described.get("stoppingAt")),
-        started_by=described.get("startedBy", ""),
+        started_by=_text(described.get("startedBy", "")),
         exited=frozenset(
-            container.get("name", "")
+            _text(container.get("name", ""))
             for container in described.get("containers", [])
             if container.get("lastStatus") == STOPPED
         ),
@@ -123,13 +131,14 @@ def _exits(containers: Any) -> str:
 
 
 def task_definition_from(described: TaskDefinitionTypeDef) -> TaskDefinition:
+    """Raises one of `UNREADABLE`."""
     return TaskDefinition(
-        family=described.get("family", ""),
-        revision=described.get("revision", 0),
+        family=_text(described.get("family", "")),
+        revision=int(described.get("revision", 0)),
         containers=tuple(
             Container(
-                name=container.get("name", ""),
-                labels=dict(container.get("dockerLabels", {})),
+                name=_text(container.get("name", "")),
+                labels={_text(name): _text(value) for name, value in container.get("dockerLabels", {}).items()},
                 ports=tuple(_tcp_ports(container.get("portMappings", []))),
                 health_checked="healthCheck" in container,
             )
@@ -144,7 +153,7 @@ def _tcp_ports(mappings: Iterable[PortMappingTypeDef]) -> Iterator[int]:
         if mapping.get("protocol", "tcp") != "tcp":
             continue  # gRPC speaks TCP
         if "containerPort" in mapping:
-            yield mapping["containerPort"]
+            yield int(mapping["containerPort"])
         first, dash, last = mapping.get("containerPortRange", "").partition("-")
         if dash and first.isdecimal() and last.isdecimal() and int(last) <= MAX_PORT:
             yield from range(int(first), int(last) + 1)
@@ -154,31 +163,37 @@ def _seconds(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be a text, got {value!r}")
+    return value
+
+
 def _containers(described: TaskTypeDef, health: str) -> frozenset[str]:
     return frozenset(
-        container.get("name", "")
+        _text(container.get("name", ""))
         for container in described.get("containers", [])
         if container.get("healthStatus") == health
     )
 
 
 def _address(described: TaskTypeDef) -> str | None:
-    """The IPv4 address, and the IPv6 address of a task that has no other."""
+    """The IPv4 address, and the IPv6 address of a task that has no other; of several the first that a container has."""
     addresses = list(filter(None, map(_normalised, _addresses(described))))
     addresses.sort(key=lambda address: ":" in address)
     return addresses[0] if addresses else None
 
 
 def _addresses(described: TaskTypeDef) -> Iterator[str]:
-    for attachment in described.get("attachments", []):
-        if attachment.get("type") == "ElasticNetworkInterface":
-            for detail in attachment.get("details", []):
-                if detail.get("name", "").lower() in _ADDRESSES:
-                    yield detail.get("value", "")
     for container in described.get("containers", []):
         for interface in container.get("networkInterfaces", []):
             yield interface.get("privateIpv4Address", "")
             yield interface.get("ipv6Address", "")
+    for attachment in described.get("attachments", []):
+        if attachment.get("type") == "ElasticNetworkInterface" and attachment.get("status") not in _NOT_ATTACHED:
+            for detail in attachment.get("details", []):
+                if detail.get("name", "").lower() in _ADDRESSES:
+                    yield detail.get("value", "")
 
 
 def _normalised(address: str) -> str | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from grpc_lb_contract import Document, Route, Service, encode_document
+from grpc_lb_contract import Document, Route, Service
 from grpc_lb_contract.document.model import RouteMatch
+from grpc_lb_contract.document.per_service import PerService
+from grpc_lb_contract.document.records import size_of_settings
 
 MAX_ROUTES = 1_000
 MAX_BYTES = 128 * 1024
@@ -26,8 +28,13 @@ class OverBudget:
     allowed: str
 
 
+def sizes_of_settings() -> PerService[int]:
+    """For one listing after the other."""
+    return PerService(size_of_settings)
+
+
 def within_budget(
-    services: Sequence[Service], previous: Document | None
+    services: Sequence[Service], previous: Document | None, sizes: PerService[int] | None = None
 ) -> tuple[tuple[Service, ...], tuple[OverBudget, ...]]:
     """Leave the routes that a service had, and grant new ones while there is room, to those first that ask for least.
 
@@ -38,9 +45,11 @@ def within_budget(
         service.name: {route.match: route for route in service.routes} for service in (previous or Document()).services
     }
     kept = {service.name: _as_it_was(service, had.get(service.name, {})) for service in services}
-    asked_size = {service.name: _size(service) for service in services}
+    asked_size = (sizes_of_settings() if sizes is None else sizes).of(services)
     kept_size = {
-        service.name: asked_size[service.name] if kept[service.name] is service else _size(kept[service.name])
+        service.name: asked_size[service.name]
+        if kept[service.name] is service
+        else size_of_settings(kept[service.name])
         for service in services
     }
     growth = {service.name: asked_size[service.name] - kept_size[service.name] for service in services}
@@ -73,7 +82,3 @@ def within_budget(
 def _as_it_was(service: Service, had: Mapping[RouteMatch, Route]) -> Service:
     kept = tuple(had[route.match] for route in service.routes if route.match in had)
     return service if kept == service.routes else replace(service, routes=kept)
-
-
-def _size(service: Service) -> int:
-    return len(encode_document(Document((replace(service, groups=(), targets=()),))))

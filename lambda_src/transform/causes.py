@@ -8,15 +8,25 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 
 from grpc_lb_contract import Cause, CauseKind, Document, Stop, TargetState
+from grpc_lb_contract.document.cause import HEALTH_CHECK_FAILS
 from lambda_src.discovery.events import Batch, Hint
 from lambda_src.discovery.tasks import LEAVING, RUNNING, STOPPED, Task
 
 
 def reasons_of(batch: Batch, tasks: Iterable[Task]) -> dict[str, str]:
-    """Why ECS stops tasks, as events or the listing say: the longer of both, which knows how containers ended."""
+    """Why ECS stops tasks, as events or the listing say: the longer of both, which knows how containers ended. Of
+    those that go on, which containers ECS calls UNHEALTHY.
+    """
+    tasks = tuple(tasks)
+    sick = {
+        task.id: f"{HEALTH_CHECK_FAILS} (container {', '.join(sorted(task.unhealthy))})"
+        for task in tasks
+        if task.unhealthy
+    }
     listed = {task.id: task.stop_reason for task in tasks if task.stop_reason}
     told = {hint.task: hint.change.reason for hint in sorted(batch.hints, key=_age) if hint.is_stop}
-    return {task: max(listed.get(task, ""), told.get(task, ""), key=len) for task in listed.keys() | told.keys()}
+    stops = {task: max(listed.get(task, ""), told.get(task, ""), key=len) for task in listed.keys() | told.keys()}
+    return sick | stops
 
 
 def cause_of(

@@ -4,50 +4,38 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
+from dataclasses import dataclass, field
 
 from grpc_lb_contract import (
     Diagnostics,
     Document,
-    Group,
     LabelError,
     Registration,
     RejectedLabel,
     RouteConflict,
-    Service,
     ShadowedRoute,
-    Target,
     TargetState,
     resolve_conflicts,
 )
+from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.labels.names import SERVICE
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import Container, Task, TaskDefinition
 from lambda_src.transform import default_names
 from lambda_src.transform.balancers import balancers_of
-from lambda_src.transform.budget import OverBudget, within_budget
+from lambda_src.transform.budget import OverBudget, sizes_of_settings, within_budget
 from lambda_src.transform.default_names import Named
-from lambda_src.transform.expectation import Observed, expects_changes
-from lambda_src.transform.health import STATES, DoubtedHealth, TargetPlace, TargetStage, stage_of, standing
-from lambda_src.transform.in_doubt import kept_as_they_were
+from lambda_src.transform.expected_changes import Observed, expects_changes
+from lambda_src.transform.health import DoubtedHealth, TargetPlace, TargetStage, stage_of, standing
 from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
-from lambda_src.transform.merge import ServiceSettings, groups_of, policy_of, routes_of
+from lambda_src.transform.missing_tasks import kept_as_they_were
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
+from lambda_src.transform.services import Member, ServiceCache, SkippedTask
 
 YOUNG_SECONDS = 300.0
 """A task that is not healthy this long after its start is not about to be: ECS replaces it, or a later event tells."""
 
 EVERYTHING_LABELLED = Selection()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class SkippedTask:
-    """A task that would serve, and why it cannot."""
-
-    task: str
-    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +60,12 @@ class Transformed:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A container that registers for a service, with its target where it has one."""
+class TransformCache:
+    """What a process remembers from one listing to the next."""
 
-    settings: ServiceSettings
-    stage: TargetStage
-    target: Target | None
-
-    @property
-    def service(self) -> str:
-        return self.settings.registration.service
+    labels: LabelCache = field(default_factory=LabelCache)
+    services: ServiceCache = field(default_factory=ServiceCache)
+    sizes: PerService[int] = field(default_factory=sizes_of_settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,35 +97,33 @@ def transform(
     now: float,
     selection: Selection = EVERYTHING_LABELLED,
     active: Set[str] = frozenset(),
-    label_cache: LabelCache | None = None,
+    cache: TransformCache | None = None,
     in_doubt: Set[str] = frozenset(),
 ) -> Transformed:
     """Make the document of these tasks. `previous` says who holds which route, and who served; of the services
-    that are in it alone, those stay that one of the `active` ECS services backs. Labels that are in the cache are not
-    read again. Of tasks without a definition nothing is known; those `in_doubt` keep the targets that they had.
+    that are in it alone, those stay that one of the `active` ECS services backs. What is in the cache is not
+    made again. Of tasks without a definition nothing is known; those `in_doubt` keep the targets that they had.
     """
     tasks = tuple(tasks)
+    cache = TransformCache() if cache is None else cache
     known = ((task, definitions[task.definition]) for task in tasks if task.definition in definitions)
     taking_part = (pair for pair in known if _takes_part(*pair, told_to_stop))
     listed = tuple(tasks)
-    readings = Readings(selection, label_cache, taking_part)
+    readings = Readings(selection, cache.labels, taking_part)
     asking, apart = _kept_apart(_asking(listed, definitions, readings, told_to_stop), previous, readings)
     stay, doubted = _standing(asking, previous)
     members: list[Member] = []
-    skipped: set[SkippedTask] = set()
     pending: set[str] = set()
     for one in asking:
         stage = TargetStage.SERVING if one.stage is TargetStage.UNHEALTHY and one.place in stay else one.stage
         if stage is TargetStage.UNHEALTHY and _is_young(one.task, now):
             pending.add(one.task.id)
-        member, problem = _member(one.task, one.definition, one.registration, stage)
-        members.append(member)
-        if problem is not None:
-            skipped.add(SkippedTask(one.task.id, problem))
-    present = with_groups(_services(members), _backing(asking))
+        members.append(Member(one.task, one.definition, one.registration, stage))
+    built, skipped = cache.services.build(members)
+    present = with_groups(built, _backing(asking))
     present = kept_as_they_were(previous, present, in_doubt, told_to_stop, selection)
     carried = carried_on(previous, present, active, selection)
-    affordable, over_budget = within_budget((*present, *carried), previous)
+    affordable, over_budget = within_budget((*present, *carried), previous, cache.sizes)
     services, conflicts = resolve_conflicts(affordable, previous)
     rejected = tuple(sorted(readings.rejected | apart | set(_refusals(asking, over_budget, readings))))
     return Transformed(
@@ -245,51 +227,6 @@ def _standing(
         elif one.stage is TargetStage.UNHEALTHY:
             (sick if one.container.name in one.task.unhealthy else unsure).add(one.place)
     return standing(previous, well=well, unsure=unsure, sick=sick)
-
-
-def _member(
-    task: Task, definition: TaskDefinition, registration: Registration, stage: TargetStage
-) -> tuple[Member, str | None]:
-    settings = ServiceSettings(registration, task.service or definition.family, definition.revision)
-    if stage not in STATES:
-        return Member(settings, stage, None), None
-    try:
-        return Member(settings, stage, _target(task, settings, stage)), None
-    except ValueError as error:
-        return Member(settings, min(stage, TargetStage.STARTING), None), str(error)
-
-
-def _target(task: Task, settings: ServiceSettings, stage: TargetStage) -> Target:
-    if task.address is None:
-        raise ValueError(
-            "a task must have an IPv4 address or an IPv6 address of its own, got none (use the network mode awsvpc)"
-        )
-    return Target(
-        task.address, settings.registration.port, task.zone, STATES[stage], Group(settings.group).name, task.id
-    )
-
-
-def _services(members: Iterable[Member]) -> Iterator[Service]:
-    by_service = sorted(members, key=attrgetter("service"))
-    for name, grouped in groupby(by_service, key=attrgetter("service")):
-        its_members = list(grouped)
-        settings = _furthest(its_members)
-        groups = {member.settings.group for member in its_members if member.target}
-        yield Service(
-            name=name,
-            routes=routes_of(settings),
-            groups=groups_of(
-                {group: _furthest(m for m in its_members if m.settings.group == group) for group in groups}
-            ),
-            targets=tuple(member.target for member in its_members if member.target),
-            policy=policy_of(settings),
-        )
-
-
-def _furthest(members: Iterable[Member]) -> list[ServiceSettings]:
-    its_members = list(members)
-    furthest = max(member.stage for member in its_members)
-    return [member.settings for member in its_members if member.stage is furthest]
 
 
 def _is_young(task: Task, now: float) -> bool:

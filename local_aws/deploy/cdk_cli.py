@@ -37,7 +37,8 @@ class CdkCli:
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "CDK_DOCKER": str(self._write_docker_stub()),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(layout.bytecode),
             IMAGES_VARIABLE: str(layout.images),
             RUN_MARK: mark,
         }

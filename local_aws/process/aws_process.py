@@ -35,6 +35,7 @@ class AwsProcess:
             python=str(layout.venv / "python"),
             envoy=str(_envoy()),
             images=str(layout.images),
+            bytecode=str(layout.bytecode),
             logs=str(layout.tasks),
             runtime=str(runtime),
             control=str(runtime / "ecs.sock"),
@@ -49,7 +50,7 @@ class AwsProcess:
         environment = {name: os.environ[name] for name in ("PATH", "LANG", *PODMAN_READS) if name in os.environ} | {
             "HOME": str(self._runtime),  # no settings of the user's for the Lambda
             "PYTHONPATH": str(self._layout.root),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": str(self._layout.bytecode),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             RUN_MARK: self._settings.mark,

@@ -20,6 +20,8 @@ class Settings:
     """The interpreter that stands for `python` in an image."""
     envoy: str
     images: str
+    bytecode: str
+    """Where every Python process finds what another has compiled."""
     logs: str
     """Where each task's output goes, one file a task."""
     runtime: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 
@@ -13,6 +14,7 @@ from proxy_image.settings import Settings, SettingsError, from_environment
 
 USAGE = 2
 FAILED = 1
+GARBAGE_AFTER_OBJECTS = 20_000
 
 
 def main() -> int:
@@ -30,6 +32,10 @@ def main() -> int:
 
 
 def _run(settings: Settings) -> int:
+    # What is imported stays, and a reading of a large fleet makes tens of thousands of objects without a cycle: looking
+    # through all of them for garbage took a fifth of what open pages cost.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER_OBJECTS)
     try:
         asyncio.run(run(settings))
     except WrongSettingError as error:

@@ -55,6 +55,7 @@ async def run(settings: Settings) -> None:
         telemetry=settings.telemetry,
         system_cas=await asyncio.to_thread(find_system_cas),
         metadata=settings.metadata,
+        has_envoy=settings.has_envoy,
     )
     watcher = Watcher(
         EnvoyStatistics(settings.admin_socket) if settings.has_envoy else None,
@@ -64,7 +65,7 @@ async def run(settings: Settings) -> None:
         reported=lambda: reported_calls(state.clients.calls.counts),
     )
     follow = await source_of(settings, reconciler)
-    service = AdsService(cache, state)
+    service = AdsService(cache, state, state.clients)
     async with AsyncExitStack() as stack:
         if settings.has_envoy:
             await stack.enter_async_context(AdsServer(service, settings.ads_socket))

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from grpc_lb_contract import Document, Service, Target, TargetState
-from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.document_changes import changed_services
 
 log = logging.getLogger(__name__)
 

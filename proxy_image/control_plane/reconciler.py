@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from grpc_lb_contract import Cause, Document, Service, generation_of
-from proxy_image.control_plane.changes import changed_services
+from proxy_image.control_plane.document_changes import changed_services
 from proxy_image.control_plane.readiness import Newcomer, ReadinessGate, admitted_only
 from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.sources.sink import Origin, Trouble
@@ -43,10 +43,16 @@ class Reconciler:
         telemetry: Telemetry = OFF,
         system_cas: Path | None = None,
         metadata: MetadataLimits = DEFAULT_METADATA,
+        has_envoy: bool = True,
     ) -> None:
         self._cache = cache
         self._maker = SnapshotMaker(
-            ports, own_zone=own_zone, telemetry=telemetry, system_cas=system_cas, metadata=metadata
+            ports,
+            own_zone=own_zone,
+            telemetry=telemetry,
+            system_cas=system_cas,
+            metadata=metadata,
+            has_envoy=has_envoy,
         )
         self._state = state
         self._journal = state.journal

@@ -9,14 +9,10 @@ import logging
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection
 
 from proxy_image.control_plane.sources.sink import Trouble
 from proxy_image.control_plane.stats.history import Journal
-from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
-from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
-from proxy_image.control_plane.xds.proxyless.register import ClientRegister
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
 from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)
@@ -76,28 +72,11 @@ class ControlPlaneState:
         self.journal.rejected(audience, resource_type, node, error)
         self.rejections[audience, resource_type] += 1
 
-    def in_use(self, audience: Audience, generation: str) -> None:
-        change = self.journal.in_use(generation) if audience is Audience.ENVOY else None
+    def in_use(self, generation: str) -> None:
+        change = self.journal.in_use(generation)
         if change is None:
             return
         seconds = change.event_to_envoy_seconds
         if seconds is not None:
             self.event_to_envoy.observe(seconds)
         log.info("generation in use", extra={"facts": {"generation": generation, "event_to_envoy_seconds": seconds}})
-
-    def subscribed(
-        self,
-        stream: object,
-        kind: ClientKind,
-        zone: str,
-        services: Collection[str],
-        unfollowed: Collection[Unfollowed],
-    ) -> None:
-        self.clients.subscribed(stream, kind, zone, services, unfollowed)
-
-    def gone(self, stream: object) -> None:
-        self.clients.gone(stream)
-
-    @property
-    def reported_calls(self) -> CallCounts:
-        return self.clients.calls

@@ -14,6 +14,19 @@ CONTROL_PLANE_CLUSTER = "grpc-lb-control-plane"
 TRACE_COLLECTOR_CLUSTER = "grpc_lb_trace_collector"
 OWN_CLUSTERS = frozenset({CONTROL_PLANE_CLUSTER, TRACE_COLLECTOR_CLUSTER})
 
+# What the control plane removes from each call, beside what Envoy has a place for anyway: with a place of its own,
+# Envoy finds a header without a search.
+FORGEABLE_HEADERS = (
+    "x-real-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+)
+
 # What the control plane's listener for calls must say, for the drain to work and to be seen.
 CALLS_STAT_PREFIX = "calls"
 # Where its statistics of calls are: PREFIX.ended.service.NAME.status.NUMBER, PREFIX.duration_ms.service.NAME, and with
@@ -94,6 +107,9 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int, memory: int |
             "address": {"pipe": {"path": str(settings.admin_socket), "mode": _OWNER_ONLY}},
             "ignore_global_conn_limit": True,
         },
+        "inline_headers": [
+            {"inline_header_name": name, "inline_header_type": "REQUEST_HEADER"} for name in FORGEABLE_HEADERS
+        ],
         # Histograms are gathered when they are asked for, not every 5 s for nobody (Bootstrap.stats_flush_on_admin).
         "stats_flush_on_admin": True,
         "stats_config": {

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from proxy_image.envoy.admin import Admin
-from proxy_image.envoy.binary import find_envoy
+from proxy_image.envoy.binary import environment, find_envoy
 from proxy_image.envoy.bootstrap import Node, arguments, bootstrap, to_json
 from proxy_image.settings import VARIABLES, Settings, to_environment
 from proxy_image.supervisor import heartbeat
@@ -58,7 +58,7 @@ class Supervisor:
         self.envoy: Child | None = None
         if settings.has_envoy:
             self._config.write_text(to_json(bootstrap(settings, node, descriptors=descriptors, memory=memory)))
-            self.envoy = Child("envoy", self._envoy_command, os.environ)
+            self.envoy = Child("envoy", self._envoy_command, environment(os.environ))
         self.control_plane = Child(
             "control plane", lambda: control_plane, child_environment(settings), refusal=WRONG_SETTING
         )

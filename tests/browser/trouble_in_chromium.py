@@ -1,6 +1,6 @@
 """What someone who is called at night sees in a real browser: each trouble, and that every page and state is usable.
 
-Run apart from the other tests, by `make browser`.
+Run by `make browser`, or beside the other tests by `make test BROWSER=yes`.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ def settings(folder: Path) -> Settings:
         mark=f"test-{folder}",
         python="",
         envoy="",
+        bytecode="",
         images="",
         logs=str(folder),
         runtime=str(folder),

@@ -17,7 +17,7 @@ from botocore.session import Session
 
 from grpc_lb_contract import Cause, Document, cloudwatch
 from proxy_image.control_plane.metrics.control_plane_metrics import of_document, of_work
-from proxy_image.control_plane.metrics.envoy_metrics import families
+from proxy_image.control_plane.metrics.target_metrics import families
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Problem
 from proxy_image.control_plane.report.report import Report

@@ -9,7 +9,7 @@ import pytest
 
 from tests.docs.pages import DOCS, section, tables
 from traefik_labels import Container, Outcome, TraefikLabels, Translation, translate
-from traefik_labels.reference import with_unsupported_settings
+from traefik_labels.docs_tables import with_unsupported_settings
 
 PAGE = (DOCS / "traefik.md").read_text()
 (LABELS,) = tables(section(PAGE, "## What becomes of labels"))

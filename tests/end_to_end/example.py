@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from local_aws.layout import Layout
 from local_aws.stack import LocalStack
+from tests.local_aws.leftovers import remove
 
 
 @contextmanager
@@ -18,5 +18,4 @@ def example_up(name: str, *, log: Path) -> Iterator[LocalStack]:
     layout = Layout(name=f"{name}-{os.getpid()}")
     with LocalStack.up(layout, log=log) as up:
         yield up
-    shutil.rmtree(layout.run, ignore_errors=True)
-    layout.lock.unlink(missing_ok=True)
+    remove(layout)

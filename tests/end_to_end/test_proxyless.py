@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from grpc_lb_contract.proxyless import BOOTSTRAP
+from grpc_lb_contract.proxyless import BOOTSTRAP_FILE
 from local_aws.demo.scenes import FIRST_CALLS
 from local_aws.demo.stage import Stage
 from local_aws.layout import Layout
-from local_aws.stack import LocalStack
+from local_aws.stack import LocalStack, TaskInfo
+from tests.local_aws.leftovers import remove
 
 APP = Path(__file__).with_name("proxyless_app")
 CALLS = 100
@@ -30,20 +30,30 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     layout = Layout(app_folder=APP, name=f"test-proxyless-{os.getpid()}")
     with LocalStack.up(layout, context={"proxyless": "true"}, log=tmp_path_factory.mktemp("proxyless") / "log") as up:
         yield up
-    shutil.rmtree(layout.run, ignore_errors=True)
-    layout.lock.unlink(missing_ok=True)
+    remove(layout)
 
 
-def environment_of_the_client(stack: LocalStack) -> dict[str, str]:
-    """What ECS gives the client's container."""
-    ecs: Any = stack.client("ecs")
-    for arn in ecs.list_task_definitions()["taskDefinitionArns"]:
-        definition = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
-        for container in definition["containerDefinitions"]:
-            found = {each["name"]: each["value"] for each in container.get("environment", [])}
-            if BOOTSTRAP in found:
-                return found
-    raise AssertionError(f"no container has {BOOTSTRAP}")
+def client_task(stack: LocalStack) -> tuple[TaskInfo, dict[str, str]]:
+    """The client's task, and the environment that its process has: a container before it wrote the bootstrap."""
+    for task in stack.tasks():
+        environ = b"" if task.pid is None else Path(f"/proc/{task.pid}/environ").read_bytes()
+        found = dict(each.partition("=")[::2] for each in environ.decode().split("\0"))
+        if task.is_serving and "NUMBERS" in found:
+            return task, found
+    raise AssertionError("no task runs with a client's environment")
+
+
+async def calls(target: str, given: dict[str, str]) -> dict[str, Any]:
+    """What a client reports that has a deployed task's bootstrap."""
+    client = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rng_service.client", target, "--calls", str(CALLS), "--json"),
+        env={**os.environ, BOOTSTRAP_FILE: given[BOOTSTRAP_FILE]},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, _errors = await client.communicate()
+    report: dict[str, Any] = json.loads(output or b"{}")
+    return report
 
 
 async def test_a_deployed_client_calls_the_tasks_evenly_with_the_environment_that_it_is_given(
@@ -52,26 +62,23 @@ async def test_a_deployed_client_calls_the_tasks_evenly_with_the_environment_tha
     stage = Stage(stack)
     await stage.steady()
     tasks = await stage.numbers()
-    given = environment_of_the_client(stack)
+    _task, given = client_task(stack)
     assert given["NUMBERS"] == "xds:///random-numbers"
     assert await stage.envoy_workers() == 0, "the control plane runs without Envoy"
 
-    async def seen() -> dict[str, Any]:
-        client = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "rng_service.client", given["NUMBERS"], "--calls", str(CALLS), "--json"),
-            env={**os.environ, BOOTSTRAP: given[BOOTSTRAP]},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, _errors = await client.communicate()
-        report: dict[str, Any] = json.loads(output or b"{}")
-        return report
-
     for _ in range(ATTEMPTS):
-        report = await seen()
+        report = await calls(given["NUMBERS"], given)
         if set(report.get("tasks", ())) == {task.id for task in tasks}:
             break
         await asyncio.sleep(1)
     assert report["failures"] == {}
     assert set(report["tasks"]) == {task.id for task in tasks}
     assert all(abs(count - CALLS / len(tasks)) <= FIRST_CALLS for count in report["tasks"].values())
+
+
+async def test_a_deployed_client_prefers_its_own_zone_where_the_service_asks_for_it(stack: LocalStack) -> None:
+    task, given = client_task(stack)
+    near = {each.id: each.zone for each in stack.tasks() if "near" in each.service.lower() and each.is_serving}
+    assert len(set(near.values())) == 2, "ECS spreads the tasks over the zones"
+    report = await calls(given["NEAR"], given)
+    assert (report["failures"], {near[each] for each in report["tasks"]}) == ({}, {task.zone})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from local_aws.layout import Layout
 from local_aws.stack import LocalStack
+from tests.local_aws.leftovers import remove
 
 APP = Path(__file__).with_name("removal_app")
 PREFIX, MOVED = "/grpc-lb/removal", "/grpc-lb/moved"
@@ -28,8 +28,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStac
     layout = Layout(app_folder=APP, name=f"test-removal-{os.getpid()}")
     with LocalStack.up(layout, log=tmp_path / "up.log") as up:
         yield up
-    shutil.rmtree(layout.run, ignore_errors=True)
-    layout.lock.unlink(missing_ok=True)
+    remove(layout)
 
 
 def parameters(stack: LocalStack, prefix: str = PREFIX) -> list[str]:

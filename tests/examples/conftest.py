@@ -1,24 +1,35 @@
-"""The environment of tests/wheel, and each example synthesised in it once."""
+"""Each example, synthesised once in an environment with nothing but the wheel."""
 
 from __future__ import annotations
 
 import json
-import shlex
+import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
-from tests.wheel.conftest import installed, source, wheel
 from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, Environment
 
-__all__ = ["installed", "source", "wheel"]
-
 EXAMPLES = ROOT / "examples"
+
+# The CLI gives these to an app by variables, which jsii reads but once a process.
+SEVERAL = """
+import functools, json, os, runpy, sys
+import aws_cdk
+plain = aws_cdk.App
+for app in json.loads(sys.argv[1]):
+    os.chdir(app["folder"])
+    aws_cdk.App = functools.partial(plain, context=app["context"], outdir=app["output"])
+    runpy.run_path("app.py", run_name="__main__")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,65 +73,78 @@ class Synth:
         return {name: each for name, each in self.template["Resources"].items() if each["Type"] == kind}
 
 
-class Running:
-    """A synth in a copy of an example, started at once and waited for when it is asked for."""
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Of an example, with what it is to be synthesised with beside its own context."""
 
-    def __init__(self, example: str, into: Path, variables: Mapping[str, str], command: Sequence[str]) -> None:
-        shutil.copytree(EXAMPLES / example, into, ignore=shutil.ignore_patterns("cdk.out", "__pycache__"))
-        self._output = into / "made"
-        self._process = subprocess.Popen(
-            command,
-            cwd=into,
-            env={"CDK_OUTDIR": str(self._output), **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    example: str
+    folder: Path
+    context: Mapping[str, str] = field(default_factory=dict)
 
-    def result(self) -> Synth:
-        printed, _ = self._process.communicate(timeout=PATIENCE_SECONDS)
-        assert self._process.returncode == 0, printed
-        return Synth(self._output)
+    @classmethod
+    def of(cls, example: str, folder: Path, **context: str) -> Copy:
+        shutil.copytree(EXAMPLES / example, folder, ignore=shutil.ignore_patterns("cdk.out", "__pycache__"))
+        return cls(example, folder, context)
 
-    def end(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+    @property
+    def output(self) -> Path:
+        return self.folder / "made"
+
+    @property
+    def settings(self) -> Any:
+        return json.loads((self.folder / "cdk.json").read_text())
+
+    @property
+    def whole_context(self) -> dict[str, Any]:
+        return {**self.settings.get("context", {}), **self.context}
+
+
+@contextmanager
+def running(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, cwd=folder, env=dict(variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def by_cli() -> Sequence[str]:
     return (str(HERE / "node"), str(CDK.resolve()), "synth", "--quiet", "--no-notices", "--output", "made")
 
 
-def by_python(example: str, **context: str) -> tuple[Sequence[str], Mapping[str, str]]:
-    """What the CLI does with an app, without the seconds that it takes itself."""
-    settings = json.loads((EXAMPLES / example / "cdk.json").read_text())
-    command = shlex.split(settings["app"])
-    return command, {"CDK_CONTEXT_JSON": json.dumps(settings.get("context", {}) | context)}
+def in_this_process(copy: Copy) -> None:
+    """From the checkout, which aws-cdk-lib is loaded for already."""
+    plain = cdk.App
+    with chdir(copy.folder), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cdk, "App", partial(plain, context=copy.whole_context, outdir=str(copy.output)))
+        runpy.run_path("app.py", run_name="__main__")
+
+
+def in_one_process(copies: Sequence[Copy], python: Path) -> Sequence[str]:
+    """Several apps, which load aws-cdk-lib once."""
+    apps = [{"folder": str(it.folder), "output": str(it.output), "context": it.whole_context} for it in copies]
+    return (str(python), "-c", SEVERAL, json.dumps(apps))
 
 
 @pytest.fixture(scope="session")
-def synths(
-    tmp_path_factory: pytest.TempPathFactory, installed: Environment, source: Path
-) -> Iterator[Mapping[str, Synth]]:
+def synths(tmp_path_factory: pytest.TempPathFactory, installed: Environment) -> Mapping[str, Synth]:
     """Each example from the wheel alone, one of them by the CDK CLI; `checkout` is that one from the checkout, and
     `before` the registered service before it is registered.
     """
     at = tmp_path_factory.mktemp("examples")
     wheel_only = installed.variables()
-    checkout = wheel_only | {"PATH": f"{HERE}:/usr/bin:/bin", "PYTHONPATH": str(source)}
-    running: dict[str, Running] = {}
-
-    def start(name: str, example: str, variables: Mapping[str, str], **context: str) -> None:
-        command, more = by_python(example, **context)
-        running[name] = Running(example, at / name, {**variables, **more}, command)
-
-    try:
-        running["whole_stack"] = Running("whole_stack", at / "whole_stack", wheel_only, by_cli())
-        start("checkout", "whole_stack", checkout)
-        start("shared_balancer", "shared_balancer", wheel_only)
-        start("registered_service", "registered_service", wheel_only)
-        start("before", "registered_service", wheel_only, register="no")
-        yield {name: each.result() for name, each in running.items()}
-    finally:
-        for each in running.values():
-            each.end()
+    whole, checkout = (Copy.of("whole_stack", at / name) for name in ("whole_stack", "checkout"))
+    others = [Copy.of(name, at / name) for name in ("shared_balancer", "registered_service")]
+    others.append(Copy.of("registered_service", at / "before", register="no"))
+    with (
+        running(by_cli(), whole.folder, wheel_only) as first,
+        running(in_one_process(others, installed.python), at, wheel_only) as second,
+    ):
+        in_this_process(checkout)
+        for process in (first, second):
+            printed, _ = process.communicate(timeout=PATIENCE_SECONDS)
+            assert process.returncode == 0, printed
+    return {copy.folder.name: Synth(copy.output) for copy in (whole, checkout, *others)}

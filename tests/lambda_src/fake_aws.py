@@ -209,9 +209,9 @@ class FakeAws:
 
     def _DeleteParameters(self, parameters: Json) -> Answer:  # noqa: N802
         assert len(parameters["Names"]) <= 10
-        for name in parameters["Names"]:
-            del self.parameters[name]
-        return 200, {"DeletedParameters": parameters["Names"]}
+        deleted = [name for name in parameters["Names"] if self.parameters.pop(name, None) is not None]
+        invalid = [name for name in parameters["Names"] if name not in deleted]
+        return 200, {"DeletedParameters": deleted, "InvalidParameters": invalid}
 
     def _parameter(self, name: str) -> Json:
         return {"Name": name, "Type": "String", "Value": self.parameters[name]}

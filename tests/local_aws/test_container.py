@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local_aws.deploy.images import Image
 from local_aws.errors import LocalAwsError
+from local_aws.stand_in.ecs.between_containers import in_start_order, with_volumes
 from local_aws.stand_in.ecs.container import Place, command_of, environment_of, health_check_of
 from local_aws.stand_in.settings import Settings
 
@@ -20,6 +22,7 @@ SETTINGS = Settings(
     python="/venv/bin/python",
     envoy="/envoy",
     images="/images",
+    bytecode="/bytecode",
     logs="/logs",
     runtime="/run",
     control="/run/ecs.sock",
@@ -62,3 +65,25 @@ def test_a_health_check_is_a_command_or_a_line_for_the_shell() -> None:
     assert shell is not None
     assert (shell.command, shell.retries, shell.start_period_seconds) == (("/bin/sh", "-c", "exit 0"), 3, 0)
     assert health_check_of({}) is None
+
+
+def test_a_container_starts_after_those_that_it_depends_on() -> None:
+    def needs(name: str, *others: str) -> dict[str, Any]:
+        return {"name": name, "dependsOn": [{"containerName": each, "condition": "SUCCESS"} for each in others]}
+
+    ordered = in_start_order([needs("app", "b", "c"), needs("b", "c"), needs("c"), needs("d")])
+    assert [each["name"] for each in ordered] == ["c", "b", "app", "d"]
+    with pytest.raises(LocalAwsError, match="in no circle, got one at a, b"):
+        in_start_order([needs("a", "b"), needs("b", "a"), needs("c")])
+
+
+def test_what_one_container_writes_to_a_volume_another_one_finds(tmp_path: Path) -> None:
+    writer = {"mountPoints": [{"containerPath": "/out", "sourceVolume": "v"}], "command": ["/out/f", "/outer"]}
+    reader = {
+        "mountPoints": [{"containerPath": "/etc/in", "sourceVolume": "v", "readOnly": True}],
+        "environment": [{"name": "FILE", "value": "/etc/in/f"}],
+    }
+    written, other = with_volumes(writer, tmp_path)["command"]
+    (variable,) = with_volumes(reader, tmp_path)["environment"]
+    assert (written, other) == (variable["value"], "/outer")
+    Path(written).touch()

@@ -36,7 +36,7 @@ async def test_a_client_prefers_the_zone_that_ecs_says_its_task_is_in(language: 
     async with (
         backends("a", "b") as (a, b),
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
     ):
         policy = TrafficPolicy(balancing=Balancing(prefer_zone=True))
         await plane.serve(treated(policy, target(a.port, zone="z1"), target(b.port, zone="z2")))

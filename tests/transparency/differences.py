@@ -7,6 +7,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "transparency.md"
 HEADING = "## Differences"
+FRAMES_HEADING = "### Unusual frames"
 ANY = "any"
 
 
@@ -26,8 +27,17 @@ class Difference:
 
 
 def documented() -> list[Difference]:
-    _, found, after = PAGE.read_text().partition(f"\n{HEADING}\n")
-    assert found, f"{PAGE} must have a heading {HEADING!r}"
-    lines = (line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|"))
-    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
-    return [Difference(*row[:4]) for row in rows[2:]]
+    return [Difference(*row[:4]) for row in _rows(HEADING)]
+
+
+def documented_of_frames() -> set[tuple[str, str]]:
+    """What is sent, and what differs."""
+    return {(row[0], row[1]) for row in _rows(FRAMES_HEADING)}
+
+
+def _rows(heading: str) -> list[list[str]]:
+    _, found, after = PAGE.read_text().partition(f"\n{heading}\n")
+    assert found, f"{PAGE} must have a heading {heading!r}"
+    section = after.partition("\n## ")[0].partition("\n### ")[0]
+    lines = (line for line in section.splitlines() if line.startswith("|"))
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines][2:]

@@ -14,6 +14,7 @@ from tests.proxy_image.control_plane.support import Backend, eventually, target,
 from tests.transparency.balanced import balanced
 from tests.transparency.neighbours import bystander, same
 from tests.transparency.peers import grpc_aio, raw_h2
+from tests.transparency.peers.grpc_js import node
 from tests.transparency.peers.script import Call, Outcome
 
 READ: Any = [["half-close"], ["read-all"]]
@@ -88,7 +89,7 @@ async def test_a_caller_may_ping_with_and_without_calls_and_its_servers_never_se
         assert caller.goaway is None
 
 
-async def test_keepalive_of_grpcs_own_client_ends_no_quiet_stream(tmp_path: Path) -> None:
+async def test_keepalive_of_grpcs_own_clients_ends_no_quiet_stream(tmp_path: Path) -> None:
     quiet = Call(READ, [["send", 1, 1], ["sleep", 1.5], ["send", 1, 1]])
     often: Any = {
         "grpc.keepalive_time_ms": 100,
@@ -98,10 +99,14 @@ async def test_keepalive_of_grpcs_own_client_ends_no_quiet_stream(tmp_path: Path
     }
     async with (
         grpc_aio.server() as port,
+        node() as running,
         balanced(tmp_path, port) as ways,
         grpc_aio.channel(ways.balanced, **often) as channel,
     ):
-        assert same(await grpc_aio.outcome(quiet, channel)) == Outcome(0, "", received=("1 bytes", "1 bytes"))
+        outcomes = await asyncio.gather(
+            grpc_aio.outcome(quiet, channel), running.outcome(quiet, ways.balanced, **often)
+        )
+        assert [same(one) for one in outcomes] == [Outcome(0, "", received=("1 bytes", "1 bytes"))] * 2
 
 
 async def test_a_server_that_restarts_is_called_again_and_callers_see_unavailable_meanwhile(tmp_path: Path) -> None:

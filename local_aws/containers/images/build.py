@@ -87,7 +87,8 @@ async def _synth(layout: Layout) -> None:
         | {
             "PATH": f"{layout.venv}:{os.environ.get('PATH', os.defpath)}",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(layout.bytecode),
         },
         folder=layout.app_folder,
     )

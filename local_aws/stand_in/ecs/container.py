@@ -73,8 +73,9 @@ def environment_of(
         "GRPC_LB_STATE_DIR": str(place.folder / "state"),
         "TMPDIR": str(place.folder / "tmp"),
         "PYTHONUNBUFFERED": "1",
-        # The folder is the deployed asset: nothing may be written there.
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # An image's Python has no need to write any. Here the prefix keeps it out of the folder, a deployed asset.
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": settings.bytecode,
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from local_aws.deploy.images import ImageStore
 from local_aws.layout import TasksAs
+from local_aws.stand_in.ecs.between_containers import with_volumes
 from local_aws.stand_in.ecs.container import Container, Place
 from local_aws.stand_in.ecs.podman import Podman
 from local_aws.stand_in.settings import Settings
@@ -36,9 +37,8 @@ class Processes:
             (folder / name).mkdir(parents=True)
 
     async def start(self, definition: Mapping[str, Any], override: Mapping[str, Any], place: Place) -> Container:
-        return await Container.start(
-            self._images.find(definition["image"]), definition, override, place, self._settings
-        )
+        image = self._images.find(definition["image"])
+        return await Container.start(image, with_volumes(definition, place.folder), override, place, self._settings)
 
     async def leave(self, _task_id: str, _address: str) -> None:
         return

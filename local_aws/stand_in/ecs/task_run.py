@@ -13,6 +13,7 @@ from typing import Any
 
 from local_aws.errors import LocalAwsError
 from local_aws.stand_in.ecs import records
+from local_aws.stand_in.ecs.between_containers import dependencies, in_start_order
 from local_aws.stand_in.ecs.container import (
     FIRST_HEALTH_CHECK_SECONDS,
     HEALTH_CHECK_SECONDS,
@@ -125,14 +126,33 @@ class TaskRun:
         await self._runtime.enter(task_id, address, folder)
         metadata = f"http://{self._settings.addresses.metadata}/v4/{task_id}"
         overrides = {override["name"]: override for override in self.task["overrides"].get("containerOverrides") or ()}
-        for definition in self._definition["containerDefinitions"]:
+        for definition in in_start_order(self._definition["containerDefinitions"]):
             name = definition["name"]
+            for other, condition in dependencies(definition):
+                await self._reaches(other, condition)
+            if self._stop_asked.is_set():
+                return
             log_file = Path(self._settings.logs) / f"{task_id}.log"
             role = self._definition.get("taskRoleArn")
             place = Place(task_id, address, f"{metadata}/{name}", folder, log_file, role)
             container = await self._runtime.start(definition, overrides.get(name, {}), place)
             self.containers.append(container)
             self.task["_pids"][name] = container.pid
+
+    async def _reaches(self, name: str, condition: str) -> None:
+        """Returns once a container has started or ended as another one needs it, or the task is to stop.
+
+        HEALTHY is taken for START. Raises LocalAwsError.
+        """
+        if condition not in ("COMPLETE", "SUCCESS"):
+            return
+        container = next(each for each in self.containers if each.name == name)
+        ended, asked = self._wait_for(container.ended()), self._wait_for(self._stop_asked.wait())
+        await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            self.task["_pids"].pop(name, None)
+            if condition == "SUCCESS" and ended.result() != 0:
+                raise LocalAwsError(f"container {name} must end with 0, got {ended.result()}; see the task's log")
 
     async def _ended(self, container: Container) -> None:
         code = await container.ended()

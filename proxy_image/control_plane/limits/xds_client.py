@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import grpc
 
-from proxy_image.control_plane.limits.pace import Pace, Turns
 from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream, exhausted
+from proxy_image.control_plane.limits.xds_rate import Pace, Turns
 from proxy_image.control_plane.limits.xds_requests import check_request, check_unknown_types
 from proxy_image.control_plane.limits.xds_streams import Streams, Ticket
 
@@ -37,8 +37,8 @@ class Client(Protocol):
     def holds(self, size: int) -> None:
         """The stream's subscriptions take so many bytes."""
 
-    def sending(self, size: int) -> Any:
-        """While a response of so many bytes is sent: an async context manager."""
+    async def send(self, writing: Awaitable[None], size: int) -> None:
+        """Wait until a response of so many bytes is written."""
 
 
 class OwnEnvoy:
@@ -61,9 +61,8 @@ class OwnEnvoy:
     def holds(self, _size: int) -> None:
         return
 
-    @asynccontextmanager
-    async def sending(self, _size: int) -> AsyncIterator[None]:
-        yield
+    async def send(self, writing: Awaitable[None], _size: int) -> None:
+        await writing
 
 
 class GrpcClient:
@@ -89,7 +88,7 @@ class GrpcClient:
             raise RefusedError(RefusedStream(grpc.StatusCode.DEADLINE_EXCEEDED, message)) from None
 
     def turn(self) -> Any:
-        return self._turns.one()
+        return self._turns
 
     def asked(self, request: Any, unknown_types: int) -> None:
         self._pace.asked(len(request.resource_names))
@@ -100,13 +99,12 @@ class GrpcClient:
         self._held = size
         self._streams.hold(self._ticket, size)
 
-    @asynccontextmanager
-    async def sending(self, size: int) -> AsyncIterator[None]:
+    async def send(self, writing: Awaitable[None], size: int) -> None:
         self._pace.answered(size)
         self._streams.hold(self._ticket, self._held + size)
         try:
             async with asyncio.timeout(WRITE_SECONDS):
-                yield
+                await writing
         except TimeoutError:
             raise exhausted(
                 f"responses must be read within {WRITE_SECONDS:g} s, one of {size:,} bytes was not"

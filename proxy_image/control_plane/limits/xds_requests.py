@@ -9,10 +9,10 @@ from google.protobuf.message import DecodeError
 
 from proxy_image.control_plane.limits.refusal import exhausted, invalid
 
-# 1,000 names of 100 characters and a node's metadata fit.
+# 1,000 names of 100 characters and a node's metadata fit. A name may be longer: it is unknown, and no other that the
+# client calls suffers from it.
 MAX_REQUEST_BYTES = 128 * 2**10
 MAX_NAMES_PER_TYPE = 1_000
-MAX_NAME_LENGTH = 512
 MAX_NODE_ID_LENGTH = 256
 MAX_TYPE_URL_LENGTH = 256
 MAX_UNKNOWN_TYPES = 16
@@ -40,8 +40,6 @@ def check_request(request: Any) -> None:
             f"resource_names must be at most {MAX_NAMES_PER_TYPE:,} of a type, got {len(request.resource_names):,} of "
             f"{request.type_url}: subscribe to the services that this client calls"
         )
-    for name in request.resource_names:
-        _check_length("resource_names", name, MAX_NAME_LENGTH)
 
 
 def check_unknown_types(count: int) -> None:

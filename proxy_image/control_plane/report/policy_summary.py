@@ -54,12 +54,13 @@ def _chosen(policy: TrafficPolicy) -> Iterator[Iterator[str]]:
 
 def _tells(words: Callable[..., Iterator[str]], section: PolicySection, row: PolicySetting) -> bool:
     """Whether the section's words depend on a setting. One that only the contract knows is told by its label."""
+    if row.name == "enabled":
+        return True  # without it there would be no words
     try:
         without = replace(section, **{row.name: row.default})  # type: ignore[type-var]  # every section is a dataclass
     except ConflictError:
         return True  # other settings stand on it, so that words about those are words about it
-    told_without = [] if without == type(section)() else list(words(without))
-    return list(words(section)) != told_without
+    return list(words(section)) != list(words(without))
 
 
 def _plain(section: PolicySection, rows: Sequence[PolicySetting]) -> Iterator[str]:

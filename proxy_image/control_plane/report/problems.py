@@ -161,6 +161,7 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             f"{left_out.service} asks for what this balancer cannot do",
             f"{left_out.label} {left_out.problem}, got {left_out.value!r}.",
             "correct the label in its task definition, or give the balancer what it lacks.",
+            service=left_out.service,
         )
     if standing.shortened is not None:
         yield Problem(
@@ -188,6 +189,7 @@ def fault_problems(name: str, faults: Collection[str]) -> Iterator[Problem]:
             f"Faults are injected into the calls of {name}",
             f"As its labels ask for: {'; '.join(faults)}.",
             f"nothing on a game day. Else take the grpc-lb.fault labels out of the task definition of {name}.",
+            service=name,
         )
 
 
@@ -209,6 +211,7 @@ def service_problems(
             + ("is ejected" if len(ejected) == 1 else "are ejected"),
             f"Envoy leaves {_some(ejected)} alone and retries within seconds; the page of {name} says why.",
             "look at the log of the task, and whether its security group lets the balancer in on this port.",
+            service=name,
         )
     unhealthy = sorted(address for address, state in states if state == "unhealthy")
     if unhealthy:
@@ -220,6 +223,7 @@ def service_problems(
             f"{_some(unhealthy)}: asked by this balancer, as the service's labels want it, and not SERVING.",
             "look at the log of the task. A server without grpc.health.v1.Health never passes: give it one, or take "
             "the grpc-lb.health-check labels out.",
+            service=name,
         )
     waiting = sorted(address for address, state in states if state == "not admitted")
     if waiting:
@@ -230,6 +234,7 @@ def service_problems(
             + f" of {name} cannot be reached yet",
             f"{_some(waiting)}: running, and accepting no connection. Calls are held back for up to 10 s.",
             "nothing, where the server is still starting. Else check the port label and the security group.",
+            service=name,
         )
     for breaker, used, limit in breakers:
         if used >= NEAR_LIMIT * limit > 0:
@@ -243,6 +248,7 @@ def service_problems(
                     else "calls beyond it fail at once with UNAVAILABLE."
                 ),
                 "scale the service out, or raise the limit in its policy.",
+                service=name,
             )
 
 

@@ -14,6 +14,7 @@ from proxy_image.control_plane.report.policy_summary import fault_words
 from proxy_image.control_plane.report.problems import (
     Problem,
     Standing,
+    Urgency,
     fault_problems,
     service_problems,
     standing_problems,
@@ -25,8 +26,8 @@ from proxy_image.control_plane.stats.history import Change, Journal
 from proxy_image.control_plane.stats.last_hour.hour import Usual
 from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences
 from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
-from proxy_image.control_plane.xds.proxyless.register import ClientGroup, ClientRegister
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.client_register import ClientGroup, ClientRegister
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,15 @@ class Report:
 
     def service(self, name: str) -> ServiceReport | None:
         return next((service for service in self.services if service.name == name), None)
+
+    @property
+    def worst_first(self) -> tuple[ServiceReport, ...]:
+        """The services that have a problem of this balancer, in the order of the problems, then the others by name.
+        A service that nobody calls is one of the others.
+        """
+        named = [each.service for each in self.problems if not each.of_another and each.urgency != Urgency.NOBODY_CALLS]
+        place = {name: number for number, name in reversed(list(enumerate(named)))}
+        return tuple(sorted(self.services, key=lambda service: (place.get(service.name, len(named)), service.name)))
 
 
 def report(

@@ -10,12 +10,12 @@ from proxy_image.control_plane.readiness import Newcomer, admitted_only
 from proxy_image.control_plane.report.policy_summary import policy_words, route_words
 from proxy_image.control_plane.report.problems import NO_ANSWER
 from proxy_image.control_plane.stats.call_stats import Ended
-from proxy_image.control_plane.stats.envoy_stats import Breaker, Reading, ServiceCounts, TargetCounts, address
+from proxy_image.control_plane.stats.envoy_stats import Breaker, Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.group_shares import GroupReport, group_reports
 from proxy_image.control_plane.stats.history import Journal, TargetEvent, TargetId, identity
 from proxy_image.control_plane.stats.minute_stats import uneven
 from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences, Stalled
-from proxy_image.control_plane.stats.waits import Wait, wait_of
+from proxy_image.control_plane.stats.target_latency import Wait, wait_of
 from proxy_image.control_plane.stats.window import EndedWindow, ServiceWindow, TargetWindow, service_window
 
 MAX_FORMER = 50
@@ -23,7 +23,7 @@ MAX_METHODS = 200
 SETTLING_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made of each target each second
 class TargetReport:
     """state: serving, draining, ejected, unhealthy, "not admitted", or "no answer": calls wait at it, since
     `silent_since` (seconds since 1970), and it ends none. success_rate: of the calls of the window that the target
@@ -135,9 +135,10 @@ def service_report(
     held_back = _held_back(service, waiting)
     counts = ServiceCounts({}) if newest is None else newest.services.get(service.name, ServiceCounts({}))
     recent = ServiceWindow(0.0, 0, 0, {}) if window is None else service_window(service.name, *window)
-    states = {target: _state(target, held_back, counts) for target in service.targets}
+    known = [(target, identity(service.name, target)) for target in service.targets]
+    states = [_state(target, who, held_back, counts) for target, who in known]
     silent = silences.unanswered.get(service.name, {})
-    takes_calls = {address(target.ip, target.port) for target, state in states.items() if state == "serving"}
+    takes_calls = {who.address for (_, who), state in zip(known, states, strict=True) if state == "serving"}
     groups = tuple(group_reports(service, takes_calls, recent))
     wanted = _wanted_shares(service, groups)
     return ServiceReport(
@@ -163,9 +164,9 @@ def service_report(
         even_share=1 / len(takes_calls) if takes_calls else None,
         targets=tuple(
             _target(
-                identity(service.name, target),
+                who,
                 target,
-                NO_ANSWER if state == "serving" and address(target.ip, target.port) in silent else state,
+                NO_ANSWER if state == "serving" and who.address in silent else state,
                 wanted.get(target.group) if state == "serving" else None,
                 counts,
                 recent,
@@ -173,7 +174,7 @@ def service_report(
                 silences,
                 readings,
             )
-            for target, state in states.items()
+            for (target, who), state in zip(known, states, strict=True)
         ),
         former=tuple(_former(gone, journal)),
         shadowed=tuple(shadowed),
@@ -259,16 +260,20 @@ def _methods(counts: ServiceCounts, recent: ServiceWindow) -> tuple[MethodReport
 
 def _held_back(service: Service, waiting: Collection[Newcomer]) -> frozenset[Newcomer]:
     """A service that has no other target sends calls even to those that wait."""
+    if not waiting:
+        return frozenset()
     (admitted,) = admitted_only(Document((service,)), waiting).services
     return frozenset(map(Newcomer.of, service.targets)) - frozenset(map(Newcomer.of, admitted.targets))
 
 
-def _state(target: Target, waiting: Collection[Newcomer], counts: ServiceCounts) -> str:
+def _state(target: Target, who: TargetId, waiting: Collection[Newcomer], counts: ServiceCounts) -> str:
     if target.state is TargetState.DRAINING:
         return "draining"
-    if Newcomer.of(target) in waiting:
+    if waiting and Newcomer.of(target) in waiting:
         return "not admitted"
-    now = counts.targets.get(address(target.ip, target.port), TargetCounts())
+    now = counts.targets.get(who.address)
+    if now is None:
+        return "serving"
     return "ejected" if now.ejected else "unhealthy" if now.unhealthy else "serving"
 
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
-from proxy_image.control_plane.changes import changed_services
+from grpc_lb_contract.document.cause import HEALTH_CHECK_FAILS
+from proxy_image.control_plane.document_changes import changed_services
 from proxy_image.control_plane.stats.ejection_log import EjectionEvent
 from proxy_image.control_plane.stats.ejection_reasons import why_ejected
 from proxy_image.control_plane.stats.envoy_stats import Reading, address
@@ -140,7 +141,7 @@ class Journal:
             if _began(TargetState.SERVING, old[each], new[each]):
                 self._note(each, What.RETURNED, "the document says that it serves again")
         for each in left:
-            self._note(each, What.LEFT, _stopped(reasons[each.task]) if each.task in reasons else UNEXPLAINED)
+            self._note(each, What.LEFT, _why_gone(reasons[each.task]) if each.task in reasons else UNEXPLAINED)
             self._states.pop(each, None)
             self._left_alone.pop(each, None)
             for what in (What.EJECTED, What.RETURNED):
@@ -175,7 +176,7 @@ class Journal:
         for each in self._left if reasons else ():
             events = self.targets.get(each)
             if each.task in reasons and events and events[-1].why == UNEXPLAINED:
-                events[-1] = replace(events[-1], why=_stopped(reasons[each.task]))
+                events[-1] = replace(events[-1], why=_why_gone(reasons[each.task]))
 
     def in_use(self, generation: str) -> Change | None:
         """Envoy has taken all of a generation. The change that made it, where that is news."""
@@ -316,8 +317,8 @@ def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:
     return after is state and before is not state
 
 
-def _stopped(reason: str) -> str:
-    return f"its task stopped: {reason}"
+def _why_gone(reason: str) -> str:
+    return reason if reason.startswith(HEALTH_CHECK_FAILS) else f"its task stopped: {reason}"
 
 
 def _named(targets: list[TargetId], reasons: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:

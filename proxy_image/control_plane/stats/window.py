@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proxy_image.control_plane.stats.call_stats import Ended
@@ -13,7 +13,7 @@ from proxy_image.control_plane.stats.reported_calls import ReportedCalls
 WINDOW_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made of each target each second
 class TargetWindow:
     calls: int = 0
     failures: int = 0
@@ -68,36 +68,47 @@ def service_window(name: str, before: Reading, after: Reading) -> ServiceWindow:
     """What a service did between two readings; a count that fell restarted (Envoy, or a target, came again)."""
     nothing = ServiceCounts({})
     old, new = before.services.get(name, nothing), after.services.get(name, nothing)
-    zero = TargetCounts()
-    calls = {each: _grown(old.targets.get(each, zero).calls, now.calls) for each, now in new.targets.items()}
-    failures = {each: _grown(old.targets.get(each, zero).failures, now.failures) for each, now in new.targets.items()}
-    total = sum(calls.values())
+    targets = dict(_target_windows(old.targets, new.targets))
+    total = sum(window.calls for window in targets.values())
+    if total:
+        for window in targets.values():
+            window.share = window.calls / total
     unsent = _grown(old.no_target, new.no_target) + _grown(old.overflows, new.overflows)
     retries = _grown(old.retries, new.retries)
     given_up = max(0, _grown(old.unconnected, new.unconnected) - retries)
-    seen = sum(failures.values()) - retries + given_up + unsent
+    seen = sum(window.failures for window in targets.values()) - retries + given_up + unsent
     reported = reported_window(name, before, after)
     return ServiceWindow(
         seconds=after.at - before.at,
         calls=total + reported.calls,
         failures=max(0, seen) + reported.failures,
-        targets={
-            each: TargetWindow(
-                calls[each],
-                failures[each],
-                calls[each] / total if total else None,
-                _grown(old.targets.get(each, zero).successes, now.successes),
-            )
-            for each, now in new.targets.items()
-        },
+        targets=targets,
         ended=ended_window(old.ended, new.ended),
         methods={each: ended_window(old.methods.get(each, Ended()), now) for each, now in new.methods.items()},
     )
 
 
+def _target_windows(
+    before: Mapping[str, TargetCounts], after: Mapping[str, TargetCounts]
+) -> Iterator[tuple[str, TargetWindow]]:
+    """Without their shares."""
+    zero = TargetCounts()
+    for each, now in after.items():
+        was = before.get(each, zero)
+        yield (
+            each,
+            TargetWindow(
+                _grown(was.calls, now.calls),
+                _grown(was.failures, now.failures),
+                None,
+                _grown(was.successes, now.successes),
+            ),
+        )
+
+
 def reported_window(name: str, before: Reading, after: Reading) -> ReportedCalls:
     old, new = (each.reported.get(name, ReportedCalls()) for each in (before, after))
-    return ReportedCalls(new.calls - old.calls, new.failures - old.failures)
+    return ReportedCalls(new.calls - old.calls, new.failures - old.failures, new.errors - old.errors)
 
 
 def ended_window(before: Ended, after: Ended) -> EndedWindow:

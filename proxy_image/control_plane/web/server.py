@@ -38,11 +38,11 @@ from proxy_image.control_plane.fleet.problems import fleet_problems
 from proxy_image.control_plane.fleet.summary import summary_of
 from proxy_image.control_plane.limits.descriptors import MAX_WEB
 from proxy_image.control_plane.limits.log_rate import LogRate
-from proxy_image.control_plane.limits.pace import Turns
 from proxy_image.control_plane.limits.web_connections import Connections, protocol_of
 from proxy_image.control_plane.limits.web_hosts import Hosts
+from proxy_image.control_plane.limits.xds_rate import Turns
 from proxy_image.control_plane.metrics.control_plane_metrics import DocumentCollector, WorkCollector
-from proxy_image.control_plane.metrics.envoy_metrics import EnvoyCollector
+from proxy_image.control_plane.metrics.target_metrics import EnvoyCollector
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.problems import Standing
 from proxy_image.control_plane.report.report import Report, proxyless_of, report
@@ -155,7 +155,7 @@ def web_app(
     async def page(request: Request) -> Response:
         await watcher.recent()
         await heard()
-        async with turns.one():
+        async with turns:
             current = now()
         main = views.main_of(request.url.path, current, beside())
         if main is None:
@@ -179,7 +179,7 @@ def web_app(
 
     async def service(request: Request) -> Response:
         await watcher.recent()
-        async with turns.one():
+        async with turns:
             found = now().service(request.path_params["name"])
         return JSONResponse({"error": "no such service"}, 404) if found is None else _json(found)
 
@@ -187,7 +187,7 @@ def web_app(
         async def endpoint(_request: Request) -> Response:
             await watcher.recent()
             await heard()
-            async with turns.one():
+            async with turns:
                 return _json(choose(now()))
 
         return endpoint
@@ -195,13 +195,13 @@ def web_app(
     async def balancer(_request: Request) -> Response:
         # Asked by the others: it asks none of them.
         await watcher.recent()
-        async with turns.one():
+        async with turns:
             return _json(summary_of(now()))
 
     async def whole_fleet(_request: Request) -> Response:
         await watcher.recent()
         await heard()
-        async with turns.one():
+        async with turns:
             return _json((Member(OWN_ADDRESS, summary_of(now())), *others()))
 
     async def healthz(_request: Request) -> Response:
@@ -209,7 +209,7 @@ def web_app(
 
     async def prometheus(_request: Request) -> Response:
         await watcher.fresh()
-        async with turns.one():
+        async with turns:
             text = generate_latest(registry)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

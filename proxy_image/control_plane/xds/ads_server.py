@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.load_stats.v3 import lrs_pb2
 
 from proxy_image.control_plane.limits.descriptors import MAX_XDS
 from proxy_image.control_plane.limits.log_rate import LogRate
-from proxy_image.control_plane.limits.pace import Turns
 from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream
 from proxy_image.control_plane.limits.xds_client import GrpcClient
+from proxy_image.control_plane.limits.xds_rate import Turns
 from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
 from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
 from proxy_image.control_plane.xds import ads_stream
 from proxy_image.control_plane.xds.ads_stream import Observer, Stream
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.proxyless import load_reports
+from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
 from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ for _logger in (log, ads_stream.log):
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "StreamAggregatedResources"
+DELTA_METHOD = "DeltaAggregatedResources"
 
 _SERVER_OPTIONS = (
     # Two servers on one port would share its clients without a word.
@@ -64,9 +65,12 @@ STOP_SECONDS = 0.5
 class AdsService:
     """`StreamAggregatedResources`, state of the world."""
 
-    def __init__(self, cache: SnapshotCache, observer: Observer, streams: Streams | None = None) -> None:
+    def __init__(
+        self, cache: SnapshotCache, observer: Observer, clients: ClientRegister, streams: Streams | None = None
+    ) -> None:
         self._cache = cache
         self._observer = observer
+        self._clients = clients
         self.streams = Streams() if streams is None else streams
         self._turns = Turns()
         self._reporting = Streams()
@@ -74,10 +78,10 @@ class AdsService:
     @property
     def handler(self) -> grpc.GenericRpcHandler:
         # Requests come as bytes: whose turn it is decides when they are read, not when they arrived.
-        method: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
-            self.serve, response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+        # Responses go as bytes too: their resources are the same for many.
+        method: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(self.serve)
+        delta: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refuse_delta)
+        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method, DELTA_METHOD: delta})
 
     @property
     def reports_handler(self) -> grpc.GenericRpcHandler:
@@ -98,9 +102,7 @@ class AdsService:
         except RefusedError as error:
             await context.abort(error.refusal.code, error.refusal.message)
             return
-        serving = asyncio.ensure_future(
-            load_reports.serve_reports(context, self._observer.reported_calls, self._services)
-        )
+        serving = asyncio.ensure_future(load_reports.serve_reports(context, self._clients.calls, self._services))
         try:
             await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
             refusal = told.result() if told.done() else None
@@ -122,7 +124,7 @@ class AdsService:
     async def serve(self, _requests: Any, context: Any) -> None:
         # By the socket, whatever the client says of itself: only our Envoy reaches the unix socket.
         if context.peer().startswith("unix:"):
-            await Stream(Audience.ENVOY, self._cache, self._observer, context).serve()
+            await Stream(Audience.ENVOY, self._cache, self._observer, context, self._clients).serve()
             return
         refusal = await self._serve_client(context)
         if refusal is not None:
@@ -145,7 +147,8 @@ class AdsService:
         except RefusedError as error:
             return error.refusal
         client = GrpcClient(self.streams, ticket, self._turns)
-        serving = asyncio.ensure_future(Stream(Audience.GRPC, self._cache, self._observer, context, client).serve())
+        stream = Stream(Audience.GRPC, self._cache, self._observer, context, self._clients, client)
+        serving = asyncio.ensure_future(stream.serve())
         try:
             await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
@@ -160,6 +163,11 @@ class AdsService:
             serving.cancel()
             with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError, RefusedError):
                 await serving
+
+
+async def _refuse_delta(_requests: Any, context: Any) -> None:
+    message = f"incremental xDS is not served: call {METHOD} (state of the world; in Envoy api_type GRPC)"
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
 
 
 class AdsServer:

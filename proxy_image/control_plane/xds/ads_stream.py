@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
 import grpc
-from envoy.service.discovery.v3 import discovery_pb2
 
 from proxy_image.control_plane.limits.xds_client import Client, OwnEnvoy
 from proxy_image.control_plane.limits.xds_requests import MAX_UNKNOWN_TYPES, read_request, shortened
 from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, read_client_kind
-from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
+from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
 from proxy_image.control_plane.xds.resource_types import BY_URL, Audience, ResourceType
-from proxy_image.control_plane.xds.snapshot import Snapshot
-from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Response, Subscriptions
+from proxy_image.control_plane.xds.snapshot import Resources, Snapshot
+from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Subscriptions
 
 log = logging.getLogger(__name__)
 
@@ -33,25 +31,8 @@ class Observer(Protocol):
     def response_sent(self, audience: Audience, resource_type: str) -> None: ...
     def rejected(self, audience: Audience, resource_type: str, node: str, error: str) -> None: ...
     def accepted(self, audience: Audience, resource_type: str, node: str) -> None: ...
-    def in_use(self, audience: Audience, generation: str) -> None:
-        """A client has taken all of a generation."""
-
-    def subscribed(
-        self,
-        stream: object,
-        kind: ClientKind,
-        zone: str,
-        services: Collection[str],
-        unfollowed: Collection[Unfollowed],
-    ) -> None:
-        """What a gRPC client calls now, and what of it that client cannot follow."""
-
-    @property
-    def reported_calls(self) -> CallCounts:
-        """Where the calls that gRPC clients report are counted."""
-
-    def gone(self, stream: object) -> None:
-        """A gRPC client has ended its stream."""
+    def in_use(self, generation: str) -> None:
+        """Envoy has taken all of a generation."""
 
 
 class Stream:
@@ -61,17 +42,22 @@ class Stream:
         cache: SnapshotCache,
         observer: Observer,
         context: Any,
+        register: ClientRegister,
         client: Client | None = None,
     ) -> None:
         self._audience = audience
         self._cache = cache
         self._observer = observer
         self._context = context
+        self._register = register
         self._client: Client = OwnEnvoy() if client is None else client
         self._node = ""
         self._kind = ClientKind()
         self._zone = ""
-        self._told: tuple[Snapshot, frozenset[str]] | None = None
+        self._wake = asyncio.Event()
+        self._resources: tuple[Snapshot, Resources] | None = None
+        self._in_use: Snapshot | None = None
+        self._told: tuple[Catalogue, frozenset[str]] | None = None
         self._subscriptions = Subscriptions()
         self._unknown_types: set[str] = set()
         self._rejected: dict[str, tuple[Request, RecurringLog]] = {}
@@ -94,64 +80,75 @@ class Stream:
             await self._serve(first)
         finally:
             self._observer.stream_closed(self._audience, self._node)
-            self._observer.gone(self)
+            self._register.gone(self)
             log.info("xds stream closed", extra={"facts": facts})
 
     async def _serve(self, first: Any) -> None:
         self._receive(first)
-        snapshot, in_use = self._cache.snapshot, None
-        reading = asyncio.ensure_future(self._read())
-        changing = asyncio.ensure_future(self._cache.newer_than(snapshot))
-        try:
-            while True:
-                if snapshot is not None:
-                    in_use = await self._bring(snapshot, in_use)
-                until = self._remind()
-                await asyncio.wait((reading, changing), timeout=until, return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    data = reading.result()
-                    if data is grpc.aio.EOF:
-                        return
-                    async with self._client.turn():
-                        request = read_request(data)
-                        self._client.asked(request, len(self._unknown_types))
-                        self._receive(request)
-                    reading = asyncio.ensure_future(self._read())
-                if changing.done():
-                    snapshot = changing.result()
-                    changing = asyncio.ensure_future(self._cache.newer_than(snapshot))
-        finally:
-            for task in (reading, changing):
-                task.cancel()
+        with self._cache.sets(self._wake):
+            reading = self._next_request()
+            try:
+                while True:
+                    if self._cache.snapshot is not None:
+                        await self._bring(self._cache.snapshot)
+                    await self._woken(self._remind())
+                    if reading.done():
+                        data = reading.result()
+                        if data is grpc.aio.EOF:
+                            return
+                        async with self._client.turn():
+                            request = read_request(data)
+                            self._client.asked(request, len(self._unknown_types))
+                            self._receive(request)
+                        reading = self._next_request()
+            finally:
+                reading.cancel()
                 with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError):
-                    await task
+                    await reading
+
+    def _next_request(self) -> asyncio.Future[Any]:
+        reading = asyncio.ensure_future(self._read())
+        reading.add_done_callback(lambda _: self._wake.set())
+        return reading
 
     async def _read(self) -> Any:
         await self._client.may_read()
         return await self._context.read()
 
-    async def _bring(self, snapshot: Snapshot, in_use: Snapshot | None) -> Snapshot | None:
-        """One step towards this snapshot. Returns the one that the client has taken all of."""
-        resources = snapshot.resources(self._audience, self._kind, self._zone)
-        self._tell_subscriptions(snapshot)
+    async def _woken(self, seconds: float | None) -> None:
+        """Wait for a request, a snapshot or, unless it is None, so long."""
+        if seconds is None:
+            await self._wake.wait()
+        else:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
+
+    async def _bring(self, snapshot: Snapshot) -> None:
+        """One step towards this snapshot."""
         async with self._client.turn():
+            if self._resources is None or self._resources[0] is not snapshot:
+                self._resources = snapshot, snapshot.resources(self._audience, self._kind, self._zone)
+            resources = self._resources[1]
+            self._tell_subscriptions(snapshot)
             due = self._subscriptions.due(resources)
         for response in due:
-            await self._send(response)
-        if in_use is not snapshot and self._subscriptions.is_in_use(resources):
-            self._observer.in_use(self._audience, snapshot.generation)
-            return snapshot
-        return in_use
+            wire = response.wire
+            await self._client.send(self._context.write(wire), len(wire))
+            self._observer.response_sent(self._audience, response.type.value)
+        is_envoy = self._audience is Audience.ENVOY
+        if is_envoy and self._in_use is not snapshot and self._subscriptions.is_in_use(resources):
+            self._observer.in_use(snapshot.generation)
+            self._in_use = snapshot
 
     def _tell_subscriptions(self, snapshot: Snapshot) -> None:
         if self._audience is not Audience.GRPC or snapshot.clients is None:
             return
-        subscribed = snapshot, self._subscriptions.names(ResourceType.CLUSTER)
-        if subscribed != self._told:
-            self._told = subscribed
-            services, unfollowed = snapshot.clients.called(self._kind, subscribed[1])
-            zone = snapshot.clients.known_zone(self._zone)
-            self._observer.subscribed(self, self._kind, zone, services, unfollowed)
+        catalogue, names = snapshot.clients, self._subscriptions.names(ResourceType.CLUSTER)
+        if self._told is None or self._told[0] is not catalogue or self._told[1] != names:
+            self._told = catalogue, names
+            services, unfollowed = catalogue.called(self._kind, names)
+            self._register.subscribed(self, self._kind, catalogue.known_zone(self._zone), services, unfollowed)
 
     def _receive(self, message: Any) -> None:
         error = message.error_detail.message or f"code {message.error_detail.code}"
@@ -206,14 +203,3 @@ class Stream:
                 }
             },
         )
-
-    async def _send(self, response: Response) -> None:
-        message = discovery_pb2.DiscoveryResponse(
-            type_url=response.type.url,
-            version_info=response.version,
-            nonce=response.nonce,
-            resources=[resource.envelope for resource in response.resources],
-        )
-        async with self._client.sending(message.ByteSize()):
-            await self._context.write(message)
-        self._observer.response_sent(self._audience, response.type.value)

@@ -1,27 +1,32 @@
-"""The current snapshot, and a way to wait for the next one."""
+"""The current snapshot, and who is told of the next one."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from proxy_image.control_plane.xds.snapshot import Snapshot
 
 
 class SnapshotCache:
-    """Holds one snapshot. Whoever waits gets the newest; those in between are skipped on purpose."""
+    """Holds one snapshot. Whoever looks gets the newest; those in between are skipped on purpose."""
 
     def __init__(self) -> None:
-        self._changed = asyncio.Event()
+        self._watchers: set[asyncio.Event] = set()
         self.snapshot: Snapshot | None = None
 
     async def publish(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        # All that wait go on in the same round of the event loop: Envoy does not queue behind a thousand clients.
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        # All go on in the same round of the event loop: Envoy does not queue behind a thousand clients.
+        for event in self._watchers:
+            event.set()
 
-    async def newer_than(self, seen: Snapshot | None) -> Snapshot:
-        """The current snapshot, as soon as it is another one than `seen`."""
-        while self.snapshot is None or self.snapshot is seen:
-            await self._changed.wait()
-        return self.snapshot
+    @contextmanager
+    def sets(self, event: asyncio.Event) -> Iterator[None]:
+        """Each new snapshot sets the event."""
+        self._watchers.add(event)
+        try:
+            yield
+        finally:
+            self._watchers.discard(event)

@@ -13,14 +13,14 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
-from google.protobuf import any_pb2
+from envoy.service.discovery.v3 import discovery_pb2
 
 from proxy_image.control_plane.xds.messages import content_version, packed
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 if TYPE_CHECKING:
-    from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
     from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
+    from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
 
 
 class InconsistentSnapshotError(ValueError):
@@ -33,14 +33,21 @@ class Resource:
 
     name: str
     version: str
-    envelope: any_pb2.Any = field(compare=False, repr=False)
+    wire: bytes = field(compare=False, repr=False)
+    """An entry of a DiscoveryResponse's `resources`: written once, for however many clients are sent it."""
     leads_to: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     """What it names: a cluster its endpoints, a listener its routes, routes their clusters."""
 
     @classmethod
     def of(cls, message: Any) -> Resource:
         envelope = packed(message)
-        return cls(_name(message), content_version(envelope), envelope, frozenset(_names_in(message)))
+        wire = discovery_pb2.DiscoveryResponse(resources=[envelope]).SerializeToString()
+        return cls(_name(message), content_version(envelope), wire, frozenset(_names_in(message)))
+
+    @property
+    def envelope(self) -> Any:
+        """The resource in its `google.protobuf.Any`."""
+        return discovery_pb2.DiscoveryResponse.FromString(self.wire).resources[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from proxy_image.control_plane.xds.envoy.listeners import CALLS, ConnectionTimes
 from proxy_image.control_plane.xds.envoy.mirror import copies_of, mirrored
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
 from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
-from proxy_image.control_plane.xds.proxyless.catalogue import Catalogue
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
+from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits
@@ -77,9 +77,11 @@ class SnapshotMaker:
         telemetry: Telemetry = OFF,
         system_cas: Path | None = None,
         metadata: MetadataLimits = DEFAULT_METADATA,
+        has_envoy: bool = True,
     ) -> None:
         """`own_zone` is the balancer's availability zone, "" where unknown; `system_cas` the file with the CAs that
-        targets' certificates may be held to."""
+        targets' certificates may be held to. Without Envoy, nothing is made for it."""
+        self._has_envoy = has_envoy
         self._own_zone = own_zone
         self._system_cas = system_cas
         self._metadata = metadata
@@ -96,29 +98,28 @@ class SnapshotMaker:
         `generation` names what the document is a part of; by default its own. What the document asks for and cannot be
         done is left out: `findings` says what.
         """
+        self._clients = Catalogue(document, self._clients)
+        audiences = {Audience.GRPC: self._clients.resources(ClientKind())}
+        if self._has_envoy:
+            audiences[Audience.ENVOY] = self._for_envoy(document)
+        return Snapshot(
+            generation_of(document) if generation is None else generation, MappingProxyType(audiences), self._clients
+        )
+
+    def _for_envoy(self, document: Document) -> Resources:
         applicable, left_out = feasible(document, self._system_cas)
         copied_to = {service.name: service for service in mirrored(applicable)}
         self._parts = {
             service.name: self._parts_of(service, treated, copied_to.get(service.name))
             for service, treated in zip(document.services, applicable.services, strict=True)
         }
-        self._clients = Catalogue(document, self._clients)
         routes = self._route_configuration(applicable)
         self.findings = replace(self.findings, left_out=frozenset(left_out))
-        return Snapshot(
-            generation_of(document) if generation is None else generation,
-            MappingProxyType(
-                {
-                    Audience.ENVOY: Resources.of(
-                        clusters=self._each(ResourceType.CLUSTER),
-                        endpoints=self._each(ResourceType.ENDPOINTS),
-                        listeners=self._listeners,
-                        routes=(routes,),
-                    ),
-                    Audience.GRPC: self._clients.resources(ClientKind()),
-                }
-            ),
-            self._clients,
+        return Resources.of(
+            clusters=self._each(ResourceType.CLUSTER),
+            endpoints=self._each(ResourceType.ENDPOINTS),
+            listeners=self._listeners,
+            routes=(routes,),
         )
 
     def _each(self, resource_type: ResourceType) -> Iterator[Resource]:

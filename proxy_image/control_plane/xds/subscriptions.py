@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from envoy.service.discovery.v3 import discovery_pb2
+
 from proxy_image.control_plane.xds.resource_types import BY_URL, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, version_of
 
@@ -38,6 +40,14 @@ class Response:
     version: str
     nonce: str
     resources: tuple[Resource, ...]
+
+    @property
+    def wire(self) -> bytes:
+        """A DiscoveryResponse. Its parts in a row are one message: https://protobuf.dev/programming-guides/encoding/#last-one-wins"""
+        own = discovery_pb2.DiscoveryResponse(
+            version_info=self.version, nonce=self.nonce, type_url=self.type.url
+        ).SerializeToString()
+        return b"".join((own, *(resource.wire for resource in self.resources)))
 
 
 class Meaning(Enum):

@@ -123,7 +123,10 @@ def test_a_policy_for_another_resource_or_on_another_condition_is_noticed(
     assert broken != deployed.policies[LAMBDA]
     role = deployed.role(LAMBDA, broken)
     use_all_of_it(deployed, role, monkeypatch)
-    assert {denial.action for denial in role.denials} == denied
+    noticed = {denial.action for denial in role.denials}
+    # Parameters are read side by side, so that a second call may be denied before the first one's denial ends it all.
+    assert denied <= noticed
+    assert {action.split(":")[0] for action in noticed} == {action.split(":")[0] for action in denied}
 
 
 async def read_it(aws: FakeAws, deployed: Deployed, role: Role, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:

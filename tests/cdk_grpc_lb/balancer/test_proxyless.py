@@ -238,7 +238,9 @@ def test_a_client_that_prefers_its_zone_waits_for_a_container_that_asks_ecs_for_
     (volume,) = task["Volumes"]
     assert {each["SourceVolume"] for one in (app, writer) for each in one["MountPoints"]} == {volume["Name"]}
     assert [one["MountPoints"][0]["ReadOnly"] for one in (app, writer)] == [True, False]
-    written = writer["Command"][-1]
+    # Without an entry point of its own, the container would be a second balancer.
+    assert writer["EntryPoint"] == ["python", "-m", "proxy_image.client_bootstrap"]
+    (written,) = writer["Command"]
     assert written == f"{writer['MountPoints'][0]['ContainerPath']}/bootstrap.json"
     (balancer,) = (
         each for name, each in made.of_type("AWS::ECS::TaskDefinition").items() if name.startswith("BalancerTask")

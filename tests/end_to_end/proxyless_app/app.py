@@ -12,7 +12,7 @@ import aws_cdk as cdk  # noqa: E402 - the checkout has to be on the path
 from aws_cdk import aws_ec2 as ec2  # noqa: E402
 from aws_cdk import aws_ecs as ecs  # noqa: E402
 
-from cdk_grpc_lb import GrpcBalancer  # noqa: E402
+from cdk_grpc_lb import Balancing, GrpcBalancer, TrafficPolicy  # noqa: E402
 
 app = cdk.App()
 stack = cdk.Stack(app, "Proxyless")
@@ -26,8 +26,16 @@ image = ecs.ContainerImage.from_asset(
 )
 numbers = balancer.add_service("RandomNumbers", image=image, port=50051, desired_count=2)
 front = balancer.add_service("Front", image=image, port=50051, desired_count=1, hosts=["front.test"])
-(target,) = balancer.connect(front, to=[numbers])
-front.container.add_environment("NUMBERS", target)
+near = balancer.add_service(
+    "Near",
+    image=image,
+    port=50051,
+    desired_count=2,
+    hosts=["near.test"],
+    policy=TrafficPolicy(balancing=Balancing(prefer_zone=True)),
+)
+for name, target in zip(("NUMBERS", "NEAR"), balancer.connect(front, to=[numbers, near], own_zone=True), strict=True):
+    front.container.add_environment(name, target)
 outputs = {
     "BalancerAddress": balancer.address,
     "ClusterName": cluster.cluster_name,

@@ -54,5 +54,5 @@ def packed(content: bytes) -> str:
     ids=["text", "no zlib", "cut short", "no UTF-8", "bomb", "too long", "more behind"],
 )
 def test_what_is_no_compressed_shard_is_no_document(text: str) -> None:
-    with pytest.raises(DocumentError, match="a shard must hold records, plain or compressed"):
+    with pytest.raises(DocumentError, match="a parameter must hold records, plain or compressed"):
         decompressed(text)

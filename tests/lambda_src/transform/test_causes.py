@@ -250,3 +250,15 @@ def _fits(document: Document) -> bool:
     except DocumentTooLarge:
         return False
     return True
+
+
+def test_why_a_target_leaves_whose_task_goes_on_is_in_the_index(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN two healthy tasks, WHEN the health check of one begins to fail, of which ECS sends no event
+    aws.define("rng", healthCheck={"command": ["CMD", "true"]})
+    sick, other = (aws.run(number, containers=[{"name": "app", "healthStatus": "HEALTHY"}]) for number in (1, 2))
+    sync.minute()
+    aws.change(sick, containers=[{"name": "app", "healthStatus": "UNHEALTHY"}])
+    sync.minute()
+    # THEN it is gone, and the index says why
+    assert sync.serving() == {other}
+    assert cause(aws).reasons == {sick: "its health check in ECS fails (container app)"}

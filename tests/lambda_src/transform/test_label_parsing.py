@@ -12,7 +12,7 @@ from grpc_lb_contract import LabelReading, read_labels
 from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import Container, Task
 from lambda_src.transform import label_parsing
-from lambda_src.transform.document import Transformed, transform
+from lambda_src.transform.document import TransformCache, Transformed, transform
 from lambda_src.transform.label_parsing import LabelCache
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import LABELS, NOW, FakeAws
@@ -118,7 +118,7 @@ def test_a_thousand_foreign_labels_of_traefiks_kind_are_translated_once(monkeypa
             told_to_stop=frozenset(),
             now=NOW,
             selection=Selection(traefik=TraefikLabels()),
-            label_cache=cache,
+            cache=TransformCache(labels=cache),
         )
 
     # WHEN refresh after refresh meets nine tasks of it, THEN all are translated once, and again only beside new ones

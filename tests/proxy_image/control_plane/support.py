@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports
 from proxy_image.control_plane.xds.snapshot_maker import DEFAULT_TIMES, snapshot
-from proxy_image.envoy.binary import find_envoy
+from proxy_image.envoy.binary import environment, find_envoy
 from proxy_image.envoy.bootstrap import Node, bootstrap, to_json
 from proxy_image.settings import Settings, from_environment
 from tests.ports import free_ports
@@ -250,7 +251,10 @@ async def running_envoy(settings: Settings, *, concurrency: int = 1, memory: int
     arguments += ["--file-flush-interval-msec", "50"]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-ISc", _EXEC, str(find_envoy(None)), *arguments, stdout=output, stderr=output
+            *(sys.executable, "-ISc", _EXEC, str(find_envoy(None)), *arguments),
+            stdout=output,
+            stderr=output,
+            env=environment(os.environ),
         )
     try:
         yield Envoy(settings, log, process)
@@ -307,7 +311,7 @@ async def control_plane(
     system_cas: Path | None = None,
 ) -> AsyncIterator[ControlPlane]:
     cache, state = SnapshotCache(), ControlPlaneState()
-    async with AdsServer(AdsService(cache, state), settings.ads_socket) as server:
+    async with AdsServer(AdsService(cache, state, state.clients), settings.ads_socket) as server:
         yield ControlPlane(settings, cache, state, server, times, own_zone, system_cas)
 
 

@@ -164,7 +164,7 @@ async def test_no_call_goes_to_a_task_that_does_not_listen_yet_and_none_is_eject
     door.reconciler = Reconciler(door.cache, Ports("127.0.0.1", settings.port, settings.ready_port), door.state)
     async with (
         backends("a") as (a,),
-        AdsServer(AdsService(door.cache, door.state), settings.ads_socket),
+        AdsServer(AdsService(door.cache, door.state, door.state.clients), settings.ads_socket),
         running_envoy(settings) as envoy,
         envoy.channel() as channel,
     ):

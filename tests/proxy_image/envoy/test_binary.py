@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy_image.envoy import binary
-from proxy_image.envoy.binary import EnvoyMissingError, find_envoy
+from proxy_image.envoy.binary import EnvoyMissingError, environment, find_envoy
 
 
 def test_envoy_is_the_one_of_the_package() -> None:
@@ -35,3 +35,15 @@ def test_a_chosen_file_must_be_there_and_be_executable(tmp_path: Path) -> None:
     (tmp_path / "envoy").touch(mode=0o600)
     with pytest.raises(EnvoyMissingError, match="must be executable"):
         find_envoy(tmp_path / "envoy")
+
+
+@pytest.mark.parametrize(
+    ("given", "tunables"),
+    [
+        ({}, "glibc.pthread.rseq=0"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.check=0"}, "glibc.malloc.check=0:glibc.pthread.rseq=0"),
+        ({"GLIBC_TUNABLES": "glibc.pthread.rseq=1"}, "glibc.pthread.rseq=1"),
+    ],
+)
+def test_envoys_allocator_has_restartable_sequences_unless_told_otherwise(given: dict[str, str], tunables: str) -> None:
+    assert environment({"A": "1", **given}) == {"A": "1", "GLIBC_TUNABLES": tunables}

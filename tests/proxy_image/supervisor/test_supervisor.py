@@ -24,6 +24,17 @@ async def test_a_balancer_starts_and_carries_a_call(tmp_path: Path) -> None:
             await call(client)
 
 
+@linux
+async def test_envoys_allocator_may_use_restartable_sequences(tmp_path: Path) -> None:
+    async with running_server() as target, running_balancer(tmp_path, target) as balancer:
+        pid = (await balancer.event("envoy started"))["pid"]
+        assert "GLIBC_TUNABLES=glibc.pthread.rseq=0" in environment_of(pid)
+
+
+def environment_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
 async def test_invariant_6_calls_flow_on_while_the_control_plane_is_gone(tmp_path: Path) -> None:
     # GIVEN a balancer that serves, and a control plane that dies and cannot come up
     absent = tmp_path / "absent"

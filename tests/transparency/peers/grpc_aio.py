@@ -29,7 +29,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 @asynccontextmanager
 async def server(**options: Any) -> AsyncIterator[int]:
     """Yields the port on loopback."""
-    running = grpc.aio.server(options=[("grpc.so_reuseport", 0), *OPTIONS, *options.items()])
+    running = grpc.aio.server(options=[*{"grpc.so_reuseport": 0, **dict(OPTIONS), **options}.items()])
     running.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(
@@ -80,7 +80,7 @@ def channel(port: int, **options: Any) -> grpc.aio.Channel:
     """A channel whose connections no other channel shares, without retries of its own."""
     return grpc.aio.insecure_channel(
         f"127.0.0.1:{port}",
-        options=[("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0), *OPTIONS, *options.items()],
+        options=[*{"grpc.use_local_subchannel_pool": 1, "grpc.enable_retries": 0, **dict(OPTIONS), **options}.items()],
     )
 
 

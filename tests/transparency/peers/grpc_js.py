@@ -45,9 +45,10 @@ class Node:
     async def server(self) -> int:
         return int((await self._ask())["port"])
 
-    async def outcome(self, call: Call, port: int) -> Outcome:
-        asked = {"steps": call.caller, "metadata": written(call.sent), "deadline": call.deadline, "port": port}
-        return Outcome.of((await self._ask(**asked))["outcome"])
+    async def outcome(self, call: Call, port: int, **options: Any) -> Outcome:
+        """`options` are those of its channel."""
+        asked = {"steps": call.caller, "metadata": written(call.sent), "deadline": call.deadline}
+        return Outcome.of((await self._ask(**asked, port=port, options=options))["outcome"])
 
 
 @asynccontextmanager

@@ -101,8 +101,9 @@ async function startServer() {
   });
 }
 
-async function outcome({ port, steps, metadata, deadline }) {
-  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), { ...OPTIONS, "grpc.use_local_subchannel_pool": 1 });
+async function outcome({ port, steps, metadata, deadline, options }) {
+  const own = { ...OPTIONS, "grpc.use_local_subchannel_pool": 1, ...options };
+  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), own);
   const until = deadline === null ? {} : { deadline: Date.now() + deadline * 1000 };
   const call = client.makeBidiStreamRequest(METHOD, bytes, bytes, metadataOf(metadata), until);
   let initial = null;

@@ -110,7 +110,12 @@ class Connection:
             return
         stream = self.streams.setdefault(number, Stream(number))
         match event:
-            case events.RequestReceived() | events.ResponseReceived() | events.TrailersReceived():
+            case (
+                events.RequestReceived()
+                | events.InformationalResponseReceived()
+                | events.ResponseReceived()
+                | events.TrailersReceived()
+            ):
                 stream.headers.append([(str(key), str(value)) for key, value in event.headers])
                 if isinstance(event, events.RequestReceived) and self.on_stream is not None:
                     self.on_stream(stream)

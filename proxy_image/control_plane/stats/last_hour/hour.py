@@ -126,7 +126,10 @@ class Hour:
     def _count(self, before: Reading, after: Reading) -> None:
         self._seconds += after.at - before.at
         room = MAX_TARGETS
-        for name, counts in after.services.items():
+        nothing = ServiceCounts({})
+        # Without Envoy, and for proxyless clients, the calls are known that clients report.
+        for name in dict.fromkeys((*after.services, *after.reported)):
+            counts = after.services.get(name, nothing)
             window = service_window(name, before, after)
             running = self._running.setdefault(name, _Running())
             running.calls += window.calls

@@ -9,8 +9,8 @@ from proxy_image.control_plane.report.report import ProxylessCalls, Report
 from proxy_image.control_plane.web.page.markup import Child, Html, joined, tag
 from proxy_image.control_plane.web.page.parts import problem_list
 from proxy_image.control_plane.web.page.tables import table
-from proxy_image.control_plane.xds.proxyless.register import ClientGroup
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.client_register import ClientGroup
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 
 REJECTED = "ResourceRejected"
 MAX_ROWS = 200

@@ -48,6 +48,8 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
             [*classes, "in-flight" if name == "in flight" else name.partition(" ")[0].replace("/", "-per-")]
         )
 
+    kinds = {name: kind(name) for name in head}
+
     def row(target: TargetReport) -> Html:
         cells: dict[str, Child] = {
             "zone": target.zone or formats.NOTHING,
@@ -71,7 +73,7 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
         return tag(
             "tr",
             tag("th", target.address, scope="row"),
-            *(tag("td", cells[name], class_=kind(name)) for name in head[1:]),
+            *(tag("td", cells[name], class_=kinds[name]) for name in head[1:]),
             id=f"{service.name}/{target.address}",
         )
 
@@ -80,7 +82,7 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
         tag(
             "table",
             tag("caption", f"Targets of {service.name}", class_="unseen"),
-            tag("thead", tag("tr", *(tag("th", name, scope="col", class_=kind(name)) for name in head))),
+            tag("thead", tag("tr", *(tag("th", name, scope="col", class_=kinds[name]) for name in head))),
             tag("tbody", *(row(target) for target in shown)),
             class_="targets detailed" if detailed else "targets",
         ),

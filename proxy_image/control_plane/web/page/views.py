@@ -139,7 +139,7 @@ def _count(report: Report) -> Html:
 
 
 def overview(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
-    cards, others = _in_two(report.services)
+    cards, others = _in_two(report.worst_first)
     return joined(
         tag("h1", "Overview", class_="unseen"),
         problem_list(report.problems[:3]) if report.problems else None,
@@ -157,7 +157,9 @@ def overview(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
 
 
 def _in_two(services: Sequence[ServiceReport]) -> tuple[Sequence[ServiceReport], Sequence[ServiceReport]]:
-    """Of many services, those that fail or are not whole, then the busiest, have their targets shown."""
+    """Of many services, those that fail or are not whole, then the busiest, have their targets shown. Both keep the
+    order that they come in.
+    """
     if len(services) <= MAX_CARDS:
         return services, ()
 

@@ -11,21 +11,11 @@ from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_p
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from proxy_image.control_plane.xds.messages import boolean, packed
+from proxy_image.envoy.bootstrap import FORGEABLE_HEADERS
 
 # What servers read the caller's address from. Nothing that comes to a balancer may set them: the load balancer in front
 # works on connections and adds no header.
-ADDRESS_HEADERS = (
-    "x-forwarded-for",
-    "x-real-ip",
-    "forwarded",
-    "true-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-forwarded-for",
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    "x-envoy-external-address",
-)
+ADDRESS_HEADERS = ("x-forwarded-for", "x-envoy-external-address", *FORGEABLE_HEADERS)
 
 
 def take_forged_addresses_out(manager: Any) -> None:

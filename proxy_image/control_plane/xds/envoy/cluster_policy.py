@@ -10,6 +10,7 @@ from envoy.config.core.v3 import base_pb2, health_check_pb2
 from envoy.type.v3 import percent_pb2
 
 from grpc_lb_contract import Balancing, HealthCheck, Limits, Method, OutlierDetection, Retry
+from grpc_lb_contract.policy.sections.outlier_detection import SUCCESS_RATE_MIN_TARGETS
 from proxy_image.control_plane.xds.messages import boolean, duration, uint32
 
 Cluster = cluster_pb2.Cluster
@@ -20,9 +21,6 @@ UNREACHED = 1_000_000
 
 # Ejections in a row last longer, up to this many times the first, so that a target that is back serves soon.
 MAX_EJECTION_TIMES = 10
-
-# With fewer targets, one that fails every call is never 1.9 standard deviations below the mean.
-SUCCESS_RATE_TARGETS = 5
 
 METHODS = {
     Method.ROUND_ROBIN: Cluster.ROUND_ROBIN,
@@ -87,7 +85,7 @@ def outlier_detection(ejection: OutlierDetection) -> Any:
         consecutive_gateway_failure=_count(ejection.consecutive_gateway_failures),
         enforcing_consecutive_gateway_failure=_enforced(ejection.consecutive_gateway_failures is not None),
         enforcing_success_rate=_enforced(ejection.success_rate),
-        success_rate_minimum_hosts=uint32(SUCCESS_RATE_TARGETS) if ejection.success_rate else None,
+        success_rate_minimum_hosts=uint32(SUCCESS_RATE_MIN_TARGETS) if ejection.success_rate else None,
         success_rate_request_volume=uint32(ejection.success_rate_min_calls) if ejection.success_rate else None,
         interval=seconds(ejection.base_ejection_time),
         base_ejection_time=seconds(ejection.base_ejection_time),

@@ -24,6 +24,10 @@ CALLERS_CONNECTION_BUFFER = 8 * 2**20
 # and Kestrel, which takes 100, refuses none. More streams go on more connections.
 STREAMS_PER_TARGET_CONNECTION = 100
 
+# Beyond so many in a row, the connection ends, and all its calls (default: 1). A peer that writes nothing may send a
+# frame all the same; as a flood (CVE-2019-9518) they cost no more than frames of one byte, which nothing bounds.
+EMPTY_FRAMES = 10_000
+
 # https://www.rfc-editor.org/rfc/rfc9113.html#section-6.5.2
 SETTINGS_MAX_HEADER_LIST_SIZE = 6
 
@@ -49,6 +53,7 @@ def _options(metadata: MetadataLimits, **more: Any) -> Any:
         ],
         initial_stream_window_size=uint32(STREAM_WINDOW),
         initial_connection_window_size=uint32(CONNECTION_WINDOW),
+        max_consecutive_inbound_frames_with_empty_payload=uint32(EMPTY_FRAMES),
         # A call or an answer that breaks HTTP's rules ends alone (default: the connection ends, and all its calls).
         override_stream_error_on_invalid_http_message=boolean(True),
         **more,

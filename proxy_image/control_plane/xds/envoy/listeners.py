@@ -160,6 +160,8 @@ def _calls_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
         # Streams may be quiet for as long as they like (default: 5 minutes); deadlines are the caller's.
         stream_idle_timeout=duration(0),
         request_timeout=duration(0),
+        # "expect" and its answer are the server's (default: Envoy answers, and removes it).
+        proxy_100_continue=True,
         # What costs time on each call and nobody asked for.
         generate_request_id=boolean(False),
         normalize_path=boolean(False),

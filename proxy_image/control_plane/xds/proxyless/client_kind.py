@@ -6,6 +6,7 @@ unknown language or version is sent what every gRPC client knows (gRFC A27, A28)
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,16 @@ class Feature(StrEnum):
     EARLY_TIMEOUT = "#34547"
     """A fault, https://github.com/grpc/grpc/issues/34547: a timeout of the configuration ends calls 1 to 2 s early."""
 
+
+class Quoted(StrEnum):
+    """What a client's error quotes of a service that has no targets: there it is told which names exist."""
+
+    CLUSTER = "the cluster's name"
+    DROPS = "the category of dropped calls"
+    ADDRESS = "the address that it cannot connect to"
+
+
+_QUOTED = {Language.NODE: Quoted.DROPS, Language.GO: Quoted.ADDRESS}
 
 Version = tuple[int, ...]
 
@@ -93,7 +104,11 @@ _AGENTS = (
     (re.compile(r"gRPC Go\b"), re.compile(r"(\d{1,4}(?:\.\d{1,4}){1,2})"), Language.GO),
     (re.compile(r"gRPC Node\b"), re.compile(r"(\d{1,4}(?:\.\d{1,4}){1,2})"), Language.NODE),
 )
-_WRAPPED = re.compile(r"(Python|Ruby|PHP) (\d{1,4}(?:\.\d{1,4}){0,2})")
+# C-core's wrappers add their name to the agent, and to its version their own: "C-core 58.0.0 1.85.1", in Python
+# "C-core 58.0.0 Python 1.85.1". Builds of Linux distributions add neither.
+_WRAPPERS = {"python": "Python", "ruby": "Ruby", "php": "PHP"}
+_WRAPPER = re.compile(rf"\b({'|'.join(_WRAPPERS)})$", re.IGNORECASE)
+_WRAPPERS_VERSION = re.compile(r"C-core \S+ (?:\w+ )?(\d{1,4}(?:\.\d{1,4}){0,2})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -107,9 +122,18 @@ class ClientKind:
     @property
     def features(self) -> frozenset[Feature]:
         """All that it can follow beyond what every client can."""
-        first = FIRST_VERSIONS[self.language]
-        known = frozenset(feature for feature, version in first.items() if self.version >= version)
-        return known - _NOT_IN_RUBY_AND_PHP if self.name.startswith(("Ruby", "PHP")) else known
+        return _features(self)
+
+    @property
+    def quoted(self) -> Quoted:
+        return _QUOTED.get(self.language, Quoted.CLUSTER)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _features(kind: ClientKind) -> frozenset[Feature]:
+    first = FIRST_VERSIONS[kind.language]
+    known = frozenset(feature for feature, version in first.items() if kind.version >= version)
+    return known - _NOT_IN_RUBY_AND_PHP if kind.name.startswith(("Ruby", "PHP")) else known
 
 
 def read_client_kind(node: Any) -> ClientKind:
@@ -118,7 +142,7 @@ def read_client_kind(node: Any) -> ClientKind:
     for name, number, language in _AGENTS:
         found = number.search(version) if name.match(agent) else None
         if found is not None:
-            wrapped = _WRAPPED.search(version)
-            shown = f"{language} {found[1]}" if wrapped is None else f"{wrapped[1]} {wrapped[2]}"
+            wrapper, own = _WRAPPER.search(agent), _WRAPPERS_VERSION.match(version)
+            shown = f"{_WRAPPERS[wrapper[1].lower()]} {own[1]}" if wrapper and own else f"{language} {found[1]}"
             return ClientKind(language, tuple(map(int, found[1].split("."))), shown)
     return ClientKind()

@@ -23,6 +23,7 @@ from proxy_image.control_plane.xds.envoy.route_policy import FAULT_FILTER
 from proxy_image.control_plane.xds.host_routes import ALL
 from proxy_image.control_plane.xds.messages import packed, uint32
 from proxy_image.control_plane.xds.proxyless import policy as policies
+from proxy_image.control_plane.xds.proxyless.client_kind import Quoted
 from proxy_image.control_plane.xds.proxyless.names import Name
 from proxy_image.control_plane.xds.proxyless.policy import Features
 from proxy_image.control_plane.xds.proxyless.route_tables import Entry, RouteTable
@@ -126,12 +127,15 @@ def _addresses(targets: Iterable[Target]) -> Iterable[tuple[str, int]]:
     return ((target.ip, target.port) for target in targets)
 
 
-def unknown_endpoints(full_name: str, sentence: str, *, drop: bool) -> Any:
-    """No targets: most clients quote the cluster's name in their error. For the others all calls are dropped, as they
-    quote the category of what they drop; but that fails calls too that would wait (`wait_for_ready`).
+def unknown_endpoints(full_name: str, sentence: str, quoted: Quoted) -> Any:
+    """No targets, or such that no call reaches one. Dropped calls fail also where they would wait (`wait_for_ready`).
+
+    A sentence as an address is no host name: Go's resolver says so, and asks no DNS server.
     """
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=full_name)
-    if drop:
+    if quoted is Quoted.ADDRESS:
+        message.endpoints.append(_locality([(sentence, NOWHERE[1])]))
+    if quoted is Quoted.DROPS:
         message.endpoints.append(_locality([NOWHERE]))
         overload = endpoint_pb2.ClusterLoadAssignment.Policy.DropOverload(
             category=sentence, drop_percentage=percent_pb2.FractionalPercent(numerator=100)

@@ -15,7 +15,6 @@ from urllib.parse import quote, unquote
 from proxy_image.control_plane.xds.resource_types import ResourceType
 
 SCHEME = "xdstp://"
-MAX_LENGTH = 512
 # The sentence about an unknown name is a name itself, and must be shorter than the longest, percent-encoded too.
 MAX_SAID = 63
 MAX_LISTED_LENGTH = 200
@@ -26,6 +25,9 @@ SERVERS = "grpc/server"
 
 _PORT = re.compile(r":\d{1,5}$")
 _UNKNOWN = "unknown name "
+_UNKNOWN_PLUS = "unknown+name+"
+# C-core writes a cluster's name into JSON as it is.
+_NOT_SAID = re.compile(r"[\x00-\x1f\x7f'\"\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,13 @@ class Name:
         """The full name of what this one leads to."""
         if self.authority is None:
             return plain
-        quoted = quote(plain, safe=":',")
+        quoted = _without_escapes(plain) if is_unknown(plain) else quote(plain, safe=":',")
         return f"{SCHEME}{self.authority}/{resource_type.url.rpartition('/')[2]}/{quoted}"
 
 
 def read_name(resource_type: ResourceType, text: str) -> Name | None:
     """None for what names no resource of this type."""
-    if len(text) > MAX_LENGTH or text.startswith(SERVERS):
+    if not text or text.startswith(SERVERS):
         return None
     if not text.startswith(SCHEME):
         return Name(text)
@@ -53,11 +55,13 @@ def read_name(resource_type: ResourceType, text: str) -> Name | None:
     type_name, _, identifier = rest.partition("/")
     if type_name != resource_type.url.rpartition("/")[2]:
         return None
-    return Name(unquote(identifier.partition("?")[0].partition("#")[0]), authority)
+    plain = unquote(identifier.partition("?")[0].partition("#")[0])
+    return Name(plain.replace("+", " ") if plain.startswith(_UNKNOWN_PLUS) else plain, authority)
 
 
-def without_port(name: str) -> str:
-    return _PORT.sub("", name)
+def called(name: str) -> str:
+    """What a client means: a port is the task's own affair, and the dot at the end of a host name is DNS's."""
+    return _PORT.sub("", name).removesuffix(".")
 
 
 def unknown(name: str, services: Iterable[str], hosts: Iterable[str]) -> str:
@@ -66,11 +70,17 @@ def unknown(name: str, services: Iterable[str], hosts: Iterable[str]) -> str:
     lengths = accumulate(len(each) + _SEPARATOR_LENGTH for each in there)
     listed = [each for each, length in zip(there, lengths, strict=True) if length <= MAX_LISTED_LENGTH]
     more = f" and {len(there) - len(listed)} more" if len(listed) < len(there) else ""
-    return f"{_UNKNOWN}{name[:MAX_SAID]!r}: must be a service or host of this control plane: {_said(listed)}{more}"
+    said = _NOT_SAID.sub("_", name[:MAX_SAID])
+    return f"{_UNKNOWN}'{said}': must be a service or host of this control plane: {_said(listed)}{more}"
 
 
 def _said(listed: Iterable[str]) -> str:
     return ", ".join(listed) or "none"
+
+
+def _without_escapes(sentence: str) -> str:
+    """Without what Go encodes when it asks, while its routes have it as it is: that ended its process (1.85)."""
+    return re.sub(r"[^A-Za-z0-9.:,+-]", "_", sentence.replace(" ", "+").replace("'", ""))
 
 
 def is_unknown(cluster: str) -> bool:

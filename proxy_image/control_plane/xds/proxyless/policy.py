@@ -19,9 +19,9 @@ from envoy.extensions.load_balancing_policies.round_robin.v3 import round_robin_
 from envoy.extensions.load_balancing_policies.wrr_locality.v3 import wrr_locality_pb2
 
 from grpc_lb_contract import Balancing, Deadline, Fault, Limits, Method, OutlierDetection, Retry
+from grpc_lb_contract.policy.sections.outlier_detection import SUCCESS_RATE_MIN_TARGETS
 from proxy_image.control_plane.xds.envoy.cluster_policy import (
     MAX_EJECTION_TIMES,
-    SUCCESS_RATE_TARGETS,
     UNREACHED,
     seconds,
 )
@@ -129,7 +129,7 @@ def outlier_detection(ejection: OutlierDetection, features: Features) -> Any:
         enforcing_success_rate=uint32(100 if ejection.success_rate else 0),
         # Node 1.14 has no default for it.
         success_rate_stdev_factor=uint32(SUCCESS_RATE_STDEV_FACTOR),
-        success_rate_minimum_hosts=uint32(SUCCESS_RATE_TARGETS),
+        success_rate_minimum_hosts=uint32(SUCCESS_RATE_MIN_TARGETS),
         success_rate_request_volume=uint32(ejection.success_rate_min_calls),
         enforcing_failure_percentage=uint32(100 if by_failures else 0),
         failure_percentage_threshold=uint32(FAILED_PERCENT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from proxy_image.control_plane.limits.log_rate import MAX_KINDS, LogRate
-from tests.proxy_image.control_plane.limits.test_pace import Clock
+from tests.proxy_image.control_plane.limits.test_xds_rate import Clock
 
 
 def record(event: str, **facts: object) -> logging.LogRecord:

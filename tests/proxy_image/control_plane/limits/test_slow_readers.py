@@ -21,7 +21,7 @@ async def test_a_client_that_reads_no_response_is_ended(
 ) -> None:
     monkeypatch.setattr(xds_client, "WRITE_SECONDS", 0.5)
     async with control_plane(settings_for(tmp_path)) as plane:
-        clients = AdsService(plane.cache, plane.state)
+        clients = AdsService(plane.cache, plane.state, plane.state.clients)
         async with AdsServer(clients, "127.0.0.1:0") as server:
             await plane.serve(Document(tuple(service(f"service-{number}", target(1)) for number in range(500))))
             reading, writing = await asyncio.open_connection("127.0.0.1", server.port)
@@ -44,7 +44,7 @@ async def test_a_stream_without_a_request_is_ended(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(xds_client, "FIRST_REQUEST_SECONDS", 0.5)
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
     ):
         ended = await outcome(("127.0.0.1", server.port), seconds=60)
         assert ended == ("DEADLINE_EXCEEDED", "the first request must come within 0.5 s of the stream, got none")

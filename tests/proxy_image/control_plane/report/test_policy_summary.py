@@ -12,6 +12,7 @@ from hypothesis import given
 from grpc_lb_contract import Condition, Deadline, Match, Overrides, Retry, Route, TrafficPolicy
 from grpc_lb_contract.policy.traffic_policy import TABLE
 from grpc_lb_contract.policy.value_types import ConflictError
+from proxy_image.control_plane.report import policy_summary
 from proxy_image.control_plane.report.policy_summary import policy_words, route_words, span
 from tests.grpc_lb_contract.strategies import policies
 
@@ -97,6 +98,15 @@ def test_a_setting_without_words_of_its_own_is_told_by_its_label(settings: dict[
     assert not rejected
     *_, (label, text) = settings.items()
     assert f"{label} {text}" in policy_words(policy)
+
+
+def test_a_setting_that_the_words_do_not_know_yet_is_told_by_its_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN words about ejection that were written before a setting was added
+    monkeypatch.setitem(policy_summary._WORDS, "outlier_detection", lambda _: iter(["targets are ejected"]))
+    # WHEN it is the only choice
+    policy, _ = TrafficPolicy.from_settings({"outlier.max-ejection-percent": "20"})
+    # THEN the page tells it
+    assert policy_words(policy) == ("targets are ejected", "outlier.max-ejection-percent 20")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from proxy_image.control_plane.xds.envoy.telemetry.call_statistics import MAX_OF
 from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, start
 from tests.proxy_image.control_plane.envoy.test_access_log import logged as logged_calls
 from tests.proxy_image.control_plane.grpc_web import ALLOWED, client, post, web_and_plain
-from tests.proxy_image.control_plane.metrics.test_envoy_metrics import scrape
+from tests.proxy_image.control_plane.metrics.test_target_metrics import scrape
 from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import (
     STAY,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from grpc_lb_contract import Cause, CauseKind, Stop
+from grpc_lb_contract.document.cause import HEALTH_CHECK_FAILS
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.history import MAX_TARGETS, Journal, What, identity
 from tests.proxy_image.control_plane.support import rng, target
@@ -31,6 +33,16 @@ def test_a_target_joins_drains_and_leaves() -> None:
     last = journal.changes[-1]
     assert (last.joined_count, last.left_count, last.targets) == (0, 1, 1)
     assert last.left == ("rng 127.0.0.1:1 (task task-1)",)
+
+
+def test_why_a_target_left_is_told_in_words_that_fit_whether_its_task_stopped_or_goes_on() -> None:
+    journal, before, after = Journal(), rng(target(1), target(2), target(3)), rng(target(3))
+    journal.applied(None, before, "ssm")
+    reasons = {"task-1": f"{HEALTH_CHECK_FAILS} (container app)", "task-2": "Scaling activity"}
+    cause = Cause(CauseKind.SCHEDULED, stops=tuple(Stop(task, reason) for task, reason in reasons.items()))
+    journal.applied(before, after, "ssm", cause=cause)
+    said = [journal.targets[identity("rng", target(port))][-1].why for port in (1, 2)]
+    assert said == ["its health check in ECS fails (container app)", "its task stopped: Scaling activity"]
 
 
 def test_a_target_is_ejected_and_returns_with_the_reason() -> None:

@@ -13,6 +13,7 @@ from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.stats.last_hour import hour_file
 from proxy_image.control_plane.stats.last_hour.hour import MINUTES, Hour, Minute, Usual
 from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
+from proxy_image.control_plane.stats.reported_calls import ReportedCalls
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from tests.proxy_image.control_plane.support import backends, balancer, rng, who
 
@@ -50,6 +51,16 @@ def test_readings_of_every_second_count_the_same_calls() -> None:
     hour = Hour()
     ended = [hour.read(reading(float(at), at), START + at) for at in range(61)]
     assert [each.services["rng"].calls for each in ended if each is not None] == [60]
+
+
+def test_without_envoy_a_minute_has_the_calls_that_clients_report() -> None:
+    hour = Hour()
+    ended = [
+        hour.read(Reading(at, {}, uptime_seconds=at, reported={"rng": ReportedCalls(2 * at, at // 30)}), START + at)
+        for at in (0, 15, 30, 45, 60)
+    ]
+    (minute,) = (each for each in ended if each is not None)
+    assert (minute.services["rng"].calls, minute.services["rng"].failures) == (120, 2)
 
 
 def test_an_envoy_that_began_anew_takes_nothing_away() -> None:

@@ -47,7 +47,7 @@ async def test_a_client_is_shown_with_its_version_what_it_watches_and_what_it_re
     async with (
         backends("a") as (a,),
         control_plane(settings) as plane,
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
         client_process("Python", "rng", bootstrap(server.port, "z1")) as client,
     ):
         document = rng(target(a.port, zone="z1"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -49,7 +50,7 @@ from proxy_image.control_plane.web.server import current_report, web_app
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Language
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 from proxy_image.control_plane.xds.resource_types import Audience
 from proxy_image.envoy.bootstrap import Node
 from tests.proxy_image.control_plane.policies import weighed
@@ -356,6 +357,18 @@ async def test_what_a_balancer_cannot_do_for_a_service_is_a_problem(tmp_path: Pa
         problems = (await parts.client.get("/api/problems")).json()
         (problem,) = [each for each in problems if "cannot do" in each["title"]]
         assert "grpc-lb.mirror.service must be a service of this balancer" in problem["detail"]
+
+
+async def test_the_service_that_has_a_problem_comes_first_on_the_overview(tmp_path: Path) -> None:
+    # GIVEN services a and b, of which b is scaled to nothing, and z, which asks for what cannot be had
+    a = service("a", target(1), routes=[Route("*", "a.A")])
+    b = service("b", target(2, draining=True), routes=[Route("*", "b.B")])
+    z = replace(service("z", target(3), routes=[Route("*", "z.Z")]), policy=TrafficPolicy(mirror=Mirror("gone")))
+    async with app(tmp_path, Document((a, b, z))) as parts:
+        page = (await parts.client.get("/")).text
+        assert re.findall(r'<h2><a href="/services/(\w+)">', page) == ["z", "a", "b"]
+        # AND its own page says what is wrong
+        assert "z asks for what this balancer cannot do" in (await parts.client.get("/services/z")).text
 
 
 async def test_of_many_services_those_that_are_not_whole_are_shown_and_the_rest_is_a_line_each(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class World:
             sink=self.reconciler,
         )
         async with (
-            AdsServer(AdsService(self.cache, self.witness), self.settings.ads_socket),
+            AdsServer(AdsService(self.cache, self.witness, self.witness.clients), self.settings.ads_socket),
             running_envoy(self.settings) as envoy,
         ):
             following = asyncio.create_task(source.run())

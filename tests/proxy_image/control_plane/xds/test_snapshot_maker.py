@@ -55,6 +55,11 @@ def test_each_snapshot_is_as_if_it_were_the_first(generations: list[Document], c
         assert maker.make(document) == snapshot(document, PORTS, own_zone="1", system_cas=cas)
 
 
+def test_without_envoy_nothing_is_made_for_it() -> None:
+    made = SnapshotMaker(PORTS, has_envoy=False).make(fleet(3))
+    assert made.audiences == {Audience.GRPC: snapshot(fleet(3), PORTS).audiences[Audience.GRPC]}
+
+
 def with_service(document: Document, service: Service) -> Document:
     return Document(tuple(service if each.name == service.name else each for each in document.services))
 

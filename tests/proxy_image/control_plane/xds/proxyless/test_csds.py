@@ -38,7 +38,7 @@ async def told_client(language: str, tmp_path: Path, document: Document) -> Asyn
     (admin,) = free_ports(1)
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.state), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
     ):
         await plane.serve(document)
         config = parsed(bootstrap([f"127.0.0.1:{server.port}"], "the client"))

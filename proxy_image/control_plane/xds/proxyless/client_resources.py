@@ -9,17 +9,19 @@ from typing import Any
 
 from grpc_lb_contract import Document
 from proxy_image.control_plane.xds.proxyless import messages, names
-from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature, Language
+from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature, Quoted
 from proxy_image.control_plane.xds.proxyless.names import Name, read_name
 from proxy_image.control_plane.xds.proxyless.route_tables import RouteTables
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed, unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed, unfollowed
 from proxy_image.control_plane.xds.resource_types import ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources
 
-# Names are what strangers ask for: those beyond this are made again each time.
+# Names are what strangers ask for: those beyond this, and longer ones, are made again each time.
 MAX_REMEMBERED = 10_000
+MAX_REMEMBERED_LENGTH = 512
 
 _Remembered = dict[str, tuple[object, Resource]]
+Called = tuple[frozenset[str], frozenset[Unfollowed]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,7 @@ class ClientProfile:
 
     features: frozenset[Feature] = frozenset()
     zone: str = ""
-    quotes_clusters: bool = True
-    """Whether the client's error names the cluster that has no targets: Node's does not."""
+    quoted: Quoted = Quoted.CLUSTER
 
 
 class Catalogue:
@@ -39,6 +40,7 @@ class Catalogue:
         self._tables = RouteTables(document)
         self._zones = frozenset(target.zone for service in document.services for target in service.targets)
         self._by_profile: dict[ClientProfile, Resources] = {}
+        self._called: dict[tuple[ClientKind, frozenset[str]], Called] = {}
         self._before: Mapping[ClientProfile, Mapping[ResourceType, _Remembered]] = (
             {} if previous is None else previous.remembered
         )
@@ -56,9 +58,7 @@ class Catalogue:
 
     def resources(self, client: ClientKind, zone: str = "") -> Resources:
         """What such a client may subscribe to: services and hosts, and any other name as one that is unknown."""
-        profile = ClientProfile(
-            client.features, self.known_zone(zone), quotes_clusters=client.language is not Language.NODE
-        )
+        profile = ClientProfile(client.features, self.known_zone(zone), client.quoted)
         made = self._by_profile.get(profile)
         if made is None:
             made = self._by_profile[profile] = self._made(profile)
@@ -68,8 +68,16 @@ class Catalogue:
         """ "" for a zone that no target is in."""
         return zone if zone in self._zones else ""
 
-    def called(self, kind: ClientKind, clusters: Iterable[str]) -> tuple[frozenset[str], frozenset[Unfollowed]]:
+    def called(self, kind: ClientKind, clusters: frozenset[str]) -> Called:
         """The services that a client of this kind has clusters of, and what of their policies it cannot follow."""
+        found = self._called.get((kind, clusters))
+        if found is None:
+            found = self._found_called(kind, clusters)
+            if len(self._called) < MAX_REMEMBERED and sum(map(len, clusters)) <= MAX_REMEMBERED_LENGTH:
+                self._called[kind, clusters] = found
+        return found
+
+    def _found_called(self, kind: ClientKind, clusters: Iterable[str]) -> Called:
         names = (read_name(ResourceType.CLUSTER, each) for each in clusters)
         services = [self._tables.services[name.plain] for name in names if name and name.plain in self._tables.services]
         not_followed = (each for service in services for each in unfollowed(service.name, service.policy, kind))
@@ -125,7 +133,7 @@ class _Table(Mapping[str, Resource]):
         made_of, make = made
         before = self._before.get(full_name)
         resource = before[1] if before is not None and before[0] == made_of else Resource.of(make())
-        if len(self.remembered) < MAX_REMEMBERED:
+        if len(self.remembered) < MAX_REMEMBERED and len(full_name) <= MAX_REMEMBERED_LENGTH:
             self.remembered[full_name] = made_of, resource
         return resource
 
@@ -169,11 +177,10 @@ class _Makers:
             return found, lambda: messages.endpoints(full_name, found, self._profile.zone)
         if not names.is_unknown(name.plain):
             return None
-        drop = not self._profile.quotes_clusters
-        return None, lambda: messages.unknown_endpoints(full_name, name.plain, drop=drop)
+        return None, lambda: messages.unknown_endpoints(full_name, name.plain, self._profile.quoted)
 
     def _called(self, name: str) -> Any:
-        plain = names.without_port(name)
+        plain = names.called(name)
         if plain in self._tables.services:
             return self._tables.of_service(plain)
         return self._tables.of_host(plain.lower())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grpc_lb_contract import Index, index_parameter, read_index
-from lambda_src.transform.expectation import ANNOUNCED_SECONDS, EXPECTED_AFTER_SECONDS
+from lambda_src.transform.expected_changes import ANNOUNCED_SECONDS, EXPECTED_AFTER_SECONDS
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import NOW, PREFIX, FakeAws, task_name
 

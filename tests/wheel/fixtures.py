@@ -1,4 +1,4 @@
-"""The wheel and an environment with it, made once a session, for tests/examples too."""
+"""The wheel and an environment with it, made once a session for tests/wheel, tests/apps and tests/examples alike."""
 
 from __future__ import annotations
 

@@ -63,6 +63,9 @@ def _service_families(services: tuple[Service, ...], reading: Reading) -> Iterat
     over = CounterMetricFamily(
         "grpc_lb_service_calls_over_limit", "Calls that failed because a limit was reached.", labels=["service"]
     )
+    resets = CounterMetricFamily(
+        "grpc_lb_service_resets", "Streams that a target reset: refused, or cut off.", labels=["service"]
+    )
     ejections = CounterMetricFamily("grpc_lb_service_ejections", "Ejections of targets.", labels=["service"])
     active = GaugeMetricFamily("grpc_lb_service_calls_in_flight", "Calls in flight.", labels=["service"])
     used = GaugeMetricFamily("grpc_lb_service_limit_used", "Use of a limit now.", labels=["service", "limit"])
@@ -73,13 +76,14 @@ def _service_families(services: tuple[Service, ...], reading: Reading) -> Iterat
         retries.add_metric([service.name], counts.retries)
         unsent.add_metric([service.name], counts.no_target)
         over.add_metric([service.name], counts.overflows)
+        resets.add_metric([service.name], counts.resets)
         ejections.add_metric([service.name], counts.ejections)
         active.add_metric([service.name], counts.in_flight)
         for breaker in counts.breakers:
             labels = [service.name, breaker.name.replace(" ", "_")]
             used.add_metric(labels, breaker.used)
             limit.add_metric(labels, breaker.limit)
-    yield from (calls, retries, unsent, over, ejections, active, used, limit)
+    yield from (calls, retries, unsent, over, resets, ejections, active, used, limit)
 
 
 def _target_families(services: tuple[Service, ...], reading: Reading) -> Iterator[Metric]:

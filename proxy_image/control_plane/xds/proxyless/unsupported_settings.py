@@ -11,6 +11,8 @@ from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feat
 # gRPC's own limit of tries, the first one included (gRFC A6).
 MAX_ATTEMPTS = 5
 
+_OWN_RETRIES = "without retry.on, gRPC retries only calls that no server has seen, by rules of its own (gRFC A6)"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unfollowed:
@@ -44,6 +46,10 @@ def _problems(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[t
         yield "outlier.consecutive-gateway-failures", "gRPC ejects by success rate and failure percentage alone"
     if outlier.consecutive_connect_failures != plain.consecutive_connect_failures:
         yield "outlier.consecutive-connect-failures", "a client skips a target while it cannot connect to it"
+    if not by_answers:
+        for name in ("base_ejection_time", "max_ejection_percent"):
+            if getattr(outlier, name) != getattr(plain, name):
+                yield f"outlier.{name.replace('_', '-')}", "a client ejects no target without outlier.success-rate true"
     if policy.health_check.enabled:
         yield "health-check", "the client asks no target for its health: ECS decides"
     if policy.mirror.service is not None:
@@ -63,6 +69,8 @@ def _balancing(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[
         yield "balancing", "targets take calls in turn: gRPC has no random"
     elif balancing.method is Method.LEAST_REQUEST and Feature.LEAST_REQUEST not in features:
         yield "balancing", "targets take calls in turn: the client does not know least-request (gRFC A48)"
+    elif balancing.active_request_bias != TrafficPolicy().balancing.active_request_bias:
+        yield "balancing.active-request-bias", "gRPC's least-request has no bias (gRFC A48)"
     if balancing.slow_start is not None:
         yield "balancing.slow-start", "a new target takes its full share at once"
 
@@ -92,6 +100,15 @@ def _calls(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tupl
         yield "retry.on", "nothing is retried: the client does not know gRFC A44"
     elif retry.on and retry.max_retries >= MAX_ATTEMPTS:
         yield "retry.max-retries", f"gRPC makes {MAX_ATTEMPTS} tries at most"
+    plain = TrafficPolicy().retry
+    for name, is_followed, problem in (
+        ("max_retries", bool(retry.on), _OWN_RETRIES),
+        ("base_backoff", bool(retry.on), _OWN_RETRIES),
+        ("budget_percent", False, "gRPC has no budget of retries"),
+        ("budget_min_concurrency", False, "gRPC has no budget of retries"),
+    ):
+        if not is_followed and getattr(retry, name) != getattr(plain, name):
+            yield f"retry.{name.replace('_', '-')}", problem
     if retry.per_try_timeout is not None:
         yield "retry.per-try-timeout", "a try may take as long as the call"
     if (fault.delay is not None or fault.abort is not None) and Feature.FAULT not in features:

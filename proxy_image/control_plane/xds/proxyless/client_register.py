@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
 from proxy_image.control_plane.xds.proxyless.load_reports import CallCounts
-from proxy_image.control_plane.xds.proxyless.unfollowed import Unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed
 
 log = logging.getLogger(__name__)
 

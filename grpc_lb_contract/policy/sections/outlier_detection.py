@@ -19,6 +19,9 @@ from grpc_lb_contract.policy.value_types import (
     whole,
 )
 
+# With fewer, one that fails every call is never 1.9 standard deviations below the mean.
+SUCCESS_RATE_MIN_TARGETS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class OutlierDetection(PolicySection):
@@ -55,7 +58,7 @@ class OutlierDetection(PolicySection):
         "outlier.success-rate",
         FLAG,
         "Whether to eject a target whose success rate in an interval is more than 1.9 standard deviations below the "
-        "mean. It needs at least 3 targets.",
+        f"mean. It needs at least {SUCCESS_RATE_MIN_TARGETS} targets.",
     )
     success_rate_min_calls: int = setting(
         100,

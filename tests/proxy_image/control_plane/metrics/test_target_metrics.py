@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy_image.control_plane.metrics.envoy_metrics import MAX_TARGETS, families
+from proxy_image.control_plane.metrics.target_metrics import MAX_TARGETS, families
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from tests.proxy_image.control_plane.support import backends, eventually, rng, running_envoy, target, who
 from tests.proxy_image.control_plane.test_process import Process, file_settings, running, targets_file
