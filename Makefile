@@ -6,6 +6,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
 # Most tests wait for processes they started, so one more than there are cores runs at once.
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
+IN_BROWSER = $(sort $(wildcard tests/*/*_in_chromium.py))
 
 .PHONY: help setup demo picture containers up down test test-long traefik browser screenshots bench lint types docs docs-serve wheel \
 	release-check wheel-ends lambda-python lock clean
@@ -24,16 +25,16 @@ up: setup    ## start the whole stack on this machine and stay
 	@$(BIN)/python -m local_aws up
 down: setup  ## stop what `make up` started, also after a crash
 	@$(BIN)/python -m local_aws down
-test: setup  ## all tests but the long ones, side by side; make test T=tests/…::name runs one
-	@$(BIN)/python -m pytest $(if $(T),$(T),$(SIDE_BY_SIDE))
+test: setup  ## all tests but the long ones, side by side; make test T=tests/…::name runs one; BROWSER=yes: those of make browser too
+	@$(BIN)/python -m pytest $(if $(T),$(T),$(SIDE_BY_SIDE) $(if $(BROWSER),-o "python_files=test_*.py *_in_chromium.py"))
 test-long: setup  ## the long tests: what `make test` tries, with many more random examples
 	@$(BIN)/python -m pytest --long $(SIDE_BY_SIDE)
 traefik: setup  ## all label sets before a real Traefik and this balancer, and more by chance
 	@$(BIN)/python -m tests.traefik_labels.judge
 browser: setup  ## the web page, and gRPC-Web, in a headless Chromium (needs chromium)
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/browser/*_in_chromium.py
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(IN_BROWSER)
 screenshots: setup  ## the pictures in docs/pictures, of the page beside the whole local stack (needs chromium)
-	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/browser/stack_in_chromium.py tests/browser/trouble_in_chromium.py
+	@SCREENSHOTS=docs/pictures $(BIN)/python -m pytest tests/end_to_end/stack_in_chromium.py tests/browser/trouble_in_chromium.py
 bench:    ## this balancer beside its peers: CPU a call, latency, throughput (QUICK=yes, WRITE=yes for docs/benchmark.md)
 	@$(PYTHON) dev/set_up.py peers
 	@PYTHONPATH=benchmarks:. $(BIN)/python -m peers $(if $(QUICK),--quick) $(if $(WRITE),--write)
@@ -42,7 +43,7 @@ lint: setup  ## ruff
 types: setup ## mypy --strict, of everything, of each example and of the apps of docs/apps.md; pyright of these and of the wheel
 	@$(BIN)/mypy . && $(BIN)/python -m tests.apps.pages build/apps && for app in examples/*/ build/apps/; do (cd $$app && echo $$app && \
 		MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
-	@$(BIN)/python -m pytest -q $(wildcard tests/*/types_of_*.py)
+	@$(BIN)/python -m pytest -q -p no:cacheprovider $(wildcard tests/*/types_of_*.py)
 docs: setup  ## write docs/api.md and the tables of docs/labels.md and docs/traefik.md, and build the documentation site into build/site
 	@$(BIN)/python dev/make_api.py
 	@$(PYTHON) dev/set_up.py publish

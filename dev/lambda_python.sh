@@ -10,6 +10,12 @@ if [[ -z $python ]]; then
     exit 3
 fi
 environment=build/venv-lambda
-"$python" -m venv "$environment"
-"$environment/bin/python" -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
-exec "$environment/bin/python" -m pytest tests/lambda_src tests/grpc_lb_contract tests/traefik_labels
+uv=build/uv-venv/bin/uv
+if [[ -x $uv ]]; then
+    "$python" -m venv --clear --without-pip "$environment"
+    "$uv" pip install --quiet --python "$environment/bin/python" --require-hashes --no-deps -r requirements/dev.txt
+else
+    "$python" -m venv "$environment"
+    "$environment/bin/python" -m pip install --quiet --require-hashes --no-deps -r requirements/dev.txt
+fi
+exec "$environment/bin/python" -m pytest -p no:cacheprovider tests/lambda_src tests/grpc_lb_contract tests/traefik_labels

@@ -14,7 +14,7 @@ from typing import IO, Any
 from local_aws.containers import machine, podman
 from local_aws.containers.images import build
 from local_aws.containers.namespaces import in_own
-from local_aws.containers.places import BUILT, CACHE, FIGURES, LOCK, RUN, SHORT
+from local_aws.containers.places import BUILT, CACHE, CLAIMS, FIGURES, LOCK, RUN, SHORT, TESTS
 from local_aws.errors import LocalAwsError
 from local_aws.layout import ROOT, Layout
 from local_aws.process import lock
@@ -33,7 +33,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--can", action="store_true", help=f"only say whether this machine can: exit code 0, or {CANNOT} and why not"
     )
-    parser.add_argument("--images", action="store_true", help="only build the images")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--images", action="store_true", help="only build the images")
+    part.add_argument(TESTS, action="store_true", help="build the images and test them, without the demo")
+    part.add_argument(CLAIMS, action="store_true", help="build the images and play the demo, without the tests of them")
     parser.add_argument(
         SHORT, action="store_true", help="of the demo only what shows the problem and its cure, a stop and two kills"
     )
@@ -43,7 +46,11 @@ def main(arguments: list[str]) -> int:
         if problem is not None:
             print(f"error: {problem}", file=sys.stderr)
             return CANNOT if options.can else 1
-        return 0 if options.can else asyncio.run(_all(images_only=options.images, short=options.short))
+        if options.can:
+            return 0
+        parts = {TESTS: options.tests, CLAIMS: options.claims, SHORT: options.short}
+        inside = [option for option, given in parts.items() if given]
+        return asyncio.run(_all(None if options.images else inside))
     except LocalAwsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -52,7 +59,8 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-async def _all(*, images_only: bool, short: bool) -> int:
+async def _all(inside: Sequence[str] | None) -> int:
+    """The images, and then, unless it is None, what is asked for inside the namespaces."""
     started = time.monotonic()
     with _once():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -60,9 +68,9 @@ async def _all(*, images_only: bool, short: bool) -> int:
         Layout().check_tools()
         await machine.install_missing()
         await build.build_all(Layout())
-        if images_only:
+        if inside is None:
             return 0
-        code = await _run_inside([SHORT] if short else [])
+        code = await _run_inside(inside)
         seconds = round(time.monotonic() - started, 1)
         add_to_figures({"seconds_in_all": seconds, "images": json.loads(BUILT.read_text())})
     say(f"make containers: {seconds:.0f} s in all")

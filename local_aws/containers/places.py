@@ -15,3 +15,7 @@ FIGURES = ROOT / "build" / "containers.json"
 RUN = Layout(name="in-containers", tasks_as=TasksAs.CONTAINERS, assembly=ASSEMBLY, seed=SEED)
 SHORT = "--short"
 """The option for a shorter demo."""
+TESTS = "--tests"
+"""The option for the tests of the images without the demo."""
+CLAIMS = "--claims"
+"""The option for the demo without the tests of the images."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_aws.stack import LocalStack
+from tests.browser.conftest import page as page
 from tests.end_to_end.example import example_up
 
 

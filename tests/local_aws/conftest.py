@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from local_aws.deploy.cdk_cli import CdkCli
 from local_aws.layout import Layout
 from local_aws.stack import LocalStack
 from tests.local_aws.leftovers import remove
@@ -20,9 +23,19 @@ def small_layout(name: str) -> Layout:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    layout = small_layout("small")
+def assembly() -> Iterator[Path]:
+    """The small app, as the CDK CLI synthesises it. tests/end_to_end have `up` itself ask for that."""
+    layout = small_layout("assembly")
+    cdk = CdkCli(layout, endpoint="http://127.0.0.1:1", region="us-east-1", mark=str(layout.run))
+    asyncio.run(cdk.synth({"small": "true"}))
+    yield cdk.assembly
+    remove(layout)
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory, assembly: Path) -> Iterator[LocalStack]:
+    layout = replace(small_layout("small"), assembly=assembly)
     log = tmp_path_factory.mktemp("small") / "up.log"
-    with LocalStack.up(layout, context={"small": "true"}, log=log) as up:
+    with LocalStack.up(layout, log=log) as up:
         yield up
     remove(layout)

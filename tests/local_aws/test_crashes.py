@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,8 @@ class Run:
 
     @property
     def words(self) -> list[str]:
-        return ["--app", str(self.layout.app_folder), "--name", self.layout.name]
+        words = ["--app", str(self.layout.app_folder), "--name", self.layout.name]
+        return [*words, *(() if self.layout.assembly is None else ("--assembly", str(self.layout.assembly)))]
 
     def stack(self) -> LocalStack:
         until("it is up", lambda: self.layout.state.exists() or self.process.poll() is not None, within=600)
@@ -69,8 +72,21 @@ def command_line(pid: int) -> str:
 
 @pytest.fixture
 def run(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
-    layout = small_layout(f"crash-{abs(hash(request.node.name)) % 1000}")
-    run = Run(layout, tmp_path / "up.log")
+    with started(small_layout(f"crash-{abs(hash(request.node.name)) % 1000}"), tmp_path / "up.log") as run:
+        yield run
+
+
+@pytest.fixture
+def synthesised(tmp_path: Path, request: pytest.FixtureRequest, assembly: Path) -> Iterator[Run]:
+    """A run that has no app to synthesise."""
+    layout = replace(small_layout(f"crash-{abs(hash(request.node.name)) % 1000}"), assembly=assembly)
+    with started(layout, tmp_path / "up.log") as run:
+        yield run
+
+
+@contextmanager
+def started(layout: Layout, log: Path) -> Iterator[Run]:
+    run = Run(layout, log)
     yield run
     main([*run.words, "down"])
     if run.process.poll() is None:
@@ -95,7 +111,8 @@ def nothing_is_left(run: Run, runtime: Path) -> bool:
     )
 
 
-def test_a_killed_up_leaves_nothing_running_or_listening(run: Run) -> None:
+def test_a_killed_up_leaves_nothing_running_or_listening(synthesised: Run) -> None:
+    run = synthesised
     # GIVEN a stack that is up, with tasks whose children left their process group
     stack = run.stack()
     runtime = Path(stack.addresses.control).parent
@@ -111,7 +128,10 @@ def test_a_killed_up_leaves_nothing_running_or_listening(run: Run) -> None:
     until("nothing listens", lambda: not listening(number))
 
 
-def test_after_a_crash_of_up_and_its_guard_down_stops_the_rest(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_after_a_crash_of_up_and_its_guard_down_stops_the_rest(
+    synthesised: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = synthesised
     # GIVEN a stack that is up
     stack = run.stack()
     addresses = stack.addresses

@@ -1,17 +1,15 @@
 """The page of the example's whole stack in a real browser, with its tasks started, killed and refused.
 
-Run apart from the other tests, by `make browser`; `make screenshots` keeps the pictures that it takes.
+It shares the stack of this folder's tests. Run by `make browser`, or beside them by `make test BROWSER=yes`; `make
+screenshots` keeps the pictures that it takes.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
-
-import pytest
 
 from local_aws.demo.stage import Stage, process_ids, until
 from local_aws.stack import LocalStack
@@ -19,18 +17,11 @@ from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
 from tests.browser.looking import FIRST_PROBLEM, HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
-from tests.end_to_end.example import example_up
 from tests.end_to_end.strangers import stranger
 from tests.waiting import PATIENCE_SECONDS
 
 SERVICE = "/services/random-numbers"
 CALLS_PORT = 50051
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with example_up("test-browser", log=tmp_path_factory.mktemp("browser") / "up.log") as up:
-        yield up
 
 
 def load_on(stack: LocalStack) -> SteadyLoad:
