@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import Registration, TrafficPolicy
-from grpc_lb_contract.policy.value_types import write_time
+from grpc_lb_contract.policy.contradictions import contradictions
+from grpc_lb_contract.policy.traffic_policy import TABLE
 
 
 def check_policy(props: Props, policy: TrafficPolicy | None, *, of: str) -> TrafficPolicy:
@@ -32,23 +33,6 @@ def check_routes(props: Props, registration: Registration) -> None:
 
 
 def _contradictions(policy: TrafficPolicy) -> Iterator[str]:
-    """Settings that another section of the policy makes useless."""
-    retry, deadline = policy.retry, policy.deadline
-    if retry.per_try_timeout is not None and deadline.max is not None and retry.per_try_timeout >= deadline.max:
-        yield (
-            f"retry.per_try_timeout must be below deadline.max, {write_time(deadline.max)}, or no call is "
-            f"retried, got {write_time(retry.per_try_timeout)}"
-        )
-    if (
-        (retry.on or retry.per_try_timeout is not None)
-        and retry.budget_percent == 0
-        and retry.budget_min_concurrency == 0
-    ):
-        yield (
-            "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout "
-            "(or give budget_min_concurrency), got 0"
-        )
-    ejection = policy.outlier_detection
-    by_answers = ejection.consecutive_gateway_failures is not None or ejection.consecutive_errors is not None
-    if ejection.max_ejection_percent == 0 and (by_answers or ejection.success_rate):
-        yield "ejection.max_ejection_percent must be above 0 beside what is to eject targets, got 0"
+    for section, name, problem in contradictions(policy):
+        (row,) = (row for row in TABLE if (row.part, row.name) == (section, name))
+        yield f"{section}.{name} {problem}, got {row.setting.kind.write(row.value_in(policy))}"

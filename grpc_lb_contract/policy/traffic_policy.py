@@ -9,9 +9,10 @@ each balancer by itself: two balancers let through twice as much.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
+from grpc_lb_contract.policy.contradictions import contradictions
 from grpc_lb_contract.policy.sections.balancing import Balancing
 from grpc_lb_contract.policy.sections.deadline import Deadline
 from grpc_lb_contract.policy.sections.fault import Fault
@@ -86,7 +87,12 @@ class TrafficPolicy:
         """As `from_labels`. Settings that are not known are passed over."""
         rejected: list[RejectedSetting] = []
         parts = {part: read_part(part, settings, rejected) for part in _PARTS}
-        return cls(**parts), tuple(rejected)  # type: ignore[arg-type]  # each part under its own name
+        policy = cls(**parts)  # type: ignore[arg-type]  # each part under its own name
+        for part, name, problem in contradictions(policy):
+            row = next(row for row in TABLE if (row.part, row.name) == (part, name))
+            rejected.append(RejectedSetting(row.label, problem))
+            policy = replace(policy, **{part: replace(getattr(policy, part), **{name: row.default})})
+        return policy, tuple(rejected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from tests.proxy_image.control_plane.test_process import file_settings, running
 
 WHOLE = "document.readyState === 'complete' && document.querySelector('main h1') !== null"
 PATHS = ("/", "/timeline", "/problems", "/clients", "/services/rng", "/services/idle", "/services/unknown")
+LONGEST = "settlement-".ljust(63, "x")
+FITS = "Math.max(document.documentElement.scrollWidth, innerWidth) <= {width}"
 
 
 @asynccontextmanager
@@ -55,6 +57,12 @@ def targets_file(tmp_path: Path, *ports: int) -> Path:
     services = [
         {"name": "rng", "targets": addresses},
         {"name": "idle", "targets": [], "hosts": ["idle.test"]},
+        {
+            "name": LONGEST,
+            "targets": [],
+            "hosts": [f"{LONGEST}.test"],
+            "grpc_services": [f"a.{'x' * 60}.v1.Y"],
+        },
     ]
     path.write_text(json.dumps({"services": services}))
     return path
@@ -81,6 +89,7 @@ async def test_a_target_that_hangs_is_the_first_thing_on_the_page_and_every_page
                 assert await page.run(text_within(".targets .state.no-answer", "no answer since"))
                 await keep_screenshot(page, "hung-target")
                 await usable(page, web)
+                await fits(page, web)
                 # A phone says it first too, and how many wait, without scrolling sideways.
                 await page.size(390, 844, phone=True)
                 await page.open(f"{web}/")
@@ -196,4 +205,18 @@ async def usable(page: Page, web: str, paths: tuple[str, ...] = PATHS) -> None:
             await page.open(f"{web}{path}")
             await eventually(lambda: page.run(WHOLE))
             assert await findings(page) == [], (path, width)
+            assert await page.run(FITS.format(width=width)), (path, width)
     page.said[:] = [line for line in page.said if "404" not in line]
+
+
+async def fits(page: Page, web: str) -> None:
+    """No page is wider than its window, whatever that is and however long a name: half a screen, and the smallest that
+    https://www.w3.org/WAI/WCAG22/Understanding/reflow asks for.
+    """
+    for width in (900, 720, 320):
+        await page.size(width, 700, phone=width < 400)
+        for path in ("/", "/services/rng", f"/services/{LONGEST}"):
+            await page.open(f"{web}{path}")
+            await eventually(lambda: page.run(WHOLE))
+            assert await page.run(FITS.format(width=width)), (path, width)
+    await page.size(1180, 760)

@@ -39,6 +39,8 @@ class Figures:
 class _Service:
     received: int = 0
     failures: int = 0
+    reported: int = 0
+    errors: int = 0
     by_target: Counter[str] = field(default_factory=Counter)
     saturation: float = 0.0
     serving: frozenset[str] | None = None
@@ -75,7 +77,10 @@ class Tally:
         tally = self._services.setdefault(name, _Service())
         nothing = ServiceCounts({})
         old, new = before.services.get(name, nothing), after.services.get(name, nothing)
-        tally.received += reported_window(name, before, after).calls
+        reported = reported_window(name, before, after)
+        tally.received += reported.calls
+        tally.reported += reported.calls
+        tally.errors += reported.errors
         tally.received += sum(_grown(old.received.get(cluster), now) for cluster, now in new.received.items())
         window = service_window(name, before, after)
         tally.failures += window.failures
@@ -96,12 +101,14 @@ class Tally:
 
 def _figures(service: Service | None, tally: _Service) -> Figures:
     calls = max(0, tally.received)
+    # Of an error that a client reports nobody knows the status; a service that ends most calls with one fails.
+    failures = tally.failures + (tally.errors if 2 * tally.errors > tally.reported else 0)
     if service is None or tally.serving is None:
-        return Figures(calls, tally.failures)
+        return Figures(calls, failures)
     serving = len(tally.serving)
     return Figures(
         calls,
-        tally.failures,
+        failures,
         # Without any target, the calls that one would get: what scales on this figure starts one.
         calls_per_target=calls / max(1, serving),
         serving=serving,

@@ -108,7 +108,7 @@ def _target_windows(
 
 def reported_window(name: str, before: Reading, after: Reading) -> ReportedCalls:
     old, new = (each.reported.get(name, ReportedCalls()) for each in (before, after))
-    return ReportedCalls(new.calls - old.calls, new.failures - old.failures)
+    return ReportedCalls(new.calls - old.calls, new.failures - old.failures, new.errors - old.errors)
 
 
 def ended_window(before: Ended, after: Ended) -> EndedWindow:

@@ -62,6 +62,8 @@ logging.getLogger("uvicorn.error").addFilter(LogRate())
 COME_AGAIN_SECONDS = "5"
 # A page that opens waits so long for the other balancers; what comes later is in its next update.
 HEAR_SECONDS = 0.5
+# SSM answers within that, or is told of as a problem.
+FIRST_DOCUMENT_SECONDS, LOOK_SECONDS = 5.0, 0.05
 # Whoever asks for the fleet knows where it asked.
 OWN_ADDRESS = Balancer("0.0.0.0", name="this one")  # noqa: S104 - nothing listens or connects there
 
@@ -164,6 +166,7 @@ def web_app(
         return HTMLResponse(views.document(request.url.path, main, current))
 
     async def follow(request: Request) -> Response:
+        await first_document(reconciler)
         path = request.query_params.get("page", "/")
         name = path.removeprefix(views.SERVICE)
         found = reconciler.document is not None and reconciler.document.service(name) is not None
@@ -229,6 +232,14 @@ def web_app(
         ],
         middleware=[Middleware(_Safe), Middleware(Hosts, hosts)],
     )
+
+
+async def first_document(reconciler: Reconciler) -> None:
+    """A page that was open before this control plane began keeps what it shows until there is something to show."""
+    for _ in range(round(FIRST_DOCUMENT_SECONDS / LOOK_SECONDS)):
+        if reconciler.document is not None or reconciler.problem is not None:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def readiness_app(is_ready: Callable[[], bool]) -> Starlette:

@@ -32,6 +32,7 @@ for _logger in (log, ads_stream.log):
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "StreamAggregatedResources"
+DELTA_METHOD = "DeltaAggregatedResources"
 
 _SERVER_OPTIONS = (
     # Two servers on one port would share its clients without a word.
@@ -79,7 +80,8 @@ class AdsService:
         # Requests come as bytes: whose turn it is decides when they are read, not when they arrived.
         # Responses go as bytes too: their resources are the same for many.
         method: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(self.serve)
-        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+        delta: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refuse_delta)
+        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method, DELTA_METHOD: delta})
 
     @property
     def reports_handler(self) -> grpc.GenericRpcHandler:
@@ -161,6 +163,11 @@ class AdsService:
             serving.cancel()
             with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError, RefusedError):
                 await serving
+
+
+async def _refuse_delta(_requests: Any, context: Any) -> None:
+    message = f"incremental xDS is not served: call {METHOD} (state of the world; in Envoy api_type GRPC)"
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, message)
 
 
 class AdsServer:

@@ -210,13 +210,13 @@ LABELS: list[tuple[dict[str, Any], str]] = [
                 retry=Retry(on=frozenset({RetryStatus.UNAVAILABLE}), budget_percent=0, budget_min_concurrency=0)
             )
         },
-        "retry.budget_percent must be above 0 beside retry.on or retry.per_try_timeout "
-        "(or give budget_min_concurrency), got 0 "
+        "retry.budget_percent must be above 0 where retry.on or a time for each try asks for retries, got 0 "
         "(prop policy",
     ),
     (
         {"policy": TrafficPolicy(outlier_detection=OutlierDetection(success_rate=True, max_ejection_percent=0))},
-        "ejection.max_ejection_percent must be above 0 beside what is to eject targets, got 0 (prop policy",
+        "outlier_detection.max_ejection_percent must be above 0 where failures are to eject targets, got 0 "
+        "(prop policy",
     ),
 ]
 

@@ -125,6 +125,19 @@ def test_texts_may_be_written_in_several_ways() -> None:
         ),
         ({"web": "true", "web.allow-origins": "https://a.test:443"}, "allow-origins must be a comma-separated list"),
         ({"web": "true", "web.allow-origins": "*.a.test"}, "allow-origins must be a comma-separated list"),
+        # Another section makes them useless
+        (
+            {"deadline.max": "5s", "retry.per-try-timeout": "5s"},
+            "per-try-timeout must be below deadline.max, 5s, or no call is retried, got '5s'",
+        ),
+        (
+            {"retry.on": "INTERNAL", "retry.budget-min-concurrency": "0", "retry.budget-percent": "0"},
+            "budget-percent must be above 0 where retry.on",
+        ),
+        (
+            {"outlier.consecutive-errors": "5", "outlier.max-ejection-percent": "0"},
+            "max-ejection-percent must be above 0 where failures are to eject targets, got '0'",
+        ),
         ({"retry.max-retries": "0", "retry.on": "INTERNAL"}, "on needs retry.max-retries of 1 or more"),
     ],
 )

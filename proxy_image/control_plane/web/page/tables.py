@@ -35,6 +35,8 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
                 target.address,
             ),
         )
+    else:
+        rows = sorted(rows, key=lambda target: target.silent_since is None)
     shown = rows[:most]
     head = ["target", "zone", "state", "share of calls", "calls/s", "in flight", "time", "ok", "failed"]
     lesser = {"zone", "time", "ok", "connections", "group", "task", "all calls"}

@@ -281,6 +281,8 @@ def _service_card(service: ServiceReport, own_zone: str, beside: Beside) -> Html
         targets_table(service, service.targets, detailed=False),
         beside.hour(service, detailed=False),
         class_="service",
+        # So that the reader's place stays when the cards change places.
+        id=f"card/{service.name}",
     )
 
 

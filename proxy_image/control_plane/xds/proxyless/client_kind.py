@@ -104,7 +104,11 @@ _AGENTS = (
     (re.compile(r"gRPC Go\b"), re.compile(r"(\d{1,4}(?:\.\d{1,4}){1,2})"), Language.GO),
     (re.compile(r"gRPC Node\b"), re.compile(r"(\d{1,4}(?:\.\d{1,4}){1,2})"), Language.NODE),
 )
-_WRAPPED = re.compile(r"(Python|Ruby|PHP) (\d{1,4}(?:\.\d{1,4}){0,2})")
+# C-core's wrappers add their name to the agent, and to its version their own: "C-core 58.0.0 1.85.1", in Python
+# "C-core 58.0.0 Python 1.85.1". Builds of Linux distributions add neither.
+_WRAPPERS = {"python": "Python", "ruby": "Ruby", "php": "PHP"}
+_WRAPPER = re.compile(rf"\b({'|'.join(_WRAPPERS)})$", re.IGNORECASE)
+_WRAPPERS_VERSION = re.compile(r"C-core \S+ (?:\w+ )?(\d{1,4}(?:\.\d{1,4}){0,2})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -138,7 +142,7 @@ def read_client_kind(node: Any) -> ClientKind:
     for name, number, language in _AGENTS:
         found = number.search(version) if name.match(agent) else None
         if found is not None:
-            wrapped = _WRAPPED.search(version)
-            shown = f"{language} {found[1]}" if wrapped is None else f"{wrapped[1]} {wrapped[2]}"
+            wrapper, own = _WRAPPER.search(agent), _WRAPPERS_VERSION.match(version)
+            shown = f"{_WRAPPERS[wrapper[1].lower()]} {own[1]}" if wrapper and own else f"{language} {found[1]}"
             return ClientKind(language, tuple(map(int, found[1].split("."))), shown)
     return ClientKind()

@@ -14,6 +14,7 @@ from grpc_lb_contract import Balancing, Document, Group, Method, Route, Service,
 from proxy_image.control_plane.readiness import Newcomer
 from proxy_image.control_plane.stats.envoy_stats import Breaker, Reading, Received, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.minute_stats import ENOUGH_CALLS, Figures, Tally, imbalance
+from proxy_image.control_plane.stats.reported_calls import reported_calls
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics
 from tests.proxy_image.control_plane.support import WHO, backends, balancer, rng, service, target
 
@@ -204,3 +205,16 @@ def test_services_are_told_apart() -> None:
     now = Reading(0.0, {"orders": ServiceCounts({}, received={"orders": Received(4, 4)}), "rng": ServiceCounts({})})
     tally.add(Reading(0.0, {}), now, document, NOBODY)
     assert {name: figures.calls for name, figures in tally.take(document).items()} == {"orders": 4, "rng": 0}
+
+
+@pytest.mark.parametrize(("errors", "failures"), [(50, 0), (51, 51), (100, 100)])
+def test_a_service_that_ends_most_calls_of_proxyless_clients_with_an_error_fails(errors: int, failures: int) -> None:
+    """Clients report no status, and a few errors are any service's good day."""
+    counts = {("rng", "z1", "Python 1.85.1", "error"): errors, ("rng", "z1", "Go 1.85.0", "ok"): 100 - errors}
+    before, after = Reading(0.0, {}, 0), Reading(60.0, {}, 60, reported=reported_calls(counts))
+    tally, document = Tally(), rng(target(1))
+    tally.add(before, after, document, NOBODY)
+    figures = tally.take(document)["rng"]
+    assert (figures.calls, figures.failures) == (100, failures)
+    tally.add(after, after, document, NOBODY)
+    assert tally.take(document)["rng"].failures == 0

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import MappingProxyType
 
+import grpc
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.service.discovery.v3 import ads_pb2_grpc
 
 from grpc_lb_contract import Document
 from proxy_image.control_plane import recurring_log
@@ -96,6 +98,15 @@ async def test_an_unknown_type_is_refused_with_a_log_line_and_the_others_are_ser
     assert [facts["type"] for facts in logged(caplog, "xds type rejected")] == [
         "type.googleapis.com/envoy.extensions.Unknown"
     ]
+
+
+async def test_incremental_xds_is_refused_with_what_to_call_instead(plane: ControlPlane) -> None:
+    async with grpc.aio.insecure_channel(f"unix:{plane.settings.ads_socket}") as channel:
+        stream = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stream.read()
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "call StreamAggregatedResources" in (refused.value.details() or "")
 
 
 @pytest.mark.parametrize(("on_unix", "on_tcp"), [("envoy", "gRPC C-core"), ("gRPC C-core", "envoy")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,55 @@ from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.support import backends, control_plane, rng, settings_for
 from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, client_process, parsed
+
+
+class Front:
+    """Connections go to one of the ports in turn, as by an NLB; without ports they are closed."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.ports: list[int] = []
+        self._open: dict[asyncio.StreamWriter, int] = {}
+        self._turn = 0
+
+    def cut(self, *ports: int) -> None:
+        """What was there is gone without a word: its connections are reset."""
+        self.ports = [port for port in self.ports if port not in ports]
+        for writer, port in self._open.items():
+            if port in ports:
+                writer.transport.abort()
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.ports:
+            writer.close()
+            return
+        self._turn += 1
+        port = self.ports[self._turn % len(self.ports)]
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        self._open |= {writer: port, back: port}
+        try:
+            await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
+        finally:
+            self._open = {each: to for each, to in self._open.items() if each not in (writer, back)}
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(2**16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def front() -> AsyncIterator[Front]:
+    made = Front()
+    server = await asyncio.start_server(made.take, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+
 
 languages = pytest.mark.parametrize("language", LANGUAGES)
 
@@ -28,17 +79,57 @@ async def test_no_call_fails_while_the_control_plane_is_away_and_when_another_ta
         client_process(language, "rng", config) as client,
     ):
         await plane.serve(rng(a.target, b.target))
-        async with AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), f"127.0.0.1:{port}"):
+        service, address = AdsService(plane.cache, plane.state, plane.state.clients), f"127.0.0.1:{port}"
+        async with AsyncExitStack() as stack:
+            async with AdsServer(service, address):
+                await client.sees(20, {"a": 10, "b": 10})
+                codes = await stack.enter_async_context(client.calling())
+            # Away: the client goes on with what it had, and a change does not reach it.
+            await plane.serve(rng(b.target, c.target))
+            assert set(await client.who(500)) == {"a", "b"}
+            await stack.enter_async_context(AdsServer(service, address))
+            await client.sees(20, {"b": 10, "c": 10})
+        assert set(codes) == {"OK"}
+
+
+async def test_no_call_fails_while_several_control_planes_are_killed_at_once_and_replaced_one_by_one(
+    tmp_path: Path,
+) -> None:
+    """GIVEN clients of two languages that call, and control planes behind one address, as behind a load balancer."""
+    async with (
+        backends("a", "b", "c") as (a, b, c),
+        control_plane(settings_for(tmp_path)) as plane,
+        front() as address,
+        AsyncExitStack() as stack,
+    ):
+
+        async def another() -> AdsServer:
+            service = AdsService(plane.cache, plane.state, plane.state.clients)
+            server = await stack.enter_async_context(AdsServer(service, "127.0.0.1:0"))
+            address.ports.append(server.port)
+            return server
+
+        await plane.serve(rng(a.target, b.target))
+        servers = [await another() for _ in range(3)]
+        config = parsed(bootstrap([f"127.0.0.1:{address.port}"], "test"))
+        clients = [
+            await stack.enter_async_context(client_process(language, "rng", config)) for language in ("Python", "Node")
+        ]
+        for client in clients:
             await client.sees(20, {"a": 10, "b": 10})
-            calling = asyncio.create_task(client.calls(3000))
-            await asyncio.sleep(0.2)
-        # Away: the client goes on with what it had, and a change does not reach it.
+        calling = [asyncio.create_task(client.calls(1000)) for client in clients]
+        # WHEN all are killed at once, and three others are there a moment later
+        address.cut(*(server.port for server in servers))
+        servers = [await another() for _ in range(3)]
         await plane.serve(rng(b.target, c.target))
-        assert (await calling).codes == {"OK": 3000}
-        assert set(await client.who(20)) == {"a", "b"}
-        async with AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), f"127.0.0.1:{port}"):
-            calling = asyncio.create_task(client.calls(1000))
-            assert (await calling).codes == {"OK": 1000}
+        # AND those are replaced, each once another one is there
+        for server in servers:
+            await another()
+            address.ports.remove(server.port)
+            await server.stop()
+        # THEN no call fails, and the clients follow those that are there now
+        assert [(await each).codes for each in calling] == [{"OK": 1000}] * 2
+        for client in clients:
             await client.sees(20, {"b": 10, "c": 10})
 
 
