@@ -1,6 +1,6 @@
 """How long a refresh takes under AWS's latencies and quotas, cold and warm, by the number of tasks.
 
-    python benchmarks/aws_latency.py [--tasks 100 500 1000 5000] [--megabytes 512 1024 1769]
+    python benchmarks/aws_latency.py [--tasks 100 500 1000 5000] [--megabytes 512 1024 1769] [--saved]
 
 The Lambda's real handler runs in a process of its own with the CPU that its memory buys on Lambda, and is killed at its
 timeout; ECS and SSM are a fake behind real HTTP, with a latency of 50 ms and a tail, and AWS's default quotas. Up to
@@ -9,8 +9,13 @@ timeout; ECS and SSM are a fake behind real HTTP, with a latency of 50 ms and a 
 * `first document`: from the first invocation until targets are published, and how many; `whole`: until all are.
 * `quotas alone`: what the whole takes where AWS answers at once and nothing is computed: the longest of ECS's
   definitions (50, then 20/s), ECS's lists and descriptions (100, then 20/s) and SSM's writes (3, then 3/s).
-* `second cold`: a new process refreshes for one stopped task; the document and what was saved are there.
+* `second cold`: a new process refreshes for one stopped task; the document and the saved definitions are there, as they
+  are for every new process but the first ever. `--saved` measures these alone: what the first refresh leaves is made
+  in virtual time, by the same handler.
 * `warm`: a refresh for one stopped task. Medians; what Lambda bills, until the handler returns.
+
+The second table has a row for each bound. The first refresh ever of 1,000 services cannot meet its own: ECS's quota
+alone takes 47.5 s with one definition a service. docs/operate/deployed.md says what happens meanwhile.
 
 Times are this machine's: its CPU is not Lambda's, and on a busy one they grow; `load` is the processes that wanted it.
 """
@@ -21,6 +26,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import logging
 import math
 import os
 import statistics
@@ -40,7 +46,8 @@ from local_aws.behaviour.edge import Edge
 from local_aws.behaviour.function import Function, Invocation
 from local_aws.behaviour.http_server import serving
 from local_aws.behaviour.profile import DEFINITION_READS, DOCUMENTED, ECS_READS, PARAMETER_WRITES, Profile
-from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json, task_arn
+from tests.lambda_src.conftest import Sync
+from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json, Time, task_arn
 
 # As the constructs set them (cdk_grpc_lb/target_sync.py).
 MEGABYTES, TIMEOUT_SECONDS, VISIBILITY_SECONDS = 1769, 60.0, 180.0
@@ -100,16 +107,25 @@ class Figures:
     second: Invocation | None
     warm: tuple[Invocation, ...]
 
+    def seconds_of(self, refresh: str) -> float | None:
+        """By the name that its bound has; None where it was not measured."""
+        if refresh == "first ever, whole list":
+            return self.whole
+        if refresh == "warm, one stop":
+            return statistics.median(one.seconds for one in self.warm) if self.warm else None
+        return None if self.second is None else self.second.seconds
+
     def row(self) -> list[str]:
         killed = sum(one.killed for one in self.invocations)
         failed = sum(one.error is not None for one in self.invocations) - killed
+        never = "never" if self.invocations else "-"
         return [
             f"{self.megabytes:,}",
             f"{self.tasks:,}",
             f"{self.services:,}",
             f"{self.init:.1f}",
-            "never" if self.first is None else f"{self.first:.1f} ({self.first_targets:,})",
-            "never" if self.whole is None else f"{self.whole:.1f}",
+            never if self.first is None else f"{self.first:.1f} ({self.first_targets:,})",
+            never if self.whole is None else f"{self.whole:.1f}",
             f"{self.quotas:.1f}",
             f"{len(self.invocations)} ({killed} killed, {failed} failed)",
             f"{self.calls:,} ({self.throttled:,})",
@@ -120,6 +136,38 @@ class Figures:
             f"{os.getloadavg()[0]:.0f}",
         ]
 
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Seconds that a refresh may take at a number of tasks, None for no bound."""
+
+    refresh: str
+    tasks: int
+    seconds: float | None
+
+
+BOUNDS = (
+    Bound("first ever, whole list", 100, 3.0),
+    Bound("first ever, whole list", 1000, 15.0),
+    Bound("new process, definitions saved", 1000, 15.0),
+    Bound("new process, definitions saved", 5000, None),
+    Bound("warm, one stop", 500, 0.3),
+    Bound("warm, one stop", 5000, 1.5),
+)
+
+
+def rows_of_bounds(figures: Sequence[Figures]) -> list[list[str]]:
+    """What was measured beside its bound, and as a part of it."""
+    rows = []
+    for bound, one in itertools.product(BOUNDS, figures):
+        measured = one.seconds_of(bound.refresh) if one.tasks == bound.tasks else None
+        if measured is not None:
+            allowed = ["-", "-"] if bound.seconds is None else [f"{bound.seconds:g}", f"{measured / bound.seconds:.2f}"]
+            rows.append([bound.refresh, f"{one.megabytes:,}", f"{one.tasks:,}", f"{measured:.2f}", *allowed])
+    return rows
+
+
+BOUND_COLUMNS = ["refresh", "MB", "tasks", "s", "bound s", "part of it"]
 
 COLUMNS = [
     "MB",
@@ -155,9 +203,10 @@ def measure(
     most_invocations: int = MAX_INVOCATIONS,
     warm_times: int = WARM_TIMES,
     pause_seconds: float = PAUSE_SECONDS,
+    saved: bool = False,
 ) -> Figures:
-    """A first refresh of a cluster from nothing, then refreshes for one stopped task each: warm ones, and one in a new
-    process.
+    """A first refresh of a cluster from nothing, or with `saved` in virtual time, then refreshes for one stopped task
+    each: warm ones, and one in a new process.
     """
     services = min(tasks, MAX_SERVICES)
     watched, edge = Watched(), Edge(profile, seed)
@@ -183,11 +232,14 @@ def measure(
             "lambda_src.handler.handler", environment, megabytes=megabytes, timeout_seconds=timeout_seconds, log=log
         )
         try:
-            cold = _until_whole(function, watched, tasks, most_invocations)
+            cold = _in_virtual_time(watched) if saved else _until_whole(function, watched, tasks, most_invocations)
             calls, throttled = sum(edge.quotas.asked.values()), sum(edge.quotas.throttled.values())
             started, published = cold.started, list(watched.published)
-            is_whole = bool(published) and published[-1][1] == tasks
+            is_whole = saved or (bool(published) and published[-1][1] == tasks)
             parameters = len(watched.index().shards) + 1 if is_whole else 0
+            if saved:
+                # The first of a process finds nothing that it did before.
+                _refreshes(function, aws, ids[-1:], watched, pause_seconds)
             warm = _refreshes(function, aws, ids[:warm_times], watched, pause_seconds) if is_whole else ()
             function.stop()
             second = (
@@ -199,10 +251,10 @@ def measure(
         megabytes,
         tasks,
         services,
-        init=cold.invocations[0].init_seconds,
+        init=(cold.invocations or second)[0].init_seconds,
         first=published[0][0] - started if published else None,
         first_targets=published[0][1] if published else 0,
-        whole=published[-1][0] - started if is_whole else None,
+        whole=published[-1][0] - started if published and is_whole else None,
         quotas=seconds_by_quotas(tasks, services, parameters),
         invocations=tuple(cold.invocations),
         calls=calls,
@@ -241,6 +293,14 @@ def _until_whole(function: Function, watched: Watched, tasks: int, most_invocati
     return cold
 
 
+def _in_virtual_time(watched: Watched) -> _Cold:
+    logger, sync = logging.getLogger("grpc_lb.sync"), Sync(watched.aws, Time(now=time.time()))
+    logger.disabled = True
+    sync.minute()
+    logger.disabled = False
+    return _Cold(watched.now())
+
+
 def _refreshes(
     function: Function, aws: FakeAws, ids: Sequence[str], watched: Watched, pause_seconds: float
 ) -> tuple[Invocation, ...]:
@@ -264,14 +324,20 @@ def main() -> None:
         "--megabytes", type=int, nargs="+", default=[MEGABYTES], help="the function's memory; default: %(default)s"
     )
     parser.add_argument("--seed", type=int, default=1, help="of latencies; default: %(default)s")
+    parser.add_argument("--saved", action="store_true", help="leave out the first refresh of all")
     options = parser.parse_args()
+    every: list[Figures] = []
     print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
     for megabytes, tasks in itertools.product(options.megabytes, options.tasks):
-        figures = measure(tasks, megabytes=megabytes, seed=options.seed)
+        figures = measure(tasks, megabytes=megabytes, seed=options.seed, saved=options.saved)
+        every.append(figures)
         print("| " + " | ".join(figures.row()) + " |", flush=True)
         for number, one in enumerate(figures.invocations, start=1):
             if one.error is not None:
                 print(f"{tasks:,} tasks, invocation {number}: {one.error}", file=sys.stderr)
+    print("\n| " + " | ".join(BOUND_COLUMNS) + " |\n|" + "---|" * len(BOUND_COLUMNS))
+    for row in rows_of_bounds(every):
+        print("| " + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 from tests.sharing import groups_of, session_fixtures
 
@@ -16,8 +16,9 @@ from tests.wheel.fixtures import source as source
 from tests.wheel.fixtures import wheel as wheel
 
 # On a machine of CI always the same examples, so that a change is judged by itself alone.
-settings.register_profile("everyday", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("everyday", deadline=None, max_examples=25)
+settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
+settings.register_profile("long", deadline=None, max_examples=200)
 settings.load_profile("ci" if os.environ.get("CI") else "everyday")
 
 LONG = pytest.StashKey[int]()
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: repeats what others try less often; runs by `make test-long` or by name")
+    if config.getoption("--long"):
+        settings.load_profile("long")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
@@ -42,12 +45,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def keep_wanted(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long tests alone, or all others."""
+    """The long tests and those with random examples, of which they then try more; or all but the long ones."""
     wanted = bool(config.getoption("--long"))
-    left_out = [item for item in items if (item.get_closest_marker("long") is not None) is not wanted]
+    left_out = [item for item in items if not (is_repeated(item) if wanted else not is_long(item))]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
     config.stash[LONG] = 0 if wanted else len(left_out)
+
+
+def is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("long") is not None
+
+
+def is_repeated(item: pytest.Item) -> bool:
+    return is_long(item) or is_hypothesis_test(getattr(item, "obj", None))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aws_latency import measure, seconds_by_quotas
+from aws_latency import measure, rows_of_bounds, seconds_by_quotas
 
 from local_aws.behaviour.profile import DOCUMENTED, Latency
 
@@ -22,6 +22,17 @@ def test_a_refresh_from_nothing_and_warm_ones_publish_every_task() -> None:
     assert figures.second is not None
     assert figures.second.error is None
     assert figures.second.init_seconds > 0
+
+
+def test_a_new_process_for_which_definitions_are_saved_reads_none() -> None:
+    # GIVEN what the first refresh of all leaves, made in virtual time
+    figures = measure(120, warm_times=1, pause_seconds=0, saved=True)
+    # THEN new processes and a warm one refresh for one stop each, and the rows of bounds say how long that takes
+    assert figures.whole is None
+    assert figures.second is not None
+    assert [one.error for one in (figures.second, *figures.warm)] == [None, None]
+    rows = rows_of_bounds([replace(figures, tasks=1000)])
+    assert [(row[0], row[4]) for row in rows] == [("new process, definitions saved", "15")]
 
 
 def test_the_quotas_alone_are_those_of_the_slowest_bucket() -> None:

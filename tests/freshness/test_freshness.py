@@ -11,7 +11,7 @@ from tests.lambda_src.conftest import enforced, role
 
 __all__ = ["enforced", "role"]
 
-TIMES = 150
+often = pytest.mark.parametrize("times", [40, pytest.param(150, marks=pytest.mark.long)])
 
 
 @pytest.fixture
@@ -25,11 +25,12 @@ def simulation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulation]:
     made.close()
 
 
+@often
 @pytest.mark.timeout(1200)
-def test_a_task_that_ecs_announces_is_known_three_seconds_after_it_runs(simulation: Simulation) -> None:
+def test_a_task_that_ecs_announces_is_known_three_seconds_after_it_runs(simulation: Simulation, times: int) -> None:
     """GIVEN tasks that start as on Fargate, at least ten seconds after they are made, one every minute and a half"""
     seconds: list[float] = []
-    for number in range(100, 100 + TIMES):
+    for number in range(100, 100 + times):
         task = start_task(simulation, number)
         simulation.run(10)
         change(simulation, task, lastStatus="PENDING")
@@ -44,11 +45,12 @@ def test_a_task_that_ecs_announces_is_known_three_seconds_after_it_runs(simulati
     assert 0.5 < seconds[len(seconds) // 2] < 2.0
 
 
+@often
 @pytest.mark.timeout(1200)
-def test_a_stop_that_nothing_announced_is_known_within_eight_seconds(simulation: Simulation) -> None:
+def test_a_stop_that_nothing_announced_is_known_within_eight_seconds(simulation: Simulation, times: int) -> None:
     """GIVEN a cluster where nothing changed for minutes, WHEN a task is told to stop, which serves for ten seconds."""
     seconds: list[float] = []
-    for number in range(100, 100 + TIMES):
+    for number in range(100, 100 + times):
         task = simulation.aws.run(number)
         simulation.run(130)
         assert not any(balancer.source.expects_changes for balancer in simulation.balancers)

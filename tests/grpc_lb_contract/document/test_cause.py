@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import (
@@ -51,7 +51,6 @@ def test_the_index_says_what_caused_its_generation() -> None:
 
 
 @given(documents, causes)
-@settings(max_examples=30, deadline=None)
 def test_a_cause_comes_back_as_it_was_and_changes_neither_generation_nor_shards(
     document: Document, cause: Cause
 ) -> None:

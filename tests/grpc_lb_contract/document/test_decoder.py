@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import (
@@ -21,7 +21,6 @@ few = st.lists(services(max_targets=3), max_size=2, unique_by=lambda one: one.na
 OTHER_FLEET = fleet(41, services=10)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(few, max_size=3), few, notes)
 def test_a_decoder_reads_each_document_as_if_it_were_the_first(
     generations: list[list[Service]], stay: list[Service], found: Diagnostics

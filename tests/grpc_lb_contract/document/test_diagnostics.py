@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import Diagnostics, Document, RejectedLabel, ShadowedRoute, decode_document, encode_document
@@ -39,7 +39,6 @@ def test_a_note_that_cannot_be_read_harms_no_target(record: str) -> None:
 
 
 @given(st.lists(rejected_labels, max_size=70), st.lists(shadowed_routes, max_size=70))
-@settings(max_examples=30, deadline=None)
 def test_notes_are_bounded_and_count_the_whole(refused: list[RejectedLabel], shadowed: list[ShadowedRoute]) -> None:
     notes = Diagnostics.of(refused, shadowed)
 

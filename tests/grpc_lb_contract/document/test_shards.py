@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import (
@@ -31,7 +31,6 @@ from tests.grpc_lb_contract.strategies import documents
 
 
 @given(documents)
-@settings(max_examples=60, deadline=None)
 def test_a_document_comes_back_from_its_parameters_as_it_was(document: Document) -> None:
     packed = pack(document)
 
@@ -39,7 +38,6 @@ def test_a_document_comes_back_from_its_parameters_as_it_was(document: Document)
 
 
 @given(documents)
-@settings(max_examples=60, deadline=None)
 def test_no_parameter_is_larger_than_ssm_takes(document: Document) -> None:
     packed = pack(document)
 
@@ -47,7 +45,6 @@ def test_no_parameter_is_larger_than_ssm_takes(document: Document) -> None:
 
 
 @given(documents, documents)
-@settings(max_examples=60, deadline=None)
 def test_the_generation_is_equal_when_and_only_when_the_content_is(one: Document, other: Document) -> None:
     assert (generation_of(one) == generation_of(other)) == (one == other)
 
@@ -83,7 +80,6 @@ def test_one_target_less_rewrites_few_shards(gone: int) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_invariant_2_readers_never_see_a_mix_of_two_generations(data: st.DataObject) -> None:
     old, new = pack(fleet(300)), pack(fleet(299))
     index = read_index(data.draw(st.sampled_from([old.index, new.index])))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import Deadline, Document, Group, Retry, RetryStatus, Service, TrafficPolicy
@@ -47,7 +47,6 @@ services = st.builds(
 documents = st.lists(services, max_size=3, unique_by=lambda one: one.name).map(lambda of: Document(tuple(of)))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(documents, max_size=4), st.sampled_from([None, Path("cas.pem")]))
 def test_each_snapshot_is_as_if_it_were_the_first(generations: list[Document], cas: Path | None) -> None:
     maker = SnapshotMaker(PORTS, own_zone="1", system_cas=cas)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,8 @@ _COMMANDS = {
 # Clients of other languages and versions, which `make test` does not build: {"Go": ["/path/of/its/client"]}.
 _COMMANDS |= {language: tuple(command) for language, command in json.loads(os.environ.get("XDS_CLIENTS", "{}")).items()}
 LANGUAGES = tuple(_COMMANDS)
+_SHARING = ("Python", "Node")
+"""Whose programs know `bootstrap` and `close`."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,46 @@ class Outcome:
         return found
 
 
+class ClientProcess(subprocess.Popen[bytes]):
+    """A client's program of one language, with no event loop of its own, so that many tests may use it."""
+
+    def __init__(self, language: str, env: Mapping[str, str]) -> None:
+        super().__init__(
+            _COMMANDS[language],
+            cwd=_ROOT,
+            env={**os.environ, "NODE_GRPC": str(_ROOT / "build" / "node-grpc"), **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.is_answering = False
+
+    def ask(self, line: str) -> bytes:
+        assert self.stdin is not None
+        assert self.stdout is not None
+        self.is_answering = True
+        self.stdin.write(f"{line}\n".encode())
+        self.stdin.flush()
+        answer = self.stdout.readline()
+        self.is_answering = False
+        return answer
+
+    def end(self) -> None:
+        self.kill()
+        self.wait()
+        for pipe in (self.stdin, self.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+
 @dataclass
 class XdsClient:
     """A process of one language. One command at a time."""
 
-    process: asyncio.subprocess.Process
+    process: ClientProcess
     name: str
+    bootstrap: str | None = None
+    """That of its channels; by default that of the process."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def calls(
@@ -64,8 +101,11 @@ class XdsClient:
         apart: float = 0,
         wait_for_ready: bool = True,
         cas: str | None = None,
+        close: bool = False,
     ) -> Outcome:
-        """`parallel` calls begin so many seconds `apart`. `name` is a whole target (`xds://…`) or what comes after `xds:///`."""
+        """`parallel` calls begin so many seconds `apart`. `name` is a whole target (`xds://…`) or what comes after
+        `xds:///`. `close`: on new channels.
+        """
         name = self.name if name is None else name
         asked = {
             "target": name if "//" in name else f"xds:///{name}",
@@ -77,17 +117,38 @@ class XdsClient:
             "apart": apart,
             "wait_for_ready": wait_for_ready,
             "cas": cas,
+            "bootstrap": self.bootstrap,
+            "close": close,
         }
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         async with self._turn:
-            self.process.stdin.write(f"{json.dumps(asked)}\n".encode())
-            line = await asyncio.wait_for(self.process.stdout.readline(), 3 * PATIENCE_SECONDS)
+            line = await asyncio.wait_for(asyncio.to_thread(self.process.ask, json.dumps(asked)), 3 * PATIENCE_SECONDS)
         told = json.loads(line)
         return Outcome(Counter(told["answers"]), told["seconds"])
 
     async def who(self, count: int, **more: Any) -> Counter[str]:
         return (await self.calls(count, **more)).answers
+
+    @asynccontextmanager
+    async def calling(self, batch: int = 100) -> AsyncIterator[Counter[str]]:
+        """Calls one after the other while this lasts, some before and some after it: how often which status came."""
+        codes: Counter[str] = Counter()
+        over = False
+
+        async def some() -> None:
+            codes.update((await self.calls(batch)).codes)
+
+        async def go_on() -> None:
+            while not over:
+                await some()
+
+        await some()
+        load = asyncio.create_task(go_on())
+        try:
+            yield codes
+        finally:
+            over = True
+            await load
+        await some()
 
     async def sees(self, count: int, expected: dict[str, int], **more: Any) -> None:
         """Wait until so many calls are answered so."""
@@ -121,36 +182,62 @@ def bootstrap(port: int, zone: str = "", **more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def client_process(language: str, name: str, config: dict[str, Any], **env: str) -> AsyncIterator[XdsClient]:
-    process = await asyncio.create_subprocess_exec(
-        *_COMMANDS[language],
-        cwd=_ROOT,
-        env={
-            **os.environ,
-            "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(config),
-            "NODE_GRPC": str(_ROOT / "build" / "node-grpc"),
-            **env,
-        },
-        limit=2**22,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    process = ClientProcess(language, {"GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(config), **env})
     try:
         yield XdsClient(process, name)
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        process.end()
+
+
+class SharedClients:
+    """A process of each language for many tests: each opens channels of its own, to a control plane of its own."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, ClientProcess] = {}
+
+    @asynccontextmanager
+    async def client(self, language: str, name: str, config: dict[str, Any]) -> AsyncIterator[XdsClient]:
+        if language not in _SHARING:
+            async with client_process(language, name, config) as alone:
+                yield alone
+            return
+        if language not in self._processes:
+            self._processes[language] = ClientProcess(language, {})
+        process = self._processes[language]
+        client = XdsClient(process, name, json.dumps(config))
+        try:
+            yield client
+        finally:
+            if process.is_answering or process.poll() is not None:
+                # A test has failed half-way: what it still calls is nothing to the next one.
+                self._processes.pop(language).end()
+            else:
+                await client.calls(0, close=True)
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            process.end()
 
 
 @asynccontextmanager
 async def xds_client(
-    language: str, tmp_path: Path, name: str = "rng", *, zone: str = "", **more: Any
+    language: str,
+    tmp_path: Path,
+    name: str = "rng",
+    *,
+    shared: SharedClients | None = None,
+    zone: str = "",
+    **more: Any,
 ) -> AsyncIterator[tuple[XdsClient, ControlPlane]]:
-    """A client beside a control plane that serves what the test says. `more` goes into the bootstrap."""
+    """A client beside a control plane that serves what the test says. `more` goes into the bootstrap. The client is a
+    process of its own, with its bootstrap in the environment, unless it is `shared`.
+    """
     async with (
         control_plane(settings_for(tmp_path)) as plane,
         AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
-        client_process(language, name, bootstrap(server.port, zone, **more)) as client,
+        (client_process if shared is None else shared.client)(
+            language, name, bootstrap(server.port, zone, **more)
+        ) as client,
     ):
         yield client, plane
         rejected = {

@@ -17,16 +17,21 @@ if (process.env.ADMIN) {
   });
 }
 
-function call(asked) {
+function client(asked) {
+  const options = asked.bootstrap ? { "grpc.TEST_ONLY_DO_NOT_USE_IN_PROD.xds_bootstrap_config": asked.bootstrap } : {};
   if (!clients.has(asked.target))
-    clients.set(asked.target, new grpc.Client(asked.target, grpc.credentials.createInsecure()));
+    clients.set(asked.target, new grpc.Client(asked.target, grpc.credentials.createInsecure(), options));
+  return clients.get(asked.target);
+}
+
+function call(asked) {
   const metadata = new grpc.Metadata({ waitForReady: asked.wait_for_ready });
   for (const [key, value] of asked.metadata) metadata.add(key, value);
   const started = process.hrtime.bigint();
   const options = asked.timeout === null ? {} : { deadline: Date.now() + asked.timeout * 1000 };
   return new Promise((resolve) => {
     const bytes = (each) => each;
-    clients.get(asked.target).makeUnaryRequest(asked.method, bytes, bytes, Buffer.alloc(0), metadata, options,
+    client(asked).makeUnaryRequest(asked.method, bytes, bytes, Buffer.alloc(0), metadata, options,
       (error, answer) => resolve([
         error ? `${grpc.status[error.code]}: ${error.details}` : answer.toString(),
         Number(process.hrtime.bigint() - started) / 1e9,
@@ -47,7 +52,12 @@ async function all(asked) {
 
 createInterface({ input: process.stdin }).on("line", async (line) => {
   const answers = {}, seconds = [];
-  for (const [answer, took] of await all(JSON.parse(line))) {
+  const asked = JSON.parse(line);
+  if (asked.close) {
+    for (const each of clients.values()) each.close();
+    clients.clear();
+  }
+  for (const [answer, took] of await all(asked)) {
     answers[answer] = (answers[answer] ?? 0) + 1;
     seconds.push(took);
   }

@@ -1,7 +1,8 @@
 """A gRPC client as a process of its own, as GRPC_XDS_BOOTSTRAP_CONFIG is read once a process.
 
-Each line of its input is a JSON object (`target`, `method`, `count`, and what `Calls` in harness.py has); each line of
-its output one too: how often which server, or which status with its message, answered, and the seconds of each call.
+Each line of its input is a JSON object (`target`, `method`, `count`, and what `XdsClient` in harness.py has); each line
+of its output one too: how often which server, or which status with its message, answered, and the seconds of each call.
+A `bootstrap` is that of the channels that it opens; `close` closes all of them first.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def main() -> None:
     server = _admin_server(os.environ.get("ADMIN"))
     for line in sys.stdin:
         asked = json.loads(line)
+        if asked["close"]:
+            _close_all()
         answers: Counter[str] = Counter()
         seconds: list[float] = []
         pending: list[tuple[float, Any]] = []
@@ -54,7 +57,7 @@ def _admin_server(address: str | None) -> grpc.Server | None:
 def _start(asked: dict[str, Any]) -> Any:
     target = asked["target"]
     if target not in _channels:
-        _channels[target] = _channel(target, asked["cas"])
+        _channels[target] = _channel(target, asked["cas"], asked["bootstrap"])
     call: Any = _channels[target].unary_unary(asked["method"])
     return call.future(
         b"",
@@ -74,8 +77,16 @@ def _take(pending: list[tuple[float, Any]], answers: Counter[str], seconds: list
     pending.clear()
 
 
-def _channel(target: str, cas: str | None) -> grpc.Channel:
-    options = [("grpc.use_local_subchannel_pool", 1)]
+def _close_all() -> None:
+    for channel in _channels.values():
+        channel.close()
+    _channels.clear()
+
+
+def _channel(target: str, cas: str | None, bootstrap: str | None) -> grpc.Channel:
+    options: list[tuple[str, Any]] = [("grpc.use_local_subchannel_pool", 1)]
+    if bootstrap is not None:
+        options.append(("grpc.TEST_ONLY_DO_NOT_USE_IN_PROD.xds_bootstrap_config", bootstrap))
     if cas is None:
         return grpc.insecure_channel(target, options)
     return grpc.secure_channel(target, grpc.ssl_channel_credentials(Path(cas).read_bytes()), options)

@@ -13,7 +13,8 @@ from proxy_image.control_plane.xds.proxyless.client_resources import MAX_REMEMBE
 from proxy_image.control_plane.xds.proxyless.names import Name, read_name, unknown
 from proxy_image.control_plane.xds.resource_types import ResourceType
 from tests.proxy_image.control_plane.support import backends, control_plane, service, settings_for, target
-from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, bootstrap, client_process, xds_client
+from tests.proxy_image.control_plane.xds.proxyless.conftest import OpenClient
+from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, bootstrap, client_process
 
 languages = pytest.mark.parametrize("language", LANGUAGES)
 FLEET = Document(
@@ -22,8 +23,8 @@ FLEET = Document(
 
 
 @languages
-async def test_an_unknown_name_fails_at_once_and_says_what_there_is(language: str, tmp_path: Path) -> None:
-    async with xds_client(language, tmp_path, authorities={"elsewhere": {}}) as (client, plane):
+async def test_an_unknown_name_fails_at_once_and_says_what_there_is(open_client: OpenClient) -> None:
+    async with open_client(authorities={"elsewhere": {}}) as (client, plane):
         await plane.serve(FLEET)
         await client.calls(1, name="numbers", wait_for_ready=False)  # the connection to the control plane is there
         for name in ("nubmers", "orders.test", "nubmers:50051", "xds://elsewhere/nubmers"):
@@ -37,7 +38,7 @@ async def test_an_unknown_name_fails_at_once_and_says_what_there_is(language: st
 
 
 @languages
-async def test_an_odd_name_is_unknown_and_the_clients_other_names_do_not_suffer(language: str, tmp_path: Path) -> None:
+async def test_an_odd_name_is_unknown_and_the_clients_other_names_do_not_suffer(open_client: OpenClient) -> None:
     odd = (
         "n" * 600,
         "nümbers",
@@ -49,7 +50,7 @@ async def test_an_odd_name_is_unknown_and_the_clients_other_names_do_not_suffer(
         "Numbers",
         "numbers:x",
     )
-    async with backends("a") as (a,), xds_client(language, tmp_path, authorities={"elsewhere": {}}) as (client, plane):
+    async with backends("a") as (a,), open_client(authorities={"elsewhere": {}}) as (client, plane):
         await plane.serve(Document((service("numbers", a.target),)))
         for name in (*odd, *(f"xds://elsewhere/{name}" for name in ("nümbers", "num bers", "n" * 600))):
             outcome = await client.calls(1, name=name, wait_for_ready=False, timeout=10)
@@ -58,8 +59,8 @@ async def test_an_odd_name_is_unknown_and_the_clients_other_names_do_not_suffer(
 
 
 @languages
-async def test_a_name_may_have_a_port_or_an_authority(language: str, tmp_path: Path) -> None:
-    async with backends("a") as (a,), xds_client(language, tmp_path, authorities={"elsewhere": {}}) as (client, plane):
+async def test_a_name_may_have_a_port_or_an_authority(open_client: OpenClient) -> None:
+    async with backends("a") as (a,), open_client(authorities={"elsewhere": {}}) as (client, plane):
         await plane.serve(Document((service("numbers", a.target, routes=[Route("numbers.test")]),)))
         for name in (
             "numbers",

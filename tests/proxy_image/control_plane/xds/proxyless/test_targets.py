@@ -12,14 +12,15 @@ from proxy_image.control_plane.xds.resource_types import Audience
 from tests.proxy_image.control_plane.certificates import authority
 from tests.proxy_image.control_plane.policies import treated
 from tests.proxy_image.control_plane.support import STAY, backends, eventually, rng, service, target
+from tests.proxy_image.control_plane.xds.proxyless.conftest import OpenClient
 from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, xds_client
 
 languages = pytest.mark.parametrize("language", LANGUAGES)
 
 
 @languages
-async def test_a_client_balances_its_calls_and_follows_the_targets(language: str, tmp_path: Path) -> None:
-    async with backends("a", "b", "c") as (a, b, c), xds_client(language, tmp_path) as (client, plane):
+async def test_a_client_balances_its_calls_and_follows_the_targets(open_client: OpenClient) -> None:
+    async with backends("a", "b", "c") as (a, b, c), open_client() as (client, plane):
         await plane.serve(rng(target(a.port), target(b.port)))
         await client.sees(100, {"a": 50, "b": 50})
         await plane.serve(rng(target(a.port, draining=True), target(c.port)))
@@ -28,8 +29,8 @@ async def test_a_client_balances_its_calls_and_follows_the_targets(language: str
 
 
 @languages
-async def test_a_task_that_drains_finishes_its_calls_and_gets_no_new_one(language: str, tmp_path: Path) -> None:
-    async with backends("a", "b") as (a, b), xds_client(language, tmp_path) as (client, plane):
+async def test_a_task_that_drains_finishes_its_calls_and_gets_no_new_one(open_client: OpenClient) -> None:
+    async with backends("a", "b") as (a, b), open_client() as (client, plane):
         await plane.serve(rng(a.target))
         staying = asyncio.create_task(client.calls(1, method=STAY))
         await eventually(lambda: a.seen["stay"] == 1)
@@ -41,20 +42,20 @@ async def test_a_task_that_drains_finishes_its_calls_and_gets_no_new_one(languag
 
 
 @languages
-async def test_no_call_fails_while_targets_come_drain_and_go(language: str, tmp_path: Path) -> None:
-    async with backends("a", "b", "c") as (a, b, c), xds_client(language, tmp_path) as (client, plane):
+async def test_no_call_fails_while_targets_come_drain_and_go(open_client: OpenClient) -> None:
+    async with backends("a", "b", "c") as (a, b, c), open_client() as (client, plane):
         await plane.serve(rng(a.target))
-        calling = asyncio.create_task(client.calls(4000))
-        for servers in ((a, b), (b,), (b, c), (a, c), (a, b, c), (c,), (a, b)) * 2:
-            left_out = [target(each.port, draining=True) for each in (a, b, c) if each not in servers]
-            await plane.serve(rng(*(each.target for each in servers), *left_out))
-            await asyncio.sleep(0.1)
-        assert (await calling).codes == {"OK": 4000}
+        async with client.calling() as codes:
+            for servers in ((a, b), (b,), (b, c), (a, c), (a, b, c), (c,), (a, b)) * 2:
+                left_out = [target(each.port, draining=True) for each in (a, b, c) if each not in servers]
+                await plane.serve(rng(*(each.target for each in servers), *left_out))
+                await asyncio.sleep(0.1)
+        assert set(codes) == {"OK"}
 
 
 @languages
-async def test_a_client_of_a_service_that_comes_later_is_served_then(language: str, tmp_path: Path) -> None:
-    async with backends("a", "b") as (a, b), xds_client(language, tmp_path) as (client, plane):
+async def test_a_client_of_a_service_that_comes_later_is_served_then(open_client: OpenClient) -> None:
+    async with backends("a", "b") as (a, b), open_client() as (client, plane):
         await plane.serve(Document((service("other", target(b.port), routes=[Route("other.test")]),)))
         await client.calls(1, wait_for_ready=False)
         await plane.serve(rng(target(a.port)))
