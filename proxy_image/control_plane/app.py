@@ -67,6 +67,7 @@ async def run(settings: Settings) -> None:
     follow = await source_of(settings, reconciler)
     service = AdsService(cache, state, state.clients)
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(service.ended)
         if settings.has_envoy:
             await stack.enter_async_context(AdsServer(service, settings.ads_socket))
         log.info("control plane serves", extra={"facts": {"envoy": settings.has_envoy}})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from envoy.service.load_stats.v3 import lrs_pb2
@@ -74,6 +74,7 @@ class AdsService:
         self.streams = Streams() if streams is None else streams
         self._turns = Turns()
         self._reporting = Streams()
+        self._handlers: set[asyncio.Task[Any]] = set()
 
     @property
     def handler(self) -> grpc.GenericRpcHandler:
@@ -90,7 +91,27 @@ class AdsService:
         )
         return grpc.method_handlers_generic_handler(load_reports.SERVICE, {load_reports.METHOD: method})
 
+    async def ended(self) -> None:
+        """Wait for handlers whose servers have stopped. One that the event loop cancels at its end logs a traceback."""
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=STOP_SECONDS)
+            await asyncio.sleep(0)
+
+    @contextmanager
+    def _handling(self) -> Iterator[None]:
+        handler = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._handlers.add(handler)
+        try:
+            yield
+        finally:
+            # Not before it has ended: what comes after this is gRPC's.
+            handler.add_done_callback(self._handlers.discard)
+
     async def _take_reports(self, _requests: Any, context: Any) -> None:
+        with self._handling():
+            await self._take_reports_of(context)
+
+    async def _take_reports_of(self, context: Any) -> None:
         told: asyncio.Future[RefusedStream] = asyncio.get_running_loop().create_future()
 
         def end(refusal: RefusedStream) -> None:
@@ -122,6 +143,10 @@ class AdsService:
         return () if snapshot is None or snapshot.clients is None else snapshot.clients.tables.services.keys()
 
     async def serve(self, _requests: Any, context: Any) -> None:
+        with self._handling():
+            await self._serve(context)
+
+    async def _serve(self, context: Any) -> None:
         # By the socket, whatever the client says of itself: only our Envoy reaches the unix socket.
         if context.peer().startswith("unix:"):
             await Stream(Audience.ENVOY, self._cache, self._observer, context, self._clients).serve()
