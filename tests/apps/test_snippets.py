@@ -16,7 +16,7 @@ from aws_cdk import aws_sns as sns
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 from tests.apps.pages import snippets
-from tests.cdk_grpc_lb.conftest import FLAGS
+from tests.cdk_grpc_lb.conftest import UNSTAGED
 from tests.cdk_grpc_lb.validation.cases import existing_cluster
 from tests.cdk_grpc_lb.ways import IMAGE
 from tests.docs.pages import DOCS, ROOT
@@ -74,7 +74,7 @@ def test_a_snippet_runs_as_it_is_pasted(
 ) -> None:
     """GIVEN a stack, and of a README nothing but what its own snippets define, THEN there is no NameError."""
     monkeypatch.chdir(ROOT)
-    stack = cdk.Stack(cdk.App(context=FLAGS, outdir=str(tmp_path)), "Stack")
+    stack = cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(tmp_path)), "Stack")
     names: dict[str, Any] = {"self": stack}
     if page.name == "README.md":
         for before in snippets(page)[:number]:

@@ -14,6 +14,8 @@ import pytest
 _NODE = Path(sys.executable).parent / "node"
 if _NODE.exists():
     os.environ.setdefault("JSII_NODE", str(_NODE))
+# What nobody reads of a construct that a test makes: where in the CDK it was made.
+os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
 
 import aws_cdk as cdk  # noqa: E402 - jsii starts Node when it is imported
 
@@ -23,12 +25,14 @@ from tests.cdk_grpc_lb.template import Synthesised, synthesise  # noqa: E402
 from tests.cdk_grpc_lb.ways import make_every_way  # noqa: E402
 
 FLAGS: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+# For a stack whose template alone is looked at: assets are hashed, and not copied once more by the CDK.
+UNSTAGED = FLAGS | {"aws:cdk:disable-asset-staging": True}
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> cdk.Stack:
     """An empty stack of an app like `cdk init` makes it."""
-    return cdk.Stack(cdk.App(context=FLAGS, outdir=str(tmp_path / "cdk.out")), "Stack")
+    return cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(tmp_path / "cdk.out")), "Stack")
 
 
 @pytest.fixture(scope="session")

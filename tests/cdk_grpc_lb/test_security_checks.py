@@ -13,7 +13,7 @@ import pytest
 from cdk_nag import AwsSolutionsChecks
 
 from app import GrpcRandomNumbers
-from tests.cdk_grpc_lb.conftest import FLAGS
+from tests.cdk_grpc_lb.conftest import UNSTAGED
 from tests.cdk_grpc_lb.ways import make_every_way
 
 FLOW_LOGS = ("VPC7", "flow logs cost by the gigabyte, and whoever wants them adds them: vpc.add_flow_log")
@@ -60,7 +60,7 @@ DECIDED: dict[str, list[tuple[str, str]]] = {
 @pytest.fixture
 def app(tmp_path: Path) -> cdk.App:
     """Every way of use, checked at synth."""
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path))
+    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path))
     GrpcRandomNumbers(app, "GrpcRandomNumbers", compare="nlb")
     make_every_way(app)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks())

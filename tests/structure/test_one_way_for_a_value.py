@@ -21,7 +21,7 @@ from proxy_image.control_plane.xds import capabilities, snapshot_maker
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.host_routes import HostRoutes
-from tests.cdk_grpc_lb.conftest import FLAGS
+from tests.cdk_grpc_lb.conftest import UNSTAGED
 from tests.cdk_grpc_lb.validation.cases import existing_cluster
 from tests.cdk_grpc_lb.ways import IMAGE
 from tests.lambda_src.fake_aws import FakeAws
@@ -135,7 +135,7 @@ def test_a_policy_given_to_a_construct_is_checked_written_and_built_once(
         checked(self)
 
     monkeypatch.setattr(Registration, "__post_init__", counted)
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path))
+    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path))
     stack = cdk.Stack(app, "Stack")
     balancer = GrpcBalancer(stack, "Balancer", cluster=existing_cluster(stack))
     # WHEN the owner writes the policy, it is checked by its text, once

@@ -8,14 +8,14 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancer, TraefikLabels
 from lambda_src.settings import CLUSTER, PARAMETER_PREFIX, TRAEFIK_LABELS, Settings
-from tests.cdk_grpc_lb.conftest import FLAGS
+from tests.cdk_grpc_lb.conftest import UNSTAGED
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 
 READ = TraefikLabels(constraints="Label(`team`, `payments`)", ignored_middlewares=["secure@file"])
 
 
 def with_labels(outdir: Path, traefik_labels: TraefikLabels | None) -> Synthesised:
-    stack = cdk.Stack(cdk.App(context=FLAGS, outdir=str(outdir)), "Stack")
+    stack = cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(outdir)), "Stack")
     GrpcBalancer(stack, "Balancer", cluster=ecs.Cluster(stack, "Cluster"), traefik_labels=traefik_labels)
     return synthesise(stack)
 

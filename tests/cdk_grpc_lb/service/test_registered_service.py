@@ -12,7 +12,7 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancer
 from grpc_lb_contract import Registration, read_labels
-from tests.cdk_grpc_lb.conftest import FLAGS
+from tests.cdk_grpc_lb.conftest import UNSTAGED
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 from tests.cdk_grpc_lb.ways import IMAGE, existing_vpc, legacy_service
 
@@ -20,7 +20,7 @@ from tests.cdk_grpc_lb.ways import IMAGE, existing_vpc, legacy_service
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
     """The stack of the service, as it was before there was a balancer."""
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("before")))
+    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path_factory.mktemp("before")))
     return synthesise(cdk.Stack.of(legacy_service(app)))
 
 
@@ -104,7 +104,7 @@ def test_one_service_may_be_behind_two_balancers(stack: cdk.Stack) -> None:
 
 def test_a_caller_of_a_third_stack_may_have_services_of_its_own(tmp_path: Path) -> None:
     """GIVEN a stack that calls the balancer and is called by it, THEN one can be deployed after the other."""
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path))
+    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path))
     platform, team = cdk.Stack(app, "Platform"), cdk.Stack(app, "Team")
     vpc = ec2.Vpc(platform, "Vpc", max_azs=2, restrict_default_security_group=False)
     balancer = GrpcBalancer(platform, "Balancer", cluster=ecs.Cluster(platform, "Cluster", vpc=vpc))

@@ -102,11 +102,12 @@ def test_a_task_without_an_address_is_skipped_and_told() -> None:
     assert "must have an IPv4 address" in skipped.problem
 
 
-def test_the_address_of_the_interface_counts_and_else_the_containers() -> None:
+def test_the_address_of_a_container_counts_and_else_that_of_an_interface() -> None:
     aws = FakeAws()
     both = aws.tasks[aws.run(1, startedAt=datetime.fromtimestamp(NOW, UTC))]
     both["containers"] = [{"name": "app", "networkInterfaces": [{"privateIpv4Address": "10.9.9.9"}]}]
-    assert task_from(both).address == "10.0.0.1"  # type: ignore[arg-type]  # as JSON
+    assert task_from(both).address == "10.9.9.9"  # type: ignore[arg-type]  # as JSON
+    assert task_from(both | {"containers": []}).address == "10.0.0.1"  # type: ignore[arg-type]
     assert task_from(both | {"attachments": []}).address == "10.9.9.9"  # type: ignore[arg-type]
     assert task_from(both | {"attachments": [interface("")], "containers": []}).address is None  # type: ignore[arg-type]
 

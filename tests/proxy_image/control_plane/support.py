@@ -20,6 +20,8 @@ from prometheus_client import CollectorRegistry
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
 from proxy_image.control_plane.metrics.control_plane_metrics import WorkCollector
 from proxy_image.control_plane.state import ControlPlaneState
+from proxy_image.control_plane.stats.history import Journal
+from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports
@@ -330,6 +332,11 @@ async def balancer(
         await plane.serve(document)
         await envoy.ready()
         yield plane, envoy
+
+
+def watcher_of(envoy: Envoy) -> Watcher:
+    """A reader of its statistics, with a history of its own."""
+    return Watcher(EnvoyStatistics(envoy.settings.admin_socket), Journal())
 
 
 async def who(channel: grpc.aio.Channel, calls: int = 1, method: str = WHO, **options: Any) -> Counter[str]:

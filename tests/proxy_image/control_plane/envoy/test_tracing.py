@@ -126,6 +126,19 @@ def traced(
     )
 
 
+@contextlib.asynccontextmanager
+async def traced_calls(tmp_path: Path, percent: str) -> AsyncIterator[tuple[Backend, Collector, grpc.aio.Channel]]:
+    """A server, the collector, and a channel to the balancer between them."""
+    collector = Collector()
+    async with (
+        backends("a") as (a,),
+        collector.listening(),
+        traced(tmp_path, rng(a.target), collector, percent) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        yield a, collector, channel
+
+
 async def test_client_balancer_and_server_are_one_trace_each_the_parent_of_the_next(tmp_path: Path) -> None:
     client, server, collector = Instrumented(), Instrumented(), Collector()
     interceptor = aio_server_interceptor(server.provider)  # type: ignore[no-untyped-call]  # it has no types
@@ -157,13 +170,7 @@ async def test_client_balancer_and_server_are_one_trace_each_the_parent_of_the_n
 
 
 async def test_a_failed_call_says_its_grpc_status_and_that_it_is_an_error(tmp_path: Path) -> None:
-    collector = Collector()
-    async with (
-        backends("a") as (a,),
-        collector.listening(),
-        traced(tmp_path, rng(a.target), collector, "100") as (_, envoy),
-        envoy.channel() as channel,
-    ):
+    async with traced_calls(tmp_path, "100") as (a, collector, channel):
         a.abort = grpc.StatusCode.INTERNAL
         with pytest.raises(grpc.aio.AioRpcError):
             await who(channel)
@@ -188,13 +195,7 @@ async def test_a_call_without_a_target_has_a_span_that_says_why(tmp_path: Path) 
 
 async def test_the_callers_decision_stands_and_the_percentage_is_for_calls_without_one(tmp_path: Path) -> None:
     """GIVEN 0 percent, THEN only calls that their caller samples have spans; what the server sees agrees."""
-    collector = Collector()
-    async with (
-        backends("a") as (a,),
-        collector.listening(),
-        traced(tmp_path, rng(a.target), collector, "0") as (_, envoy),
-        envoy.channel() as channel,
-    ):
+    async with traced_calls(tmp_path, "0") as (a, collector, channel):
         await who(channel, 20)
         await who(channel, 20, metadata=traceparent(sampled=False))
         await who(channel, 1, metadata=traceparent(sampled=True))
@@ -207,13 +208,7 @@ async def test_the_callers_decision_stands_and_the_percentage_is_for_calls_witho
 
 
 async def test_at_100_percent_a_caller_that_decided_against_it_is_not_traced(tmp_path: Path) -> None:
-    collector = Collector()
-    async with (
-        backends("a") as (a,),
-        collector.listening(),
-        traced(tmp_path, rng(a.target), collector, "100") as (_, envoy),
-        envoy.channel() as channel,
-    ):
+    async with traced_calls(tmp_path, "100") as (_, collector, channel):
         await who(channel, 10, metadata=traceparent(sampled=False))
         await who(channel, 10)
         calls = await collector.calls(10)
@@ -223,13 +218,7 @@ async def test_at_100_percent_a_caller_that_decided_against_it_is_not_traced(tmp
 
 async def test_the_percentage_is_what_is_traced(tmp_path: Path) -> None:
     """GIVEN 25 percent of 400 calls, THEN 65..135 are traced: 4 standard deviations of 8.7 around 100."""
-    collector = Collector()
-    async with (
-        backends("a") as (a,),
-        collector.listening(),
-        traced(tmp_path, rng(a.target), collector, "25") as (_, envoy),
-        envoy.channel() as channel,
-    ):
+    async with traced_calls(tmp_path, "25") as (_, collector, channel):
         await asyncio.gather(*(who(channel, 20) for _ in range(20)))
         await who(channel, 1, metadata=traceparent(sampled=True))
         await eventually(lambda: TRACE in {call.trace_id.hex() for call in collector.of_calls}, "the last call's span")

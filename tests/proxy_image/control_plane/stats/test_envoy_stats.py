@@ -23,7 +23,7 @@ from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.stats.window import service_window, window_of
 from tests.proxy_image.control_plane.calls import failure_of, start
-from tests.proxy_image.control_plane.support import STAY, Envoy, backends, balancer, eventually, rng, who
+from tests.proxy_image.control_plane.support import STAY, backends, balancer, eventually, rng, watcher_of, who
 
 INFO = '{"state": "LIVE", "uptime_current_epoch": "7s"}'
 
@@ -106,10 +106,6 @@ def test_clusters_of_one_service_are_taken_together() -> None:
     service = read(json.dumps({"cluster_statuses": clusters}), '{"stats": []}', INFO, 0.0).services["rng"]
     assert {where: counts.calls for where, counts in service.targets.items()} == {"[::1]:1": 3, "[::1]:2": 3}
     assert address("127.0.0.1", 1) == "127.0.0.1:1"
-
-
-def watcher_of(envoy: Envoy) -> Watcher:
-    return Watcher(EnvoyStatistics(envoy.settings.admin_socket), Journal())
 
 
 def test_the_limits_of_a_service_are_not_those_of_the_copies_that_it_gets() -> None:

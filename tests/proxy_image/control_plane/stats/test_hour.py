@@ -9,13 +9,11 @@ import pytest
 from proxy_image.control_plane.stats.call_stats import Ended
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.histogram import Histogram
-from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.stats.last_hour import hour_file
 from proxy_image.control_plane.stats.last_hour.hour import MINUTES, Hour, Minute, Usual
 from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.reported_calls import ReportedCalls
-from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
-from tests.proxy_image.control_plane.support import backends, balancer, rng, who
+from tests.proxy_image.control_plane.support import backends, balancer, rng, watcher_of, who
 
 START = 1_200_000  # the beginning of a minute
 A = "10.0.0.1:50051"
@@ -127,7 +125,7 @@ async def test_a_real_envoys_calls_are_in_the_minute_in_which_they_ended(tmp_pat
         balancer(tmp_path, rng(a.target, b.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
-        watcher, hour = Watcher(EnvoyStatistics(envoy.settings.admin_socket), Journal()), Hour()
+        watcher, hour = watcher_of(envoy), Hour()
         await who(channel, 10)
         before = await watcher.fresh()
         await who(channel, 40)

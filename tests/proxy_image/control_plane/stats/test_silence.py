@@ -13,11 +13,9 @@ import pytest
 
 from proxy_image.control_plane.report.call_problems import CallFigures, call_problems
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
-from proxy_image.control_plane.stats.history import Journal
 from proxy_image.control_plane.stats.last_hour.hour import Usual
 from proxy_image.control_plane.stats.silence import Side, SilenceWatch, Stalled, Unanswered
-from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
-from tests.proxy_image.control_plane.support import GRPC_SERVICE, backends, balancer, eventually, rng, who
+from tests.proxy_image.control_plane.support import GRPC_SERVICE, backends, balancer, eventually, rng, watcher_of, who
 
 A, B = "10.0.0.1:50051", "10.0.0.2:50051"
 WALL = 1_000_000.0
@@ -124,7 +122,7 @@ async def test_a_real_target_that_hangs_is_told_of_and_no_other(tmp_path: Path) 
         balancer(tmp_path, rng(a.target, b.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
-        watcher = Watcher(EnvoyStatistics(envoy.settings.admin_socket), Journal())
+        watcher = watcher_of(envoy)
         await who(channel, 20)
         waiting: list[asyncio.Future[object]] = []
         a.hold = True
@@ -147,7 +145,7 @@ async def test_a_real_service_whose_callers_do_not_read_is_told_as_such(tmp_path
         balancer(tmp_path, rng(a.target)) as (_, envoy),
         envoy.channel() as channel,
     ):
-        watcher = Watcher(EnvoyStatistics(envoy.settings.admin_socket), Journal())
+        watcher = watcher_of(envoy)
         await who(channel, 5)
         # GIVEN callers that read a message and then no more, of a server that sends without end
         flood: Any = channel.unary_stream(f"/{GRPC_SERVICE}/Flood")
