@@ -178,29 +178,22 @@ def _containers(described: TaskTypeDef, health: str) -> frozenset[str]:
 
 
 def _address(described: TaskTypeDef) -> str | None:
-    """The IPv4 address, and the IPv6 address of a task that has no other. Of several interfaces, the one that a
-    container has.
-    """
-    attached = list(filter(None, map(_normalised, _attached(described))))
-    own = list(filter(None, map(_normalised, _of_containers(described))))
-    addresses = [address for address in attached if address in own] + attached + own
+    """The IPv4 address, and the IPv6 address of a task that has no other; of several the first that a container has."""
+    addresses = list(filter(None, map(_normalised, _addresses(described))))
     addresses.sort(key=lambda address: ":" in address)
     return addresses[0] if addresses else None
 
 
-def _attached(described: TaskTypeDef) -> Iterator[str]:
+def _addresses(described: TaskTypeDef) -> Iterator[str]:
+    for container in described.get("containers", []):
+        for interface in container.get("networkInterfaces", []):
+            yield interface.get("privateIpv4Address", "")
+            yield interface.get("ipv6Address", "")
     for attachment in described.get("attachments", []):
         if attachment.get("type") == "ElasticNetworkInterface" and attachment.get("status") not in _NOT_ATTACHED:
             for detail in attachment.get("details", []):
                 if detail.get("name", "").lower() in _ADDRESSES:
                     yield detail.get("value", "")
-
-
-def _of_containers(described: TaskTypeDef) -> Iterator[str]:
-    for container in described.get("containers", []):
-        for interface in container.get("networkInterfaces", []):
-            yield interface.get("privateIpv4Address", "")
-            yield interface.get("ipv6Address", "")
 
 
 def _normalised(address: str) -> str | None:
