@@ -45,7 +45,7 @@ from lambda_src.discovery.ecs_listing import TASKS_PER_CALL
 from local_aws.behaviour.edge import Edge
 from local_aws.behaviour.function import Function, Invocation
 from local_aws.behaviour.http_server import serving
-from local_aws.behaviour.profile import DEFINITION_READS, DOCUMENTED, ECS_READS, PARAMETER_WRITES, Profile
+from local_aws.behaviour.timings import DEFINITION_READS, DOCUMENTED, ECS_READS, PARAMETER_WRITES, Profile
 from tests.lambda_src.conftest import Sync
 from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json, Time, task_arn
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from grpc_lb_contract.conditions import CONDITIONS_RULE
 from grpc_lb_contract.document.default_weight import DEFAULT_WEIGHT
 from grpc_lb_contract.labels.names import (
     GRPC_SERVICES,
@@ -17,6 +16,7 @@ from grpc_lb_contract.labels.names import (
     route_label,
 )
 from grpc_lb_contract.labels.registration import PRIORITY_KIND, WEIGHT_KIND
+from grpc_lb_contract.metadata_conditions import CONDITIONS_RULE
 from grpc_lb_contract.names import METHOD_RULE
 from grpc_lb_contract.policy.overrides import OVERRIDES
 from grpc_lb_contract.policy.traffic_policy import TABLE

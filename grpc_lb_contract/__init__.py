@@ -3,7 +3,6 @@
 Standard library only, because it is copied whole into the Lambda's asset and into the balancer's image.
 """
 
-from grpc_lb_contract.conditions import Condition, Match
 from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.cause import Cause, CauseKind, Stop, TaskChange
 from grpc_lb_contract.document.decoder import DocumentDecoder
@@ -37,6 +36,7 @@ from grpc_lb_contract.errors import (
 )
 from grpc_lb_contract.labels.reader import LabelReading, read_labels
 from grpc_lb_contract.labels.registration import Registration, RouteRule
+from grpc_lb_contract.metadata_conditions import Condition, Match
 from grpc_lb_contract.names import service_name_from
 from grpc_lb_contract.policy.overrides import Overrides
 from grpc_lb_contract.policy.sections.balancing import Balancing, Method

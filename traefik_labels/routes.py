@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from grpc_lb_contract import service_name_from
-from grpc_lb_contract.conditions import write_conditions
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY, route_label
 from grpc_lb_contract.labels.registration import MAX_ROUTES
+from grpc_lb_contract.metadata_conditions import write_conditions
 from grpc_lb_contract.policy.value_types import MAX_LIST
 from traefik_labels.cluster.parts import Router
 from traefik_labels.grammar.parsing import read_first_rule

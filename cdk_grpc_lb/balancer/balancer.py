@@ -27,7 +27,7 @@ from cdk_grpc_lb.balancer.image import (
     built_image,
     check_image,
 )
-from cdk_grpc_lb.balancer.load_balancer import Frontend, add_tasks
+from cdk_grpc_lb.balancer.network_load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix
 from cdk_grpc_lb.balancer.permissions import allow_reading
 from cdk_grpc_lb.balancer.polling import polling_environment
@@ -47,8 +47,8 @@ from cdk_grpc_lb.monitoring.tracing import (
     tracing_environment,
 )
 from cdk_grpc_lb.nag import acknowledge
-from cdk_grpc_lb.network.egress import check_way_out
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
+from cdk_grpc_lb.network.internet_access import check_way_out
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls

@@ -17,7 +17,7 @@ from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
-from cdk_grpc_lb.network.egress import check_way_out
+from cdk_grpc_lb.network.internet_access import check_way_out
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.ordering import start_after

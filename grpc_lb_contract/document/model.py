@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from grpc_lb_contract.conditions import Condition
 from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.diagnostics import Diagnostics
+from grpc_lb_contract.metadata_conditions import Condition
 from grpc_lb_contract.names import (
     ALL,
     GROUP_NAME,

@@ -25,12 +25,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from grpc_lb_contract.conditions import read_conditions
 from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.diagnostics import DiagnosticsBuilder, diagnostic_records
 from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.errors import DocumentError
+from grpc_lb_contract.metadata_conditions import read_conditions
 from grpc_lb_contract.names import ALL
 from grpc_lb_contract.policy.overrides import Overrides
 from grpc_lb_contract.policy.traffic_policy import TrafficPolicy

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from grpc_lb_contract.conditions import CONDITIONS_RULE, Condition, read_conditions
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY
 from grpc_lb_contract.labels.registration import PRIORITY_KIND
+from grpc_lb_contract.metadata_conditions import CONDITIONS_RULE, Condition, read_conditions
 from grpc_lb_contract.names import (
     ALL,
     GRPC_SERVICE_RULE,

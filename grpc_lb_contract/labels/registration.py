@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from grpc_lb_contract.conditions import Condition, write_conditions
 from grpc_lb_contract.document.model import Route
 from grpc_lb_contract.labels.names import (
     ENABLE,
@@ -25,6 +24,7 @@ from grpc_lb_contract.labels.names import (
     WEIGHT,
     route_label,
 )
+from grpc_lb_contract.metadata_conditions import Condition, write_conditions
 from grpc_lb_contract.names import (
     ALL,
     MAX_PORT,

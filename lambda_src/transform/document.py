@@ -23,7 +23,6 @@ from lambda_src.discovery.selection import Selection
 from lambda_src.discovery.tasks import Container, Task, TaskDefinition
 from lambda_src.transform import default_names
 from lambda_src.transform.balancers import balancers_of
-from lambda_src.transform.budget import OverBudget, sizes_of_settings, within_budget
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expected_changes import Observed, expects_changes
 from lambda_src.transform.health import DoubtedHealth, TargetPlace, TargetStage, stage_of, standing
@@ -31,6 +30,7 @@ from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readi
 from lambda_src.transform.missing_tasks import kept_as_they_were
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
 from lambda_src.transform.services import Member, ServiceCache, SkippedTask
+from lambda_src.transform.size_budget import OverBudget, sizes_of_settings, within_budget
 
 YOUNG_SECONDS = 300.0
 """A task that is not healthy this long after its start is not about to be: ECS replaces it, or a later event tells."""

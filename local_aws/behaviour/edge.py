@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from local_aws.behaviour.profile import Profile
 from local_aws.behaviour.quotas import Quotas
+from local_aws.behaviour.timings import Profile
 
 # https://docs.aws.amazon.com/general/latest/gr/ssm.html
 STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192

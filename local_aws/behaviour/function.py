@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from local_aws.behaviour.cpu_share import Governor, cpu_seconds
-from local_aws.behaviour.profile import Functions
+from local_aws.behaviour.timings import Functions
 
 INIT_SECONDS = 60.0
 

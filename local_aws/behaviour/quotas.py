@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from local_aws.behaviour.profile import BUCKET_OF, QUOTAS, Quota
+from local_aws.behaviour.timings import BUCKET_OF, QUOTAS, Quota
 
 
 class QuotaBucket:

@@ -12,7 +12,7 @@ from ministack.core import lambda_runtime
 
 from local_aws.behaviour.cpu_share import Governor
 from local_aws.behaviour.edge import Edge
-from local_aws.behaviour.profile import Functions
+from local_aws.behaviour.timings import Functions
 
 
 def patch_functions(edge: Edge, *, shares_cpu: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from aws_latency import measure, rows_of_bounds, seconds_by_quotas
 
-from local_aws.behaviour.profile import DOCUMENTED, Latency
+from local_aws.behaviour.timings import DOCUMENTED, Latency
 
 
 def test_a_refresh_from_nothing_and_warm_ones_publish_every_task() -> None:

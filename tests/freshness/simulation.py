@@ -17,7 +17,7 @@ import pytest
 
 from grpc_lb_contract import Cause, Document, TargetState
 from local_aws.behaviour.edge import Edge
-from local_aws.behaviour.profile import DOCUMENTED
+from local_aws.behaviour.timings import DOCUMENTED
 from proxy_image.control_plane.sources import ssm
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.poll_intervals import Intervals, delay

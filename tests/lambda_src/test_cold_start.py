@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local_aws.behaviour.edge import Edge
 from local_aws.behaviour.http_server import serving
-from local_aws.behaviour.profile import INSTANT
+from local_aws.behaviour.timings import INSTANT
 from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, FakeAws
 
 ROOT = Path(__file__).resolve().parent.parent.parent

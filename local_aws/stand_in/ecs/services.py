@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from local_aws.behaviour.profile import DOCUMENTED
+from local_aws.behaviour.timings import DOCUMENTED
 from local_aws.stand_in.ecs import records
 from local_aws.stand_in.ecs.plan import Plan, TaskView, plan, restart_delay
 from local_aws.stand_in.ecs.records import Record

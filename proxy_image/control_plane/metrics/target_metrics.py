@@ -12,7 +12,7 @@ from grpc_lb_contract import Service
 from proxy_image.control_plane.metrics.call_metrics import ended_families
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts
-from proxy_image.control_plane.stats.history import identity
+from proxy_image.control_plane.stats.target_history import identity
 from proxy_image.control_plane.stats.watcher import Watcher
 
 # Series of targets, over all services. A fleet beyond it has the series of its services alone: no half of a sum.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Problem, Severity, Urgency
 from proxy_image.control_plane.stats.last_hour.hour import UNKNOWN_USUAL, Usual
-from proxy_image.control_plane.stats.silence import Side, Stalled, Unanswered
+from proxy_image.control_plane.stats.silent_targets import Side, Stalled, Unanswered
 
 # Those of the alarms CallsFail and TrafficImbalance (cdk_grpc_lb/monitoring/alarm_conditions.py).
 FAILURES_THAT_COUNT = 5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from proxy_image.control_plane.sources.sink import Origin, Trouble
-from proxy_image.control_plane.stats.history import Rejection
+from proxy_image.control_plane.stats.target_history import Rejection
 from proxy_image.control_plane.xds.capabilities import LeftOut
 
 # The source is read once a second by default; a list this old was missed many times.

@@ -10,7 +10,7 @@ from grpc_lb_contract import Document, Service, TargetState
 from grpc_lb_contract.policy.sections.balancing import HASHING
 from proxy_image.control_plane.readiness import Newcomer, admitted_only
 from proxy_image.control_plane.stats.envoy_stats import Reading, Received, ServiceCounts
-from proxy_image.control_plane.stats.history import identity
+from proxy_image.control_plane.stats.target_history import identity
 from proxy_image.control_plane.stats.window import reported_window, service_window
 
 # Were targets chosen by chance, 50 calls would come 14 % off the expected one time in three, and 50 % off in one of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from proxy_image.control_plane.stats.silence import Silences
+from proxy_image.control_plane.stats.silent_targets import Silences
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from typing import Any
 from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Urgency
-from proxy_image.control_plane.stats.history import Change
+from proxy_image.control_plane.stats.target_history import Change
 
 ANSWER_SECONDS = 5
 FAILED = 1

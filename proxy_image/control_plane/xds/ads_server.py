@@ -14,8 +14,8 @@ from envoy.service.load_stats.v3 import lrs_pb2
 
 from proxy_image.control_plane.limits.descriptors import MAX_XDS
 from proxy_image.control_plane.limits.log_rate import LogRate
+from proxy_image.control_plane.limits.per_xds_client import GrpcClient
 from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream
-from proxy_image.control_plane.limits.xds_client import GrpcClient
 from proxy_image.control_plane.limits.xds_rate import Turns
 from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
 from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams

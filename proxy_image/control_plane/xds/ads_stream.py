@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import grpc
 
-from proxy_image.control_plane.limits.xds_client import Client, OwnEnvoy
+from proxy_image.control_plane.limits.per_xds_client import Client, OwnEnvoy
 from proxy_image.control_plane.limits.xds_requests import MAX_UNKNOWN_TYPES, read_request, shortened
 from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.xds.cache import SnapshotCache

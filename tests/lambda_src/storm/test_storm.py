@@ -11,7 +11,7 @@ import pytest
 
 from grpc_lb_contract import TargetState
 from local_aws.behaviour.edge import Edge
-from local_aws.behaviour.profile import DOCUMENTED, Delivery
+from local_aws.behaviour.timings import DOCUMENTED, Delivery
 from tests.lambda_src.conftest import Sync
 from tests.lambda_src.fake_aws import FakeAws
 from tests.lambda_src.storm.behaving import Behaving, EventfulTime, Killed

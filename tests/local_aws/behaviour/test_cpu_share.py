@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from local_aws.behaviour.cpu_share import Governor, cpu_seconds
-from local_aws.behaviour.profile import Functions
+from local_aws.behaviour.timings import Functions
 from tests.local_aws.waiting import until
 
 

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from local_aws.behaviour.edge import Edge, gone_definition
-from local_aws.behaviour.profile import BUCKET_OF, DOCUMENTED, INSTANT, QUOTAS
+from local_aws.behaviour.timings import BUCKET_OF, DOCUMENTED, INSTANT, QUOTAS
 
 
 def edge(seed: int = 1) -> Edge:

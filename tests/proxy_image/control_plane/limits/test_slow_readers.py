@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from grpc_lb_contract import Document
-from proxy_image.control_plane.limits import xds_client
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.resource_types import Audience
 from tests.hostile import http2
@@ -19,7 +18,7 @@ from tests.proxy_image.control_plane.support import control_plane, eventually, l
 async def test_a_client_that_reads_no_response_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(xds_client, "WRITE_SECONDS", 0.5)
+    monkeypatch.setattr(per_xds_client, "WRITE_SECONDS", 0.5)
     async with control_plane(settings_for(tmp_path)) as plane:
         clients = AdsService(plane.cache, plane.state, plane.state.clients)
         async with AdsServer(clients, "127.0.0.1:0") as server:
@@ -41,7 +40,7 @@ async def test_a_client_that_reads_no_response_is_ended(
 
 
 async def test_a_stream_without_a_request_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xds_client, "FIRST_REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(per_xds_client, "FIRST_REQUEST_SECONDS", 0.5)
     async with (
         control_plane(settings_for(tmp_path)) as plane,
         AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,

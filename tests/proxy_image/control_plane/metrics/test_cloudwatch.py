@@ -19,8 +19,8 @@ import pytest
 from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, BalancerState, Publisher, lines
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.state import ControlPlaneState
-from proxy_image.control_plane.stats.history import Change
 from proxy_image.control_plane.stats.minute_stats import Figures
+from proxy_image.control_plane.stats.target_history import Change
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports

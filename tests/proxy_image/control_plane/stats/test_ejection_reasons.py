@@ -16,7 +16,7 @@ from proxy_image.control_plane.report.report import Report, report
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.stats import ejection_log
 from proxy_image.control_plane.stats.ejection_log import EjectionLog
-from proxy_image.control_plane.stats.history import Journal, TargetEvent, What, identity
+from proxy_image.control_plane.stats.target_history import Journal, TargetEvent, What, identity
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from tests.proxy_image.control_plane.policies import codes, ms, treated
 from tests.proxy_image.control_plane.support import (

@@ -19,7 +19,7 @@ from proxy_image.control_plane.stats.envoy_stats import (
     read,
 )
 from proxy_image.control_plane.stats.histogram import Histogram, difference, percentiles
-from proxy_image.control_plane.stats.history import Journal
+from proxy_image.control_plane.stats.target_history import Journal
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.stats.window import service_window, window_of
 from tests.proxy_image.control_plane.calls import failure_of, start

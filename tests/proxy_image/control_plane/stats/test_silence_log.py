@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from proxy_image.control_plane.stats.silence import NO_SILENCES, Silences, Unanswered
 from proxy_image.control_plane.stats.silence_log import tell
+from proxy_image.control_plane.stats.silent_targets import NO_SILENCES, Silences, Unanswered
 
 SILENT = Silences({"orders": {"10.0.0.1:50051": Unanswered(since=0.0, waiting=3, sent=9)}})
 

@@ -14,7 +14,7 @@ import pytest
 from proxy_image.control_plane.report.call_problems import CallFigures, call_problems
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.last_hour.hour import Usual
-from proxy_image.control_plane.stats.silence import Side, SilenceWatch, Stalled, Unanswered
+from proxy_image.control_plane.stats.silent_targets import Side, SilenceWatch, Stalled, Unanswered
 from tests.proxy_image.control_plane.support import GRPC_SERVICE, backends, balancer, eventually, rng, watcher_of, who
 
 A, B = "10.0.0.1:50051", "10.0.0.2:50051"

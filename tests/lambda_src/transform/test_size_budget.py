@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grpc_lb_contract import Document, Route, Service, pack
-from lambda_src.transform.budget import MAX_BYTES, MAX_BYTES_OF_A_SERVICE, MAX_ROUTES, within_budget
+from lambda_src.transform.size_budget import MAX_BYTES, MAX_BYTES_OF_A_SERVICE, MAX_ROUTES, within_budget
 from tests.docs.pages import DOCS
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import LABELS, FakeAws, task_name

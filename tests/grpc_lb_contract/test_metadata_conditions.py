@@ -17,7 +17,7 @@ from grpc_lb_contract import (
     encode_document,
     read_labels,
 )
-from grpc_lb_contract.conditions import read_conditions
+from grpc_lb_contract.metadata_conditions import read_conditions
 from tests.grpc_lb_contract.strategies import metadata
 
 CANARY = Condition("x-canary", Match.EXACT, "yes")
