@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from grpc_lb_contract import Document
+from proxy_image.control_plane.limits import per_xds_client
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.resource_types import Audience
 from tests.hostile import http2
