@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
 NODE_GRPC = BUILD / "node-grpc"
 AXE = BUILD / "axe"
+BYTECODE = BUILD / "bytecode"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
@@ -51,9 +53,11 @@ def main(optional: Sequence[str] = ()) -> int:
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
         with ThreadPoolExecutor() as side_by_side:
             parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *optional)]
-            make_environment("dev")  # has Node, which the next two are made with
+            make_environment("dev")  # has Node, which the next ones are made with
             of_npm = {NODE: (CDK_CLI, PYRIGHT), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
             parts += [side_by_side.submit(npm_install, folder, *packages) for folder, packages in of_npm.items()]
+            # While npm waits for its registry: otherwise the first processes all compile the same.
+            compile_imports("cdk_grpc_lb", "boto3", "grpc.aio")
             for part in parts:
                 part.result()
     except SetUpError as error:
@@ -114,6 +118,14 @@ def make_venv(folder: Path, requirements: Path) -> None:
         *(str(UV), "pip", "install", "--quiet", "--no-deps", "--python", str(folder / "bin" / "python")),
         *("--require-hashes", "--requirement", str(requirements)),
     )
+
+
+def compile_imports(*modules: str) -> None:
+    """Leave the byte code of what these modules import where make lets Python keep it."""
+    if os.environ.get("PYTHONPYCACHEPREFIX") != str(BYTECODE):
+        return
+    importing = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {', '.join(modules)}"
+    make_part(BYTECODE, requirements_stamp("dev"), lambda: run(str(VENV / "bin" / "python"), "-c", importing))
 
 
 def make_uv() -> None:

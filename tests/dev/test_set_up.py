@@ -22,10 +22,11 @@ def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(module, "BYTECODE", tmp_path / "build" / "bytecode")
     monkeypatch.setattr(module, "UV_VENV", tmp_path / "build" / "uv-venv")
     monkeypatch.setattr(module, "UV", tmp_path / "build" / "uv-venv" / "bin" / "uv")
     (tmp_path / "requirements").mkdir()
-    for name in ("uv", "ministack"):
+    for name in ("uv", "dev", "ministack"):
         (tmp_path / "requirements" / f"{name}.txt").write_text("six==1.17.0 --hash=sha256:0\n")
     return module
 
@@ -80,3 +81,27 @@ def test_what_is_made_already_is_left_as_it_is(set_up: ModuleType, monkeypatch: 
     (set_up.ROOT / "requirements" / "ministack.txt").write_text("six==1.16.0 --hash=sha256:0\n")
     set_up.make_environment("ministack")
     assert len(ran) == 2
+
+
+def test_imports_are_compiled_once_and_only_into_the_folder_of_make(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ran: list[Command] = []
+
+    def compiles(*command: str) -> None:
+        ran.append(command)
+        set_up.BYTECODE.mkdir(parents=True)
+
+    monkeypatch.setattr(set_up, "run", compiles)
+    # GIVEN a folder of the user's own for byte code THEN nothing is compiled, and it stays as it is
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "mine"))
+    set_up.compile_imports("boto3")
+    assert ran == []
+    assert (tmp_path / "mine").exists()
+    # WHEN it is that of make
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(set_up.BYTECODE))
+    set_up.compile_imports("boto3", "grpc.aio")
+    set_up.compile_imports("boto3", "grpc.aio")
+    ((_python, _c, program),) = ran
+    assert program.endswith("import boto3, grpc.aio")

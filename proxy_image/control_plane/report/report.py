@@ -84,6 +84,7 @@ class Report:
     unrouted_in_window: Mapping[str, int]
     latency_ms: tuple[float | None, ...]
     services: tuple[ServiceReport, ...]
+    """Those that have a problem first."""
     problems: tuple[Problem, ...]
     changes: tuple[Change, ...]
     rejected_labels: tuple[RejectedLabel, ...]
@@ -93,15 +94,6 @@ class Report:
 
     def service(self, name: str) -> ServiceReport | None:
         return next((service for service in self.services if service.name == name), None)
-
-    @property
-    def worst_first(self) -> tuple[ServiceReport, ...]:
-        """The services that have a problem of this balancer, in the order of the problems, then the others by name.
-        A service that nobody calls is one of the others.
-        """
-        named = [each.service for each in self.problems if not each.of_another and each.urgency != Urgency.NOBODY_CALLS]
-        place = {name: number for number, name in reversed(list(enumerate(named)))}
-        return tuple(sorted(self.services, key=lambda service: (place.get(service.name, len(named)), service.name)))
 
 
 def report(
@@ -152,6 +144,11 @@ def report(
     if len(services) == 1 and services[0].latency_ms[0] is None:
         # Envoy times all calls together; where there is one service, they are its own.
         services = (replace(services[0], latency_ms=latency_ms),)
+    # Errors come first, by luck of the alphabet.
+    problems = sorted(
+        [*_problems(standing, services, documented, notes, silences, usual, at), *more_problems],
+        key=lambda problem: (problem.severity.value, problem.urgency),
+    )
     return Report(
         task=task,
         zone=zone,
@@ -172,14 +169,8 @@ def report(
         window_seconds=0.0 if window is None else window[1].at - window[0].at,
         unrouted_in_window=dict(unrouted.statuses),
         latency_ms=latency_ms,
-        services=services,
-        problems=tuple(
-            # Errors come first, by luck of the alphabet.
-            sorted(
-                [*_problems(standing, services, documented, notes, silences, usual, at), *more_problems],
-                key=lambda problem: (problem.severity.value, problem.urgency),
-            )
-        ),
+        services=_worst_first(services, problems),
+        problems=tuple(problems),
         changes=tuple(reversed(journal.changes)),
         rejected_labels=notes.rejected_labels,
         rejected_label_count=notes.rejected_count,
@@ -192,6 +183,15 @@ def proxyless_of(clients: ClientRegister) -> Proxyless:
     counts = clients.calls.counts.items()
     calls = tuple(ProxylessCalls(*key, count) for key, count in sorted(counts))
     return Proxyless(clients.groups, calls, clients.unfollowed)
+
+
+def _worst_first(services: Sequence[ServiceReport], problems: Sequence[Problem]) -> tuple[ServiceReport, ...]:
+    """Services with a problem of this balancer, in the order of the problems, then the others by name, among which are
+    those that nobody calls.
+    """
+    named = [each.service for each in problems if not each.of_another and each.urgency != Urgency.NOBODY_CALLS]
+    place = {name: number for number, name in reversed(list(enumerate(named)))}
+    return tuple(sorted(services, key=lambda service: (place.get(service.name, len(named)), service.name)))
 
 
 def _scope(task: str, zone: str) -> str:

@@ -139,7 +139,7 @@ def _count(report: Report) -> Html:
 
 
 def overview(report: Report, beside: Beside = NOTHING_BESIDE) -> Html:
-    cards, others = _in_two(report.worst_first)
+    cards, others = _in_two(report.services)
     return joined(
         tag("h1", "Overview", class_="unseen"),
         problem_list(report.problems[:3]) if report.problems else None,
