@@ -17,7 +17,7 @@ def quadratic(size: int) -> int:
 
 def test_work_that_grows_in_proportion_passes_and_quadratic_work_does_not() -> None:
     assert_grows_in_proportion(proportional, 400)
-    with pytest.raises(AssertionError, match="at most 8 times as long, got 1"):
+    with pytest.raises(AssertionError, match=r"at most 8 times as long, got \d"):
         assert_grows_in_proportion(quadratic, 400)
 
 

@@ -238,13 +238,20 @@ async def test_a_task_without_a_load_balancer_is_healthy_once_it_serves(tmp_path
     late = tmp_path / "late.json"
     async with (
         running_server() as target,
+        # Without a targets file, the control plane would end at once, and the balancer with it.
         running_balancer(
-            tmp_path, target, module="proxy_image", GRPC_LB_TARGETS_FILE=str(late), GRPC_LB_POLL_SECONDS="0.1"
+            tmp_path,
+            target,
+            module="tests.proxy_image.run_late_control_plane",
+            GRPC_LB_TARGETS_FILE=str(late),
+            START_AFTER=str(late),
         ) as balancer,
     ):
         await until(lambda: _health(tmp_path) == 0, "an Envoy that is alive")
         assert _health(tmp_path, "--ready") == 1
-        late.write_text(json.dumps({"services": [{"name": "test", "targets": [target]}]}))
+        whole = tmp_path / "whole.json"
+        whole.write_text(json.dumps({"services": [{"name": "test", "targets": [target]}]}))
+        whole.rename(late)
         await until(lambda: _health(tmp_path, "--ready") == 0, "listeners")
         await balancer.ready()
         async with channel(balancer.address) as client:
