@@ -28,7 +28,8 @@ from tests.proxy_image.control_plane.test_process import file_settings, running
 
 WHOLE = "document.readyState === 'complete' && document.querySelector('main h1') !== null"
 PATHS = ("/", "/timeline", "/problems", "/clients", "/services/rng", "/services/idle", "/services/unknown")
-LONGEST = "settlement-".ljust(63, "x")
+# As long as a name may be, without a place to break it.
+LONGEST = "settlementreconciliationandreportingformerchantsineuropeandasia"
 FITS = "Math.max(document.documentElement.scrollWidth, innerWidth) <= {width}"
 
 
@@ -61,7 +62,7 @@ def targets_file(tmp_path: Path, *ports: int) -> Path:
             "name": LONGEST,
             "targets": [],
             "hosts": [f"{LONGEST}.test"],
-            "grpc_services": [f"a.{'x' * 60}.v1.Y"],
+            "grpc_services": ["example.SettlementReconciliationAndReportingForMerchantsInEuropeAndAsia.v1.Settlement"],
         },
     ]
     path.write_text(json.dumps({"services": services}))
