@@ -48,7 +48,7 @@ from cdk_grpc_lb.monitoring.tracing import (
 )
 from cdk_grpc_lb.nag import acknowledge
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
-from cdk_grpc_lb.network.internet_access import check_way_out
+from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
@@ -381,7 +381,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
         self._needs = (*BALANCER_NEEDS, *("xray",) * (tracing is not None and self.trace_collector is not None))
-        check_way_out(
+        internet_access = InternetAccess(
             self,
             vpc,
             placement,
@@ -390,6 +390,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             images=lambda: [self.container.image_name],
             what="the balancer's tasks",
         )
+        self.node.add_validation(internet_access)
         # Without a document no task gets ready, and without the sync there is no document.
         start_after(self.service, self.target_sync)
         self.task_security_group: ec2.ISecurityGroup = self.service.connections.security_groups[0]

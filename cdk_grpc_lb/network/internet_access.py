@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_ec2 as ec2
-from constructs import Construct, IConstruct, IValidation
+from constructs import IConstruct, IValidation
 
 from cdk_grpc_lb.network.endpoints import made_endpoints
 from cdk_grpc_lb.network.placement import Placement
@@ -19,33 +19,23 @@ _HTTPS = 443
 _MEANS = "tasks cannot pull their image or write their logs"
 
 
-def check_way_out(
-    construct: Construct,
-    vpc: ec2.IVpc,
-    placement: Placement,
-    *,
-    needs: Callable[[], Sequence[str]],
-    groups: Sequence[ec2.ISecurityGroup],
-    images: Callable[[], Sequence[str]],
-    what: str,
-) -> None:
-    """Warn at synth, when all endpoints and rules of the app are known, of tasks that cannot start.
+@jsii.implements(IValidation)
+class InternetAccess:
+    """Warns at synth, when all endpoints and rules of the app are known, of tasks that cannot start.
 
-    :param needs: The names of the endpoints that stand in for the internet.
+    :param construct: The construct that makes the tasks, and carries the warnings.
+    :param needs: The names of the endpoints that replace the internet.
     :param groups: The tasks' security groups.
     :param images: The names of the tasks' images, as far as they are known.
-    :param what: Whose tasks they are, as the warning says it.
+    :param what: What the warning calls the tasks.
     """
-    construct.node.add_validation(_WayOut(construct, vpc, placement, needs, groups, images, what))
 
-
-@jsii.implements(IValidation)
-class _WayOut:
     def __init__(
         self,
         construct: IConstruct,
         vpc: ec2.IVpc,
         placement: Placement,
+        *,
         needs: Callable[[], Sequence[str]],
         groups: Sequence[ec2.ISecurityGroup],
         images: Callable[[], Sequence[str]],

@@ -17,7 +17,7 @@ from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
-from cdk_grpc_lb.network.internet_access import check_way_out
+from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.ordering import start_after
@@ -207,7 +207,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
         self._opens_shells = given.get("enable_execute_command", False)
-        check_way_out(
+        internet_access = InternetAccess(
             self,
             cluster.vpc,
             placement,
@@ -216,6 +216,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             images=lambda: images_of(self.task_definition),
             what="its tasks",
         )
+        self.node.add_validation(internet_access)
         self._count_is_given = desired_count is not None
 
         if balancer is None:

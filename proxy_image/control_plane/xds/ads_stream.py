@@ -15,7 +15,7 @@ from proxy_image.control_plane.recurring_log import RecurringLog
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, read_client_kind
 from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
-from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
+from proxy_image.control_plane.xds.proxyless.client_resources import ClientResources
 from proxy_image.control_plane.xds.resource_types import BY_URL, Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resources, Snapshot
 from proxy_image.control_plane.xds.subscriptions import Meaning, Request, Subscriptions
@@ -57,7 +57,7 @@ class Stream:
         self._wake = asyncio.Event()
         self._resources: tuple[Snapshot, Resources] | None = None
         self._in_use: Snapshot | None = None
-        self._told: tuple[Catalogue, frozenset[str]] | None = None
+        self._told: tuple[ClientResources, frozenset[str]] | None = None
         self._subscriptions = Subscriptions()
         self._unknown_types: set[str] = set()
         self._rejected: dict[str, tuple[Request, RecurringLog]] = {}
@@ -144,11 +144,11 @@ class Stream:
     def _tell_subscriptions(self, snapshot: Snapshot) -> None:
         if self._audience is not Audience.GRPC or snapshot.clients is None:
             return
-        catalogue, names = snapshot.clients, self._subscriptions.names(ResourceType.CLUSTER)
-        if self._told is None or self._told[0] is not catalogue or self._told[1] != names:
-            self._told = catalogue, names
-            services, unfollowed = catalogue.called(self._kind, names)
-            self._register.subscribed(self, self._kind, catalogue.known_zone(self._zone), services, unfollowed)
+        clients, names = snapshot.clients, self._subscriptions.names(ResourceType.CLUSTER)
+        if self._told is None or self._told[0] is not clients or self._told[1] != names:
+            self._told = clients, names
+            services, unfollowed = clients.called(self._kind, names)
+            self._register.subscribed(self, self._kind, clients.known_zone(self._zone), services, unfollowed)
 
     def _receive(self, message: Any) -> None:
         error = message.error_detail.message or f"code {message.error_detail.code}"

@@ -20,7 +20,7 @@ from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 if TYPE_CHECKING:
     from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
-    from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
+    from proxy_image.control_plane.xds.proxyless.client_resources import ClientResources
 
 
 class InconsistentSnapshotError(ValueError):
@@ -91,7 +91,7 @@ class Snapshot:
 
     generation: str
     audiences: Mapping[Audience, Resources]
-    clients: Catalogue | None = field(default=None, compare=False, repr=False)
+    clients: ClientResources | None = field(default=None, compare=False, repr=False)
     """What gRPC clients are sent, each as far as it can follow. None: all of them as their audience."""
 
     def resources(self, audience: Audience, kind: ClientKind, zone: str) -> Resources:

@@ -17,7 +17,7 @@ from proxy_image.control_plane.xds.envoy.mirror import copies_of, mirrored
 from proxy_image.control_plane.xds.envoy.routes import route_configuration
 from proxy_image.control_plane.xds.host_routes import HostRoutes, Shortened
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind
-from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
+from proxy_image.control_plane.xds.proxyless.client_resources import ClientResources
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot
 from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits
@@ -90,7 +90,7 @@ class SnapshotMaker:
         self._routes: tuple[_RoutesKey, Resource] | None = None
         self.findings = Findings()
         """About the last document."""
-        self._clients: Catalogue | None = None
+        self._clients: ClientResources | None = None
 
     def make(self, document: Document, generation: str | None = None) -> Snapshot:
         """Raises `InconsistentSnapshotError`: then whoever has a snapshot keeps it.
@@ -98,7 +98,7 @@ class SnapshotMaker:
         `generation` names what the document is a part of; by default its own. What the document asks for and cannot be
         done is left out: `findings` says what.
         """
-        self._clients = Catalogue(document, self._clients)
+        self._clients = ClientResources(document, self._clients)
         audiences = {Audience.GRPC: self._clients.resources(ClientKind())}
         if self._has_envoy:
             audiences[Audience.ENVOY] = self._for_envoy(document)

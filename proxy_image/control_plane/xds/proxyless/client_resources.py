@@ -33,10 +33,10 @@ class ClientProfile:
     quoted: Quoted = Quoted.CLUSTER
 
 
-class Catalogue:
+class ClientResources:
     """Of one document. What the one before it made of the same content is taken over."""
 
-    def __init__(self, document: Document, previous: Catalogue | None = None) -> None:
+    def __init__(self, document: Document, previous: ClientResources | None = None) -> None:
         self._tables = RouteTables(document)
         self._zones = frozenset(target.zone for service in document.services for target in service.targets)
         self._by_profile: dict[ClientProfile, Resources] = {}

@@ -9,7 +9,7 @@ import pytest
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState, TrafficPolicy
 from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature, Language
-from proxy_image.control_plane.xds.proxyless.client_resources import Catalogue
+from proxy_image.control_plane.xds.proxyless.client_resources import ClientResources
 from proxy_image.control_plane.xds.proxyless.unsupported_settings import unfollowed
 
 KIND = ClientKind(Language.JAVA, (1, 76, 0), "Java 1.76.0")
@@ -58,7 +58,7 @@ def sent(policy: TrafficPolicy) -> set[tuple[str, str]]:
         for number, zone in ((1, "a"), (2, "b"))
     )
     service = Service("rng", (Route(),), (Group("group"),), targets, policy)
-    resources = Catalogue(Document(services=(service,))).resources(KIND, "a")
+    resources = ClientResources(Document(services=(service,))).resources(KIND, "a")
     return {(each.name, table["rng"].version) for each, table in resources.by_type.items() if "rng" in table}
 
 
