@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import grpc
 
 from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream, exhausted
-from proxy_image.control_plane.limits.xds_rate import Pace, Turns
+from proxy_image.control_plane.limits.xds_rate import RequestRate, Turns
 from proxy_image.control_plane.limits.xds_requests import check_request, check_unknown_types
 from proxy_image.control_plane.limits.xds_streams import Streams, Ticket
 
@@ -70,11 +70,11 @@ class GrpcClient:
         self._streams = streams
         self._ticket = ticket
         self._turns = turns
-        self._pace = Pace()
+        self._request_rate = RequestRate()
         self._held = 0
 
     async def may_read(self) -> None:
-        seconds = self._pace.seconds_to_wait
+        seconds = self._request_rate.seconds_to_wait
         if seconds > 0:
             await asyncio.sleep(seconds)
 
@@ -91,7 +91,7 @@ class GrpcClient:
         return self._turns
 
     def asked(self, request: Any, unknown_types: int) -> None:
-        self._pace.asked(len(request.resource_names))
+        self._request_rate.asked(len(request.resource_names))
         check_request(request)
         check_unknown_types(unknown_types)
 
@@ -100,7 +100,7 @@ class GrpcClient:
         self._streams.hold(self._ticket, size)
 
     async def send(self, writing: Awaitable[None], size: int) -> None:
-        self._pace.answered(size)
+        self._request_rate.answered(size)
         self._streams.hold(self._ticket, self._held + size)
         try:
             async with asyncio.timeout(WRITE_SECONDS):

@@ -15,7 +15,7 @@ _NAMES_A_TOKEN = 100
 _BYTES_A_TOKEN = 4_096
 
 
-class Pace:
+class RequestRate:
     """A token bucket for one stream: `seconds_to_wait` after what was spent on it."""
 
     def __init__(

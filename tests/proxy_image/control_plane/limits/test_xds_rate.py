@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy_image.control_plane.limits.xds_rate import MAX_TURNS, Pace, Turns
+from proxy_image.control_plane.limits.xds_rate import MAX_TURNS, RequestRate, Turns
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -17,7 +17,7 @@ class Clock:
 
 def test_a_burst_is_free_and_then_requests_come_at_a_rate() -> None:
     clock = Clock()
-    pace = Pace(burst=10, per_second=2, clock=clock)
+    pace = RequestRate(burst=10, per_second=2, clock=clock)
     for _ in range(10):
         assert pace.seconds_to_wait == 0
         pace.asked(names=0)
@@ -28,7 +28,7 @@ def test_a_burst_is_free_and_then_requests_come_at_a_rate() -> None:
 
 
 def test_many_names_and_large_answers_cost_more() -> None:
-    pace = Pace(burst=10, per_second=1, clock=Clock())
+    pace = RequestRate(burst=10, per_second=1, clock=Clock())
     pace.asked(names=900)
     assert pace.seconds_to_wait == 0
     pace.answered(size=4_096)
@@ -37,7 +37,7 @@ def test_many_names_and_large_answers_cost_more() -> None:
 
 def test_a_pause_gives_no_more_than_the_burst() -> None:
     clock = Clock()
-    pace = Pace(burst=2, per_second=1, clock=clock)
+    pace = RequestRate(burst=2, per_second=1, clock=clock)
     clock.now = 1_000
     for _ in range(3):
         pace.asked(names=0)
