@@ -8,10 +8,11 @@ from typing import Any
 
 
 async def all_of(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """All, or the first failure, with the others stopped."""
+    """All, or the first failure, once the others are stopped."""
     running = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*running)
     finally:
         for one in running:
             one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

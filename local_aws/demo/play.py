@@ -64,35 +64,36 @@ def main(arguments: Sequence[str], layout: Layout | None = None, programme: scen
 
 
 async def play(stack: LocalStack, claims: list[Claim], programme: scenes.Programme = scenes.PROGRAMME) -> None:
-    """Play every scene; each claim is shown and added to the list as soon as it is known."""
+    """Play every scene; its claims are shown and added to the list once it is over."""
     stage = Stage(stack)
     await stage.steady()
 
-    async def show(*scenes: tuple[str, AsyncIterator[Claim]]) -> None:
-        """Scenes that are played at once; the claims of each stay together."""
-        seen: list[list[Claim]] = [[] for _ in scenes]
-
-        async def watch(scene: AsyncIterator[Claim], into: list[Claim]) -> None:
-            async for claim in scene:
-                into.append(claim)  # noqa: PERF401 - what was seen before a scene breaks off is shown too
-
-        try:
-            async with step("  " + ", ".join(name.replace("_", " ") for name, _ in scenes)):
-                await all_of(*(watch(scene, into) for (_, scene), into in zip(scenes, seen, strict=True)))
-        finally:
-            for claim in chain.from_iterable(seen):
-                page.verdict(claim)
-                claims.append(claim)
-
     for part in programme:
         if not isinstance(part, tuple):
-            await show((part.__name__, part(stage)))
+            await play_at_once(claims, (part.__name__, part(stage)))
             continue
         print(f"under a steady load of {LOAD_RATE:g} calls a second on {LOAD_CHANNELS} connections", flush=True)
         async with SteadyLoad(stack.addresses.balancer, rate=LOAD_RATE, channels=LOAD_CHANNELS) as load:
             for scene in part:
                 at_once = scene if isinstance(scene, tuple) else (scene,)
-                await show(*((each.__name__, each(stage, Watched(load))) for each in at_once))
+                await play_at_once(claims, *((each.__name__, each(stage, Watched(load))) for each in at_once))
+
+
+async def play_at_once(claims: list[Claim], *scenes: tuple[str, AsyncIterator[Claim]]) -> None:
+    """Play scenes, by their names; the claims of each are shown and added together, also where one breaks off."""
+    seen: list[list[Claim]] = [[] for _ in scenes]
+
+    async def watch(scene: AsyncIterator[Claim], into: list[Claim]) -> None:
+        async for claim in scene:
+            into.append(claim)  # noqa: PERF401 - what was seen before a scene breaks off is shown too
+
+    try:
+        async with step("  " + ", ".join(name.replace("_", " ") for name, _ in scenes)):
+            await all_of(*(watch(scene, into) for (_, scene), into in zip(scenes, seen, strict=True)))
+    finally:
+        for claim in chain.from_iterable(seen):
+            page.verdict(claim)
+            claims.append(claim)
 
 
 def shown(file: Path) -> Path:
