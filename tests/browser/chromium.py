@@ -89,7 +89,7 @@ class Browser:
 
     @asynccontextmanager
     async def page(self) -> AsyncIterator[Page]:
-        """A page in a tab of its own. What a browser keeps has an origin, and the servers of each test have other ports."""
+        """A page in a tab of its own. A browser keeps data by origin, and each test's servers have other ports."""
         async with self._connected():
             target = await self.command("Target.createTarget", {"url": "about:blank"})
             attached = await self.command("Target.attachToTarget", {**target, "flatten": True})
