@@ -105,12 +105,12 @@ class Functions:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The seconds in which a task is PROVISIONING: on Fargate 20 to 60, of which these are a share, yet longer than the
-    Lambda and the balancers need to learn of it.
+    """The seconds in which a task is PROVISIONING: as on an EC2 instance that has the image (on Fargate 20 to 60), and
+    longer than the latest event, the Lambda and the balancers together need to learn of it.
     """
 
-    shortest: float = 8.0
-    longest: float = 10.0
+    shortest: float = 4.0
+    longest: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

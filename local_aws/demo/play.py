@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 from local_aws.demo import page, scenes
@@ -17,6 +18,7 @@ from local_aws.demo.stage import SceneError, Stage, Watched
 from local_aws.errors import LocalAwsError
 from local_aws.layout import ROOT, Layout
 from local_aws.progress import step
+from local_aws.side_by_side import all_of
 from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad, UnreachableError
 
@@ -62,29 +64,36 @@ def main(arguments: Sequence[str], layout: Layout | None = None, programme: scen
 
 
 async def play(stack: LocalStack, claims: list[Claim], programme: scenes.Programme = scenes.PROGRAMME) -> None:
-    """Play every scene; each claim is shown and added to the list as soon as it is known."""
+    """Play every scene; its claims are shown and added to the list once it is over."""
     stage = Stage(stack)
     await stage.steady()
 
-    async def show(name: str, scene: AsyncIterator[Claim]) -> None:
-        seen: list[Claim] = []
-        try:
-            async with step(f"  {name.replace('_', ' ')}"):
-                async for claim in scene:
-                    seen.append(claim)  # noqa: PERF401 - what was seen before a scene breaks off is shown too
-        finally:
-            for claim in seen:
-                page.verdict(claim)
-            claims.extend(seen)
-
     for part in programme:
         if not isinstance(part, tuple):
-            await show(part.__name__, part(stage))
+            await play_at_once(claims, (part.__name__, part(stage)))
             continue
         print(f"under a steady load of {LOAD_RATE:g} calls a second on {LOAD_CHANNELS} connections", flush=True)
         async with SteadyLoad(stack.addresses.balancer, rate=LOAD_RATE, channels=LOAD_CHANNELS) as load:
             for scene in part:
-                await show(scene.__name__, scene(stage, Watched(load)))
+                at_once = scene if isinstance(scene, tuple) else (scene,)
+                await play_at_once(claims, *((each.__name__, each(stage, Watched(load))) for each in at_once))
+
+
+async def play_at_once(claims: list[Claim], *scenes: tuple[str, AsyncIterator[Claim]]) -> None:
+    """Play scenes, by their names; the claims of each are shown and added together, also where one breaks off."""
+    seen: list[list[Claim]] = [[] for _ in scenes]
+
+    async def watch(scene: AsyncIterator[Claim], into: list[Claim]) -> None:
+        async for claim in scene:
+            into.append(claim)  # noqa: PERF401 - what was seen before a scene breaks off is shown too
+
+    try:
+        async with step("  " + ", ".join(name.replace("_", " ") for name, _ in scenes)):
+            await all_of(*(watch(scene, into) for (_, scene), into in zip(scenes, seen, strict=True)))
+    finally:
+        for claim in chain.from_iterable(seen):
+            page.verdict(claim)
+            claims.append(claim)
 
 
 def shown(file: Path) -> Path:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from grpc_lb_contract.proxyless import BOOTSTRAP, bootstrap
 from local_aws.demo import claims
@@ -23,6 +23,8 @@ Claims = AsyncIterator[Claim]
 CALLS = 100
 PROCESSES = 4
 PROXYLESS = "xds:///random-numbers"
+FEW, MANY = 2, 4
+"""Tasks, before and after scaling out."""
 FIRST_CALLS = 10
 """A client without a proxy begins with the task that it has a connection to first."""
 # Of a stretch of the load: so many that one in a hundred that fails would be seen.
@@ -87,12 +89,12 @@ async def from_processes(address: str, processes: int, environment: Mapping[str,
 async def scale_out(stage: Stage, load: Watched) -> Claims:
     before = await stage.numbers()
     async with load.stretch() as report:
-        await stage.scale(4)
-        new = await stage.new_numbers(before, count=2)
+        await stage.scale(MANY)
+        new = await stage.new_numbers(before, count=MANY - FEW)
         await stage.call_directly(new)
         seconds = [await load.seconds_to_first_answer(task) for task in new]
     yield claims.in_time(
-        "2 → 4 tasks: each new task's first call, from its RUNNING event",
+        f"{FEW} → {MANY} tasks: each new task's first call, from its RUNNING event",
         seconds,
         limit=FIRST_CALL_WITHIN_SECONDS,
         direct=stage.direct_seconds,
@@ -114,7 +116,7 @@ async def stop_a_task(stage: Stage, load: Watched) -> Claims:
 
 
 async def replace_every_task(stage: Stage, load: Watched) -> Claims:
-    first, *others = await stage.settled()
+    first, *others = await stage.settled(FEW)
     yield await stopped_unnoticed(stage, load, first)
     async with load.stretch() as report:
         for task in others:
@@ -142,17 +144,36 @@ async def stop_a_balancer(stage: Stage, load: Watched) -> Claims:
     async with load.stretch() as report:
         await stage.stop(first)
         await stage.stopped([first], count=1)
-        await stage.steady()
+        await stage.steady(stage.addresses.balancer_service)
     yield no_call_failed("no call fails while ECS stops one of the two balancers", report())
 
 
 async def kill_a_task(stage: Stage, load: Watched) -> Claims:
+    yield await killed_alone(stage, load)
+
+
+async def kill_a_task_then_control_planes(stage: Stage, load: Watched) -> Claims:
+    """The control planes go while the killed task's replacement starts."""
+    seen: list[Claim] = []
+
+    async def control_planes() -> None:
+        seen.append(await killed_unnoticed(stage, load))
+
+    yield await killed_alone(stage, load, control_planes)
+    for claim in seen:
+        yield claim
+
+
+async def killed_alone(stage: Stage, load: Watched, then: Callable[[], Awaitable[None]] | None = None) -> Claim:
+    """Kill a task, do what else is to be done once it is gone, and wait until the task in its place answers."""
     before = await stage.settled()
     async with load.stretch() as report:
         killed_at, gone_at = await stage.kill(before[0])
+        if then is not None:
+            await then()
         (new,) = await stage.new_numbers(before, count=1)
         await load.first_answer(new)
-    yield claims.only_calls_inside_failed(
+    return claims.only_calls_inside_failed(
         "a task killed with SIGKILL takes no call with it but those inside it",
         report(),
         killed_at=killed_at,
@@ -190,17 +211,23 @@ async def lose_aws(stage: Stage, load: Watched) -> Claims:
 
 async def kill_control_planes(stage: Stage, load: Watched) -> Claims:
     await stage.settled()
+    yield await killed_unnoticed(stage, load)
+
+
+async def killed_unnoticed(stage: Stage, load: Watched) -> Claim:
     async with load.stretch() as report:
         killed = await stage.kill_control_planes()
-    yield no_call_failed(f"no call fails while {killed} control planes are killed with SIGKILL and come back", report())
+    return no_call_failed(
+        f"no call fails while {killed} control planes are killed with SIGKILL and come back", report()
+    )
 
 
 async def scale_in(stage: Stage, load: Watched) -> Claims:
     before = await stage.numbers()
     async with load.stretch() as report:
-        await stage.scale(2)
-        await stage.stopped(before, count=2)
-    yield no_call_failed("no call fails while it scales in, 4 → 2 tasks", report())
+        await stage.scale(FEW)
+        await stage.stopped(before, count=MANY - FEW, by_service=True)
+    yield no_call_failed(f"no call fails while it scales in, {MANY} → {FEW} tasks", report())
 
 
 def no_call_failed(text: str, report: LoadReport) -> Claim:
@@ -209,20 +236,19 @@ def no_call_failed(text: str, report: LoadReport) -> Claim:
 
 Scene = Callable[[Stage], Claims]
 SceneUnderLoad = Callable[[Stage, Watched], Claims]
-Programme = tuple[Scene | tuple[SceneUnderLoad, ...], ...]
+AtOnce = tuple[SceneUnderLoad, ...]
+Programme = tuple[Scene | tuple[SceneUnderLoad | AtOnce, ...], ...]
 
 # Shares are told without other calls: those of one worker's connections take turns with one another.
+# Scenes whose claims all say that no call fails are played at once: each then holds under the others' trouble too.
 PROGRAMME: Programme = (
     problem_and_cure,
     (scale_out,),
     spread_over_four,
     (
-        stop_a_balancer,
-        scale_in,
-        replace_every_task,
-        kill_a_task,
+        (scale_in, replace_every_task, stop_a_balancer),
+        kill_a_task_then_control_planes,
         lose_aws,
-        kill_control_planes,
     ),
 )
 SHORT_PROGRAMME: Programme = (problem_and_cure, (stop_a_task, kill_a_task, kill_control_planes))

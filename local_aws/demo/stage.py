@@ -89,9 +89,17 @@ class Stage:
 
         await until(f"each balancer sends calls to the {len(tasks)} tasks", all_know, within=PATIENCE_SECONDS)
 
-    async def settled(self) -> list[TaskInfo]:
-        """The running tasks, once each balancer sends calls to all of them: nothing is lost by taking one away."""
-        running = await self.numbers()
+    async def settled(self, count: int | None = None) -> list[TaskInfo]:
+        """The running tasks, once each balancer sends calls to all of them: nothing is lost by taking one away.
+
+        With a count, once there are so many.
+        """
+
+        async def counted() -> list[TaskInfo]:
+            found = await self.numbers()
+            return found if count in (None, len(found)) else []
+
+        running = await until(f"{count or 'the'} tasks run", counted, within=PATIENCE_SECONDS)
         await self.known_to_all(running)
         return running
 
@@ -109,24 +117,28 @@ class Stage:
 
         self.direct_seconds = max(self.direct_seconds, *await asyncio.gather(*map(seconds, tasks)))
 
-    async def stopped(self, tasks: Sequence[TaskInfo], *, count: int) -> list[TaskInfo]:
-        """Wait until so many of the tasks have stopped."""
+    async def stopped(self, tasks: Sequence[TaskInfo], *, count: int, by_service: bool = False) -> list[TaskInfo]:
+        """Wait until so many of the tasks have stopped; with `by_service`, those alone that their service stopped."""
         known = {task.arn for task in tasks}
 
+        def counts(task: TaskInfo) -> bool:
+            asked = task.stop_code == "ServiceSchedulerInitiated" or not by_service
+            return task.arn in known and task.last_status == "STOPPED" and asked
+
         async def gone() -> list[TaskInfo]:
-            shown = await asyncio.to_thread(self.stack.tasks)
-            found = [task for task in shown if task.arn in known and task.last_status == "STOPPED"]
+            found = [task for task in await asyncio.to_thread(self.stack.tasks) if counts(task)]
             return found if len(found) >= count else []
 
         return await until(f"{count} tasks have stopped", gone, within=PATIENCE_SECONDS)
 
-    async def steady(self) -> None:
-        """Wait until each service has the tasks it wants, healthy to their load balancers too."""
+    async def steady(self, *names: str) -> None:
+        """Wait until these services (default: each) have the tasks they want, healthy to their load balancers too."""
 
         async def all_steady() -> bool:
-            return all(service["steady"] for service in await asyncio.to_thread(self.stack.services))
+            services = await asyncio.to_thread(self.stack.services)
+            return all(service["steady"] for service in services if not names or service["name"] in names)
 
-        await until("every service is steady", all_steady, within=PATIENCE_SECONDS)
+        await until(f"{' and '.join(names) or 'every service'} is steady", all_steady, within=PATIENCE_SECONDS)
 
     async def envoy_workers(self) -> int:
         """How many threads of the Envoys behind the balancer's address share the calls."""

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ from local_aws.process.aws_front import AwsFront, Mode
 from local_aws.process.aws_process import AwsProcess
 from local_aws.process.processes import RUN_MARK
 from local_aws.progress import say, step
+from local_aws.side_by_side import all_of
 
 REGION = "us-east-1"
 FOLLOW_SECONDS = 0.5
@@ -124,7 +125,7 @@ class Run:
             await cdk.bootstrap()
 
         async with step("local AWS starts, is bootstrapped (cdk bootstrap), and the app is synthesised (cdk synth)"):
-            await _all_of(cdk.synth(self._context), bootstrap())
+            await all_of(cdk.synth(self._context), bootstrap())
         check_ports(cdk.templates(), addresses)
         if self._layout.tasks_as is TasksAs.CONTAINERS:
             assets.check_built(cdk.assembly)
@@ -166,13 +167,3 @@ class Run:
         if self._front is not None:
             await self._front.set_mode(Mode(mode))
         return mode
-
-
-async def _all_of(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """All, or the first failure, with the others stopped."""
-    running = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    try:
-        await asyncio.gather(*running)
-    finally:
-        for one in running:
-            one.cancel()

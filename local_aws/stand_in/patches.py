@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import alb, ecr, ecs, lambda_svc, ssm
-from ministack.services.cloudformation import custom_resource, provisioners
+from ministack.services import alb, cloudformation, ecr, ecs, lambda_svc, ssm
+from ministack.services.cloudformation import custom_resource, handlers, provisioners
 
 from local_aws.behaviour.edge import too_large
 from local_aws.errors import LocalAwsError
@@ -22,6 +25,9 @@ from local_aws.stand_in.load_balancing.envoy_config import TargetAddress
 from local_aws.stand_in.load_balancing.load_balancers import LoadBalancers
 
 log = logging.getLogger("local_aws")
+
+CDK_LOOK_SECONDS = 5.0
+"""The CDK CLI asks for a stack again after so long."""
 
 
 def patch_ecs(tasks: Tasks, services: Services, thread: EcsThread) -> None:
@@ -129,13 +135,13 @@ def patch_load_balancers(balancers: LoadBalancers, draining: Callable[[str], lis
         inner = f"<TargetHealthDescriptions>{members}</TargetHealthDescriptions>"
         return alb._xml(200, "DescribeTargetHealth", inner)
 
-    handlers = provisioners._RESOURCE_HANDLERS
+    kinds = provisioners._RESOURCE_HANDLERS
     for kind, wrap in (
         ("LoadBalancer", with_address),
         ("Listener", with_free_port),
         ("TargetGroup", with_nlb_defaults),
     ):
-        handler = handlers[f"AWS::ElasticLoadBalancingV2::{kind}"]
+        handler = kinds[f"AWS::ElasticLoadBalancingV2::{kind}"]
         handler["create"] = wrap(handler["create"])
     alb._ACTION_MAP["DescribeTargetHealth"] = describe_target_health
 
@@ -168,14 +174,37 @@ def patch_parameters() -> None:
 
 def patch_cloudformation() -> None:
     """ministack refuses a stack with types it lacks, keeps nested settings in the template's spelling, drops some."""
-    handlers = provisioners._RESOURCE_HANDLERS
-    resources.add_lacking(handlers)
-    handlers["AWS::ECS::Service"]["create"] = _with_grace_period(handlers["AWS::ECS::Service"]["create"])
-    handlers["AWS::EC2::VPC"]["create"] = resources.with_cidr_block(handlers["AWS::EC2::VPC"]["create"])
+    kinds = provisioners._RESOURCE_HANDLERS
+    resources.add_lacking(kinds)
+    kinds["AWS::ECS::Service"]["create"] = _with_grace_period(kinds["AWS::ECS::Service"]["create"])
+    kinds["AWS::EC2::VPC"]["create"] = resources.with_cidr_block(kinds["AWS::EC2::VPC"]["create"])
     provisioners._normalize_container_defs = resources.container_definitions
     # Where their functions answer: ministack says localhost, and listens on an address of its own.
     custom_resource._HOST = os.environ["BIND_HOST"]
     custom_resource.invoke_custom_resource = _in_python_alone(custom_resource.invoke_custom_resource)
+    cloudformation.handle_request = _once_it_is_done(cloudformation.handle_request)
+
+
+def _once_it_is_done(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A stack takes a second here: DescribeStacks waits for its end, or the CLI would sleep through it."""
+
+    @functools.wraps(handle)
+    async def waited(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+        asked = parse_qs(body.decode(errors="replace"))
+        if asked.get("Action") == ["DescribeStacks"]:
+            deadline = time.monotonic() + CDK_LOOK_SECONDS
+            # ministack tells nobody of the end.
+            while _is_changing(asked.get("StackName", [""])[0]) and time.monotonic() < deadline:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        return await handle(method, path, headers, body, query)
+
+    return waited
+
+
+def _is_changing(stack: str) -> bool:
+    found = handlers._resolve_stack(stack)
+    status = str(found["StackStatus"]) if found is not None else ""
+    return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
 
 
 def _in_python_alone(invoke: Callable[..., Any]) -> Callable[..., Any]:

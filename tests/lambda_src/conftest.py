@@ -113,7 +113,7 @@ def role(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Role]:
 
     from cdk_grpc_lb import TargetSync
 
-    app = cdk.App(outdir=str(tmp_path_factory.mktemp("sync")))
+    app = cdk.App(outdir=str(tmp_path_factory.mktemp("sync")), builtin_cloud_formation_validation=False)
     stack = cdk.Stack(app, "Sync")
     cluster = ecs.Cluster.from_cluster_arn(stack, "Cluster", CLUSTER)
     TargetSync(stack, "Sync", cluster=cluster, parameter_prefix=PREFIX)

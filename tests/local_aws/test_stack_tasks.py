@@ -244,11 +244,15 @@ def test_a_new_deployment_starts_its_tasks_before_it_stops_the_old_ones(small: S
     small.ecs.update_service(cluster=small.cluster, service="echo", forceNewDeployment=True)
     fewest = 99
 
+    def healthy() -> set[str]:
+        return set(small.stack.balancers()[0]["listeners"][0]["healthy"])
+
     def replaced() -> bool:
         nonlocal fewest
-        healthy = small.stack.balancers()[0]["listeners"][0]["healthy"]
+        found = healthy()
         serving = small.stack.serving("echo")
-        fewest = min(fewest, len([task for task in serving if task.ip in healthy]))
+        found |= healthy()  # between two looks all may have changed
+        fewest = min(fewest, len([task for task in serving if task.ip in found]))
         return before.isdisjoint(task.arn for task in serving) and len(serving) == 2
 
     until("all are replaced", replaced)
@@ -400,3 +404,20 @@ def test_in_an_outage_ecs_goes_on_and_afterwards_the_lambda_catches_up(
     # and once AWS is back, the Lambda writes what is
     small.stack.outage("none")
     until("the Lambda caught up", lambda: written() >= {task.arn for task in small.stack.serving("echo")})
+
+
+def test_cloudformation_tells_of_a_stack_once_it_is_done(small: Small) -> None:
+    # GIVEN a stack that takes a second to fail
+    resources = {
+        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+        "Never": {
+            "Type": "AWS::CloudFormation::WaitCondition",
+            "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "1"},
+        },
+    }
+    cloudformation = small.stack.client("cloudformation")
+    cloudformation.create_stack(StackName="slow", TemplateBody=json.dumps({"Resources": resources}))
+    # WHEN it is asked for at once, THEN the first answer is its end: the CDK CLI asks again after five seconds only
+    (shown,) = cloudformation.describe_stacks(StackName="slow")["Stacks"]
+    assert shown["StackStatus"] == "ROLLBACK_COMPLETE"
+    cloudformation.delete_stack(StackName="slow")

@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 
 from proxy_image.envoy.admin import Admin
+from tests.grpc_servers import SERVER_OPTIONS
 from tests.ports import free_ports
 from tests.waiting import PATIENCE_SECONDS
 
@@ -156,7 +157,7 @@ async def running_server() -> AsyncIterator[str]:
         "Unary": grpc.unary_unary_rpc_method_handler(unary),
         "Stream": grpc.unary_stream_rpc_method_handler(stream),
     }
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Test", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -61,7 +61,8 @@ async def bystander(on: grpc.aio.Channel) -> AsyncIterator[None]:
     async def calls() -> int:
         made = 0
         while not over.is_set():
-            assert same(await grpc_aio.outcome(UNARY, on)) == ANSWER
+            seen = same(await grpc_aio.outcome(UNARY, on))
+            assert seen == ANSWER, f"after {made} calls that went well: {seen}"
             made += 1
             await asyncio.sleep(TICK_SECONDS)
         return made

@@ -18,7 +18,6 @@ from tests.transparency.peers import grpc_aio
 from tests.transparency.peers.script import METHOD, Call
 
 CANCELLED, DEADLINE_EXCEEDED = 1, 4
-# grpcio's server cancels calls by chance from a thousand at once on, directly too.
 CALLS = 800
 ENDLESS: Any = [["send", 2**16, 10_000]]
 # grpcio widens the windows of quick connections to megabytes a stream.

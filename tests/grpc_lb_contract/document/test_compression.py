@@ -42,7 +42,7 @@ def packed(content: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "make",
     [
         lambda: "no base64",
         lambda: base64.b64encode(b"not compressed").decode(),
@@ -54,6 +54,7 @@ def packed(content: bytes) -> str:
     ],
     ids=["text", "no zlib", "cut short", "no UTF-8", "bomb", "too long", "more behind"],
 )
-def test_what_is_no_compressed_shard_is_no_document(text: Callable[[], str]) -> None:
+def test_what_is_no_compressed_shard_is_no_document(make: Callable[[], str]) -> None:
+    text = make()
     with pytest.raises(DocumentError, match="a parameter must hold records, plain or compressed"):
-        decompressed(text())
+        decompressed(text)

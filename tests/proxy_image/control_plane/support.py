@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import os
 import sys
 import time
@@ -28,7 +30,9 @@ from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports
 from proxy_image.control_plane.xds.snapshot_maker import DEFAULT_TIMES, snapshot
 from proxy_image.envoy.binary import environment, find_envoy
 from proxy_image.envoy.bootstrap import Node, bootstrap, to_json
+from proxy_image.envoy.unix_http import UnixConnection
 from proxy_image.settings import Settings, from_environment
+from tests.grpc_servers import SERVER_OPTIONS
 from tests.ports import free_ports
 from tests.waiting import PATIENCE_SECONDS
 
@@ -49,7 +53,7 @@ async def eventually(read: Callable[[], Any], what: str = "", seconds: float = P
         try:
             value = read()
             value = await value if isinstance(value, Awaitable) else value
-        except (AssertionError, httpx.TransportError, grpc.RpcError):
+        except (AssertionError, OSError, http.client.HTTPException, httpx.TransportError, grpc.RpcError):
             if time.monotonic() > deadline:
                 raise
             value = None
@@ -115,7 +119,7 @@ class Backend:
         return self.name.encode()
 
     async def start(self, port: int = 0) -> None:
-        self.server = grpc.aio.server(interceptors=self.interceptors, options=[("grpc.so_reuseport", 0), *self.options])
+        self.server = grpc.aio.server(interceptors=self.interceptors, options=[*SERVER_OPTIONS, *self.options])
         methods: dict[str, Any] = {
             "Who": grpc.unary_unary_rpc_method_handler(self._who),
             "Which": grpc.unary_unary_rpc_method_handler(self._which),
@@ -181,17 +185,37 @@ def settings_for(state_dir: Path, **more: str) -> Settings:
     return settings
 
 
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+async def ask(connection: http.client.HTTPConnection, path: str, method: str = "GET") -> Answer:
+    """Most tests ask Envoy dozens of times, and httpx takes ten times as long to make a client."""
+
+    def answer() -> Answer:
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return Answer(response.status, response.read().decode())
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(answer)
+
+
 @dataclass
 class Envoy:
     settings: Settings
     log: Path
     process: asyncio.subprocess.Process
 
-    async def admin(self, path: str, method: str = "GET") -> httpx.Response:
-        # Without TLS there is nothing to verify, and reading the authorities takes longer than asking Envoy.
-        transport = httpx.AsyncHTTPTransport(uds=str(self.settings.admin_socket), verify=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://envoy") as client:
-            return await client.request(method, path)
+    async def admin(self, path: str, method: str = "GET") -> Answer:
+        return await ask(UnixConnection(self.settings.admin_socket, PATIENCE_SECONDS), path, method)
 
     async def stat(self, name: str) -> int:
         answer = await self.admin(f"/stats?format=json&filter=^{name}$")
@@ -223,8 +247,8 @@ class Envoy:
     async def readiness(self) -> int:
         if self.process.returncode is not None:
             raise RuntimeError(f"envoy ended with {self.process.returncode}, log:\n{self.log.read_text()}")
-        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(verify=False)) as client:
-            return (await client.get(f"http://127.0.0.1:{self.settings.ready_port}/ready")).status_code
+        port = self.settings.ready_port
+        return (await ask(http.client.HTTPConnection("127.0.0.1", port, PATIENCE_SECONDS), "/ready")).status
 
     async def ready(self) -> None:
         async def is_ready() -> bool:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import grpc
 
+from tests.grpc_servers import SERVER_OPTIONS
+
 PORTS = (50051, 50052, 8080)
 ADDRESSES = 6
 MARKERS = 2
@@ -42,7 +44,7 @@ def backends() -> Iterator[None]:
 
 
 def _server(ip: str, port: int, pool: ThreadPoolExecutor) -> grpc.Server:
-    server = grpc.server(pool, handlers=[_Anything(f"{ip}:{port}")], options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(pool, handlers=[_Anything(f"{ip}:{port}")], options=SERVER_OPTIONS)
     bound = server.add_insecure_port(f"{ip}:{port}")
     assert bound == port
     server.start()

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from tests.grpc_servers import SERVER_OPTIONS
 from tests.transparency.peers.script import METHOD, SCRIPT, SERVICE, Call, Outcome, Step, pairs, shown, written
 
 LARGEST = 64 * 2**20
@@ -29,7 +30,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 @asynccontextmanager
 async def server(**options: Any) -> AsyncIterator[int]:
     """Yields the port on loopback."""
-    running = grpc.aio.server(options=[*{"grpc.so_reuseport": 0, **dict(OPTIONS), **options}.items()])
+    running = grpc.aio.server(options=[*{**dict(SERVER_OPTIONS), **dict(OPTIONS), **options}.items()])
     running.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from tests.grpc_servers import SERVER_OPTIONS
 from tests.transparency.peers.grpc_aio import CODES, OPTIONS
 from tests.transparency.peers.script import METHOD, SCRIPT, SERVICE, Call, Outcome, Step, pairs, shown, written
 
@@ -21,7 +22,7 @@ THREADS = 64
 
 @contextmanager
 def server() -> Iterator[int]:
-    running = grpc.server(futures.ThreadPoolExecutor(THREADS), options=[("grpc.so_reuseport", 0), *OPTIONS])
+    running = grpc.server(futures.ThreadPoolExecutor(THREADS), options=[*SERVER_OPTIONS, *OPTIONS])
     handler: Any = grpc.stream_stream_rpc_method_handler(_serve, None, None)
     running.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Call": handler}),))
     port = running.add_insecure_port("127.0.0.1:0")

@@ -94,25 +94,34 @@ async def test_the_budget_bounds_the_tries_under_way(tmp_path: Path) -> None:
 
 
 async def test_the_pause_before_a_second_try_grows_with_the_back_off(tmp_path: Path) -> None:
-    """GIVEN pauses by chance of up to 400 ms, and of up to 1,600 ms, WHEN 10 calls each are retried side by side
-    THEN they take 2 s and 8 s, give or take."""
+    """GIVEN pauses by chance of up to 400 ms, and of up to 1,600 ms, WHEN 20 calls each are retried side by side
+    THEN they take 4 s and 16 s in sum, give or take."""
+    calls = 20
 
     async def seconds_with(base_backoff: int) -> float:
-        policy = retried(RetryStatus.UNAVAILABLE, max_retries=1, base_backoff=ms(base_backoff))
+        policy = retried(
+            RetryStatus.UNAVAILABLE, max_retries=1, base_backoff=ms(base_backoff), budget_min_concurrency=calls
+        )
         async with (
             backends("a") as (a,),
             balancer(tmp_path / str(base_backoff), treated(policy, a.target)) as (_, envoy),
             envoy.channel() as channel,
         ):
             a.abort = grpc.StatusCode.UNAVAILABLE
-            started = time.monotonic()
-            await codes(channel, 10)
-            return time.monotonic() - started
+
+            async def seconds() -> float:
+                started = time.monotonic()
+                assert await failure_of(channel) == grpc.StatusCode.UNAVAILABLE
+                return time.monotonic() - started
+
+            took = sum(await asyncio.gather(*(seconds() for _ in range(calls))))
+            assert a.seen["who"] == 2 * calls
+            return took
 
     short, long = await asyncio.gather(seconds_with(400), seconds_with(1600))
-    mean, sigma = 10 * 0.2, sqrt(10 * 0.4**2 / 12)
-    assert mean - 4 * sigma < short < long
-    assert 4 * (mean - 4 * sigma) < long
+    mean, sigma = calls * 0.2, sqrt(calls * 0.4**2 / 12)
+    assert mean - SIGMAS * sigma < short < long
+    assert 4 * (mean - SIGMAS * sigma) < long
 
 
 async def test_a_try_that_takes_too_long_is_tried_again_on_another_target(tmp_path: Path) -> None:

@@ -194,9 +194,7 @@ async def test_calls_beyond_the_limit_fail_at_once(open_client: OpenClient) -> N
 
 async def test_no_limit_is_met_by_accident(open_client: OpenClient) -> None:
     """gRPC's own is 1,024 calls at once (gRFC A32)."""
-    # By default a server of C-core cancels calls once 1,000 wait for it to take them up.
-    patient = (("grpc.server.max_pending_requests", 10_000), ("grpc.server.max_pending_requests_hard_limit", 20_000))
-    async with backends("a", options=patient) as (a,), open_client() as (client, plane):
+    async with backends("a") as (a,), open_client() as (client, plane):
         await plane.serve(of(a, policy=TrafficPolicy()))
         await client.who(1)
         calling = asyncio.create_task(client.calls(1100, method=STAY, parallel=True, timeout=60))
