@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -25,23 +25,30 @@ def stage(scope: Construct, *names: str) -> str:
     """Copy these folders of ours into one directory of the cloud assembly and return its path.
 
     The directory lives as long as the assembly: `cdk synth --no-staging` refers to it after this process has ended.
+    The folders are read once a process, as an installed package is.
     """
-    folders = [find_folder(name) for name in names]
     assembly = cdk.Stage.of(scope)
     if assembly is None:
         raise ValueError(f"scope must be in an App or a Stage, got one outside of any ({scope.node.path})")
+    files, sums = _read_once(*names)
     within = Path(assembly.asset_outdir) / _STAGED
-    staged = within / f"{'-'.join(names)}-{digest(folders)[:16]}"
+    staged = within / f"{'-'.join(names)}-{sums[:16]}"
     if not staged.exists():
         within.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=within) as unfinished:
-            for folder in folders:
-                for file in files_of(folder):
-                    copy = Path(unfinished) / "whole" / folder.name / file.relative_to(folder)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(file, copy)
-            (Path(unfinished) / "whole").replace(staged)
+            whole = Path(unfinished) / "whole"
+            for folder in {(whole / name).parent for name in files}:
+                folder.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                (whole / name).write_bytes(content)
+            whole.replace(staged)
     return os.fspath(staged)
+
+
+@cache
+def _read_once(*names: str) -> tuple[Mapping[str, bytes], str]:
+    files = read([find_folder(name) for name in names])
+    return files, digest(files)
 
 
 def find_folder(name: str, package: Path = _PACKAGE) -> Path:
@@ -67,11 +74,18 @@ def files_of(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def digest(folders: list[Path]) -> str:
+def read(folders: list[Path]) -> dict[str, bytes]:
+    """The content of each file that belongs into an asset, by its path there."""
+    return {
+        f"{folder.name}/{file.relative_to(folder).as_posix()}": file.read_bytes()
+        for folder in folders
+        for file in files_of(folder)
+    }
+
+
+def digest(files: Mapping[str, bytes]) -> str:
     """A hash of names and contents."""
     sums = hashlib.sha256()
-    for folder in folders:
-        for file in files_of(folder):
-            content = hashlib.sha256(file.read_bytes()).hexdigest()
-            sums.update(f"{folder.name}/{file.relative_to(folder).as_posix()} {content}\n".encode())
+    for name, content in files.items():
+        sums.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return sums.hexdigest()

@@ -16,7 +16,7 @@ from aws_cdk import aws_sns as sns
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 from tests.apps.pages import snippets
-from tests.cdk_grpc_lb.conftest import UNSTAGED
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.validation.cases import existing_cluster
 from tests.cdk_grpc_lb.ways import IMAGE
 from tests.docs.pages import DOCS, ROOT
@@ -69,12 +69,10 @@ def test_the_pages_have_snippets() -> None:
 
 
 @pytest.mark.parametrize(("page", "number"), CASES)
-def test_a_snippet_runs_as_it_is_pasted(
-    page: Path, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_snippet_runs_as_it_is_pasted(page: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a stack, and of a README nothing but what its own snippets define, THEN there is no NameError."""
     monkeypatch.chdir(ROOT)
-    stack = cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(tmp_path)), "Stack")
+    stack = cdk.Stack(template_app(), "Stack")
     names: dict[str, Any] = {"self": stack}
     if page.name == "README.md":
         for before in snippets(page)[:number]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,20 +17,17 @@ os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
 
 import aws_cdk as cdk  # noqa: E402 - jsii starts Node when it is imported
 
-from app import ROOT, GrpcRandomNumbers  # noqa: E402
+from app import GrpcRandomNumbers  # noqa: E402
+from tests.cdk_grpc_lb.apps import FLAGS, template_app  # noqa: E402
 from tests.cdk_grpc_lb.network.stacks import ALL as EVERY_NETWORK  # noqa: E402
 from tests.cdk_grpc_lb.template import Synthesised, synthesise  # noqa: E402
 from tests.cdk_grpc_lb.ways import make_every_way  # noqa: E402
 
-FLAGS: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
-# For a stack whose template alone is looked at: assets are hashed, and not copied once more by the CDK.
-UNSTAGED = FLAGS | {"aws:cdk:disable-asset-staging": True}
-
 
 @pytest.fixture
-def stack(tmp_path: Path) -> cdk.Stack:
+def stack() -> cdk.Stack:
     """An empty stack of an app like `cdk init` makes it."""
-    return cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(tmp_path / "cdk.out")), "Stack")
+    return cdk.Stack(template_app(), "Stack")
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,11 @@ what is for their users to decide.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import aws_cdk as cdk
 import pytest
-from cdk_nag import AwsSolutionsChecks
 
 from app import GrpcRandomNumbers
-from tests.cdk_grpc_lb.conftest import UNSTAGED
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.ways import make_every_way
 
 FLOW_LOGS = ("VPC7", "flow logs cost by the gigabyte, and whoever wants them adds them: vpc.add_flow_log")
@@ -58,9 +55,11 @@ DECIDED: dict[str, list[tuple[str, str]]] = {
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> cdk.App:
+def app() -> cdk.App:
     """Every way of use, checked at synth."""
-    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path))
+    from cdk_nag import AwsSolutionsChecks  # here: Node is given its library when it is imported
+
+    app = template_app()
     GrpcRandomNumbers(app, "GrpcRandomNumbers", compare="nlb")
     make_every_way(app)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks())

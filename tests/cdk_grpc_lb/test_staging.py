@@ -12,7 +12,7 @@ import aws_cdk as cdk
 import pytest
 
 from app import ROOT
-from cdk_grpc_lb.staging import digest, files_of, find_folder, stage
+from cdk_grpc_lb.staging import digest, files_of, find_folder, read, stage
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_a_machine_leaves_in_a_folder_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = digest([folder])
+    before = digest(read([folder]))
     monkeypatch.setattr(sys, "pycache_prefix", None)
     compileall.compile_dir(folder, quiet=1)
     (folder / "__pycache__" / "left.txt").write_text("by a tool")
@@ -34,16 +34,16 @@ def test_what_a_machine_leaves_in_a_folder_changes_nothing(folder: Path, monkeyp
     (folder / "stale.pyc").write_bytes(b"\0")
     for file in folder.rglob("*.py"):
         os.utime(file, (0, 0))
-    assert digest([folder]) == before
+    assert digest(read([folder])) == before
     assert {file.suffix for file in files_of(folder)} <= {".py", ".typed", ".txt", ".in", ""}
 
 
 def test_a_changed_file_changes_the_asset(folder: Path) -> None:
-    before = digest([folder])
+    before = digest(read([folder]))
     (folder / "added.py").write_text("x = 1\n")
-    added = digest([folder])
+    added = digest(read([folder]))
     (folder / "added.py").rename(folder / "renamed.py")
-    assert len({before, added, digest([folder])}) == 3
+    assert len({before, added, digest(read([folder]))}) == 3
 
 
 def test_an_installed_folder_is_preferred_to_one_beside_the_package(tmp_path: Path) -> None:
@@ -60,7 +60,8 @@ def test_a_folder_that_is_nowhere_is_an_error_that_says_where_it_was_looked_for(
         find_folder("lambda_src", tmp_path / "cdk_grpc_lb")
 
 
-def test_a_folder_is_staged_once(stack: cdk.Stack) -> None:
+def test_a_folder_is_staged_once(tmp_path: Path) -> None:
+    stack = cdk.Stack(cdk.App(outdir=str(tmp_path)), "Stack")
     first = stage(stack, "lambda_src", "grpc_lb_contract")
     assert stage(stack, "lambda_src", "grpc_lb_contract") == first
     assert {entry.name for entry in Path(first).parent.iterdir()} == {Path(first).name}

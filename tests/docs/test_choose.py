@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -13,7 +12,7 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancer
 from grpc_lb_contract import cloudwatch
-from tests.cdk_grpc_lb.conftest import UNSTAGED
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.template import synthesise
 from tests.docs.pages import code_blocks, page, section, tables
 from tests.docs.test_operate import value_of
@@ -77,9 +76,9 @@ def test_the_page_says_what_the_table_has() -> None:
 
 
 @pytest.mark.parametrize("page", [SMALL, SMALLEST], ids=["small", "smallest"])
-def test_the_small_balancer_is_one_task_on_arm_and_spot_without_metrics(page: str, tmp_path: Path) -> None:
+def test_the_small_balancer_is_one_task_on_arm_and_spot_without_metrics(page: str) -> None:
     """GIVEN the page's snippet in a stack, THEN the template has what the price stands on."""
-    stack = cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(tmp_path)), "Stack")
+    stack = cdk.Stack(template_app(), "Stack")
     cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", restrict_default_security_group=False))
     names: dict[str, Any] = {"self": stack, "cluster": cluster, "GrpcBalancer": GrpcBalancer}
     (snippet,) = code_blocks(page)

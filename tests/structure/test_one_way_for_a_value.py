@@ -21,7 +21,7 @@ from proxy_image.control_plane.xds import capabilities, snapshot_maker
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.host_routes import HostRoutes
-from tests.cdk_grpc_lb.conftest import UNSTAGED
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.validation.cases import existing_cluster
 from tests.cdk_grpc_lb.ways import IMAGE
 from tests.lambda_src.fake_aws import FakeAws
@@ -124,7 +124,7 @@ async def test_the_balancer_works_out_its_routes_and_what_it_leaves_out_once_for
 
 @pytest.mark.parametrize(("routes", "parses"), [((), 0), ((RouteRule("reads", methods=("rng.v1.Rng/Get",)),), 1)])
 def test_a_policy_given_to_a_construct_is_checked_written_and_built_once(
-    counts: Counts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, routes: tuple[RouteRule, ...], parses: int
+    counts: Counts, monkeypatch: pytest.MonkeyPatch, routes: tuple[RouteRule, ...], parses: int
 ) -> None:
     """GIVEN a policy as a prop of two ECS services of one name, THEN no setting is parsed again, but to read routes."""
     built: list[str] = []
@@ -135,7 +135,7 @@ def test_a_policy_given_to_a_construct_is_checked_written_and_built_once(
         checked(self)
 
     monkeypatch.setattr(Registration, "__post_init__", counted)
-    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path))
+    app = template_app()
     stack = cdk.Stack(app, "Stack")
     balancer = GrpcBalancer(stack, "Balancer", cluster=existing_cluster(stack))
     # WHEN the owner writes the policy, it is checked by its text, once

@@ -13,6 +13,7 @@ from cdk_grpc_lb import GrpcBalancer
 from cdk_grpc_lb.balancer import image, polling
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, WEB_PORT
 from proxy_image.settings import VARIABLES
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 
 
@@ -166,7 +167,7 @@ def test_the_intervals_that_the_props_are_checked_against_are_the_images() -> No
 
 def test_a_balancer_on_spot_runs_in_a_cluster_that_has_it() -> None:
     """GIVEN a cluster of this app, THEN its Spot provider is enabled, and the balancer's tasks ask for nothing else."""
-    stack = cdk.Stack(cdk.App(), "Stack")
+    stack = cdk.Stack(template_app(), "Stack")
     GrpcBalancer(
         stack,
         "Balancer",

@@ -13,6 +13,7 @@ from cdk_grpc_lb import GrpcBalancer
 from cdk_grpc_lb.balancer import task_settings as memory
 from proxy_image.control_plane.xds.envoy.http2 import STREAM_WINDOW
 from proxy_image.envoy import bootstrap
+from tests.cdk_grpc_lb.apps import template_app
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "transparency.md"
 
@@ -20,7 +21,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "transparency.md"
 def test_the_default_memory_holds_a_thousand_stuck_streams() -> None:
     default = memory.DEFAULT_MEMORY_MIB
     assert default == memory.memory_for(memory.STUCK_STREAMS, memory.DEFAULT_CPU) == 1024
-    app = cdk.App()
+    app = template_app()
     stack = cdk.Stack(app, "Stack")
     cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", restrict_default_security_group=False))
     GrpcBalancer(stack, "Balancer", cluster=cluster, image=ecs.ContainerImage.from_registry("x"))

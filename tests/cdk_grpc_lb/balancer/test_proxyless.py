@@ -13,6 +13,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_route53 as route53
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 
 IMAGE = ecs.ContainerImage.from_registry("example/rng")
@@ -22,7 +23,7 @@ class Fleet:
     """A balancer with one service of this library and one made by hand, and clients in several forms."""
 
     def __init__(self) -> None:
-        self.app = cdk.App()
+        self.app = template_app()
         self.stack = cdk.Stack(self.app, "Fleet")
         self.vpc = ec2.Vpc(self.stack, "Vpc", restrict_default_security_group=False)
         self.cluster = ecs.Cluster(self.stack, "Cluster", vpc=self.vpc)
@@ -180,7 +181,7 @@ def only_proxyless(stack: cdk.Stack, **props: Any) -> GrpcBalancer:
 
 
 def test_a_balancer_for_clients_without_a_proxy_alone_is_small_and_has_the_xds_port_alone() -> None:
-    stack = cdk.Stack(cdk.App(), "Fleet")
+    stack = cdk.Stack(template_app(), "Fleet")
     balancer = only_proxyless(stack, log_level="warning")
     numbers = balancer.add_service("Numbers", image=IMAGE, port=50051)
     client = balancer.add_service("Front", image=IMAGE, port=50052, hosts=["front.test"])
@@ -209,11 +210,11 @@ def test_a_balancer_for_clients_without_a_proxy_alone_is_small_and_has_the_xds_p
 def test_what_is_about_carried_calls_is_refused_where_none_are_carried(prop: dict[str, Any]) -> None:
     (name,) = prop
     with pytest.raises(ValueError, match=f"{name} and proxyless_only must not be given both: {name} is about calls"):
-        only_proxyless(cdk.Stack(cdk.App(), "Fleet"), **prop)
+        only_proxyless(cdk.Stack(template_app(), "Fleet"), **prop)
 
 
 def test_a_balancer_without_a_proxy_serves_xds_by_tls_with_a_certificate() -> None:
-    stack = cdk.Stack(cdk.App(), "Fleet")
+    stack = cdk.Stack(template_app(), "Fleet")
     zone = route53.HostedZone.from_hosted_zone_attributes(stack, "Zone", hosted_zone_id="Z1", zone_name="a.test")
     certificate = acm.Certificate.from_certificate_arn(stack, "Certificate", "arn:aws:acm:eu-central-1:1:certificate/1")
     only_proxyless(stack, xds_certificate=certificate, domain_name="lb.a.test", domain_zone=zone)

@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import pytest
 
 from cdk_grpc_lb import TargetSync
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 from tests.cdk_grpc_lb.validation.cases import existing_cluster
 
@@ -85,9 +86,9 @@ def test_a_document_may_outlive_its_stack(networks: dict[str, Synthesised]) -> N
     assert kept["Properties"]["Retain"] == "true"
 
 
-def ids_with_prefix(folder: Path, prefix: str) -> tuple[str, str]:
+def ids_with_prefix(prefix: str) -> tuple[str, str]:
     """The logical ids of what deletes the parameters of a prefix, and of the policy that allows it."""
-    stack = cdk.Stack(cdk.App(outdir=str(folder / prefix.strip("/"))), "Stack")
+    stack = cdk.Stack(template_app(), "Stack")
     TargetSync(stack, "Sync", cluster=existing_cluster(stack), parameter_prefix=prefix)
     body = synthesise(stack).body["Resources"]
     ((policy, _),) = (
@@ -101,11 +102,11 @@ def ids_with_prefix(folder: Path, prefix: str) -> tuple[str, str]:
     return asked, policy
 
 
-def test_another_prefix_is_another_resource_with_another_policy(tmp_path: Path) -> None:
+def test_another_prefix_is_another_resource_with_another_policy() -> None:
     """GIVEN an update to another prefix, THEN CloudFormation deletes the old resource, which deletes the parameters,
     once all else is updated; the policy for the old prefix is deleted after it, not changed before.
     """
-    before, after = ids_with_prefix(tmp_path, "/shop/old"), ids_with_prefix(tmp_path, "/shop/new")
+    before, after = ids_with_prefix("/shop/old"), ids_with_prefix("/shop/new")
     assert not set(before) & set(after)
 
 

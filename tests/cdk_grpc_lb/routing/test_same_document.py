@@ -49,7 +49,7 @@ from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import Registration
 from grpc_lb_contract.policy.overrides import OVERRIDES
 from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting
-from tests.cdk_grpc_lb.conftest import UNSTAGED
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.template import synthesise
 from tests.cdk_grpc_lb.ways import IMAGE, existing_vpc
 from tests.grpc_lb_contract import strategies
@@ -187,8 +187,8 @@ def published(*services: Labels) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> cdk.Stack:
-    return cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(tmp_path_factory.mktemp("same"))), "Stack")
+def stack() -> cdk.Stack:
+    return cdk.Stack(template_app(), "Stack")
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +210,9 @@ def balancer_of(scope: cdk.Stack, name: str, cluster: ecs.ICluster, group: ec2.I
 
 
 @pytest.fixture(scope="module")
-def of_template(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Labels]]:
+def of_template() -> Mapping[str, Sequence[Labels]]:
     """The labels in the synthesised template, by case."""
-    stack = cdk.Stack(cdk.App(context=UNSTAGED, outdir=str(tmp_path_factory.mktemp("cases"))), "Stack")
+    stack = cdk.Stack(template_app(), "Stack")
     cluster = ecs.Cluster.from_cluster_attributes(stack, "Cluster", cluster_name="existing", vpc=existing_vpc(stack))
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-0a1b2c3d4e5f60718", mutable=False)
     made = {

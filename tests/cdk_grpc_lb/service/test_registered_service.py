@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
@@ -12,15 +11,15 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import GrpcBalancer
 from grpc_lb_contract import Registration, read_labels
-from tests.cdk_grpc_lb.conftest import UNSTAGED
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.template import Synthesised, as_text, synthesise
 from tests.cdk_grpc_lb.ways import IMAGE, existing_vpc, legacy_service
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+def before() -> Synthesised:
     """The stack of the service, as it was before there was a balancer."""
-    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path_factory.mktemp("before")))
+    app = template_app()
     return synthesise(cdk.Stack.of(legacy_service(app)))
 
 
@@ -102,9 +101,9 @@ def test_one_service_may_be_behind_two_balancers(stack: cdk.Stack) -> None:
     assert {source[2:5] for source in sources} == {"One", "Two"}
 
 
-def test_a_caller_of_a_third_stack_may_have_services_of_its_own(tmp_path: Path) -> None:
+def test_a_caller_of_a_third_stack_may_have_services_of_its_own() -> None:
     """GIVEN a stack that calls the balancer and is called by it, THEN one can be deployed after the other."""
-    app = cdk.App(context=UNSTAGED, outdir=str(tmp_path))
+    app = template_app()
     platform, team = cdk.Stack(app, "Platform"), cdk.Stack(app, "Team")
     vpc = ec2.Vpc(platform, "Vpc", max_azs=2, restrict_default_security_group=False)
     balancer = GrpcBalancer(platform, "Balancer", cluster=ecs.Cluster(platform, "Cluster", vpc=vpc))
