@@ -8,22 +8,25 @@ TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 IN_BROWSER = $(sort $(wildcard tests/*/*_in_chromium.py))
 
-.PHONY: help setup demo picture containers up down test test-long traefik browser screenshots bench lint types docs docs-serve wheel \
+.PHONY: help setup setup-to-run demo picture containers up down test test-long traefik browser screenshots bench lint types docs docs-serve wheel \
 	release-check wheel-ends lambda-python lock clean
 
 help:     ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 setup:    ## make the environments, Node and the CDK CLI under build/
 	@$(PYTHON) dev/set_up.py
-demo: setup  ## show the problem and its cure on this machine: 100 / 0 becomes 50 / 50
+# What runs the stack needs less than what tests it.
+setup-to-run:
+	@$(PYTHON) dev/set_up.py --to-run
+demo: setup-to-run  ## show the problem and its cure on this machine: 100 / 0 becomes 50 / 50
 	@$(BIN)/python -m local_aws demo
 picture: demo  ## docs/pictures/calls.svg, of what make demo measured
 	@$(BIN)/python dev/make_picture.py
 containers: setup  ## build the images with podman, and the demo with tasks as containers (Linux, root)
 	@$(BIN)/python -m local_aws.containers
-up: setup    ## start the whole stack on this machine and stay
+up: setup-to-run  ## start the whole stack on this machine and stay
 	@$(BIN)/python -m local_aws up
-down: setup  ## stop what `make up` started, also after a crash
+down: setup-to-run  ## stop what `make up` started, also after a crash
 	@$(BIN)/python -m local_aws down
 test: setup  ## all tests but the long ones, side by side; make test T=tests/…::name runs one; BROWSER=yes: those of make browser too
 	@$(BIN)/python -m pytest $(if $(T),$(T),$(SIDE_BY_SIDE) $(if $(BROWSER),-o "python_files=test_*.py *_in_chromium.py"))

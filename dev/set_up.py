@@ -6,6 +6,7 @@ since it was made is left as it is.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.util
 import os
@@ -26,13 +27,15 @@ VENV = BUILD / "venv"
 UV_VENV = BUILD / "uv-venv"
 UV = UV_VENV / "bin" / "uv"
 NODE = BUILD / "node"
+PYRIGHT = BUILD / "pyright"
 NODE_GRPC = BUILD / "node-grpc"
 AXE = BUILD / "axe"
 BYTECODE = BUILD / "bytecode"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
-PYRIGHT = "pyright@1.1.407"
+# What checks the types of wheels and apps: for tests/wheel and tests/apps.
+PYRIGHT_PACKAGE = "pyright@1.1.407"
 # gRPC clients of Node, which the tests let call by xds:///.
 NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
 # What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
@@ -45,16 +48,23 @@ class SetUpError(Exception):
     """Set-up cannot go on; the message says what is missing and what to do."""
 
 
-def main(optional: Sequence[str] = ()) -> int:
-    """`optional` names environments that few targets need, such as publish, traefik or peers."""
+def main(arguments: Sequence[str] = ()) -> int:
+    parser = argparse.ArgumentParser(
+        "set_up.py", description="make the environments, Node and the CDK CLI under build/"
+    )
+    parser.add_argument("--to-run", action="store_true", help="without what tests alone need")
+    parser.add_argument("optional", nargs="*", help="environments that few targets need: publish, traefik, peers")
+    options = parser.parse_args(arguments)
+    of_npm: dict[Path, tuple[str, ...]] = {NODE: (CDK_CLI,)}
+    if not options.to_run:
+        of_npm |= {PYRIGHT: (PYRIGHT_PACKAGE,), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
     try:
         check_python()
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
         with ThreadPoolExecutor() as side_by_side:
-            parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *optional)]
+            parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *options.optional)]
             make_environment("dev")  # has Node, which the next ones are made with
-            of_npm = {NODE: (CDK_CLI, PYRIGHT), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
             parts += [side_by_side.submit(npm_install, folder, *packages) for folder, packages in of_npm.items()]
             # While npm waits for its registry: otherwise the first processes all compile the same.
             compile_imports("cdk_grpc_lb", "boto3", "grpc.aio")

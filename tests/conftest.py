@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Generator
+from functools import cache
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
@@ -22,6 +24,9 @@ settings.register_profile("everyday", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 settings.register_profile("long", deadline=None, max_examples=200)
 settings.load_profile("ci" if os.environ.get("CI") else "everyday")
+
+# Every session of a process has the same models of AWS's services, whose megabytes of JSON take longer than most tests.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 LONG = pytest.StashKey[int]()
 

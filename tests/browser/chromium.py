@@ -14,10 +14,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import PATIENCE_SECONDS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -28,10 +30,10 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features=SpareRendererForSitePerProcess",
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-ANSWER_SECONDS = 60
 
 # Chromium reads commands from descriptor 3 and writes answers to 4; it goes when the tests go.
 _EXEC = (
@@ -45,6 +47,8 @@ class Page:
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser = browser
         self._session = session
+        self.said = browser.said_in(session)
+        """What the page wrote to the console or the browser complained of."""
 
     async def command(self, method: str, **params: Any) -> Any:
         return await self._browser.command(method, params, self._session)
@@ -71,23 +75,49 @@ class Page:
         answer = await self.command("Page.captureScreenshot", format="webp", quality=60, captureBeyondViewport=whole)
         return base64.b64decode(answer["data"])
 
-    @property
-    def said(self) -> list[str]:
-        """What the page wrote to the console or the browser complained of."""
-        return self._browser.said
-
 
 class Browser:
+    """A running Chromium. One test after another may use it, each in an event loop of its own."""
+
     def __init__(self, commands: int, answers: int) -> None:
-        self._commands = commands
-        self._answers = answers
+        self._fds = commands, answers
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._text = b""
-        self.said: list[str] = []
-        asyncio.get_running_loop().add_reader(answers, self._read)
+        self._said: dict[str, list[str]] = {}
+        self._commands: asyncio.WriteTransport | None = None
+
+    @asynccontextmanager
+    async def page(self) -> AsyncIterator[Page]:
+        """A page in a tab of its own. A browser keeps data by origin, and each test's servers have other ports."""
+        async with self._connected():
+            target = await self.command("Target.createTarget", {"url": "about:blank"})
+            attached = await self.command("Target.attachToTarget", {**target, "flatten": True})
+            page = Page(self, attached["sessionId"])
+            for domain in ("Page", "Runtime", "Log"):
+                await page.command(f"{domain}.enable")
+            try:
+                yield page
+            finally:
+                await self.command("Target.closeTarget", target)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        loop, (commands, answers) = asyncio.get_running_loop(), self._fds
+        # A pipe holds less than a long command. Of a plain write a part is lost where a signal interrupts it, as where
+        # this process is stopped and continues, and Chromium waits for the rest.
+        pipe = os.fdopen(os.dup(commands), "wb", 0)
+        self._commands, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, pipe)
+        loop.add_reader(answers, self._read, loop)
+        try:
+            yield
+        finally:
+            loop.remove_reader(answers)
+            self._commands.abort()
+            self._waiting.clear()
 
     async def command(self, method: str, params: dict[str, Any] | None = None, session: str | None = None) -> Any:
+        assert self._commands is not None
         number = next(self._ids)
         message = {
             "id": number,
@@ -96,31 +126,28 @@ class Browser:
             **({"sessionId": session} if session else {}),
         }
         self._waiting[number] = asyncio.get_running_loop().create_future()
-        os.write(self._commands, json.dumps(message).encode() + b"\0")
-        answer = await asyncio.wait_for(self._waiting[number], ANSWER_SECONDS)
+        self._commands.write(json.dumps(message).encode() + b"\0")
+        answer = await asyncio.wait_for(self._waiting[number], PATIENCE_SECONDS)
         assert "error" not in answer, (method, answer["error"])
         return answer["result"]
 
-    async def page(self) -> Page:
-        target = await self.command("Target.createTarget", {"url": "about:blank"})
-        attached = await self.command("Target.attachToTarget", {"targetId": target["targetId"], "flatten": True})
-        page = Page(self, attached["sessionId"])
-        for domain in ("Page", "Runtime", "Log"):
-            await page.command(f"{domain}.enable")
-        return page
+    def said_in(self, session: str) -> list[str]:
+        return self._said.setdefault(session, [])
 
-    def _read(self) -> None:
-        part = os.read(self._answers, 1 << 20)
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        part = os.read(self._fds[1], 1 << 20)
         if not part:
-            asyncio.get_running_loop().remove_reader(self._answers)
+            loop.remove_reader(self._fds[1])
         *messages, self._text = (self._text + part).split(b"\0")
         for message in map(json.loads, messages):
-            if "id" in message and not self._waiting[message["id"]].done():
-                self._waiting.pop(message["id"]).set_result(message)
+            if "id" in message:
+                waiting = self._waiting.pop(message["id"], None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
             elif message.get("method") == "Log.entryAdded":
-                self.said.append(message["params"]["entry"]["text"])
+                self.said_in(message["sessionId"]).append(message["params"]["entry"]["text"])
             elif message.get("method") == "Runtime.exceptionThrown":
-                self.said.append(json.dumps(message["params"]["exceptionDetails"]))
+                self.said_in(message["sessionId"]).append(json.dumps(message["params"]["exceptionDetails"]))
 
 
 def find_chromium() -> str:
@@ -130,19 +157,17 @@ def find_chromium() -> str:
     raise FileNotFoundError(f"one of {', '.join(NAMES)} must be installed for the browser tests, got none on PATH")
 
 
-@asynccontextmanager
-async def running_chromium(profile: Path) -> AsyncIterator[Browser]:
+@contextmanager
+def running_chromium(profile: Path) -> Iterator[Browser]:
     """profile: a directory of its own."""
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     process = _start(profile, theirs_in, theirs_out)
     os.close(theirs_in)
     os.close(theirs_out)
-    browser = Browser(ours_out, ours_in)
     try:
-        yield browser
+        yield Browser(ours_out, ours_in)
     finally:
-        asyncio.get_running_loop().remove_reader(ours_in)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         os.close(ours_out)

@@ -22,7 +22,8 @@ def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(module, "BYTECODE", tmp_path / "build" / "bytecode")
+    for name in ("VENV", "NODE", "PYRIGHT", "NODE_GRPC", "AXE", "BYTECODE"):
+        monkeypatch.setattr(module, name, tmp_path / "build" / getattr(module, name).name)
     monkeypatch.setattr(module, "UV_VENV", tmp_path / "build" / "uv-venv")
     monkeypatch.setattr(module, "UV", tmp_path / "build" / "uv-venv" / "bin" / "uv")
     (tmp_path / "requirements").mkdir()
@@ -105,3 +106,22 @@ def test_imports_are_compiled_once_and_only_into_the_folder_of_make(
     set_up.compile_imports("boto3", "grpc.aio")
     ((_python, _c, program),) = ran
     assert program.endswith("import boto3, grpc.aio")
+
+
+def test_to_run_the_stack_less_is_made_than_to_test_it(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(folder: Path, *_more: object) -> None:
+        made.append(folder.name)
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr(set_up, "make_venv", make)
+    monkeypatch.setattr(set_up, "run_npm", make)
+    monkeypatch.setattr(set_up, "make_uv", lambda: make(set_up.UV_VENV))
+    monkeypatch.setattr(set_up, "compile_imports", lambda *_modules: None)
+    assert set_up.main(["--to-run"]) == 0
+    assert sorted(made) == ["ministack-venv", "node", "uv-venv", "venv"]
+    # WHEN it is made for tests after that, THEN only what is missing is
+    made.clear()
+    assert set_up.main() == 0
+    assert sorted(made) == ["axe", "node-grpc", "pyright"]

@@ -117,7 +117,11 @@ def by_cli() -> Sequence[str]:
 
 def in_this_process(copy: Copy) -> None:
     """From the checkout, which aws-cdk-lib is loaded for already."""
-    settings = {"context": copy.whole_context, "outdir": str(copy.output), "builtin_cloud_formation_validation": False}
+    settings: dict[str, Any] = {
+        "context": copy.whole_context,
+        "outdir": str(copy.output),
+        "builtin_cloud_formation_validation": False,
+    }
     with chdir(copy.folder), pytest.MonkeyPatch.context() as patched:
         patched.setattr(cdk, "App", partial(cdk.App, **settings))
         runpy.run_path("app.py", run_name="__main__")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -61,7 +62,7 @@ class Simulation:
         while self.time.now < end:
             batch = self._queue.batch()
             if not batch:
-                self.time.sleep(LOOK_SECONDS)
+                self.time.sleep(self._looks_in_vain(end) * LOOK_SECONDS)
                 continue
             if self.edge.is_cold():
                 self._sync.restart()
@@ -75,6 +76,11 @@ class Simulation:
             else:
                 self._queue.done(batch)
             self.calls.update(("lambda", operation) for operation, _ in self.aws.requests[before:])
+
+    def _looks_in_vain(self, end: float) -> int:
+        """How often the Lambda's poller looks until something may have come."""
+        back = self._queue.blocked_until if self._queue.waiting else math.inf
+        return max(1, math.ceil((min(end, back, self.time.next_due) - self.time.now) / LOOK_SECONDS))
 
     def tell(self, task: str) -> None:
         """Send the event of the state that a task is in now."""

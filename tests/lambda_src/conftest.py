@@ -43,6 +43,8 @@ class Sync:
     cluster: str = CLUSTER
     prefix: str = PREFIX
 
+    _read: tuple[dict[str, str], Document] | None = field(default=None, init=False, repr=False)
+
     def __post_init__(self) -> None:
         self.restart()
 
@@ -73,6 +75,12 @@ class Sync:
         self.handle({"detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-09-21T14:13:20Z"})
 
     def document(self) -> Document:
+        """What is published. Parameters that are still the same are not read again."""
+        if self._read is None or self._read[0] != self.aws.parameters:
+            self._read = dict(self.aws.parameters), self._assembled()
+        return self._read[1]
+
+    def _assembled(self) -> Document:
         index = read_index(self.aws.parameters[index_parameter(self.prefix)])
         return assemble(index, {name: self.aws.parameters[shard_parameter(self.prefix, name)] for name in index.shards})
 

@@ -55,8 +55,10 @@ def _imported(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only type checkers read: a type may name another that names it."""
+    """All statements but those that only type checkers read: a type may name another that names it."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):  # which holds no import
+            continue
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue
         yield child

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.wheel.environment import HERE, ROOT, Environment
 
-PYRIGHT = (str(HERE / "node"), str(ROOT / "build/node/node_modules/pyright/index.js"))
+PYRIGHT = (str(HERE / "node"), str(ROOT / "build/pyright/node_modules/pyright/index.js"))
 PATIENCE_SECONDS = 600
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,6 +27,10 @@ class EventfulTime(Time):
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._count = itertools.count()
         self._lock = threading.RLock()
+
+    @property
+    def next_due(self) -> float:
+        return self._due[0][0] if self._due else math.inf
 
     def at(self, moment: float, happen: Callable[[], object]) -> None:
         heapq.heappush(self._due, (moment, next(self._count), happen))
