@@ -185,7 +185,7 @@ async def test_a_task_told_to_stop_finishes_its_stream_and_ends_with_zero(
             assert await stream.code() is grpc.StatusCode.OK
             assert len(numbers) == 30
         # AND both end by themselves, in order
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await balancer.ended() == 0
             assert await server.ended() == 0
 

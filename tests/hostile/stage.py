@@ -19,8 +19,8 @@ from proxy_image.envoy.unix_http import UnixConnection
 from tests.hostile.names import SERVICE
 from tests.proxy_image.balancer import REAL, Balancer, channel, running_balancer, until
 from tests.proxy_image.control_plane.support import WHO, Backend, backends
+from tests.waiting import PATIENCE_SECONDS
 
-CALLS = 100
 MAX_CHANGE_SECONDS = 60
 MIB = 2**20
 
@@ -60,13 +60,13 @@ class Stage:
     def log_bytes(self) -> int:
         return self.balancer.log.stat().st_size
 
-    async def honest_calls(self, calls: int = CALLS) -> Honest:
+    async def honest_calls(self, calls: int) -> Honest:
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.on.unary_unary(WHO)
         took, failures = [], []
         for _ in range(calls):
             started = time.perf_counter()
             try:
-                await method(b"", timeout=20)
+                await method(b"", timeout=PATIENCE_SECONDS)
             except grpc.aio.AioRpcError as error:
                 failures.append(f"{error.code().name}: {error.details()}")
             took.append(time.perf_counter() - started)
@@ -76,7 +76,7 @@ class Stage:
         """Who answers a caller that connects now."""
         async with channel(self.balancer.address) as on:
             method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = on.unary_unary(WHO)
-            return (await method(b"", timeout=20)).decode()
+            return (await method(b"", timeout=PATIENCE_SECONDS)).decode()
 
     async def change(self) -> float:
         """Seconds until Envoy has a change of the targets."""
@@ -151,7 +151,7 @@ async def _attacked_server() -> AsyncIterator[int]:
     )
     assert process.stdout is not None
     try:
-        yield int(await asyncio.wait_for(process.stdout.readline(), 30))
+        yield int(await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS))
     finally:
         process.kill()
         await process.wait()
@@ -173,10 +173,10 @@ async def attack(kind: str, address: tuple[str, int]) -> AsyncIterator[dict[str,
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"attacking\n"
+        assert await asyncio.wait_for(process.stdout.readline(), PATIENCE_SECONDS) == b"attacking\n"
         yield did
         process.stdin.close()
-        did.update(json.loads(await asyncio.wait_for(process.stdout.read(), 60)))
+        did.update(json.loads(await asyncio.wait_for(process.stdout.read(), PATIENCE_SECONDS)))
         assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -10,6 +10,7 @@ import pytest
 from tests.hostile.stage import Stage
 from tests.proxy_image.balancer import channel
 from tests.proxy_image.control_plane.support import WHO
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,7 +43,7 @@ async def outcome(stage: Stage, metadata: tuple[tuple[str, str], ...]) -> tuple[
     before = stage.backend.seen["who"]
     async with channel(stage.balancer.address) as on:
         method: Any = on.unary_unary(WHO)
-        call = method(b"", metadata=metadata, timeout=20)
+        call = method(b"", metadata=metadata, timeout=PATIENCE_SECONDS)
         code = await call.code()
     return code, stage.backend.seen["who"] - before
 

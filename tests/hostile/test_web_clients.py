@@ -11,6 +11,7 @@ import pytest
 
 from proxy_image.control_plane.limits.descriptors import MAX_WEB
 from tests.hostile.stage import Stage
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,7 +38,7 @@ async def answer(stage: Stage, request: bytes = GET) -> tuple[int, bytes]:
     async with connections(stage, 1) as ((reading, writing),):
         writing.write(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 head, _, body = (await reading.read()).partition(b"\r\n\r\n")
         except ConnectionError:
             return 0, b""

@@ -15,6 +15,7 @@ from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
 from local_aws.process import lock, processes
 from tests.local_aws.waiting import until
+from tests.waiting import PATIENCE_SECONDS
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -49,7 +50,7 @@ def test_whatever_carries_the_mark_is_found_and_killed_in_whatever_session_it_is
     try:
         until("it is found", lambda: list(processes.marked("TEST_MARK", mark)) == [marked.pid])
         assert processes.kill_marked("TEST_MARK", mark) == 1
-        assert marked.wait(5) == -signal.SIGKILL
+        assert marked.wait(PATIENCE_SECONDS) == -signal.SIGKILL
         assert other.poll() is None
     finally:
         other.kill()

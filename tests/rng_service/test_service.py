@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
 from tests.rng_service.servers import serving
+from tests.waiting import PATIENCE_SECONDS
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -31,7 +32,7 @@ def stub(channel: aio.Channel) -> pb2_grpc.RandomNumberStub:
 
 
 async def generate(stub: pb2_grpc.RandomNumberStub, minimum: int, maximum: int) -> int:
-    return (await stub.Generate(pb2.GenerateRequest(min=minimum, max=maximum), timeout=30)).number
+    return (await stub.Generate(pb2.GenerateRequest(min=minimum, max=maximum), timeout=PATIENCE_SECONDS)).number
 
 
 async def test_given_two_bounds_when_many_numbers_are_made_then_both_bounds_and_nothing_else_come(
@@ -146,7 +147,7 @@ async def test_given_a_stream_when_its_caller_ends_it_then_the_log_says_how(
     await call.read()
     if ended == "CANCELLED":
         call.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not caplog.messages:  # noqa: ASYNC110 - a log has no event to wait for
             await asyncio.sleep(0.01)
     assert re.fullmatch(rf"127\.0\.0\.1:\d+ Stream min=1 max=2 sent=\d+/1000 {ended}", caplog.messages[0])
@@ -200,7 +201,7 @@ async def test_given_a_balancer_that_pings_often_then_the_server_answers_and_doe
             writer.write(frame(ping, bytes(8)))
             answered = False
             while not answered:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     header = await reader.readexactly(9)
                     await reader.readexactly(int.from_bytes(header[:3], "big"))
                 assert header[3] != goaway

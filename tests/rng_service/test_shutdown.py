@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
 from tests.rng_service.servers import ServerProcess, server_process
+from tests.waiting import PATIENCE_SECONDS
 
 LONG = "60"
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -32,7 +33,7 @@ async def generate(channel: aio.Channel) -> int:
 
 def stream(channel: aio.Channel, count: int) -> aio.UnaryStreamCall[pb2.StreamRequest, pb2.StreamResponse]:
     request = pb2.StreamRequest(min=1, max=2, count=count, interval=timedelta(milliseconds=50))
-    return pb2_grpc.RandomNumberStub(channel).Stream(request, timeout=30)
+    return pb2_grpc.RandomNumberStub(channel).Stream(request, timeout=PATIENCE_SECONDS)
 
 
 async def health(channel: aio.Channel) -> int:

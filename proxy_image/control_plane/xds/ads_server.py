@@ -198,11 +198,21 @@ async def _refuse_delta(_requests: Any, context: Any) -> None:
 class AdsServer:
     """A listening ADS server: `async with`, on a unix socket (a `Path`) or an address `host:port`."""
 
-    def __init__(self, service: AdsService, where: Path | str, *, connections: int = MAX_XDS) -> None:
-        """connections: how many clients may have at once on an address; one more is closed as it comes."""
+    def __init__(
+        self,
+        service: AdsService,
+        where: Path | str,
+        *,
+        connections: int = MAX_XDS,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        """connections: how many clients may have at once on an address; one more is closed as it comes. stop_seconds:
+        how long streams may go on once it stops, which no client ends by itself.
+        """
         self._service = service
         self._where = where
         self._connections = connections
+        self._stop_seconds = stop_seconds
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
@@ -226,7 +236,7 @@ class AdsServer:
 
     async def stop(self) -> None:
         if self._server is not None:
-            await self._server.stop(STOP_SECONDS)
+            await self._server.stop(self._stop_seconds)
 
     async def __aenter__(self) -> AdsServer:
         await self.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -16,14 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy_image.settings import Settings, to_environment
 from proxy_image.supervisor import heartbeat
 from proxy_image.supervisor.heartbeat import Ear
-from tests.proxy_image.control_plane.support import Backend, backends, eventually, running_envoy, settings_for, who
+from tests.proxy_image.control_plane.support import (
+    Answer,
+    Backend,
+    ask,
+    backends,
+    eventually,
+    running_envoy,
+    settings_for,
+    who,
+)
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -50,13 +59,12 @@ class Process:
     process: asyncio.subprocess.Process
     log: Path
 
-    async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient() as client:
-            return await client.get(f"http://127.0.0.1:{self.settings.web_port}{path}")
+    async def get(self, path: str) -> Answer:
+        return await ask(http.client.HTTPConnection("127.0.0.1", self.settings.web_port, PATIENCE_SECONDS), path)
 
     async def health(self) -> dict[str, Any]:
         answer = await self.get("/healthz")
-        assert answer.status_code == 200
+        assert answer.status == 200
         health: dict[str, Any] = answer.json()
         return health
 
@@ -176,7 +184,7 @@ async def test_metrics_are_readable_by_prometheus(tmp_path: Path) -> None:
             assert (serving.labels["service"], serving.value) == ("rng", 1)
             assert families["grpc_lb_documents_applied"].samples[0].value == 1
             assert 0 <= families["grpc_lb_target_list_age_seconds"].samples[0].value < time.monotonic() - started
-            assert (await control.get("/nothing")).status_code == 404
+            assert (await control.get("/nothing")).status == 404
 
 
 async def test_taken_ports_cost_their_own_servers_only_and_are_taken_when_free(tmp_path: Path) -> None:

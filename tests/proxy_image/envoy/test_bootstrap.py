@@ -19,6 +19,7 @@ from proxy_image.envoy.bootstrap import (
     to_json,
 )
 from proxy_image.settings import Settings, from_environment
+from tests.waiting import PATIENCE_SECONDS
 
 NODE = Node(id="task", cluster="cluster", zone="eu-central-1a")
 
@@ -30,7 +31,7 @@ def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path, more
     config = settings.run_dir / "envoy.json"
     config.write_text(to_json(bootstrap(settings, NODE, descriptors=20_000, memory=2**30)))
     command = (str(find_envoy(None)), *arguments(settings, config, concurrency=2), "--mode", "validate")
-    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
     assert checked.returncode == 0, checked.stderr
     assert '"level":"warning"' not in checked.stderr
     assert "OK" in checked.stdout

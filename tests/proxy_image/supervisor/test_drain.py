@@ -258,10 +258,10 @@ async def test_each_step_is_repeated_until_envoy_takes_it(tmp_path: Path) -> Non
     # GIVEN an envoy whose main thread is late: each request succeeds only the third time
     with late_envoy(tmp_path / "admin.sock") as admin:
         started = time.monotonic()
-        await drain(admin, DrainTimes(delay=1, move=1, drain=5), asyncio.Event())
-        # THEN all of them are made, in order, GOAWAY too, and the delay is no longer than it was
+        await drain(admin, DrainTimes(delay=1, move=1, drain=PATIENCE_SECONDS), asyncio.Event())
+        # THEN all of them are made, in order, GOAWAY too, after the delay, and nothing is waited for after that
         assert LateEnvoy.done == ["/healthcheck/fail", "/drain_listeners?graceful&skip_exit", "/drain_listeners"]
-        assert 1 <= time.monotonic() - started < 4
+        assert 1 <= time.monotonic() - started < PATIENCE_SECONDS
 
 
 async def test_a_step_that_envoy_never_takes_ends_with_its_time_or_when_hastened(

@@ -21,7 +21,7 @@ from tests.proxy_image.balancer import REAL, Balancer, start_balancer
 from tests.traefik_labels.judge.aws import Cluster
 from traefik_labels import TraefikLabels
 
-SECONDS = 30.0
+SECONDS = 60.0
 _MINUTE = {"detail-type": "Scheduled Event", "source": "aws.events", "time": "2026-09-21T14:13:20Z"}
 
 

@@ -30,7 +30,7 @@ class Traefik:
 
     def routers(self) -> dict[str, Any]:
         """Routers by name, as Traefik has them now."""
-        with urllib.request.urlopen(f"{self.api}/api/rawdata", timeout=10) as response:  # noqa: S310 - http of ours
+        with urllib.request.urlopen(f"{self.api}/api/rawdata", timeout=60) as response:  # noqa: S310 - http of ours
             found = json.load(response).get("routers") or {}
         return {str(name).removesuffix("@ecs"): router for name, router in found.items()}
 

@@ -17,7 +17,7 @@ from tests.proxy_image.control_plane.test_process import Process, file_settings,
 
 async def scrape(control: Process) -> dict[str, Metric]:
     answer = await control.get("/metrics")
-    assert answer.status_code == 200
+    assert answer.status == 200
     return {family.name: family for family in text_string_to_metric_families(answer.text)}
 
 

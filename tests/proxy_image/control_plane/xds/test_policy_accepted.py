@@ -61,7 +61,7 @@ def documents(count: int) -> Iterator[Document]:
     yield Document(resolve_conflicts(services, None)[0])
 
 
-@pytest.mark.parametrize("count", [SETS, pytest.param(MANY_SETS, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [SETS // 2, pytest.param(MANY_SETS, marks=pytest.mark.long)])
 async def test_envoy_accepts_every_configuration_made_of_what_is_accepted_of_label_sets(
     tmp_path: Path, count: int
 ) -> None:

@@ -144,7 +144,7 @@ def _header_fits(matcher: Any, headers: Mapping[str, str]) -> bool:
     return bool(fits[pattern.WhichOneof("match_pattern")] is not matcher.invert_match)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(documents, st.lists(calls, min_size=1, max_size=20))
 def test_the_route_that_the_rule_names_takes_the_call(document: Document, asked: list[Call]) -> None:
     configuration = route_configuration(document, "calls")

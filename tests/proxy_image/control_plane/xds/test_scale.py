@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -37,8 +36,8 @@ from tests.proxy_image.control_plane.support import (
 SERVICES = 500
 NAME = "service-250"
 
-# Between a document's publication and Envoy: the poll, 1.2 s at most and 0.5 s on average, and the work.
-MAX_SECONDS = 1.5
+MAX_POLLS = 2
+"""Of a change: the one that finds it, and one that may begin while its answer is made."""
 
 
 class Witness(ControlPlaneState):
@@ -48,16 +47,16 @@ class Witness(ControlPlaneState):
         super().__init__()
         self.sent: Counter[str] = Counter()
         self.taken: Counter[str] = Counter()
-        self.taken_at = 0.0
+        self.polls = self.polls_when_sent = 0
 
     def response_sent(self, audience: Audience, resource_type: str) -> None:
         super().response_sent(audience, resource_type)
         self.sent[resource_type] += 1
+        self.polls_when_sent = self.polls
 
     def accepted(self, audience: Audience, resource_type: str, node: str) -> None:
         super().accepted(audience, resource_type, node)
         self.taken[resource_type] += 1
-        self.taken_at = time.monotonic()
 
 
 class Skipping:
@@ -76,20 +75,21 @@ class World:
 
     def __init__(self, state_dir: Path) -> None:
         self.settings = settings_for(state_dir)
+        self.cache, self.witness = SnapshotCache(), Witness()
         self.aws = FakeAws(spoil=self._note)
         self.store = ParameterStore(self.aws.client("ssm"), PREFIX)
         self.store.clock = Skipping().clock
-        self.cache, self.witness = SnapshotCache(), Witness()
         settings = self.settings
         self.reconciler = Reconciler(
             self.cache, Ports(settings.bind_address, settings.port, settings.ready_port), self.witness
         )
-        self.published_at = 0.0
         self.document = Document()
 
     def _note(self, operation: str, parameters: Json) -> Answer | None:
         if operation == "PutParameter" and parameters["Name"] == index_parameter(PREFIX):
-            self.published_at = time.monotonic()
+            self.witness.polls = 0
+        if operation == "GetParameter":
+            self.witness.polls += 1
         return None
 
     @asynccontextmanager
@@ -119,14 +119,14 @@ class World:
         self.document = document
         await asyncio.to_thread(lambda: self.store.publish(document, self.store.read()))
 
-    async def change(self, changed: Service, *, answers: int) -> float:
-        """Publishes the document with a service changed, and says how many seconds later Envoy took the last answer."""
+    async def change(self, changed: Service, *, answers: int) -> int:
+        """Publishes the document with a service changed, and says how many polls later the last answer was sent."""
         others = tuple(each for each in self.document.services if each.name != changed.name)
         self.witness.sent.clear()
         self.witness.taken.clear()
         await self.publish(Document((*others, changed)))
         await eventually(lambda: self.witness.taken.total() >= answers, f"{answers} answers, got {self.witness.taken}")
-        return self.witness.taken_at - self.published_at
+        return self.witness.polls_when_sent
 
 
 async def updates(envoy: Envoy) -> Counter[str]:
@@ -136,7 +136,7 @@ async def updates(envoy: Envoy) -> Counter[str]:
     return Counter({name.removesuffix(".update_success"): value for name, value in names.items()})
 
 
-async def test_of_500_services_only_the_one_that_changed_is_sent_within_1500_ms(tmp_path: Path) -> None:
+async def test_of_500_services_only_the_one_that_changed_is_sent_after_the_next_poll(tmp_path: Path) -> None:
     world = World(tmp_path)
     await world.publish(fleet(SERVICES * 10, services=SERVICES))
     (before_change,) = (each for each in world.document.services if each.name == NAME)
@@ -145,12 +145,12 @@ async def test_of_500_services_only_the_one_that_changed_is_sent_within_1500_ms(
         joins = replace(new.target, group=before_change.groups[0].name)
         with_newcomer = replace(before_change, targets=(*before_change.targets, joins))
         drains = replace(with_newcomer, targets=(*before_change.targets, replace(joins, state=TargetState.DRAINING)))
-        seconds = []
+        polls = []
         at_first = await updates(envoy)
         # WHEN a target joins, drains and leaves
         for changed in (with_newcomer, drains, before_change):
             before = await updates(envoy)
-            seconds.append(await world.change(changed, answers=1))
+            polls.append(await world.change(changed, answers=1))
             # THEN each time Envoy is sent one answer, with the endpoints of that service and of no other
             assert world.witness.sent == {ResourceType.ENDPOINTS: 1}
             assert await updates(envoy) - before == {f"cluster.{NAME}": 1}
@@ -158,8 +158,7 @@ async def test_of_500_services_only_the_one_that_changed_is_sent_within_1500_ms(
             total = await envoy.stat(f"cluster.{NAME}.membership_total")
             assert total == len(changed.targets)
         assert await updates(envoy) - at_first == {f"cluster.{NAME}": 3}
-        print("seconds from publication to Envoy:", *(f"{each:.2f}" for each in seconds))
-        assert statistics.median(seconds) <= MAX_SECONDS
+        assert 1 <= min(polls) <= max(polls) <= MAX_POLLS
 
 
 async def test_of_500_services_only_the_one_with_another_policy_is_changed_in_envoy(tmp_path: Path) -> None:

@@ -97,12 +97,12 @@ func calls(request asked) told {
 			result.Answers[answer]++
 			result.Seconds = append(result.Seconds, time.Since(began).Seconds())
 		}
-		if !request.Parallel {
+		if request.Parallel {
+			all.Add(1)
+			go func() { defer all.Done(); one() }()
+		} else {
 			one()
-			continue
 		}
-		all.Add(1)
-		go func() { defer all.Done(); one() }()
 		time.Sleep(time.Duration(request.Apart * float64(time.Second)))
 	}
 	all.Wait()

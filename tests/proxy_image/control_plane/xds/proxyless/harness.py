@@ -96,15 +96,15 @@ class XdsClient:
         name: str | None = None,
         method: str = WHO,
         metadata: Iterable[tuple[str, str]] = (),
-        timeout: float | None = 20,  # noqa: ASYNC109 - the call's own
+        timeout: float | None = PATIENCE_SECONDS,  # noqa: ASYNC109 - the call's own
         parallel: bool = False,
         apart: float = 0,
         wait_for_ready: bool = True,
         cas: str | None = None,
         close: bool = False,
     ) -> Outcome:
-        """`parallel` calls begin so many seconds `apart`. `name` is a whole target (`xds://…`) or what comes after
-        `xds:///`. `close`: on new channels.
+        """One after the other, or `parallel`. `apart`: seconds of pause after each, or between their starts.
+        `name` is a whole target (`xds://…`) or what comes after `xds:///`. `close`: on new channels.
         """
         name = self.name if name is None else name
         asked = {
@@ -129,13 +129,16 @@ class XdsClient:
         return (await self.calls(count, **more)).answers
 
     @asynccontextmanager
-    async def calling(self, batch: int = 100) -> AsyncIterator[Counter[str]]:
-        """Calls one after the other while this lasts, some before and some after it: how often which status came."""
+    async def calling(self, batch: int = 50) -> AsyncIterator[Counter[str]]:
+        """Calls one after the other while this lasts, some before and some after it: how often which status came.
+
+        With pauses: it is how long they go on that counts, and without they would take a whole CPU.
+        """
         codes: Counter[str] = Counter()
         over = False
 
         async def some() -> None:
-            codes.update((await self.calls(batch)).codes)
+            codes.update((await self.calls(batch, apart=0.002)).codes)
 
         async def go_on() -> None:
             while not over:
@@ -234,7 +237,7 @@ async def xds_client(
     """
     async with (
         control_plane(settings_for(tmp_path)) as plane,
-        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0") as server,
+        AdsServer(AdsService(plane.cache, plane.state, plane.state.clients), "127.0.0.1:0", stop_seconds=0) as server,
         (client_process if shared is None else shared.client)(
             language, name, bootstrap(server.port, zone, **more)
         ) as client,

@@ -39,14 +39,19 @@ function call(asked) {
   });
 }
 
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
 async function all(asked) {
   const begin = async (number) => {
-    if (asked.apart) await new Promise((resolve) => setTimeout(resolve, number * asked.apart * 1000));
+    if (asked.apart) await pause(number * asked.apart);
     return call(asked);
   };
   if (asked.parallel) return Promise.all(Array.from({ length: asked.count }, (_, number) => begin(number)));
   const results = [];
-  for (let made = 0; made < asked.count; made++) results.push(await call(asked));
+  for (let made = 0; made < asked.count; made++) {
+    results.push(await call(asked));
+    if (asked.apart) await pause(asked.apart);
+  }
   return results;
 }
 

@@ -35,7 +35,7 @@ def main() -> None:
             pending.append((time.perf_counter(), _start(asked)))
             if not asked["parallel"]:
                 _take(pending, answers, seconds)
-            elif asked["apart"]:
+            if asked["apart"]:
                 time.sleep(asked["apart"])
         _take(pending, answers, seconds)
         print(json.dumps({"answers": answers, "seconds": seconds}), flush=True)

@@ -18,6 +18,7 @@ from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.support import backends, control_plane, eventually, rng, settings_for
 from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, XdsClient, client_process, parsed
+from tests.waiting import PATIENCE_SECONDS
 
 FETCH = "/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus"
 
@@ -29,7 +30,7 @@ async def status(address: str) -> Any:
             request_serializer=csds_pb2.ClientStatusRequest.SerializeToString,
             response_deserializer=csds_pb2.ClientStatusResponse.FromString,
         )
-        (config,) = (await fetch(csds_pb2.ClientStatusRequest(), timeout=20, wait_for_ready=True)).config
+        (config,) = (await fetch(csds_pb2.ClientStatusRequest(), timeout=PATIENCE_SECONDS, wait_for_ready=True)).config
     return config
 
 
