@@ -21,7 +21,7 @@ from tests.lambda_src.fake_aws import ACCOUNT, CLUSTER, REGION, FakeAws, Time
 from tests.proxy_image.control_plane.fakes import RememberingSink
 
 PLACE = Place(REGION, ACCOUNT)
-TASKS = 300  # too many for one parameter
+TASKS = 140  # too many for one parameter, and for one page of a listing
 LAMBDA, BALANCER = "TargetSyncRole", "BalancerTaskDefinitionTaskRole"
 LAMBDAS_ACTIONS = (
     "ecs:ListTasks",
