@@ -12,7 +12,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from local_aws.demo.stage import Stage, process_ids, until
-from local_aws.stack import LocalStack
+from local_aws.stack import LocalStack, TaskInfo
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
@@ -30,6 +30,7 @@ def load_on(web: str, rate: float = 100) -> SteadyLoad:
 
 
 async def scaled(stack: LocalStack, count: int) -> None:
+    """Returns once so many tasks run and no other one is left."""
     stage = Stage(stack)
     await stage.scale(count)
 
@@ -37,6 +38,19 @@ async def scaled(stack: LocalStack, count: int) -> None:
         return len(await stage.numbers()) == count
 
     await until(f"{count} tasks run", so_many, within=PATIENCE_SECONDS)
+
+    def stopping() -> list[TaskInfo]:
+        return [each for each in stack.tasks(stage.addresses.service) if not each.is_serving and each.pid is not None]
+
+    # Told a second time to stop, a task does not serve on for its grace period.
+    for task in stopping():
+        with suppress(ProcessLookupError):
+            os.kill(task.pid or 0, signal.SIGTERM)
+
+    async def all_gone() -> bool:
+        return not stopping()
+
+    await until("the others have stopped", all_gone, within=PATIENCE_SECONDS)
     await stage.steady()
 
 
@@ -48,7 +62,9 @@ async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalSta
     # So few calls that those after them soon outweigh them: the page shows the shares of half a minute.
     async with load_on(web, rate=10):
         await shows(page, WIDTHS, ["100.0"])
-    await Stage(stack).scale(2)
+    stage = Stage(stack)
+    await stage.scale(2)
+    await stage.settled(2)
     async with load_on(web):
         await shows(page, HALVES, [50, 50])
         await keep_screenshot(page, "overview")
