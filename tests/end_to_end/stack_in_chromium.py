@@ -24,9 +24,9 @@ SERVICE = "/services/random-numbers"
 CALLS_PORT = 50051
 
 
-def load_on(stack: LocalStack) -> SteadyLoad:
-    # So many connections that each of the balancers has some.
-    return SteadyLoad(stack.addresses.balancer, rate=100, channels=8)
+def load_on(web: str, rate: float = 100) -> SteadyLoad:
+    """Straight at the balancer whose page it is: behind the NLB chance may give all connections to the other one."""
+    return SteadyLoad(f"{urlsplit(web).hostname}:{CALLS_PORT}", rate=rate, channels=2)
 
 
 async def scaled(stack: LocalStack, count: int) -> None:
@@ -43,11 +43,13 @@ async def scaled(stack: LocalStack, count: int) -> None:
 async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalStack, page: Page) -> None:
     await scaled(stack, 1)
     web = stack.addresses.web[0]
-    async with load_on(stack):
-        await page.open(f"{web}/")
-        await shows(page, LIVE, "live")
+    await page.open(f"{web}/")
+    await shows(page, LIVE, "live")
+    # So few calls that those after them soon outweigh them: the page shows the shares of half a minute.
+    async with load_on(web, rate=10):
         await shows(page, WIDTHS, ["100.0"])
-        await Stage(stack).scale(2)
+    await Stage(stack).scale(2)
+    async with load_on(web):
         await shows(page, HALVES, [50, 50])
         await keep_screenshot(page, "overview")
         await page.size(1180, 760, dark=True)
@@ -66,8 +68,7 @@ async def test_a_killed_task_is_shown_as_such_with_its_reason_(stack: LocalStack
     await stage.steady()
     victim = (await stage.numbers())[0]
     web = stack.addresses.web[0]
-    # Straight at the balancer whose page it is: behind the NLB chance may give all connections to the other one.
-    async with SteadyLoad(f"{urlsplit(web).hostname}:{CALLS_PORT}", rate=100, channels=2):
+    async with load_on(web):
         await page.open(f"{web}{SERVICE}")
         await shows(page, LIVE, "live")
         await stage.kill(victim)
@@ -94,7 +95,7 @@ async def test_an_outage_of_ssm_is_shown_with_what_to_do_while_calls_go_on(stack
     await page.size(390, 844, phone=True)
     await page.open(f"{stack.addresses.web[0]}/")
     await shows(page, LIVE, "live")
-    async with load_on(stack) as load:
+    async with SteadyLoad(stack.addresses.balancer, rate=100, channels=8) as load:
         await stage.outage("refuse")
         try:
             await shows(page, text_within(".problem h2", "The target document is not taken"), True)
@@ -111,7 +112,7 @@ async def test_a_task_that_hangs_is_the_first_thing_on_the_page(stack: LocalStac
     await stage.steady()
     victim = (await stage.numbers())[0]
     web = stack.addresses.web[0]
-    async with SteadyLoad(f"{urlsplit(web).hostname}:{CALLS_PORT}", rate=60, channels=2):
+    async with load_on(web, rate=60):
         await page.open(f"{web}/")
         await shows(page, LIVE, "live")
         await shows(page, HALVES, [50, 50])

@@ -6,31 +6,17 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from grpc_lb_contract.proxyless import BOOTSTRAP_FILE
 from local_aws.demo.scenes import FIRST_CALLS
 from local_aws.demo.stage import Stage
-from local_aws.layout import Layout
 from local_aws.stack import LocalStack, TaskInfo
-from tests.local_aws.leftovers import remove
 
-APP = Path(__file__).with_name("proxyless_app")
 CALLS = 100
 ATTEMPTS = 60
 """The control plane may learn of the second task a moment after ECS has it."""
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    layout = Layout(app_folder=APP, name=f"test-proxyless-{os.getpid()}")
-    with LocalStack.up(layout, context={"proxyless": "true"}, log=tmp_path_factory.mktemp("proxyless") / "log") as up:
-        yield up
-    remove(layout)
 
 
 def client_task(stack: LocalStack) -> tuple[TaskInfo, dict[str, str]]:
@@ -57,12 +43,12 @@ async def calls(target: str, given: dict[str, str]) -> dict[str, Any]:
 
 
 async def test_a_deployed_client_calls_the_tasks_evenly_with_the_environment_that_it_is_given(
-    stack: LocalStack,
+    two_stacks: LocalStack,
 ) -> None:
-    stage = Stage(stack)
+    stage = Stage(two_stacks)
     await stage.steady()
     tasks = await stage.numbers()
-    _task, given = client_task(stack)
+    _task, given = client_task(two_stacks)
     assert given["NUMBERS"] == "xds:///random-numbers"
     assert await stage.envoy_workers() == 0, "the control plane runs without Envoy"
 
@@ -76,9 +62,9 @@ async def test_a_deployed_client_calls_the_tasks_evenly_with_the_environment_tha
     assert all(abs(count - CALLS / len(tasks)) <= FIRST_CALLS for count in report["tasks"].values())
 
 
-async def test_a_deployed_client_prefers_its_own_zone_where_the_service_asks_for_it(stack: LocalStack) -> None:
-    task, given = client_task(stack)
-    near = {each.id: each.zone for each in stack.tasks() if "near" in each.service.lower() and each.is_serving}
+async def test_a_deployed_client_prefers_its_own_zone_where_the_service_asks_for_it(two_stacks: LocalStack) -> None:
+    task, given = client_task(two_stacks)
+    near = {each.id: each.zone for each in two_stacks.tasks() if "near" in each.service.lower() and each.is_serving}
     assert len(set(near.values())) == 2, "ECS spreads the tasks over the zones"
     report = await calls(given["NEAR"], given)
     assert (report["failures"], {near[each] for each in report["tasks"]}) == ({}, {task.zone})

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from local_aws.layout import Layout
 from local_aws.stack import LocalStack
-from tests.local_aws.leftovers import remove
 
-APP = Path(__file__).with_name("removal_app")
 PREFIX, MOVED = "/grpc-lb/removal", "/grpc-lb/moved"
 PATIENCE_SECONDS = 90
-
-
-@pytest.fixture
-def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStack]:
-    # The app is in a folder of its own, and `python app.py` looks for modules there.
-    monkeypatch.setenv("PYTHONPATH", str(Layout().root))
-    layout = Layout(app_folder=APP, name=f"test-removal-{os.getpid()}")
-    with LocalStack.up(layout, log=tmp_path / "up.log") as up:
-        yield up
-    remove(layout)
 
 
 def parameters(stack: LocalStack, prefix: str = PREFIX) -> list[str]:
@@ -39,14 +20,6 @@ def parameters(stack: LocalStack, prefix: str = PREFIX) -> list[str]:
 def publish(stack: LocalStack, prefix: str) -> None:
     for name in ("index", "shards/0123"):
         stack.client("ssm").put_parameter(Name=f"{prefix}/{name}", Value="{}", Type="String", Overwrite=True)
-
-
-def template_with(prefix: str, folder: Path) -> str:
-    """The app's template with another prefix. Its assets are those that were deployed before."""
-    context = json.dumps({**json.loads((APP / "cdk.json").read_text()).get("context", {}), "prefix": prefix})
-    environment = os.environ | {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": context}
-    subprocess.run([sys.executable, str(APP / "app.py")], env=environment, check=True, cwd=APP)
-    return (folder / "Removal.template.json").read_text()
 
 
 def settled(stack: LocalStack, name: str) -> str:
@@ -69,19 +42,18 @@ def gone(stack: LocalStack, prefix: str) -> bool:
 
 
 @pytest.mark.timeout(300)
-def test_the_target_document_goes_with_its_prefix_and_with_its_stack(stack: LocalStack, tmp_path: Path) -> None:
+def test_the_target_document_goes_with_its_prefix_and_with_its_stack(two_stacks: LocalStack) -> None:
     """GIVEN a stack that has published, WHEN its prefix changes, THEN the parameters of the old one are gone and those
     of the new one stay; AND WHEN it is deleted, THEN those are gone too and it was not held up.
     """
+    stack, template = two_stacks, two_stacks.layout.run / "cdk.out" / "moved" / "Removal.template.json"
     cloudformation = stack.client("cloudformation")
     (name,) = (
         each["StackName"] for each in cloudformation.describe_stacks()["Stacks"] if "Removal" in each["StackName"]
     )
     publish(stack, PREFIX)
     publish(stack, MOVED)
-    cloudformation.update_stack(
-        StackName=name, TemplateBody=template_with(MOVED, tmp_path / "cdk.out"), Capabilities=["CAPABILITY_IAM"]
-    )
+    cloudformation.update_stack(StackName=name, TemplateBody=template.read_text(), Capabilities=["CAPABILITY_IAM"])
     assert settled(stack, name) == "UPDATE_COMPLETE"
     assert gone(stack, PREFIX)
     assert f"{MOVED}/index" in parameters(stack, MOVED)

@@ -255,7 +255,7 @@ def test_a_new_deployment_starts_its_tasks_before_it_stops_the_old_ones(small: S
         fewest = min(fewest, len([task for task in serving if task.ip in found]))
         return before.isdisjoint(task.arn for task in serving) and len(serving) == 2
 
-    until("all are replaced", replaced)
+    until("all are replaced", replaced, every=0.02)
     small.steady(2)
     assert fewest == 2  # two that the load balancer had found healthy, at every instant
     until(

@@ -11,12 +11,14 @@ from tests.waiting import PATIENCE_SECONDS
 T = TypeVar("T")
 
 
-def until(what: str, found: Callable[[], T], *, within: float = PATIENCE_SECONDS) -> T:
-    """The first truthy thing that FOUND finds."""
+def until(what: str, found: Callable[[], T], *, within: float = PATIENCE_SECONDS, every: float = 0.05) -> T:
+    """The first truthy thing that FOUND finds. Where FOUND asks for tasks, that costs this process and the local AWS
+    milliseconds of CPU each time.
+    """
     deadline = time.monotonic() + within
     while True:
         if it := found():
             return it
         if time.monotonic() > deadline:
             raise AssertionError(f"within {within} s it must be so that {what}")
-        time.sleep(0.02)
+        time.sleep(every)

@@ -18,7 +18,7 @@ from local_aws.stand_in.settings import Settings
 
 DEFAULT_STOP_TIMEOUT_SECONDS = 30  # Fargate's; at most 120
 FIRST_HEALTH_CHECK_SECONDS = 0.5
-HEALTH_CHECK_SECONDS = 2.0  # AWS allows 5 at least; a laptop need not wait so long
+HEALTH_CHECK_SECONDS = 5.0  # the least that AWS allows; each check starts a process
 
 
 @dataclass(frozen=True, slots=True)

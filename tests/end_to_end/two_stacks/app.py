@@ -1,4 +1,9 @@
-"""A service of random numbers and one that calls its tasks directly, with a control plane that runs without Envoy."""
+"""Two stacks that come up together.
+
+Proxyless: a service of random numbers and one that calls its tasks directly, with a control plane that runs without
+Envoy. Removal: a cluster whose target document is kept, and nothing else: what is left of it when the stack is gone, or
+when its parameters move? What it moves to is synthesised beside the app, into the folder `moved`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +17,17 @@ import aws_cdk as cdk  # noqa: E402 - the checkout has to be on the path
 from aws_cdk import aws_ec2 as ec2  # noqa: E402
 from aws_cdk import aws_ecs as ecs  # noqa: E402
 
-from cdk_grpc_lb import Balancing, GrpcBalancer, TrafficPolicy  # noqa: E402
+from cdk_grpc_lb import Balancing, GrpcBalancer, TargetSync, TrafficPolicy  # noqa: E402
+
+
+def add_removal(app: cdk.App, prefix: str) -> None:
+    stack = cdk.Stack(app, "Removal")
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1, nat_gateways=0, restrict_default_security_group=True)
+    TargetSync(stack, "Sync", cluster=ecs.Cluster(stack, "Cluster", vpc=vpc), parameter_prefix=prefix)
+
 
 app = cdk.App()
+add_removal(app, "/grpc-lb/removal")
 stack = cdk.Stack(app, "Proxyless")
 cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc", max_azs=2, nat_gateways=1))
 balancer = GrpcBalancer(stack, "Balancer", cluster=cluster, proxyless_only=True)
@@ -47,3 +60,6 @@ outputs = {
 for name, value in outputs.items():
     cdk.CfnOutput(stack, name, value=value)
 app.synth()
+moved = cdk.App(outdir=str(Path(app.outdir, "moved")))
+add_removal(moved, "/grpc-lb/moved")
+moved.synth()
