@@ -40,6 +40,12 @@ PYRIGHT_PACKAGE = "pyright@1.1.407"
 NODE_GRPC_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/grpc-js-xds@1.14.1")
 # What looks at the page for those who cannot see it, or use no mouse: for tests/browser.
 AXE_CORE = "axe-core@4.10.3"
+# What the first processes of a stack import, for each environment: its app, its tasks, its stand-in for AWS.
+IMPORTS = (
+    ("dev", ("cdk_grpc_lb", "aws_cdk.aws_ecr", "aws_cdk.aws_kms", "aws_cdk.aws_s3")),
+    ("dev", ("boto3", "proxy_image.control_plane.app", "rng_service.client", "rng_service.server")),
+    ("ministack", ("boto3", "ministack.app", "ministack.services.cloudformation")),
+)
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -63,11 +69,14 @@ def main(arguments: Sequence[str] = ()) -> int:
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
         with ThreadPoolExecutor() as side_by_side:
-            parts = [side_by_side.submit(make_environment, name) for name in ("ministack", *options.optional)]
+            ministack, *parts = [
+                side_by_side.submit(make_environment, name) for name in ("ministack", *options.optional)
+            ]
             make_environment("dev")  # has Node, which the next ones are made with
+            ministack.result()
             parts += [side_by_side.submit(npm_install, folder, *packages) for folder, packages in of_npm.items()]
             # While npm waits for its registry: otherwise the first processes all compile the same.
-            compile_imports("cdk_grpc_lb", "boto3", "grpc.aio")
+            compile_imports()
             for part in parts:
                 part.result()
     except SetUpError as error:
@@ -111,9 +120,13 @@ def make_part(folder: Path, stamp: str, make: Callable[[], None]) -> None:
     stamp_file.write_text(stamp)
 
 
+def environment(name: str) -> Path:
+    return VENV if name == "dev" else BUILD / f"{name}-venv"
+
+
 def make_environment(name: str) -> None:
     """build/NAME-venv from requirements/NAME.txt; that of dev is build/venv."""
-    folder = VENV if name == "dev" else BUILD / f"{name}-venv"
+    folder = environment(name)
     requirements = ROOT / "requirements" / f"{name}.txt"
     make_part(folder, requirements_stamp(name), lambda: make_venv(folder, requirements))
 
@@ -130,12 +143,21 @@ def make_venv(folder: Path, requirements: Path) -> None:
     )
 
 
-def compile_imports(*modules: str) -> None:
-    """Leave the byte code of what these modules import where make lets Python keep it."""
+def compile_imports() -> None:
+    """Leave the byte code of what will be imported where make lets Python keep it."""
     if os.environ.get("PYTHONPYCACHEPREFIX") != str(BYTECODE):
         return
+
+    def compile_all() -> None:
+        with ThreadPoolExecutor() as side_by_side:
+            list(side_by_side.map(compile_some, *zip(*IMPORTS, strict=True)))
+
+    make_part(BYTECODE, requirements_stamp("dev"), compile_all)
+
+
+def compile_some(name: str, modules: Sequence[str]) -> None:
     importing = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {', '.join(modules)}"
-    make_part(BYTECODE, requirements_stamp("dev"), lambda: run(str(VENV / "bin" / "python"), "-c", importing))
+    run(str(environment(name) / "bin" / "python"), "-c", importing)
 
 
 def make_uv() -> None:

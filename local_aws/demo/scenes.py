@@ -116,7 +116,7 @@ async def stop_a_task(stage: Stage, load: Watched) -> Claims:
 
 
 async def replace_every_task(stage: Stage, load: Watched) -> Claims:
-    first, *others = await stage.settled(FEW)
+    first, *others = await stage.left(FEW)
     yield await stopped_unnoticed(stage, load, first)
     async with load.stretch() as report:
         for task in others:

@@ -89,19 +89,20 @@ class Stage:
 
         await until(f"each balancer sends calls to the {len(tasks)} tasks", all_know, within=PATIENCE_SECONDS)
 
-    async def settled(self, count: int | None = None) -> list[TaskInfo]:
-        """The running tasks, once each balancer sends calls to all of them: nothing is lost by taking one away.
+    async def settled(self) -> list[TaskInfo]:
+        """The running tasks, once each balancer sends calls to all of them: nothing is lost by taking one away."""
+        running = await self.numbers()
+        await self.known_to_all(running)
+        return running
 
-        With a count, once there are so many.
-        """
+    async def left(self, count: int) -> list[TaskInfo]:
+        """The running tasks, once there are only so many: those told to stop serve on meanwhile."""
 
         async def counted() -> list[TaskInfo]:
             found = await self.numbers()
-            return found if count in (None, len(found)) else []
+            return found if len(found) == count else []
 
-        running = await until(f"{count or 'the'} tasks run", counted, within=PATIENCE_SECONDS)
-        await self.known_to_all(running)
-        return running
+        return await until(f"{count} tasks are left", counted, within=PATIENCE_SECONDS)
 
     async def call_directly(self, tasks: Sequence[TaskInfo]) -> None:
         """Measure `direct_seconds` on these tasks, which have just started: what this machine gives at this moment."""

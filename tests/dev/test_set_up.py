@@ -91,21 +91,22 @@ def test_imports_are_compiled_once_and_only_into_the_folder_of_make(
 
     def compiles(*command: str) -> None:
         ran.append(command)
-        set_up.BYTECODE.mkdir(parents=True)
+        set_up.BYTECODE.mkdir(parents=True, exist_ok=True)
 
     monkeypatch.setattr(set_up, "run", compiles)
     # GIVEN a folder of the user's own for byte code THEN nothing is compiled, and it stays as it is
     (tmp_path / "mine").mkdir()
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "mine"))
-    set_up.compile_imports("boto3")
+    set_up.compile_imports()
     assert ran == []
     assert (tmp_path / "mine").exists()
     # WHEN it is that of make
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(set_up.BYTECODE))
-    set_up.compile_imports("boto3", "grpc.aio")
-    set_up.compile_imports("boto3", "grpc.aio")
-    ((_python, _c, program),) = ran
-    assert program.endswith("import boto3, grpc.aio")
+    set_up.compile_imports()
+    set_up.compile_imports()
+    assert len(ran) == len(set_up.IMPORTS)
+    (ministack,) = (program for python, _c, program in ran if python == f"{set_up.BUILD}/ministack-venv/bin/python")
+    assert ministack.endswith("import boto3, ministack.app, ministack.services.cloudformation")
 
 
 def test_to_run_the_stack_less_is_made_than_to_test_it(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +119,7 @@ def test_to_run_the_stack_less_is_made_than_to_test_it(set_up: ModuleType, monke
     monkeypatch.setattr(set_up, "make_venv", make)
     monkeypatch.setattr(set_up, "run_npm", make)
     monkeypatch.setattr(set_up, "make_uv", lambda: make(set_up.UV_VENV))
-    monkeypatch.setattr(set_up, "compile_imports", lambda *_modules: None)
+    monkeypatch.setattr(set_up, "compile_imports", lambda: None)
     assert set_up.main(["--to-run"]) == 0
     assert sorted(made) == ["ministack-venv", "node", "uv-venv", "venv"]
     # WHEN it is made for tests after that, THEN only what is missing is

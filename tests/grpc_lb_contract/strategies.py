@@ -23,8 +23,6 @@ from grpc_lb_contract import (
     TargetState,
     TrafficPolicy,
 )
-from grpc_lb_contract.labels.names import ROUTE_NAME
-from grpc_lb_contract.names import SERVICE_NAME
 from grpc_lb_contract.policy.overrides import OVERRIDES
 from grpc_lb_contract.policy.traffic_policy import TABLE
 
@@ -34,19 +32,24 @@ hosts = st.just("*") | st.builds(
     st.sampled_from(["", "*."]),
     st.lists(_LABEL, min_size=1, max_size=4),
 )
-grpc_services = st.just("*") | st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,40}(\.[A-Z_]{1,40}){0,5}", fullmatch=True)
-service_names = st.from_regex(SERVICE_NAME, fullmatch=True)
+# Not from regular expressions, of which a draw takes several times as long.
+_identifiers = st.text(ascii_letters + digits + "_", min_size=1, max_size=40).map(
+    lambda text: f"_{text}" if text[0] in digits else text
+)
+_packages = st.lists(_identifiers, min_size=1, max_size=6).map(".".join)
+grpc_services = st.just("*") | _packages
+service_names = st.text(ascii_lowercase + digits + "-", min_size=1, max_size=63).map(
+    lambda text: text.strip("-") or "a"
+)
 ports = st.integers(1, 65_535)
 conditions = st.builds(
     lambda key, match, value: Condition(key, match, "" if match in (Match.PRESENT, Match.ABSENT) else value),
-    st.from_regex(r"[a-z0-9_.-]{1,12}", fullmatch=True),
+    st.text(ascii_lowercase + digits + "_.-", min_size=1, max_size=12),
     st.sampled_from(Match),
-    st.from_regex(r"[!-+\--~]{1,12}", fullmatch=True),
+    st.text([chr(code) for code in range(ord("!"), ord("~") + 1) if chr(code) != ","], min_size=1, max_size=12),
 )
 metadata = st.lists(conditions, max_size=3).map(tuple)
-full_methods = st.from_regex(
-    r"[A-Za-z_][A-Za-z0-9_]{0,9}(\.[A-Z_]{1,9}){0,3}/[A-Za-z_][A-Za-z0-9_]{0,40}", fullmatch=True
-)
+full_methods = st.builds("{}/{}".format, _packages, _identifiers)
 priorities = st.just(0) | st.integers(0, 1_000_000)
 
 _TIMES = [f"{number}{unit}" for number in (0, 1, 20, 250, 1500) for unit in ("ms", "s", "m", "h")]
@@ -111,6 +114,9 @@ documents = st.builds(
 )
 
 
+_route_names = st.text(ascii_lowercase + digits + "-", min_size=1, max_size=63)
+
+
 def _listed(of: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(of, min_size=1, max_size=3).map(tuple)
 
@@ -118,7 +124,7 @@ def _listed(of: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
 @st.composite
 def _rules(draw: st.DrawFn, policy: TrafficPolicy) -> tuple[RouteRule, ...]:
     found = []
-    for name in draw(st.lists(st.from_regex(ROUTE_NAME, fullmatch=True), max_size=2, unique=True)):
+    for name in draw(st.lists(_route_names, max_size=2, unique=True)):
         rule = RouteRule(
             name,
             draw(st.none() | _listed(hosts)),

@@ -16,7 +16,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEPS, min_size=5, max_size=30))
 @pytest.mark.usefixtures("aws")
 def test_invariant_3_whatever_order_events_come_in_the_document_follows_the_cluster(

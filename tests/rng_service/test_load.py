@@ -94,10 +94,10 @@ async def test_given_a_rate_when_calls_are_made_then_they_keep_to_it() -> None:
 @pytest.mark.parametrize("rate", [None, 100.0])
 async def test_given_a_duration_when_calls_are_made_then_they_end_after_it(rate: float | None) -> None:
     async with serving("task-a") as address:
-        plans = [Plan(calls=None, rate=rate, duration=seconds) for seconds in (0.3, 2)]
+        plans = [Plan(calls=None, rate=rate, duration=seconds) for seconds in (0.3, 1)]
         report, longer = await asyncio.gather(*(run_load(address, plan) for plan in plans))
     assert 0.3 <= report.seconds < longer.seconds
-    assert longer.seconds >= 2
+    assert longer.seconds >= 1
     assert len(report.calls) >= 3
 
 

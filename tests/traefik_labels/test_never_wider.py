@@ -32,7 +32,7 @@ def read(labels: Mapping[str, str]) -> Read:
     return Read(() if reading.registration is None else reading.registration.routes, whole)
 
 
-@settings(max_examples=500)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.lists(RULES, min_size=1, max_size=2), SAMPLES)
 def test_a_call_that_comes_is_one_that_a_rule_takes(rules: list[Expression], sample: Sample) -> None:
     # GIVEN routers with rules of version 3, and what comes of them

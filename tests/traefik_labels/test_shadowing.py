@@ -33,7 +33,7 @@ def hosts_of(labels: dict[str, str], entry_points: Sequence[str] = ()) -> str | 
     return found.labels.get("grpc-lb.hosts")
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(RULES, RULES, st.sampled_from([AUTH, ELSEWHERE]), st.sampled_from(["", "1", "1000", "-1"]), SAMPLES)
 def test_a_call_that_comes_is_one_that_traefik_does_not_send_through_the_other(
     rule: Expression, other: Expression, kept_out: dict[str, str], priority: str, sample: Sample

@@ -18,7 +18,7 @@ NAME = st.one_of(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), min_si
 VALUE = st.one_of(st.sampled_from(VALUES), TEXT, RULES.map(str))
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.dictionaries(NAME, VALUE, max_size=8), st.lists(st.integers(0, 70_000), max_size=3))
 def test_whatever_labels_say_nothing_breaks_and_errors_name_labels_that_are_there(
     labels: dict[str, str], ports: list[int]
