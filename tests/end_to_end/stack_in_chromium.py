@@ -12,7 +12,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from local_aws.demo.stage import Stage, process_ids, until
-from local_aws.stack import LocalStack, TaskInfo
+from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
@@ -33,19 +33,16 @@ async def scaled(stack: LocalStack, count: int) -> None:
     """Returns once so many tasks run and no other one is left."""
     stage = Stage(stack)
     await stage.scale(count)
+    await stage.left(count)
 
-    async def so_many() -> bool:
-        return len(await stage.numbers()) == count
-
-    await until(f"{count} tasks run", so_many, within=PATIENCE_SECONDS)
-
-    def stopping() -> list[TaskInfo]:
-        return [each for each in stack.tasks(stage.addresses.service) if not each.is_serving and each.pid is not None]
+    def stopping() -> list[int]:
+        others = [each.pid for each in stack.tasks(stage.addresses.service) if not each.is_serving]
+        return [pid for pid in others if pid is not None]
 
     # Told a second time to stop, a task does not serve on for its grace period.
-    for task in stopping():
+    for pid in stopping():
         with suppress(ProcessLookupError):
-            os.kill(task.pid or 0, signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
 
     async def all_gone() -> bool:
         return not stopping()
@@ -63,8 +60,9 @@ async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalSta
     async with load_on(web, rate=10):
         await shows(page, WIDTHS, ["100.0"])
     stage = Stage(stack)
+    before = await stage.numbers()
     await stage.scale(2)
-    await stage.settled(2)
+    await stage.known_to_all([*before, *await stage.new_numbers(before, count=1)])
     async with load_on(web):
         await shows(page, HALVES, [50, 50])
         await keep_screenshot(page, "overview")
