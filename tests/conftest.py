@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Generator
 from functools import cache
 from typing import Any
 
@@ -10,7 +12,7 @@ import botocore.session
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
-from tests.sharing import groups_of, session_fixtures
+from tests.sharing import groups_of, session_fixtures, uses_aws_cdk
 
 # Here, and not in a conftest.py of each folder that needs them: there pytest would make them again.
 from tests.wheel.fixtures import installed as installed
@@ -39,6 +41,17 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("long")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What collection loads stays to the end, a million objects: no collection of garbage has to go through them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not any("::" in argument for argument in config.args):
@@ -47,6 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.nodeid in groups:
             item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
+        elif uses_aws_cdk(item):
+            item.add_marker(pytest.mark.xdist_group("aws_cdk"))
 
 
 def keep_wanted(config: pytest.Config, items: list[pytest.Item]) -> None:

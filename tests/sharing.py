@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,6 +26,13 @@ def groups_of(shared: Mapping[str, frozenset[str]]) -> dict[str, str]:
             one, another = sorted((find(first), find(other)))
             leader[another] = one
     return {test: find(min(fixtures)) for test, fixtures in shared.items() if fixtures}
+
+
+def uses_aws_cdk(item: pytest.Item) -> bool:
+    """Whether a test makes constructs: aws-cdk-lib runs in a Node of each process, where its code is slow at first."""
+    names = vars(getattr(item, "module", object)).values()
+    origins = (value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "") for value in names)
+    return any(str(origin).startswith(("aws_cdk", "cdk_grpc_lb")) for origin in origins)
 
 
 def session_fixtures(item: pytest.Item) -> frozenset[str]:

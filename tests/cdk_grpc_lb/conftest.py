@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,25 +31,33 @@ def stack() -> cdk.Stack:
     return cdk.Stack(template_app(), "Stack")
 
 
+MakeApp = Callable[[str], cdk.App]
+
+
 @pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+def checked_app(tmp_path_factory: pytest.TempPathFactory) -> MakeApp:
+    """Makes apps that the CDK checks against CloudFormation's schema. A process takes 3 s to load that, so that all
+    who need it, or what is made with it, run in one.
+    """
+    return lambda name: cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(scope="session")
+def example(checked_app: MakeApp) -> Synthesised:
     """`cdk synth`"""
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("example")))
-    return synthesise(GrpcRandomNumbers(app, "GrpcRandomNumbers"))
+    return synthesise(GrpcRandomNumbers(checked_app("example"), "GrpcRandomNumbers"))
 
 
 @pytest.fixture(scope="session")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+def comparison(checked_app: MakeApp) -> Synthesised:
     """`cdk synth --context compare=nlb`"""
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("comparison")))
-    return synthesise(GrpcRandomNumbers(app, "GrpcRandomNumbers", compare="nlb"))
+    return synthesise(GrpcRandomNumbers(checked_app("comparison"), "GrpcRandomNumbers", compare="nlb"))
 
 
 @pytest.fixture(scope="session")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
+def ways(checked_app: MakeApp) -> dict[str, Synthesised]:
     """Every way to use the constructs, by the name of its stack."""
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("ways")))
-    return {name: synthesise(stack) for name, stack in make_every_way(app).items()}
+    return {name: synthesise(stack) for name, stack in make_every_way(checked_app("ways")).items()}
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +67,8 @@ def shared(ways: dict[str, Synthesised]) -> dict[str, Synthesised]:
 
 
 @pytest.fixture(scope="session")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
+def networks(checked_app: MakeApp) -> dict[str, Synthesised]:
     """Networks of all kinds, by the name of its stack."""
-    app = cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp("networks")))
+    app = checked_app("networks")
     stacks = [make(app) for make in EVERY_NETWORK]
     return {stack.node.id: synthesise(stack) for stack in stacks}

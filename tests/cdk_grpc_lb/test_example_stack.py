@@ -7,13 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import aws_cdk as cdk
 import pytest
 
 from app import ROOT, GrpcRandomNumbers
 from tests.cdk_grpc_lb.apps import FLAGS
+from tests.cdk_grpc_lb.conftest import MakeApp
 from tests.cdk_grpc_lb.template import Synthesised, as_text, schema_findings, synthesise, walk
 
 RECOMMENDED = ROOT / "build/node/node_modules/aws-cdk/lib/init-templates/.recommended-feature-flags.json"
@@ -68,8 +67,8 @@ def test_an_unknown_comparison_is_refused() -> None:
     assert ran.stdout == ""
 
 
-def test_two_synths_make_the_same_template(example: Synthesised, tmp_path: Path) -> None:
-    again = synthesise(GrpcRandomNumbers(cdk.App(context=FLAGS, outdir=str(tmp_path)), "GrpcRandomNumbers"))
+def test_two_synths_make_the_same_template(example: Synthesised, checked_app: MakeApp) -> None:
+    again = synthesise(GrpcRandomNumbers(checked_app("again"), "GrpcRandomNumbers"))
     assert again.body == example.body
 
 

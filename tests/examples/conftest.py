@@ -16,7 +16,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, Environment
+from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, UNCHECKED, Environment
 
 EXAMPLES = ROOT / "examples"
 
@@ -117,9 +117,13 @@ def by_cli() -> Sequence[str]:
 
 def in_this_process(copy: Copy) -> None:
     """From the checkout, which aws-cdk-lib is loaded for already."""
-    plain = cdk.App
+    settings: dict[str, Any] = {
+        "context": copy.whole_context,
+        "outdir": str(copy.output),
+        "builtin_cloud_formation_validation": False,
+    }
     with chdir(copy.folder), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cdk, "App", partial(plain, context=copy.whole_context, outdir=str(copy.output)))
+        patched.setattr(cdk, "App", partial(cdk.App, **settings))
         runpy.run_path("app.py", run_name="__main__")
 
 
@@ -135,7 +139,7 @@ def synths(tmp_path_factory: pytest.TempPathFactory, installed: Environment) -> 
     `before` the registered service before it is registered.
     """
     at = tmp_path_factory.mktemp("examples")
-    wheel_only = installed.variables()
+    wheel_only = installed.variables() | UNCHECKED
     whole, checkout = (Copy.of("whole_stack", at / name) for name in ("whole_stack", "checkout"))
     others = [Copy.of(name, at / name) for name in ("shared_balancer", "registered_service")]
     others.append(Copy.of("registered_service", at / "before", register="no"))
