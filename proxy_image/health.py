@@ -6,10 +6,9 @@ With `--ready`, only once it has listeners, which come with the first document: 
 a task is ready. It keeps them whatever becomes of the control plane and of AWS, so neither makes ECS replace a task.
 """
 
+import http.client
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 
 from proxy_image.envoy.admin import Admin, AdminError
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     problem = (
         _problem_of_envoy(settings, asked_for_readiness)
         if settings.has_envoy
-        else _problem_of_control_plane(_ready_url(settings), asked_for_readiness)
+        else _problem_of_control_plane(settings, asked_for_readiness)
     )
     if problem is not None:
         print(f"error: {problem}", file=sys.stderr)
@@ -65,22 +64,22 @@ def _listens(admin: Admin) -> bool:
         return False
 
 
-def _problem_of_control_plane(url: str, asked_for_readiness: bool) -> str | None:
+def _problem_of_control_plane(settings: Settings, asked_for_readiness: bool) -> str | None:
     """Whatever it answers, it lives."""
-    try:
-        urllib.request.urlopen(url, timeout=_SECONDS).close()  # noqa: S310 - http, to this task itself
-    except urllib.error.HTTPError as error:
-        error.close()
-        return f"the control plane must be ready, {url} answers {error.code}" if asked_for_readiness else None
-    except OSError:
-        return f"the control plane must answer on {url}, it does not"
-    return None
-
-
-def _ready_url(settings: Settings) -> str:
     address = _OF_ALL.get(settings.bind_address, settings.bind_address)
-    host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{settings.ready_port}/ready"
+    url = f"http://{f'[{address}]' if ':' in address else address}:{settings.ready_port}/ready"
+    # Never by a proxy that the environment names, as urllib's requests go.
+    connection = http.client.HTTPConnection(address, settings.ready_port, timeout=_SECONDS)
+    try:
+        connection.request("GET", "/ready")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return f"the control plane must answer on {url}, it does not"
+    finally:
+        connection.close()
+    if asked_for_readiness and status != http.client.OK:
+        return f"the control plane must be ready, {url} answers {status}"
+    return None
 
 
 if __name__ == "__main__":

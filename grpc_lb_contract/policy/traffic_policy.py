@@ -75,6 +75,8 @@ class TrafficPolicy:
 
     def to_settings(self) -> dict[str, str]:
         """Labels without their prefix, as the document has them."""
+        if self == DEFAULTS:  # as most policies, of which a large cluster has thousands
+            return {}
         texts = {}
         for row in TABLE:
             value = row.value_in(self)
@@ -85,6 +87,8 @@ class TrafficPolicy:
     @classmethod
     def from_settings(cls, settings: Mapping[str, object]) -> tuple[TrafficPolicy, tuple[RejectedSetting, ...]]:
         """As `from_labels`. Settings that are not known are passed over."""
+        if not settings:
+            return DEFAULTS, ()
         rejected: list[RejectedSetting] = []
         parts = {part: read_part(part, settings, rejected) for part in _PARTS}
         policy = cls(**parts)  # type: ignore[arg-type]  # each part under its own name
@@ -122,6 +126,7 @@ TABLE = tuple(
     for name, setting, default in settings_of(kind)
 )
 POLICY_LABELS = tuple(row.label for row in TABLE)
+DEFAULTS = TrafficPolicy()
 
 
 def read_part(part: str, texts: Mapping[str, object], rejected: list[RejectedSetting]) -> PolicySection:

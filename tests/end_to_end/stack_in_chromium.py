@@ -30,13 +30,24 @@ def load_on(web: str, rate: float = 100) -> SteadyLoad:
 
 
 async def scaled(stack: LocalStack, count: int) -> None:
+    """Returns once so many tasks run and no other one is left."""
     stage = Stage(stack)
     await stage.scale(count)
+    await stage.left(count)
 
-    async def so_many() -> bool:
-        return len(await stage.numbers()) == count
+    def stopping() -> list[int]:
+        others = [each.pid for each in stack.tasks(stage.addresses.service) if not each.is_serving]
+        return [pid for pid in others if pid is not None]
 
-    await until(f"{count} tasks run", so_many, within=PATIENCE_SECONDS)
+    # Told a second time to stop, a task does not serve on for its grace period.
+    for pid in stopping():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+    async def all_gone() -> bool:
+        return not stopping()
+
+    await until("the others have stopped", all_gone, within=PATIENCE_SECONDS)
     await stage.steady()
 
 
@@ -48,7 +59,10 @@ async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalSta
     # So few calls that those after them soon outweigh them: the page shows the shares of half a minute.
     async with load_on(web, rate=10):
         await shows(page, WIDTHS, ["100.0"])
-    await Stage(stack).scale(2)
+    stage = Stage(stack)
+    before = await stage.numbers()
+    await stage.scale(2)
+    await stage.known_to_all([*before, *await stage.new_numbers(before, count=1)])
     async with load_on(web):
         await shows(page, HALVES, [50, 50])
         await keep_screenshot(page, "overview")

@@ -13,7 +13,10 @@ def stranger(stack: LocalStack, labels: Mapping[str, str], *, family: str = "str
     """Run the example's container as a task of another family, with these labels; its id."""
     ecs, addresses = stack.client("ecs"), stack.addresses
     definition = ecs.describe_task_definition(taskDefinition=stack.serving(addresses.service)[0].task_definition)
-    container = {**definition["taskDefinition"]["containerDefinitions"][0], "dockerLabels": dict(labels)}
+    own = definition["taskDefinition"]["containerDefinitions"][0]
+    # Nobody calls it, so it need not serve on once it is told to stop.
+    environment = [{"name": "SHUTDOWN_GRACE_SECONDS", "value": "0"}]
+    container = {**own, "dockerLabels": dict(labels), "environment": environment}
     ecs.register_task_definition(
         family=family, containerDefinitions=[container], networkMode="awsvpc", requiresCompatibilities=["FARGATE"]
     )

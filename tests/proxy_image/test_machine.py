@@ -38,7 +38,9 @@ def metadata() -> Iterator[str]:
         yield url
 
 
-def test_on_ecs_the_node_is_the_task(metadata: str) -> None:
+def test_on_ecs_the_node_is_the_task(metadata: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.delenv("no_proxy", raising=False)
     assert read_task({"ECS_CONTAINER_METADATA_URI_V4": f"{metadata}/v4/id"}) == EcsTask(
         node=NODE, cpus=0.25, memory=512 * 2**20
     )

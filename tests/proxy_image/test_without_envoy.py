@@ -34,6 +34,7 @@ def health(balancer: Balancer) -> int:
     env = {
         **os.environ,
         **WITHOUT,
+        "http_proxy": "http://127.0.0.1:9",  # where nobody listens
         "BIND_ADDRESS": "127.0.0.1",
         "GRPC_LB_READY_PORT": str(balancer.ports["ready"]),
     }
