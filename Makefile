@@ -3,8 +3,8 @@ BIN := build/venv/bin
 # Every process reads what another has compiled, and nothing is put beside the sources: most of a short process is that.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
-# Most tests wait for processes they started, so one more than there are cores runs at once.
-TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
+# Most tests wait for processes they started, so more run at once than there are cores.
+TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1) + 1, 9))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
 IN_BROWSER = $(sort $(wildcard tests/*/*_in_chromium.py))
 
