@@ -157,6 +157,10 @@ class World:
     async def has(self, document: Document) -> None:
         await eventually(lambda: self.sink.document == document)
 
+    async def has_saved(self) -> None:
+        """A document is handed on first and saved then."""
+        await eventually(lambda: all((self.state_dir / name / FILE_NAME).exists() for name in ("first", "second")))
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
@@ -236,6 +240,7 @@ async def test_invariant_6_a_start_without_one_cluster_takes_nothing_away_from_e
     """GIVEN both were served, WHEN a new control plane cannot read one, THEN its first word still has both."""
     async with world.running():
         await world.has(BOTH)
+        await world.has_saved()
     world.parameters[0].fails = Trouble.UNREACHABLE
     async with world.running():
         await eventually(lambda: world.sink.document is not None)
@@ -249,6 +254,7 @@ async def test_invariant_6_a_start_waits_for_a_cluster_that_answers_late(
     monkeypatch.setattr("proxy_image.control_plane.sources.ssm.FIRST_ANSWER_SECONDS", 0.1)
     async with world.running():
         await world.has(BOTH)
+        await world.has_saved()
     world.parameters[0].hangs = True
     async with world.running():
         await eventually(lambda: world.sink.document is not None)
