@@ -12,7 +12,7 @@ IN_BROWSER = $(sort $(wildcard tests/*/*_in_chromium.py))
 	release-check wheel-ends lambda-python lock clean
 
 help:     ## say what each target does
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 setup:    ## make the environments, Node and the CDK CLI under build/
 	@$(PYTHON) dev/set_up.py
 # What runs the stack needs less than what tests it.
