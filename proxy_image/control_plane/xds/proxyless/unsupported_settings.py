@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from grpc_lb_contract import Method, TrafficPolicy
+from grpc_lb_contract.policy.traffic_policy import DEFAULTS
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature
 
 # gRPC's own limit of tries, the first one included (gRFC A6).
 MAX_ATTEMPTS = 5
-
-_DEFAULT = TrafficPolicy()
 
 _OWN_RETRIES = "without retry.on, gRPC retries only calls that no server has seen, by rules of its own (gRFC A6)"
 
@@ -35,7 +34,7 @@ def _problems(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[t
     yield from _balancing(policy, features)
     yield from _limits(policy)
     yield from _calls(policy, features)
-    outlier, plain = policy.outlier_detection, _DEFAULT.outlier_detection
+    outlier, plain = policy.outlier_detection, DEFAULTS.outlier_detection
     by_answers = outlier.success_rate or outlier.consecutive_errors is not None
     if by_answers and Feature.OUTLIER not in features:
         yield "outlier", "no target is ejected for its answers: the client does not know gRFC A50"
@@ -71,7 +70,7 @@ def _balancing(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[
         yield "balancing", "targets take calls in turn: gRPC has no random"
     elif balancing.method is Method.LEAST_REQUEST and Feature.LEAST_REQUEST not in features:
         yield "balancing", "targets take calls in turn: the client does not know least-request (gRFC A48)"
-    elif balancing.active_request_bias != _DEFAULT.balancing.active_request_bias:
+    elif balancing.active_request_bias != DEFAULTS.balancing.active_request_bias:
         yield "balancing.active-request-bias", "gRPC's least-request has no bias (gRFC A48)"
     if balancing.slow_start is not None:
         yield "balancing.slow-start", "a new target takes its full share at once"
@@ -102,7 +101,7 @@ def _calls(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tupl
         yield "retry.on", "nothing is retried: the client does not know gRFC A44"
     elif retry.on and retry.max_retries >= MAX_ATTEMPTS:
         yield "retry.max-retries", f"gRPC makes {MAX_ATTEMPTS} tries at most"
-    plain = _DEFAULT.retry
+    plain = DEFAULTS.retry
     for name, is_followed, problem in (
         ("max_retries", bool(retry.on), _OWN_RETRIES),
         ("base_backoff", bool(retry.on), _OWN_RETRIES),
