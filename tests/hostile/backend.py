@@ -8,10 +8,11 @@ from typing import Any
 
 import grpc
 
+from tests.grpc_servers import SERVER_OPTIONS
 from tests.hostile.names import SERVICE
 
 LARGE_BYTES = 4 * 2**20
-OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+OPTIONS = [*SERVER_OPTIONS, ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
 async def _who(_request: bytes, _context: Any) -> bytes:

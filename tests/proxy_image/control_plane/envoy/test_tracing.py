@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from grpc_lb_contract import Document
+from tests.grpc_servers import SERVER_OPTIONS
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.support import (
     WHO,
@@ -60,7 +61,7 @@ class Collector:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[Collector]:
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(options=SERVER_OPTIONS)
         export = grpc.unary_unary_rpc_method_handler(
             self._export,
             request_deserializer=trace_service_pb2.ExportTraceServiceRequest.FromString,
