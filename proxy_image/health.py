@@ -68,7 +68,7 @@ def _problem_of_control_plane(settings: Settings, asked_for_readiness: bool) -> 
     """Whatever it answers, it lives."""
     address = _OF_ALL.get(settings.bind_address, settings.bind_address)
     url = f"http://{f'[{address}]' if ':' in address else address}:{settings.ready_port}/ready"
-    # Never by a proxy that the environment names, as urllib's requests go.
+    # Not through a proxy that the environment names, as urllib's requests go.
     connection = http.client.HTTPConnection(address, settings.ready_port, timeout=_SECONDS)
     try:
         connection.request("GET", "/ready")

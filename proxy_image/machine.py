@@ -36,7 +36,7 @@ def read_task(env: Mapping[str, str]) -> EcsTask:
     document: Any = {}
     if base is not None and base.startswith("http://"):
         try:
-            # Never by a proxy that the environment names: the address is the task's own.
+            # Not through a proxy that the environment names: the address is the task's own.
             direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with direct.open(f"{base}/task", timeout=_METADATA_SECONDS) as answer:
                 document = json.load(answer)

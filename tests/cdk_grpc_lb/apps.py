@@ -1,4 +1,4 @@
-"""Apps like `cdk init` makes them, no dearer than what a test asks of them."""
+"""Apps as `cdk init` makes them, without the work that no test of a template needs."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ def two_stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]
     remove(layout)
 
 
+# Not that of tests/browser: one fixture would put the tests of both folders into one process, one after the other.
 @pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with running_chromium(tmp_path_factory.mktemp("chromium") / "profile") as browser:
