@@ -166,6 +166,24 @@ class Refresher:
 
     def _step(self, run: RefreshState) -> float | None:
         """List once, publish what is to be believed, and say how long to wait before listing again, if at all."""
+        listing = self._list(run)
+        run.late = freshness.behind(listing, run.batch.hints, self._versions, self._clock.now())
+        behind_pause = self._behind_pause(run, listing) if run.late else None
+        # A stop is known from its event alone and must not wait; anything else is for the listing to say.
+        if behind_pause is not None and not all(hint.is_stop for hint in run.late):
+            return behind_pause
+        draft = self._draft(run, listing)
+        run.drafted(draft)
+        self._log_what_is_new(draft, listing)
+        emptied = freshness.emptied(run.stored.document, run.stored.unreadable, draft.document)
+        emptied -= freshness.stopped_for_sure(run.stored.document, emptied, listing, run.batch.hints)
+        if not emptied <= run.suspected:
+            return self._doubt(run, emptied, listing)
+        run.suspected = frozenset()
+        self._publish(run, listing, draft)
+        return self._pause_after(run, listing) if behind_pause is None else behind_pause
+
+    def _list(self, run: RefreshState) -> Listing:
         if not run.reads_on:
             run.listed_at = self._clock.now()
         listing = self._view.look(
@@ -180,25 +198,18 @@ class Refresher:
         self._calls = listing.calls or self._calls
         run.listed(listing)
         self._transformed.labels.keep(self._definitions.known)
-        run.late = freshness.behind(listing, run.batch.hints, self._versions, self._clock.now())
-        behind_pause = self._behind_pause(run, listing) if run.late else None
-        # A stop is known from its event alone and must not wait; anything else is for the listing to say.
-        if behind_pause is not None and not all(hint.is_stop for hint in run.late):
-            return behind_pause
-        draft = self._draft(run, listing)
-        run.drafted(draft)
+        return listing
+
+    def _log_what_is_new(self, draft: Transformed, listing: Listing) -> None:
         self._remarked = log_remarks(draft.remarks, self._remarked)
         others = overlapping(draft.document.balancers, self._store.prefix, self._selection)
         self._overlap = log_overlap(others, self._overlap)
         names = {service.name for service in draft.document.services}
         foreign = registered_elsewhere(listing.tasks.values(), listing.definitions, names, self._store.prefix)
         self._foreign = log_registered_elsewhere(foreign, self._foreign)
-        emptied = freshness.emptied(run.stored.document, run.stored.unreadable, draft.document)
-        emptied -= freshness.stopped_for_sure(run.stored.document, emptied, listing, run.batch.hints)
-        if not emptied <= run.suspected:
-            return self._doubt(run, emptied, listing)
-        run.suspected = frozenset()
-        publishing = time.monotonic()
+
+    def _publish(self, run: RefreshState, listing: Listing, draft: Transformed) -> None:
+        started = time.monotonic()
         reasons = reasons_of(run.batch, listing.tasks.values())
         cause = cause_of(
             run.batch,
@@ -224,10 +235,11 @@ class Refresher:
             and (run.stored.document is None or run.stored.incomplete),
             seconds_left=run.seconds_left,
         )
-        run.published(published, round((time.monotonic() - publishing) * 1000), cause)
+        run.published(published, round((time.monotonic() - started) * 1000), cause)
         self._versions = freshness.newest_versions(self._versions, listing)
-        if behind_pause is not None:
-            return behind_pause
+
+    def _pause_after(self, run: RefreshState, listing: Listing) -> float | None:
+        """How long to wait, once what is known is published, for task definitions and health checks not known yet."""
         if listing.unread:
             run.read_on(READ_MAX_SECONDS)
             return 0.0

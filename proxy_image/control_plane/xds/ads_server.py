@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,7 @@ from proxy_image.control_plane.limits.per_xds_client import GrpcClient
 from proxy_image.control_plane.limits.refusal import RefusedError, RefusedStream
 from proxy_image.control_plane.limits.xds_rate import Turns
 from proxy_image.control_plane.limits.xds_requests import MAX_REQUEST_BYTES
-from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams
+from proxy_image.control_plane.limits.xds_streams import MAX_STREAMS_PER_CONNECTION, Streams, Ticket
 from proxy_image.control_plane.xds import ads_stream
 from proxy_image.control_plane.xds.ads_stream import Observer, Stream
 from proxy_image.control_plane.xds.cache import SnapshotCache
@@ -108,35 +108,13 @@ class AdsService:
             handler.add_done_callback(self._handlers.discard)
 
     async def _take_reports(self, _requests: Any, context: Any) -> None:
+        def serve_reports(_ticket: Ticket) -> Awaitable[None]:
+            return load_reports.serve_reports(context, self._clients.calls, self._services)
+
         with self._handling():
-            await self._take_reports_of(context)
-
-    async def _take_reports_of(self, context: Any) -> None:
-        told: asyncio.Future[RefusedStream] = asyncio.get_running_loop().create_future()
-
-        def end(refusal: RefusedStream) -> None:
-            if not told.done():
-                told.set_result(refusal)
-
-        try:
-            ticket = self._reporting.enter(context.peer(), end)
-        except RefusedError as error:
-            await context.abort(error.refusal.code, error.refusal.message)
-            return
-        serving = asyncio.ensure_future(load_reports.serve_reports(context, self._clients.calls, self._services))
-        try:
-            await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
-            refusal = told.result() if told.done() else None
-            if serving.done():
-                serving.result()
-        except RefusedError as error:
-            refusal = error.refusal
-        finally:
-            self._reporting.leave(ticket)
-            told.cancel()
-            serving.cancel()
-        if refusal is not None:
-            await context.abort(refusal.code, refusal.message)
+            refusal = await _serve_among(self._reporting, context.peer(), serve_reports)
+            if refusal is not None:
+                await context.abort(refusal.code, refusal.message)
 
     def _services(self) -> Collection[str]:
         snapshot = self._cache.snapshot
@@ -151,7 +129,12 @@ class AdsService:
         if context.peer().startswith("unix:"):
             await Stream(Audience.ENVOY, self._cache, self._observer, context, self._clients).serve()
             return
-        refusal = await self._serve_client(context)
+
+        def serve_client(ticket: Ticket) -> Awaitable[None]:
+            client = GrpcClient(self.streams, ticket, self._turns)
+            return Stream(Audience.GRPC, self._cache, self._observer, context, self._clients, client).serve()
+
+        refusal = await _serve_among(self.streams, context.peer(), serve_client)
         if refusal is not None:
             log.warning(
                 "xds stream rejected",
@@ -159,35 +142,34 @@ class AdsService:
             )
             await context.abort(refusal.code, refusal.message)
 
-    async def _serve_client(self, context: Any) -> RefusedStream | None:
-        """What the stream is ended with, None where the client ends it."""
-        told: asyncio.Future[RefusedStream] = asyncio.get_running_loop().create_future()
 
-        def end(refusal: RefusedStream) -> None:
-            if not told.done():
-                told.set_result(refusal)
+async def _serve_among(streams: Streams, peer: str, serve: Callable[[Ticket], Awaitable[None]]) -> RefusedStream | None:
+    """Serve a client's stream as one of these: what it is ended with, None where the client ends it."""
+    told: asyncio.Future[RefusedStream] = asyncio.get_running_loop().create_future()
 
-        try:
-            ticket = self.streams.enter(context.peer(), end)
-        except RefusedError as error:
-            return error.refusal
-        client = GrpcClient(self.streams, ticket, self._turns)
-        stream = Stream(Audience.GRPC, self._cache, self._observer, context, self._clients, client)
-        serving = asyncio.ensure_future(stream.serve())
-        try:
-            await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                serving.result()
-                return None
-            return told.result()
-        except RefusedError as error:
-            return error.refusal
-        finally:
-            self.streams.leave(ticket)
-            told.cancel()
-            serving.cancel()
-            with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError, RefusedError):
-                await serving
+    def end(refusal: RefusedStream) -> None:
+        if not told.done():
+            told.set_result(refusal)
+
+    try:
+        ticket = streams.enter(peer, end)
+    except RefusedError as error:
+        return error.refusal
+    serving = asyncio.ensure_future(serve(ticket))
+    try:
+        await asyncio.wait((serving, told), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+            return None
+        return told.result()
+    except RefusedError as error:
+        return error.refusal
+    finally:
+        streams.leave(ticket)
+        told.cancel()
+        serving.cancel()
+        with suppress(asyncio.CancelledError, grpc.aio.BaseError, grpc.aio.UsageError, RefusedError):
+            await serving
 
 
 async def _refuse_delta(_requests: Any, context: Any) -> None:
