@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpc_lb_contract import cloudwatch
+from grpc_lb_contract.cloudwatch import (
+    BALANCER_PATTERN,
+    BALANCER_RULE,
+    BALANCER_VARIABLE,
+    NAMESPACE,
+    NAMESPACE_PATTERN,
+    NAMESPACE_RULE,
+    NAMESPACE_VARIABLE,
+)
 from proxy_image.metadata import (
     DEFAULT_ENTRIES,
     DEFAULT_KIB,
@@ -454,17 +462,17 @@ VARIABLES: tuple[Variable, ...] = (
         "N",
     ),
     Variable(
-        cloudwatch.BALANCER_VARIABLE,
+        BALANCER_VARIABLE,
         "cloudwatch_balancer",
-        _matching(cloudwatch.BALANCER_PATTERN, cloudwatch.BALANCER_RULE),
+        _matching(BALANCER_PATTERN, BALANCER_RULE),
         None,
         "publish metrics for CloudWatch as lines on stderr, under this name; default: none are published",
     ),
     Variable(
-        cloudwatch.NAMESPACE_VARIABLE,
+        NAMESPACE_VARIABLE,
         "cloudwatch_namespace",
-        _matching(cloudwatch.NAMESPACE_PATTERN, cloudwatch.NAMESPACE_RULE),
-        cloudwatch.NAMESPACE,
+        _matching(NAMESPACE_PATTERN, NAMESPACE_RULE),
+        NAMESPACE,
         "the namespace of those metrics",
     ),
 )

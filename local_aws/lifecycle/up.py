@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from local_aws import control
-from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range, claim_bridge, claim_range
+from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Claim, Range, claim_bridge, claim_range
 from local_aws.containers.images import assets
 from local_aws.deploy.cdk_cli import CdkCli
 from local_aws.errors import LocalAwsError
@@ -23,10 +23,11 @@ from local_aws.lifecycle.preflight import check_ports
 from local_aws.lifecycle.state import State, make_state
 from local_aws.process import lock, processes
 from local_aws.process.aws_front import AwsFront, Mode
-from local_aws.process.aws_process import AwsProcess
+from local_aws.process.aws_process import AwsProcess, tail
 from local_aws.process.processes import RUN_MARK
 from local_aws.progress import say, step
 from local_aws.side_by_side import all_of
+from proxy_image.supervisor.child import describe_exit
 
 REGION = "us-east-1"
 FOLLOW_SECONDS = 0.5
@@ -63,21 +64,23 @@ class Run:
         self._context = context
         self._held = held
         self._mark = str(layout.run)
+        self._claim: Claim | None = None
         self._guard: asyncio.subprocess.Process | None = None
         self._front: AwsFront | None = None
 
     async def keep(self) -> None:
         """Up, and then for ever, unless something we depend on ends."""
-        runtime, guard = await self._prepare()
         in_containers = self._layout.tasks_as is TasksAs.CONTAINERS
-        addresses, claim = claim_bridge() if in_containers else claim_range()
+        self._claim = claim_bridge() if in_containers else claim_range()
+        addresses = self._claim.addresses
+        runtime, guard = await self._prepare(self._claim)
         self._front = AwsFront((addresses.address(GATEWAY_HOST), GATEWAY_PORT))
-        await self._front.start(claim)
+        await self._front.start(self._claim.front)
         aws = AwsProcess(self._layout, addresses, runtime=runtime, region=REGION, mark=self._mark)
-        ends = {
-            asyncio.create_task((await aws.start()).wait()): f"the stand-in for AWS ended (see {aws.log})",
-            asyncio.create_task(guard.wait()): "the guard process ended",
-        }
+        ends = [
+            asyncio.create_task(told_when_ended("the stand-in for AWS", await aws.start(), aws.log)),
+            asyncio.create_task(told_when_ended("the guard process", guard)),
+        ]
         work = asyncio.create_task(self._work(aws, addresses, runtime / "control.sock"))
         try:
             done, _ = await asyncio.wait([work, *ends], return_when=asyncio.FIRST_COMPLETED)
@@ -86,7 +89,7 @@ class Run:
                 waiting.cancel()
         if work in done:
             work.result()
-        raise LocalAwsError(next(what for end, what in ends.items() if end in done) + "; start it again: make up")
+        raise LocalAwsError(next(end.result() for end in ends if end in done) + "; start it again: make up")
 
     async def stop(self) -> None:
         """The guard kills all that carries our mark and cleans up; the same as after a crash."""
@@ -97,9 +100,11 @@ class Run:
             await self._guard.wait()
         processes.kill_marked(RUN_MARK, self._mark)  # in case it was the guard that broke
         self._layout.state.unlink(missing_ok=True)
+        if self._claim is not None:
+            self._claim.held.close()
         self._held.close()
 
-    async def _prepare(self) -> tuple[Path, asyncio.subprocess.Process]:
+    async def _prepare(self, claim: Claim) -> tuple[Path, asyncio.subprocess.Process]:
         processes.kill_marked(RUN_MARK, self._mark)  # what a run left that died together with its guard
         layout = self._layout
         layout.state.unlink(missing_ok=True)
@@ -113,7 +118,7 @@ class Run:
             *(self._mark, str(runtime), str(layout.state)),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,
-            pass_fds=[self._held.fileno()],
+            pass_fds=[self._held.fileno(), claim.held.fileno()],
         )
         return runtime, self._guard
 
@@ -167,3 +172,9 @@ class Run:
         if self._front is not None:
             await self._front.set_mode(Mode(mode))
         return mode
+
+
+async def told_when_ended(what: str, process: asyncio.subprocess.Process, log: Path | None = None) -> str:
+    """What to say of a process that must not end before the stack does."""
+    told = f"{what} ended ({describe_exit(await process.wait())})"
+    return told if log is None else f"{told}; its log {log} ends:\n  {tail(log)}\n"

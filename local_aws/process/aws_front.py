@@ -31,7 +31,7 @@ class AwsFront:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, listening: socket.socket) -> None:
-        """Take over a listening socket, which is the run's claim on its range of addresses."""
+        """Take over a listening socket."""
         self._address = listening.getsockname()
         self._server = await asyncio.start_server(self._accept, sock=listening, limit=CHUNK)
 

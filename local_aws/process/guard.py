@@ -2,7 +2,7 @@
 
 Its standard input is a pipe from `up`, which never writes to it: the end of the pipe is the end of `up`, also when it
 is killed. The guard then kills all that carries the mark of the run and removes what must not outlive it. The lock of
-the run stays held until that is done.
+the run and its claim on addresses stay held until that is done.
 """
 
 from __future__ import annotations

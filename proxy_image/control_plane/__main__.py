@@ -8,8 +8,6 @@ import logging
 import sys
 
 from proxy_image import logs
-from proxy_image.control_plane.app import run
-from proxy_image.control_plane.sources.sink import WrongSettingError
 from proxy_image.settings import Settings, SettingsError, from_environment
 
 USAGE = 2
@@ -34,8 +32,14 @@ def main() -> int:
 def _run(settings: Settings) -> int:
     # What is imported stays, and a reading of a large fleet makes tens of thousands of objects without a cycle: looking
     # through all of them for garbage took a fifth of what open pages cost.
+    gc.disable()
+    # Only here: a wrong setting is told without them.
+    from proxy_image.control_plane.app import run
+    from proxy_image.control_plane.sources.sink import WrongSettingError
+
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER_OBJECTS)
+    gc.enable()
     try:
         asyncio.run(run(settings))
     except WrongSettingError as error:

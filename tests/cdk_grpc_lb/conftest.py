@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
+import aws_cdk as cdk
 import pytest
 
-# The environment's own Node, wherever PATH leads: an older one makes jsii print a warning.
-_NODE = Path(sys.executable).parent / "node"
-if _NODE.exists():
-    os.environ.setdefault("JSII_NODE", str(_NODE))
-# What nobody reads of a construct that a test makes: where in the CDK it was made.
-os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
-
-import aws_cdk as cdk  # noqa: E402 - jsii starts Node when it is imported
-
-from app import GrpcRandomNumbers  # noqa: E402
-from tests.cdk_grpc_lb.apps import FLAGS, template_app  # noqa: E402
-from tests.cdk_grpc_lb.network.stacks import ALL as EVERY_NETWORK  # noqa: E402
-from tests.cdk_grpc_lb.template import Synthesised, synthesise  # noqa: E402
-from tests.cdk_grpc_lb.ways import make_every_way  # noqa: E402
+from app import GrpcRandomNumbers
+from tests.cdk_grpc_lb.apps import FLAGS, template_app
+from tests.cdk_grpc_lb.network.stacks import ALL as EVERY_NETWORK
+from tests.cdk_grpc_lb.template import Synthesised, synthesise
+from tests.cdk_grpc_lb.ways import make_every_way
 
 
 @pytest.fixture

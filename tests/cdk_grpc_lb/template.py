@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,18 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
 
 def schema_findings(template: Path) -> list[str]:
     """What CloudFormation's own schema has to say of a template."""
-    from cfnlint.api import lint_file  # type: ignore[import-untyped]  # it ships no types, and takes a second to load
+    from cfnlint.decode.decode import decode  # type: ignore[import-untyped]  # it ships no types; a second to load
 
+    body, unread = decode(str(template))
+    matches = unread or _linter().validate_template(body)
     # W3005, a dependency that a reference makes already: the CDK writes it on functions and target groups of any stack.
-    return [str(match) for match in lint_file(template) if match.rule.id != "W3005"]
+    return [str(match) for match in matches if match.rule.id != "W3005"]
+
+
+@cache
+def _linter() -> Any:
+    """Its rules take longer to load than to look at most templates with."""
+    from cfnlint.config import ConfigMixIn  # type: ignore[import-untyped]  # as above
+    from cfnlint.runner import Runner  # type: ignore[import-untyped]  # as above
+
+    return Runner(ConfigMixIn([]))

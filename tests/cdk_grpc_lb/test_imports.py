@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from functools import cache
 
 import pytest
 
@@ -32,7 +31,6 @@ def used() -> set[str]:
     }
 
 
-@cache
 def loaded_by(statement: str) -> frozenset[str]:
     ran = subprocess.run(
         [sys.executable, "-c", LOADED.format(statement=statement)],
@@ -45,9 +43,14 @@ def loaded_by(statement: str) -> frozenset[str]:
     return frozenset(json.loads(ran.stdout))
 
 
-def test_the_package_loads_only_the_modules_it_uses() -> None:
+@pytest.fixture(scope="session")
+def loaded() -> frozenset[str]:
+    return loaded_by("import cdk_grpc_lb")
+
+
+def test_the_package_loads_only_the_modules_it_uses(loaded: frozenset[str]) -> None:
     statements = "; ".join(["import aws_cdk", *(f"import aws_cdk.{module}" for module in sorted(used()))])
-    assert of_aws_cdk(loaded_by("import cdk_grpc_lb")) == of_aws_cdk(loaded_by(statements))
+    assert of_aws_cdk(loaded) == of_aws_cdk(loaded_by(statements))
 
 
 def of_aws_cdk(names: frozenset[str]) -> set[str]:
@@ -59,7 +62,7 @@ def test_what_few_users_need_is_loaded_where_they_do(module: str) -> None:
     assert module not in used()
 
 
-def test_no_aws_sdk_and_no_code_of_the_assets_is_loaded() -> None:
-    loaded = {name.partition(".")[0] for name in loaded_by("import cdk_grpc_lb")}
-    assert "cdk_grpc_lb" in loaded
-    assert not {"boto3", "grpc", "envoy", "lambda_src", "proxy_image", "starlette"} & loaded
+def test_no_aws_sdk_and_no_code_of_the_assets_is_loaded(loaded: frozenset[str]) -> None:
+    packages = {name.partition(".")[0] for name in loaded}
+    assert "cdk_grpc_lb" in packages
+    assert not {"boto3", "grpc", "envoy", "lambda_src", "proxy_image", "starlette"} & packages

@@ -14,6 +14,7 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tests.cdk_grpc_lb.conftest import checked_app as checked_app
 from tests.docs.pages import code_blocks, page
 
 
@@ -58,6 +59,7 @@ async def test_a_server_that_stops_as_the_page_says_serves_on_while_it_is_not_se
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
 
+@pytest.mark.usefixtures("checked_app")  # its apps are such: it runs where what checks them is loaded already
 def test_the_snapshot_tests_pass_and_can_fail(tmp_path: Path) -> None:
     names: dict[str, Any] = {"__file__": str(tmp_path / "test_shop.py")}
     exec(python("snapshot-tests"), names)  # noqa: S102 - it is a page of ours

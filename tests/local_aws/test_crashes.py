@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from local_aws.cli import main
 from local_aws.layout import Layout
 from local_aws.lifecycle.state import State
+from local_aws.lifecycle.up import told_when_ended
 from local_aws.process import lock, processes
 from local_aws.process.processes import RUN_MARK
 from local_aws.stack import LocalStack
@@ -175,9 +177,23 @@ def test_after_a_crash_of_up_and_its_guard_down_stops_the_rest(
 def test_when_what_up_stands_on_dies_up_says_so_and_stops_all(run: Run, victim: str) -> None:
     os.kill(run.one_of_ours(victim), signal.SIGKILL)
     assert run.ended() == 1
-    assert "ended" in run.log.read_text()
+    assert "ended (signal SIGKILL)" in run.log.read_text()
     assert "make up" in run.log.read_text().splitlines()[-1]
     assert not list(processes.marked(RUN_MARK, str(run.layout.run)))
+
+
+async def test_what_ends_too_early_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "aws.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "print('started'); raise SystemExit('the port is taken')"),
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    assert await told_when_ended("it", process, log) == (
+        f"it ended (exit code 1); its log {log} ends:\n  started\n  the port is taken\n"
+    )
 
 
 def test_an_interrupt_while_it_starts_stops_it_cleanly(run: Run) -> None:

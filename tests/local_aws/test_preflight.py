@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from pathlib import Path
 
@@ -47,14 +48,21 @@ def test_a_port_taken_on_all_addresses_is_told_with_its_owner_and_the_way_out() 
     check_ports([template(port)], Range(200))
 
 
-def test_two_runs_get_two_ranges() -> None:
-    first, claim = claim_range()
-    second, other = claim_range()
-    with claim, other:
-        assert first != second
-        assert claim.getsockname() == (f"127.0.{first.number}.1", GATEWAY_PORT)
+def test_two_runs_get_two_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    # GIVEN a run that has a range
+    first = claim_range()
+    number = first.addresses.number
+    with first.held, first.front:
+        assert first.front.getsockname() == (f"127.0.{number}.1", GATEWAY_PORT)
         with pytest.raises(OSError, match="in use"):
-            socket.create_server((f"127.0.{first.number}.1", GATEWAY_PORT))
+            socket.create_server((f"127.0.{number}.1", GATEWAY_PORT))
+        # WHEN another one asks for this very one first THEN it gets a free one, also in an outage, where nobody listens
+        ahead = [number, *(other for other in range(16, 250) if other != number)]
+        monkeypatch.setattr(random, "sample", lambda *_arguments, **_named: ahead)
+        first.front.close()
+        second = claim_range()
+        with second.held, second.front:
+            assert second.addresses.number != number
 
 
 def test_a_port_that_is_taken_everywhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,14 @@ import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.proxy_image.balancer import REAL, call, channel, running_balancer, running_server
 from tests.proxy_image.control_plane.envoy.test_tracing import Collector
 
-CALLS = 2000
 
-
-async def test_each_call_is_one_whole_line_on_standard_output_where_nothing_else_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("calls", [500, pytest.param(2000, marks=pytest.mark.long)])
+async def test_each_call_is_one_whole_line_on_standard_output_where_nothing_else_is(tmp_path: Path, calls: int) -> None:
     env = {"GRPC_LB_ACCESS_LOG": "all"}
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(running_server())
@@ -29,12 +30,12 @@ async def test_each_call_is_one_whole_line_on_standard_output_where_nothing_else
                 for _ in range(count):
                     await call(on)
 
-        await asyncio.gather(*(make_calls(CALLS // 10) for _ in range(10)))
+        await asyncio.gather(*(make_calls(calls // 10) for _ in range(10)))
         balancer.process.terminate()
         await balancer.exited()
         lines = (await written).decode().splitlines()
         balancer.process.stdout.close()
-    assert [json.loads(line)["event"] for line in lines] == ["call"] * CALLS
+    assert [json.loads(line)["event"] for line in lines] == ["call"] * calls
     others = [json.loads(line) for line in balancer.log.read_text().splitlines()]
     assert (
         {"supervisor", "control plane"}

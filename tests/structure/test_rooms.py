@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 from collections import Counter
-from functools import cache
+from collections.abc import Mapping
 
 import pytest
 
@@ -46,8 +46,11 @@ NEVER = [
 ]
 
 
-@cache
-def graph() -> dict[str, frozenset[str]]:
+Graph = Mapping[str, frozenset[str]]
+
+
+@pytest.fixture(scope="session")
+def graph() -> Graph:
     return imports(KNOWN)
 
 
@@ -56,10 +59,10 @@ def inside(module: str, room: str) -> bool:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_imports_only_what_the_architecture_allows(package: str) -> None:
+def test_a_package_imports_only_what_the_architecture_allows(graph: Graph, package: str) -> None:
     found = {
         (module, other)
-        for module, others in graph().items()
+        for module, others in graph.items()
         for other in others
         if inside(module, package) and other.partition(".")[0] not in {package, *ALLOWED[package]}
     }
@@ -67,10 +70,10 @@ def test_a_package_imports_only_what_the_architecture_allows(package: str) -> No
 
 
 @pytest.mark.parametrize(("room", "other"), NEVER)
-def test_a_room_does_not_look_back(room: str, other: str) -> None:
+def test_a_room_does_not_look_back(graph: Graph, room: str, other: str) -> None:
     assert any(inside(module, room) for module in KNOWN), f"no such room: {room}"
     assert any(inside(module, other) for module in KNOWN), f"no such room: {other}"
-    found = {(a, b) for a, imported in graph().items() for b in imported if inside(a, room) and inside(b, other)}
+    found = {(a, b) for a, imported in graph.items() for b in imported if inside(a, room) and inside(b, other)}
     assert not found
 
 
@@ -92,8 +95,8 @@ def test_the_contract_needs_the_standard_library_alone() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
-    assert cycle({module: others for module, others in graph().items() if inside(module, package)}) is None
+def test_no_modules_import_each_other_in_a_circle(graph: Graph, package: str) -> None:
+    assert cycle({module: others for module, others in graph.items() if inside(module, package)}) is None
 
 
 def test_a_circle_is_seen() -> None:

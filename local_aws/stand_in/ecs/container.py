@@ -178,7 +178,9 @@ class Container:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        kill_group(self.pid)
+        # Once it has ended, its id may be that of a group of somebody else.
+        if self._process.returncode is None:
+            kill_group(self.pid)
 
     async def is_healthy(self, check: HealthCheck) -> bool:
         # Inside a container the loopback address is the task's own; here that is the task's address.

@@ -252,8 +252,8 @@ async def test_a_task_without_a_load_balancer_is_healthy_once_it_serves(tmp_path
         whole = tmp_path / "whole.json"
         whole.write_text(json.dumps({"services": [{"name": "test", "targets": [target]}]}))
         whole.rename(late)
-        await until(lambda: _health(tmp_path, "--ready") == 0, "listeners")
         await balancer.ready()
+        await until(lambda: _health(tmp_path, "--ready") == 0, "listeners")
         async with channel(balancer.address) as client:
             await call(client)
         control_plane = (await balancer.event("control plane started"))["pid"]

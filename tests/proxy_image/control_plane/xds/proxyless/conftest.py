@@ -1,4 +1,4 @@
-"""One process of each language's client for the tests of a module."""
+"""One process of each language's client for all tests that need none of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.proxy_image.control_plane.xds.proxyless.harness import SharedClients,
 OpenClient = Callable[..., AbstractAsyncContextManager[tuple[XdsClient, ControlPlane]]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_clients() -> Iterator[SharedClients]:
     clients = SharedClients()
     yield clients

@@ -138,7 +138,7 @@ class XdsClient:
         over = False
 
         async def some() -> None:
-            codes.update((await self.calls(batch, apart=0.002)).codes)
+            codes.update((await self.calls(batch, apart=0.005)).codes)
 
         async def go_on() -> None:
             while not over:

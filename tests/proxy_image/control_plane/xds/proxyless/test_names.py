@@ -17,6 +17,8 @@ from tests.proxy_image.control_plane.xds.proxyless.conftest import OpenClient
 from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, bootstrap, client_process
 
 languages = pytest.mark.parametrize("language", LANGUAGES)
+MANY_TIMES = 100
+"""As long as the first call of a client, which connects to the control plane and asks it for all it has."""
 FLEET = Document(
     (service("numbers", target(1), routes=[Route("numbers.test")]), service("orders", target(2), routes=[Route()]))
 )
@@ -26,7 +28,7 @@ FLEET = Document(
 async def test_an_unknown_name_fails_at_once_and_says_what_there_is(open_client: OpenClient) -> None:
     async with open_client(authorities={"elsewhere": {}}) as (client, plane):
         await plane.serve(FLEET)
-        await client.calls(1, name="numbers", wait_for_ready=False)  # the connection to the control plane is there
+        known = await client.calls(1, name="numbers", wait_for_ready=False)
         for name in ("nubmers", "orders.test", "nubmers:50051", "xds://elsewhere/nubmers"):
             outcome = await client.calls(1, name=name, wait_for_ready=False)
             answer = unquote_plus(*outcome.answers)
@@ -34,7 +36,8 @@ async def test_an_unknown_name_fails_at_once_and_says_what_there_is(open_client:
             assert answer.startswith("UNAVAILABLE: ")
             assert f"unknown name {called}" in answer.replace("'", "")
             assert "numbers, orders, numbers.test" in answer
-            assert outcome.seconds[0] < 15, "clients wait 15 s for a name that nobody answers for"
+            # Clients wait 15 s for a name that nobody answers for.
+            assert outcome.seconds[0] < MANY_TIMES * known.seconds[0]
 
 
 @languages
