@@ -21,6 +21,7 @@ from tests.sharing import groups_of, session_fixtures, uses_aws_cdk
 from tests.wheel.fixtures import installed as installed
 from tests.wheel.fixtures import source as source
 from tests.wheel.fixtures import wheel as wheel
+from tests.wheel.synths import synths as synths
 
 # On a machine of CI always the same examples, so that a change is judged by itself alone.
 settings.register_profile("everyday", deadline=None, max_examples=25)

@@ -179,21 +179,23 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         refuse_traffic_shift(props, service)
         serving = serving_container(props, service.task_definition, port=port, container_name=container_name)
         labelled = labelled_calls(props, calls, service_name=service_name, port=serving.port)
-        refuse_other_labels(props, serving.container, self._labels_for(serving, labelled))
+        said = labels_of(serving.container)
+        refuse_other_labels(props, serving.container, said, self._labels_for(labelled, said))
         self._admit(props, labelled, service, name_is_given=True)
         self._connect(service, serving, labelled)
 
     def _connect(self, service: ecs.BaseService, serving: Serving, labelled: LabelledCalls) -> None:
         """Put the labels onto the container, and let the balancer's tasks call it."""
-        labels = self._labels_for(serving, labelled)
-        for label, value in labels.items():
-            serving.container.add_docker_label(label, value)
+        said = labels_of(serving.container)
+        labels = dict(self._labels_for(labelled, said))
         if self._known_name is not None:
             # The Lambdas of the cluster's other balancers learn from it whose service it is.
-            known = labels_of(serving.container).get(REGISTERED_LABEL)
+            known = said.get(REGISTERED_LABEL)
             names = [*([] if known is None else known.split(",")), self._known_name]
-            serving.container.add_docker_label(REGISTERED_LABEL, ",".join(dict.fromkeys(names)))
-        self._admission.labels[service.node.path] = {**labels_of(serving.container), **labels}
+            labels[REGISTERED_LABEL] = ",".join(dict.fromkeys(names))
+        for label, value in labels.items():
+            serving.container.add_docker_label(label, value)
+        self._admission.labels[service.node.path] = {**said, **labels}
         groups = service.connections.security_groups
         for group in groups:
             let_in(
@@ -211,8 +213,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         self._admission.admit(props, labelled, service, name_is_given=name_is_given)
 
-    def _labels_for(self, serving: Serving, labelled: LabelledCalls) -> Mapping[str, str]:
-        return self._admission.labels_for(labelled, labels_of(serving.container))
+    def _labels_for(self, labelled: LabelledCalls, said: Mapping[str, str]) -> Mapping[str, str]:
+        return self._admission.labels_for(labelled, said)
 
     def _let_call(self, other: ec2.IConnectable, port: int, description: str) -> None:
         description = description_for(description)

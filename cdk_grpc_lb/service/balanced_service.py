@@ -22,7 +22,7 @@ from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.ordering import start_after
 from cdk_grpc_lb.routing.labels import labelled_calls
-from cdk_grpc_lb.service.containers import refuse_other_labels
+from cdk_grpc_lb.service.containers import labels_of, refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
 from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
 from cdk_grpc_lb.service.endpoints_needed import endpoints_needed, images_of
@@ -169,8 +169,9 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         check_capacity(props, strategies)
         check_alarms(props, given.get("deployment_alarms"))
         if whole is not None:
-            labels = balancer._labels_for(whole.serving, labelled) if balancer is not None else labelled.labels
-            refuse_other_labels(props, whole.serving.container, labels)
+            said = labels_of(whole.serving.container)
+            labels = balancer._labels_for(labelled, said) if balancer is not None else labelled.labels
+            refuse_other_labels(props, whole.serving.container, said, labels)
         if balancer is not None:
             balancer._admit(props, labelled, self, name_is_given=service_name is not None)
 

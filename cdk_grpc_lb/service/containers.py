@@ -55,13 +55,14 @@ def serving_container(
 
 
 def labels_of(container: ecs.ContainerDefinition) -> Mapping[str, str]:
-    """What its labels say so far."""
+    """What its labels say so far. Each prop of the container is a call to Node then: ask once."""
     return cast("Mapping[str, str]", container.render_container_definition().docker_labels or {})
 
 
-def refuse_other_labels(props: Props, container: ecs.ContainerDefinition, labels: Mapping[str, str]) -> None:
+def refuse_other_labels(
+    props: Props, container: ecs.ContainerDefinition, said: Mapping[str, str], labels: Mapping[str, str]
+) -> None:
     """Raise ValueError where the container says otherwise already, by hand or because it is registered already."""
-    said = labels_of(container)
     for label, value in labels.items():
         if said.get(label, value) != value:
             raise props.error(

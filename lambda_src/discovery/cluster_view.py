@@ -73,9 +73,10 @@ class ClusterView:
             self._listed_at = now
         else:
             with ThreadPoolExecutor(1) as pool:
-                loading = pool.submit(self._definitions.load_saved)
+                loading = None if self._definitions.has_looked else pool.submit(self._definitions.load_saved)
                 listing = self._cluster.read(lambda: batch.tasks | known(), at=now)
-                loading.result()
+                if loading is not None:
+                    loading.result()
             self._listed_at = now
         serving, running = known(), [task for task in listing.tasks.values() if not task.is_over]
         described = self._definitions.read(

@@ -80,11 +80,15 @@ class Definitions:
     def known(self) -> Set[str]:
         return self._known.keys()
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether what is in SSM was asked for, which is done once in a process."""
+        return self._has_looked
+
     def load_saved(self) -> None:
-        """Learn what is in SSM, once in a process: it takes a call, while ECS lists the tasks. Does not raise."""
-        if not self._has_looked:
-            self._has_looked = True
-            self._learn(self._saved.load())
+        """Learn what is in SSM: it takes a call, while ECS lists the tasks. Does not raise."""
+        self._has_looked = True
+        self._learn(self._saved.load())
 
     def read(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,16 +112,17 @@ class EcsCluster:
                 pages += 1
             at_describe = time.monotonic()
             last |= {one for one in also() - listed if _TASK_ID.fullmatch(one)}
-            asked += [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(last)]
-        return self._listing(asked, frozenset(listed), pages, started, at_describe, at)
+            described = self._describe_chunks(pool, last)
+        described += [future.result() for future in asked]
+        return self._listing(described, frozenset(listed), pages, started, at_describe, at)
 
     def describe(self, tasks: Iterable[str]) -> Listing:
         """Describe these tasks alone. Raises as `read` does."""
         started = time.monotonic()
         wanted = [one for one in tasks if _TASK_ID.fullmatch(one)]
         with ThreadPoolExecutor(DESCRIBES_AT_ONCE) as pool:
-            asked = [pool.submit(self._describe_chunk, chunk) for chunk in _chunks(wanted)]
-        return self._listing(asked, frozenset(), 0, started, started, 0.0)
+            described = self._describe_chunks(pool, wanted)
+        return self._listing(described, frozenset(), 0, started, started, 0.0)
 
     def describe_definition(self, arn: str) -> Mapping[str, Any]:
         """ECS's answer about one task definition. Raises botocore's error."""
@@ -129,7 +130,7 @@ class EcsCluster:
 
     def _listing(
         self,
-        asked: Sequence[Future[_Described]],
+        described: Sequence[_Described],
         listed: frozenset[str],
         pages: int,
         started: float,
@@ -138,15 +139,14 @@ class EcsCluster:
     ) -> Listing:
         tasks: dict[str, Task] = {}
         missing: set[str] = set()
-        for future in asked:
-            found, gone = future.result()
+        for found, gone in described:
             tasks |= found
             missing |= gone
         return Listing(
             tasks=tasks,
             missing=frozenset(missing),
             listed=listed,
-            calls=pages + len(asked),
+            calls=pages + len(described),
             list_ms=_milliseconds(started, at_describe),
             describe_ms=_milliseconds(at_describe, time.monotonic()),
             read_at=at,
@@ -176,6 +176,12 @@ class EcsCluster:
         )
         for page in pages:
             yield {task_id(arn) for arn in page["taskArns"]}
+
+    def _describe_chunks(self, pool: Executor, ids: Iterable[str]) -> list[_Described]:
+        chunks = list(_chunks(ids))
+        asked = [pool.submit(self._describe_chunk, chunk) for chunk in chunks[1:]]
+        # The usual cluster has one chunk, and that needs no thread.
+        return [*map(self._describe_chunk, chunks[:1]), *(future.result() for future in asked)]
 
     def _describe_chunk(self, ids: Sequence[str]) -> _Described:
         answer = self._ecs.describe_tasks(cluster=self._cluster, tasks=ids)

@@ -23,7 +23,7 @@ def template_app() -> cdk.App:
     All of a process have one directory, so that assets are copied and hashed once: read a template where it is
     synthesised. CloudFormation's schema is for the apps of conftest.py: it takes a process 3 s of CPU to load.
     """
-    return cdk.App(context=UNSTAGED, outdir=_directory(), builtin_cloud_formation_validation=False)
+    return cdk.App(context=UNSTAGED, outdir=_directory(), tree_metadata=False, builtin_cloud_formation_validation=False)
 
 
 @cache

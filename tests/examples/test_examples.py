@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from tests.docs.pages import code, page, tables
-from tests.examples.conftest import EXAMPLES, Synth
+from tests.wheel.synths import EXAMPLES, Synth
 
 APPS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from functools import cache
 
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
 
 
+@cache  # targets never change, and fleets of many sizes are made of the same ones
 def target(number: int, *, state: TargetState = TargetState.SERVING, group: str = "rng-service") -> Target:
     return Target(
-        str(IPv4Address("10.0.0.0") + number),
+        f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
         50051,
         "us-east-1" + "abc"[number % 3],
         state,

@@ -42,9 +42,15 @@ class Environment:
         (found,) = self.folder.glob("lib/python3*/site-packages")
         return found
 
+    @property
+    def byte_code(self) -> Path | None:
+        """Where Python keeps that of what is linked there, if the tests' own is kept in one place too."""
+        return self.folder / "bytecode" if sys.pycache_prefix is not None else None
+
     def variables(self) -> dict[str, str]:
         """What a shell with this environment activated has; Node comes from the test's own environment."""
-        return {
+        kept = {} if self.byte_code is None else {"PYTHONPYCACHEPREFIX": str(self.byte_code)}
+        return kept | {
             "PATH": f"{self.folder / 'bin'}:{HERE}:/usr/bin:/bin",
             # jsii unpacks aws-cdk-lib into a cache there, which takes it seconds where there is none yet.
             "HOME": os.environ.get("HOME", ""),
@@ -83,7 +89,7 @@ def make(folder: Path, wheel: Path) -> Environment:
     environment = Environment(folder)
     asked_for = [Requirement(line) for line in read_metadata(wheel).requires or ()]
     for name in closure(asked_for):
-        link(name, environment.site_packages)
+        link(name, environment)
     # Nothing is fetched: a requirement that is not met by now is an error.
     ran = subprocess.run(
         [
@@ -118,10 +124,24 @@ def closure(asked_for: list[Requirement]) -> frozenset[str]:
     return frozenset(found)
 
 
-def link(name: str, site_packages: Path) -> None:
-    """Put a distribution that is installed here there too: downloading aws-cdk-lib again would take its time."""
+def link(name: str, environment: Environment) -> None:
+    """Put a distribution that is installed here there too, with its byte code: downloading aws-cdk-lib again would take
+    its time, and compiling it again does.
+    """
     installed = distribution(name)
     for entry in sorted({file.parts[0] for file in installed.files or () if file.parts[0] != ".."}):
-        there = site_packages / entry
-        if entry != "__pycache__" and not there.exists():
-            there.symlink_to(Path(str(installed.locate_file(entry))))
+        here, there = Path(str(installed.locate_file(entry))), environment.site_packages / entry
+        if entry == "__pycache__" or there.exists():
+            continue
+        there.symlink_to(here)
+        if sys.pycache_prefix is not None and environment.byte_code is not None and here.is_dir():
+            compiled = kept(sys.pycache_prefix, here)
+            compiled.mkdir(parents=True, exist_ok=True)
+            kept(environment.byte_code, there).symlink_to(compiled)
+
+
+def kept(prefix: str | Path, folder: Path) -> Path:
+    """Where Python keeps the byte code of a folder below a prefix."""
+    found = Path(prefix, *folder.parts[1:])
+    found.parent.mkdir(parents=True, exist_ok=True)
+    return found

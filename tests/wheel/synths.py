@@ -1,4 +1,4 @@
-"""Each example, synthesised once in an environment with nothing but the wheel."""
+"""Each example, and each app of docs/apps.md, synthesised once in an environment with nothing but the wheel."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
 
+from tests.apps.pages import apps, module_name
 from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, UNCHECKED, Environment
 
 EXAMPLES = ROOT / "examples"
@@ -34,9 +34,15 @@ for app in json.loads(sys.argv[1]):
 
 @dataclass(frozen=True, slots=True)
 class Synth:
-    """What came of an app with one stack."""
+    """What came of an app. All but `kinds` is for one with one stack."""
 
     output: Path
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The types of the resources of all its stacks."""
+        templates = [json.loads(path.read_text()) for path in self.output.rglob("*.template.json")]
+        return frozenset(each["Type"] for template in templates for each in template.get("Resources", {}).values())
 
     def read(self, pattern: str) -> dict[str, Any]:
         (path,) = self.output.glob(pattern)
@@ -75,28 +81,26 @@ class Synth:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Of an example, with what it is to be synthesised with beside its own context."""
+    """Of an app, with the context that it is to be synthesised with."""
 
-    example: str
     folder: Path
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, example: str, folder: Path, **context: str) -> Copy:
+    def of_example(cls, example: str, folder: Path, **context: str) -> Copy:
         shutil.copytree(EXAMPLES / example, folder, ignore=shutil.ignore_patterns("cdk.out", "__pycache__"))
-        return cls(example, folder, context)
+        settings = json.loads((folder / "cdk.json").read_text())
+        return cls(folder, {**settings.get("context", {}), **context})
+
+    @classmethod
+    def of_page(cls, code: str, folder: Path) -> Copy:
+        folder.mkdir()
+        (folder / "app.py").write_text(code)
+        return cls(folder)
 
     @property
     def output(self) -> Path:
         return self.folder / "made"
-
-    @property
-    def settings(self) -> Any:
-        return json.loads((self.folder / "cdk.json").read_text())
-
-    @property
-    def whole_context(self) -> dict[str, Any]:
-        return {**self.settings.get("context", {}), **self.context}
 
 
 @contextmanager
@@ -117,8 +121,10 @@ def by_cli() -> Sequence[str]:
 
 def in_this_process(copy: Copy) -> None:
     """From the checkout, which aws-cdk-lib is loaded for already."""
+    import aws_cdk as cdk  # here: it starts Node, and every test run loads this module
+
     settings: dict[str, Any] = {
-        "context": copy.whole_context,
+        "context": copy.context,
         "outdir": str(copy.output),
         "builtin_cloud_formation_validation": False,
     }
@@ -129,20 +135,21 @@ def in_this_process(copy: Copy) -> None:
 
 def in_one_process(copies: Sequence[Copy], python: Path) -> Sequence[str]:
     """Several apps, which load aws-cdk-lib once."""
-    apps = [{"folder": str(it.folder), "output": str(it.output), "context": it.whole_context} for it in copies]
+    apps = [{"folder": str(it.folder), "output": str(it.output), "context": it.context} for it in copies]
     return (str(python), "-c", SEVERAL, json.dumps(apps))
 
 
 @pytest.fixture(scope="session")
 def synths(tmp_path_factory: pytest.TempPathFactory, installed: Environment) -> Mapping[str, Synth]:
-    """Each example from the wheel alone, one of them by the CDK CLI; `checkout` is that one from the checkout, and
+    """Each app from the wheel alone, one of the examples by the CDK CLI; `checkout` is that one from the checkout, and
     `before` the registered service before it is registered.
     """
-    at = tmp_path_factory.mktemp("examples")
+    at = tmp_path_factory.mktemp("apps")
     wheel_only = installed.variables() | UNCHECKED
-    whole, checkout = (Copy.of("whole_stack", at / name) for name in ("whole_stack", "checkout"))
-    others = [Copy.of(name, at / name) for name in ("shared_balancer", "registered_service")]
-    others.append(Copy.of("registered_service", at / "before", register="no"))
+    whole, checkout = (Copy.of_example("whole_stack", at / name) for name in ("whole_stack", "checkout"))
+    others = [Copy.of_example(name, at / name) for name in ("shared_balancer", "registered_service")]
+    others.append(Copy.of_example("registered_service", at / "before", register="no"))
+    others += [Copy.of_page(code, at / module_name(heading)) for heading, code in apps().items()]
     with (
         running(by_cli(), whole.folder, wheel_only) as first,
         running(in_one_process(others, installed.python), at, wheel_only) as second,
