@@ -74,8 +74,9 @@ class Layout:
         return self.build / "node" / "node_modules" / ".bin" / "cdk"
 
     @property
-    def cdk_package(self) -> Path:
-        return self.build / "node" / "node_modules" / "aws-cdk"
+    def bootstrap_template(self) -> Path:
+        """The CDK CLI's own."""
+        return self.build / "node/node_modules/aws-cdk/lib/api/bootstrap/bootstrap-template.yaml"
 
     def check_tools(self) -> None:
         for tool in (self.venv / "python", self.ministack_python, self.cdk):

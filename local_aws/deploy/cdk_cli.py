@@ -60,8 +60,8 @@ class CdkCli:
     async def bootstrap(self) -> None:
         """By the CLI, unless the layout names what it synthesised: then by the CLI's template alone."""
         if self._layout.assembly is not None:
-            template = self._layout.cdk_package / "lib" / "api" / "bootstrap" / "bootstrap-template.yaml"
-            await asyncio.to_thread(bootstrap, self._environment["AWS_ENDPOINT_URL"], self._region, template)
+            endpoint, template = self._environment["AWS_ENDPOINT_URL"], self._layout.bootstrap_template
+            await asyncio.to_thread(bootstrap, endpoint, self._region, template)
             return
         # Away from cdk.json, or the CLI would synthesise the app for it.
         await self._run("bootstrap", f"aws://{ACCOUNT}/{self._region}", folder=self._layout.run)

@@ -13,6 +13,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws.deploy.bootstrap import bootstrap
+from local_aws.errors import LocalAwsError
 from local_aws.process import processes
 from local_aws.stack import LocalStack, TaskInfo
 from tests.local_aws.talk import Talk
@@ -425,3 +427,10 @@ def test_cloudformation_tells_of_a_stack_once_it_is_done(small: Small) -> None:
     (shown,) = cloudformation.describe_stacks(StackName="slow")["Stacks"]
     assert shown["StackStatus"] == "ROLLBACK_COMPLETE"
     cloudformation.delete_stack(StackName="slow")
+
+
+def test_a_bootstrap_that_cannot_be_is_told_with_what_cloudformation_says(small: Small) -> None:
+    # GIVEN an account that is bootstrapped WHEN it is to be again THEN it is told why not
+    addresses, layout = small.stack.addresses, small.stack.layout
+    with pytest.raises(LocalAwsError, match=r"CreateStack of CDKToolkit must succeed, got .*already exists"):
+        bootstrap(addresses.aws_endpoint, addresses.region, layout.bootstrap_template)
