@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from datetime import timedelta
 from math import sqrt
@@ -134,10 +135,13 @@ async def test_a_new_target_starts_slowly(tmp_path: Path) -> None:
         envoy.channel() as channel,
     ):
         await asyncio.sleep(window)  # until the first target's own slow start is over
+        joined = time.monotonic()
         await plane.serve(treated(policy, a.target, b.target))
         await envoy.has(a.port, b.port)
         first = (await who(channel, 40))["b"]
-        assert 1 <= first <= 12
+        # As the last of those calls had it, on a machine however slow.
+        weight = max(0.1, min(1.0, (time.monotonic() - joined) / window))
+        assert 1 <= first <= 40 * weight / (1 + weight) + 8
 
         async def full_share() -> bool:
             return abs((await who(channel, 40))["b"] - 20) <= 1
