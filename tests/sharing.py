@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +31,13 @@ def groups_of(shared: Mapping[str, frozenset[str]]) -> dict[str, str]:
 
 def uses_aws_cdk(item: pytest.Item) -> bool:
     """Whether a test makes constructs: aws-cdk-lib runs in a Node of each process, where its code is slow at first."""
-    names = vars(getattr(item, "module", object)).values()
+    module = getattr(item, "module", None)
+    return module is not None and _imports_aws_cdk(module)
+
+
+@cache  # a module has many tests
+def _imports_aws_cdk(module: ModuleType) -> bool:
+    names = vars(module).values()
     origins = (value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "") for value in names)
     return any(str(origin).startswith(("aws_cdk", "cdk_grpc_lb")) for origin in origins)
 
