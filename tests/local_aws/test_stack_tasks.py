@@ -51,15 +51,19 @@ class Small:
         return read
 
 
+@pytest.fixture(scope="module")
+def unsettled(stack: LocalStack) -> Small:
+    return Small(stack)
+
+
 @pytest.fixture
-def small(stack: LocalStack) -> Iterator[Small]:
+def small(unsettled: Small) -> Iterator[Small]:
     """The small stack, at two steady echo tasks, with no event unread."""
-    small = Small(stack)
-    small.scale(2)
-    small.steady(2)
-    until("nothing moves", lambda: not small.events())
-    yield small
-    stack.outage("none")
+    unsettled.scale(2)
+    unsettled.steady(2)
+    until("nothing moves", lambda: not unsettled.events())
+    yield unsettled
+    unsettled.stack.outage("none")
 
 
 def states(events: list[dict[str, Any]], arn: str) -> list[tuple[int, str, str]]:
@@ -185,7 +189,7 @@ def test_a_task_that_ignores_sigterm_is_killed_after_its_stop_timeout(small: Sma
     with Talk(first.ip) as talk:
         talk.order("ignore-sigterm")
     small.stack.stop_task(first.arn)
-    until("it is told by SIGTERM", lambda: small.stack.task(first.arn).last_status == "STOPPING")
+    until("it is told by SIGTERM", lambda: small.stack.task(first.arn).last_status == "STOPPING", every=0.02)
     told = time.monotonic()
     until("it is gone", lambda: small.stack.task(first.arn).last_status == "STOPPED")
     assert time.monotonic() - told > 1.5  # its stopTimeout is 2 s
