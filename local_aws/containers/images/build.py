@@ -87,6 +87,8 @@ async def _synth(layout: Layout) -> None:
         | {
             "PATH": f"{layout.venv}:{os.environ.get('PATH', os.defpath)}",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
+            # Half the time of a synth: for those who deploy to AWS, as in local_aws/deploy/cdk_cli.py.
+            "CDK_VALIDATION": "false",
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(layout.bytecode),
         },
