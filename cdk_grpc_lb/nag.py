@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import aws_cdk as cdk
@@ -10,10 +11,14 @@ from constructs import IConstruct
 ANY_RESOURCE = "IAM5[Resource::*]"
 
 
-def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    """Tell the AwsSolutions pack why a rule such as ``ELB2`` does not fit the construct and those below it."""
-    acknowledgment = cdk.Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason)
-    cdk.Validations.of(construct).acknowledge(acknowledgment)
+def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
+    """Tell the AwsSolutions pack why rules such as ``ELB2`` do not fit the construct and those below it."""
+    cdk.Validations.of(construct).acknowledge(
+        *(
+            cdk.Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason)
+            for rule, reason in reasons.items()
+        )
+    )
 
 
 def wildcard_in(construct: IConstruct, arn: str) -> str:

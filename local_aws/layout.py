@@ -30,7 +30,7 @@ class Layout:
     seed: int | None = None
     """With one, the local AWS is as slow, throttled and late as AWS is, the same way for the same seed."""
     assembly: Path | None = None
-    """A cloud assembly to deploy, in place of synthesising the app."""
+    """A cloud assembly to deploy, in place of synthesising the app; the account is bootstrapped without the CLI too."""
 
     @property
     def build(self) -> Path:
@@ -72,6 +72,11 @@ class Layout:
     @property
     def cdk(self) -> Path:
         return self.build / "node" / "node_modules" / ".bin" / "cdk"
+
+    @property
+    def bootstrap_template(self) -> Path:
+        """The CDK CLI's own."""
+        return self.build / "node/node_modules/aws-cdk/lib/api/bootstrap/bootstrap-template.yaml"
 
     def check_tools(self) -> None:
         for tool in (self.venv / "python", self.ministack_python, self.cdk):

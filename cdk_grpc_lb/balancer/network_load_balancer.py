@@ -15,7 +15,7 @@ from constructs import Construct
 from cdk_grpc_lb.balancer.image import CALLS_PORT, CONTAINER, READY_PORT
 from cdk_grpc_lb.network.callers import peers_of
 from cdk_grpc_lb.network.placement import Placement
-from cdk_grpc_lb.network.subnets import subnets_of
+from cdk_grpc_lb.network.subnets import address_ranges, subnets_of
 from cdk_grpc_lb.validation import Props
 
 if TYPE_CHECKING:
@@ -74,10 +74,13 @@ class Frontend:
             return self.subnets
         return ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC) if self.internet_facing else ec2.SubnetSelection()
 
+    @property
+    def _is_open(self) -> bool:
+        return self.open_listener if self.open_listener is not None else not self.internet_facing
+
     def callers(self, vpc: ec2.IVpc) -> list[ec2.IPeer]:
         """Who may call without being named."""
-        is_open = self.open_listener if self.open_listener is not None else not self.internet_facing
-        if not is_open:
+        if not self._is_open:
             return []
         return [ec2.Peer.any_ipv4()] if self.internet_facing else peers_of(vpc)
 
@@ -126,8 +129,10 @@ class Frontend:
         return self.domain_name
 
     def _check_public(self, props: Props, vpc: ec2.IVpc, subnets: ec2.SelectedSubnets) -> None:
+        if not self.internet_facing:
+            return
         closed = {subnet.node.path for subnet in (*vpc.private_subnets, *vpc.isolated_subnets)}
-        if self.internet_facing and any(subnet.node.path in closed for subnet in subnets.subnets):
+        if any(subnet.node.path in closed for subnet in subnets.subnets):
             raise props.error(
                 "load_balancer_subnets",
                 "public ones with internet_facing, because nobody reaches the others from the internet",
@@ -156,16 +161,14 @@ class Frontend:
             raise props.error("domain_name", f"{zone} or a name below it, as the zone is", repr(self.domain_name))
 
     def _check_open(self, props: Props, vpc: ec2.IVpc) -> None:
-        try:
-            self.callers(vpc)
-        except RuntimeError:  # what the CDK's own error comes as
+        if self._is_open and not self.internet_facing and not address_ranges(vpc):
             raise props.error(
                 "cluster",
                 "one in a VPC whose address range is known, because the whole VPC may call the balancer: import the "
                 "VPC with vpc_cidr_block (Vpc.from_vpc_attributes), or make the balancer with "
                 "GrpcBalancer(open_listener=False) and name its callers with allow_from",
                 f"the VPC {vpc.node.path} without one",
-            ) from None
+            )
 
 
 def _check_zones(props: Props, vpc: ec2.IVpc, subnets: ec2.SelectedSubnets, tasks: ec2.SelectedSubnets) -> None:

@@ -20,11 +20,9 @@ def own_prefix(balancer: Construct, cluster: str = "") -> str:
 
     :param cluster: Tells the clusters of one balancer apart. No prefix lies below another one.
     """
-    path = balancer.node.path.split("/")[len(cdk.Stack.of(balancer).node.path.split("/")) :]
-    readable = _plain("-".join(path))[:64]
     suffix = f"-{_plain(cluster)}" if cluster else ""
     # The stack's name as a reference, and one that keeps its meaning in a template of another stack.
-    return f"{PREFIX_ROOT}{cdk.ScopedAws(balancer).stack_name}/{readable}-{balancer.node.addr[-8:]}{suffix}"
+    return f"{PREFIX_ROOT}{cdk.ScopedAws(balancer).stack_name}/{_within_stack(balancer)}{suffix}"
 
 
 def known_name(balancer: Construct) -> str | None:
@@ -32,7 +30,13 @@ def known_name(balancer: Construct) -> str | None:
     stack = cdk.Stack.of(balancer)
     if cdk.Token.is_unresolved(stack.stack_name):
         return None
-    return f"{stack.stack_name}/{own_prefix(balancer).rpartition('/')[2]}"
+    return f"{stack.stack_name}/{_within_stack(balancer)}"
+
+
+def _within_stack(balancer: Construct) -> str:
+    node = balancer.node
+    path = node.path.split("/")[len(cdk.Stack.of(balancer).node.path.split("/")) :]
+    return f"{_plain('-'.join(path))[:64]}-{node.addr[-8:]}"
 
 
 def _plain(text: str) -> str:

@@ -32,9 +32,14 @@ def allow_listing(role: iam.Role, cluster: ecs.ICluster) -> None:
     # DescribeTaskDefinition knows neither resources nor the cluster:
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
     role.add_to_policy(iam.PolicyStatement(actions=["ecs:DescribeTaskDefinition"], resources=["*"]))
-    acknowledge(role, ANY_RESOURCE, "ListTasks and DescribeTaskDefinition are authorised for nothing narrower")
-    acknowledge(role, wildcard_in(role, tasks), "tasks are listed before they are described, of one cluster")
-    acknowledge(role, wildcard_in(role, services), "which services there are is known only when it runs")
+    acknowledge(
+        role,
+        {
+            ANY_RESOURCE: "ListTasks and DescribeTaskDefinition are authorised for nothing narrower",
+            wildcard_in(role, tasks): "tasks are listed before they are described, of one cluster",
+            wildcard_in(role, services): "which services there are is known only when it runs",
+        },
+    )
 
 
 def allow_publishing(sync: Construct, role: iam.Role, parameter_prefix: str) -> iam.Policy:
@@ -59,7 +64,7 @@ def allow_publishing(sync: Construct, role: iam.Role, parameter_prefix: str) -> 
             )
         ],
     )
-    acknowledge(policy, wildcard_in(sync, parameters), _DOCUMENT)
+    acknowledge(policy, {wildcard_in(sync, parameters): _DOCUMENT})
     return policy
 
 
@@ -69,4 +74,4 @@ def allow_reading(task_definition: ecs.TaskDefinition, parameter_prefix: str) ->
     task_definition.add_to_task_role_policy(
         iam.PolicyStatement(actions=["ssm:GetParameter", "ssm:GetParameters"], resources=[parameters])
     )
-    acknowledge(task_definition, wildcard_in(task_definition, parameters), _DOCUMENT)
+    acknowledge(task_definition, {wildcard_in(task_definition, parameters): _DOCUMENT})

@@ -213,7 +213,7 @@ def add_collector(
         # Both are authorised against no resource:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
         definition.add_to_task_role_policy(iam.PolicyStatement(actions=list(collector.actions), resources=["*"]))
-        acknowledge(definition, ANY_RESOURCE, "X-Ray's segments and the token to pull images with know no resource")
+        acknowledge(definition, {ANY_RESOURCE: "X-Ray's segments and the token to pull images with know no resource"})
     return container
 
 

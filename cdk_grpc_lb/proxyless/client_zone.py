@@ -54,7 +54,7 @@ def write_bootstrap_first(
     client.add_container_dependencies(
         ecs.ContainerDependency(container=writer, condition=ecs.ContainerDependencyCondition.SUCCESS)
     )
-    acknowledge(definition, "ECS2", "the address of the control plane is no secret")
+    acknowledge(definition, {"ECS2": "the address of the control plane is no secret"})
 
 
 def _architecture(definition: ecs.TaskDefinition) -> str:

@@ -43,8 +43,8 @@ class _Overlap:
     def _problems(self) -> Iterator[tuple[GrpcBalancerBase, str]]:
         balancer = self._balancer
         for other in _OF_APP[balancer.node.root]:
-            shared = _shared_cluster(balancer, other)
-            if other is balancer or shared is None:
+            shared = None if other is balancer else _shared_cluster(balancer, other)
+            if shared is None:
                 continue
             taken = [path for path, labels in other._admission.labels.items() if _takes(balancer, path, labels)]
             if taken:

@@ -168,8 +168,9 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         check_percents(props, count, min_percent, max_percent)
         check_capacity(props, strategies)
         check_alarms(props, given.get("deployment_alarms"))
+        said = dict[str, str]()
         if whole is not None:
-            said = labels_of(whole.serving.container)
+            said |= labels_of(whole.serving.container)
             labels = balancer._labels_for(labelled, said) if balancer is not None else labelled.labels
             refuse_other_labels(props, whole.serving.container, said, labels)
         if balancer is not None:
@@ -228,7 +229,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         self._connections = ec2.Connections(
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )
-        self.balancer._connect(self.service, task.serving, labelled)
+        self.balancer._connect(self.service, task.serving, labelled, said)
         self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
         self._published_service = self.service_name

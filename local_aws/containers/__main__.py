@@ -40,7 +40,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         SHORT, action="store_true", help="of the demo only what shows the problem and its cure, a stop and two kills"
     )
+    parser.add_argument(
+        "--as-built", action="store_true", help="with the images and the app of the last run: nothing is built"
+    )
     options = parser.parse_args(arguments)
+    if options.images and options.as_built:
+        parser.error("--images builds and --as-built does not: give one of them")
     try:
         problem = machine.why_not()
         if problem is not None:
@@ -50,7 +55,7 @@ def main(arguments: list[str]) -> int:
             return 0
         parts = {TESTS: options.tests, CLAIMS: options.claims, SHORT: options.short}
         inside = [option for option, given in parts.items() if given]
-        return asyncio.run(_all(None if options.images else inside))
+        return asyncio.run(_all(None if options.images else inside, as_built=options.as_built))
     except LocalAwsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -59,15 +64,18 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-async def _all(inside: Sequence[str] | None) -> int:
+async def _all(inside: Sequence[str] | None, *, as_built: bool) -> int:
     """The images, and then, unless it is None, what is asked for inside the namespaces."""
     started = time.monotonic()
     with _once():
         CACHE.mkdir(parents=True, exist_ok=True)
         FIGURES.unlink(missing_ok=True)
         Layout().check_tools()
-        await machine.install_missing()
-        await build.build_all(Layout())
+        if not as_built:
+            await machine.install_missing()
+            await build.build_all(Layout())
+        elif not BUILT.exists():
+            raise LocalAwsError("the images must be built before they are used --as-built, got none; leave it out once")
         if inside is None:
             return 0
         code = await _run_inside(inside)

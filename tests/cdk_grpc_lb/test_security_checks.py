@@ -54,14 +54,12 @@ DECIDED: dict[str, list[tuple[str, str]]] = {
 }
 
 
-@pytest.fixture
-def app() -> cdk.App:
-    """Every way of use, checked at synth."""
+def example_with_cdk_nag() -> cdk.App:
+    """The example, checked at synth."""
     from cdk_nag import AwsSolutionsChecks  # here: Node is given its library when it is imported
 
     app = template_app()
     GrpcRandomNumbers(app, "GrpcRandomNumbers", compare="nlb")
-    make_every_way(app)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks())
     return app
 
@@ -74,14 +72,17 @@ def acknowledge(app: cdk.App, path: str, rule: str, reason: str) -> None:
     cdk.Validations.of(construct.scope or app).acknowledge(acknowledgment)
 
 
-def test_cdk_nag_finds_nothing_that_is_not_decided(app: cdk.App) -> None:
+def test_cdk_nag_finds_nothing_that_is_not_decided() -> None:
+    app = example_with_cdk_nag()
+    make_every_way(app)
     for path, rules in DECIDED.items():
         for rule, reason in rules:
             acknowledge(app, path, rule, reason)
     app.synth()
 
 
-def test_cdk_nag_looks(app: cdk.App) -> None:
+def test_cdk_nag_looks() -> None:
     """GIVEN no acknowledgement of ours, THEN synth fails, with what the users' own parts lack and nothing of ours."""
+    app = example_with_cdk_nag()
     with pytest.raises(RuntimeError, match="AwsSolutions-VPC7"):
         app.synth()

@@ -102,7 +102,7 @@ def test_a_machine_without_podman_and_apt_is_told_what_to_install(monkeypatch: p
     monkeypatch.setattr(shutil, "which", lambda _tool: None)
     told = machine.why_not()
     assert told is not None
-    assert told.startswith("podman, crun, conmon, debootstrap, iproute2")
+    assert told.startswith("podman, crun, conmon, mmdebstrap, iproute2")
     assert "apt-get" in told
 
 
@@ -125,6 +125,22 @@ def test_a_second_run_at_once_is_told_of_the_first(
         assert main([]) == 1
     told = f"must run once at a time in a checkout, got one that runs (process {os.getpid()})"
     assert told in capsys.readouterr().err
+
+
+def test_images_that_were_never_built_cannot_be_used_as_built(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "why_not", lambda: None)
+    for place in ("LOCK", "CACHE", "FIGURES", "BUILT"):
+        monkeypatch.setattr(f"local_aws.containers.__main__.{place}", tmp_path / place)
+    assert main(["--claims", "--as-built"]) == 1
+    assert "images must be built before they are used --as-built, got none" in capsys.readouterr().err
+
+
+def test_images_are_built_or_used_as_built(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--images", "--as-built"])
+    assert "--images builds and --as-built does not" in capsys.readouterr().err
 
 
 def test_the_scene_of_hardened_containers_can_fail() -> None:

@@ -46,7 +46,9 @@ def test_the_target_document_goes_with_its_prefix_and_with_its_stack(two_stacks:
     """GIVEN a stack that has published, WHEN its prefix changes, THEN the parameters of the old one are gone and those
     of the new one stay; AND WHEN it is deleted, THEN those are gone too and it was not held up.
     """
-    stack, template = two_stacks, two_stacks.layout.run / "cdk.out" / "moved" / "Removal.template.json"
+    stack, assembly = two_stacks, two_stacks.layout.assembly
+    assert assembly is not None
+    template = assembly / "moved" / "Removal.template.json"
     cloudformation = stack.client("cloudformation")
     (name,) = (
         each["StackName"] for each in cloudformation.describe_stacks()["Stacks"] if "Removal" in each["StackName"]

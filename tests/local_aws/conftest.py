@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from local_aws.deploy.cdk_cli import CdkCli
 from local_aws.layout import Layout
 from local_aws.stack import LocalStack
 from tests.local_aws.leftovers import remove
+from tests.local_aws.synth import synthesise
 
 SMALL_APP = Path(__file__).with_name("small_app")
 
@@ -24,11 +23,9 @@ def small_layout(name: str) -> Layout:
 
 @pytest.fixture(scope="package")
 def assembly() -> Iterator[Path]:
-    """The small app, as the CDK CLI synthesises it. tests/end_to_end have `up` itself ask for that."""
+    """Of the small app. The stack of the example, in tests/end_to_end, is synthesised by the CDK CLI."""
     layout = small_layout("assembly")
-    cdk = CdkCli(layout, endpoint="http://127.0.0.1:1", region="us-east-1", mark=str(layout.run))
-    asyncio.run(cdk.synth({"small": "true"}))
-    yield cdk.assembly
+    yield synthesise(layout)
     remove(layout)
 
 

@@ -13,6 +13,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from local_aws.deploy.bootstrap import bootstrap
+from local_aws.errors import LocalAwsError
 from local_aws.process import processes
 from local_aws.stack import LocalStack, TaskInfo
 from tests.local_aws.talk import Talk
@@ -51,15 +53,19 @@ class Small:
         return read
 
 
+@pytest.fixture(scope="module")
+def unsettled(stack: LocalStack) -> Small:
+    return Small(stack)
+
+
 @pytest.fixture
-def small(stack: LocalStack) -> Iterator[Small]:
+def small(unsettled: Small) -> Iterator[Small]:
     """The small stack, at two steady echo tasks, with no event unread."""
-    small = Small(stack)
-    small.scale(2)
-    small.steady(2)
-    until("nothing moves", lambda: not small.events())
-    yield small
-    stack.outage("none")
+    unsettled.scale(2)
+    unsettled.steady(2)
+    until("nothing moves", lambda: not unsettled.events())
+    yield unsettled
+    unsettled.stack.outage("none")
 
 
 def states(events: list[dict[str, Any]], arn: str) -> list[tuple[int, str, str]]:
@@ -185,7 +191,7 @@ def test_a_task_that_ignores_sigterm_is_killed_after_its_stop_timeout(small: Sma
     with Talk(first.ip) as talk:
         talk.order("ignore-sigterm")
     small.stack.stop_task(first.arn)
-    until("it is told by SIGTERM", lambda: small.stack.task(first.arn).last_status == "STOPPING")
+    until("it is told by SIGTERM", lambda: small.stack.task(first.arn).last_status == "STOPPING", every=0.02)
     told = time.monotonic()
     until("it is gone", lambda: small.stack.task(first.arn).last_status == "STOPPED")
     assert time.monotonic() - told > 1.5  # its stopTimeout is 2 s
@@ -421,3 +427,10 @@ def test_cloudformation_tells_of_a_stack_once_it_is_done(small: Small) -> None:
     (shown,) = cloudformation.describe_stacks(StackName="slow")["Stacks"]
     assert shown["StackStatus"] == "ROLLBACK_COMPLETE"
     cloudformation.delete_stack(StackName="slow")
+
+
+def test_a_bootstrap_that_cannot_be_is_told_with_what_cloudformation_says(small: Small) -> None:
+    # GIVEN an account that is bootstrapped WHEN it is to be again THEN it is told why not
+    addresses, layout = small.stack.addresses, small.stack.layout
+    with pytest.raises(LocalAwsError, match=r"CreateStack of CDKToolkit must succeed, got .*already exists"):
+        bootstrap(addresses.aws_endpoint, addresses.region, layout.bootstrap_template)

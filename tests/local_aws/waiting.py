@@ -11,7 +11,7 @@ from tests.waiting import PATIENCE_SECONDS
 T = TypeVar("T")
 
 
-def until(what: str, found: Callable[[], T], *, within: float = PATIENCE_SECONDS, every: float = 0.05) -> T:
+def until(what: str, found: Callable[[], T], *, within: float = PATIENCE_SECONDS, every: float = 0.1) -> T:
     """The first truthy thing that FOUND finds. Where FOUND asks for tasks, that costs this process and the local AWS
     milliseconds of CPU each time.
     """

@@ -20,7 +20,7 @@ import grpc
 from proxy_image.envoy.admin import Admin
 from tests.grpc_servers import SERVER_OPTIONS
 from tests.ports import free_ports
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, pause_after
 
 UNARY = "/test.Test/Unary"
 STREAM = "/test.Test/Stream"
@@ -32,10 +32,11 @@ REAL = "proxy_image"
 
 async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
     """Waits for a condition with a deadline and returns its (true) value."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not in {seconds:g} s: {what}"
-        await asyncio.sleep(0.05)
+        waited = time.monotonic() - started
+        assert waited < seconds, f"not in {seconds:g} s: {what}"
+        await asyncio.sleep(pause_after(waited))
     return value
 
 

@@ -105,7 +105,8 @@ async def settled_bytes(envoy: Any) -> None:
     ],
     ids=["deadlines", "cancels", "cancels of streams"],
 )
-async def test_calls_that_end_early_end_alone(tmp_path: Path, call: Call, expected: set[int]) -> None:
+@pytest.mark.parametrize("rounds", [5, pytest.param(20, marks=pytest.mark.long)])
+async def test_calls_that_end_early_end_alone(tmp_path: Path, call: Call, expected: set[int], rounds: int) -> None:
     async with (
         grpc_aio.server() as port,
         balanced(tmp_path, port) as ways,
@@ -113,7 +114,7 @@ async def test_calls_that_end_early_end_alone(tmp_path: Path, call: Call, expect
         bystander(channel),
     ):
         seen: Counter[int] = Counter()
-        for _ in range(20):
+        for _ in range(rounds):
             seen.update(
                 [one.status for one in await asyncio.gather(*(grpc_aio.outcome(call, channel) for _ in range(100)))]
             )

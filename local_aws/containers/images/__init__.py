@@ -1,1 +1,1 @@
-"""Builds the container images without a registry: a base by debootstrap, the wheels, one image for each asset."""
+"""Builds the container images without a registry: a base by mmdebstrap, the wheels, one image for each asset."""

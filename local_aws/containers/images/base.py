@@ -1,4 +1,4 @@
-"""A base image without a registry: Debian with its own Python, by debootstrap from the mirror that apt uses here."""
+"""A base image without a registry: Debian with its own Python, by mmdebstrap from the mirror that apt uses here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from local_aws.containers.places import CACHE
 from local_aws.errors import LocalAwsError
 
 REPOSITORY = "localhost/grpc-lb-base"
-PACKAGES = ("ca-certificates", "python3", "python3-venv")
+PACKAGES = ("ca-certificates", "python3", "python3-venv", "usr-is-merged")
+# Makes /bin and the like links into /usr, as debootstrap does: otherwise a package of Debian's does it, in Perl.
+MERGE_USR = "--hook-directory=/usr/share/mmdebstrap/hooks/merged-usr"
 # What a base image on a registry leaves out as well.
 NOT_IN_AN_IMAGE = (
     "usr/share/doc",
@@ -65,16 +67,17 @@ def _os_release() -> str:
 
 
 async def make(made_from: Source) -> Path:
-    """The base's file system as a folder, for `podman import`. Raises LocalAwsError."""
+    """The base's file system as a folder, for `podman import`. Raises LocalAwsError.
+
+    mmdebstrap makes the same as debootstrap for half of its work: that unpacks the first packages twice.
+    """
     root = CACHE / "base"
     shutil.rmtree(root, ignore_errors=True)
     await run(
-        # In namespaces of its own: debootstrap mounts things in there, and a killed one would leave them.
-        *in_own(
-            ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", made_from.suite], network=False
-        ),
-        *(str(root), made_from.mirror),
-        log=CACHE / "debootstrap.log",
+        # In namespaces of its own: mmdebstrap mounts things in there, and a killed one would leave them.
+        *in_own(["mmdebstrap", "--mode=root", "--variant=minbase", MERGE_USR], network=False),
+        *(f"--include={','.join(PACKAGES)}", "--format=directory", made_from.suite, str(root), made_from.mirror),
+        log=CACHE / "mmdebstrap.log",
         environment=dict(os.environ),
     )
     await asyncio.to_thread(_slim, root)

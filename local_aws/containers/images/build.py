@@ -87,6 +87,8 @@ async def _synth(layout: Layout) -> None:
         | {
             "PATH": f"{layout.venv}:{os.environ.get('PATH', os.defpath)}",
             "CDK_DISABLE_CLI_TELEMETRY": "true",
+            # Half the time of a synth: for those who deploy to AWS, as in local_aws/deploy/cdk_cli.py.
+            "CDK_VALIDATION": "false",
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(layout.bytecode),
         },
@@ -98,7 +100,7 @@ async def _base() -> tuple[str, str]:
     """Its tag, and the version of its Python."""
     source = await base.source()
     if not await _is_there(source.tag):
-        async with step(f"debootstrap makes the base image, {source.suite} with its own Python"):
+        async with step(f"mmdebstrap makes the base image, {source.suite} with its own Python"):
             root = await base.make(source)
             tarball = CACHE / "base.tar"
             await run("tar", "-C", str(root), "-cf", str(tarball), ".", log=CACHE / "tar.log", environment={})

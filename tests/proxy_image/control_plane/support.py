@@ -35,7 +35,7 @@ from proxy_image.envoy.unix_http import UnixConnection
 from proxy_image.settings import Settings, from_environment
 from tests.grpc_servers import SERVER_OPTIONS
 from tests.ports import free_ports
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, pause_after
 
 GRPC_SERVICE = "test.Test"
 WHO = f"/{GRPC_SERVICE}/Who"
@@ -49,19 +49,20 @@ NODE = Node("test", "test", "")
 
 async def eventually(read: Callable[[], Any], what: str = "", seconds: float = PATIENCE_SECONDS) -> Any:
     """The first true value of `read`, which may fail in between."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while True:
+        waited = time.monotonic() - started
         try:
             value = read()
             value = await value if isinstance(value, Awaitable) else value
         except (AssertionError, OSError, http.client.HTTPException, httpx.TransportError, grpc.RpcError):
-            if time.monotonic() > deadline:
+            if waited > seconds:
                 raise
             value = None
         if value:
             return value
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        await asyncio.sleep(0.02)
+        assert waited < seconds, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(pause_after(waited))
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Envoy's bootstrap: what it says, and that a real Envoy takes it."""
 
+import mmap
 import subprocess
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_a_real_envoy_takes_the_bootstrap_without_a_warning(tmp_path: Path, more
     assert checked.returncode == 0, checked.stderr
     assert '"level":"warning"' not in checked.stderr
     assert "OK" in checked.stdout
+
+
+def test_a_real_envoy_has_every_feature_that_is_switched(tmp_path: Path) -> None:
+    """Envoy says nothing of names under FLAGS_envoy_quiche that it does not know."""
+    (layer,) = bootstrap(_settings(tmp_path), NODE, descriptors=20_000)["layered_runtime"]["layers"]
+    switched = layer["static_layer"]["envoy"]["reloadable_features"]
+    assert switched
+    with find_envoy(None).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as binary:
+        assert [name for name in switched if binary.find(name.encode()) < 0] == []
 
 
 def test_tracing_adds_its_collector_and_nothing_to_a_balancer_without(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ async def test_no_call_fails_while_a_balancer_drains_under_load(tmp_path: Path, 
     ):
         await balancer.ready()
         await call(idle)
-        load = Load(balancer.address, target, pauses=(0.01, 0.01, 0.01, 0.2, 0.7, 1.1))
+        load = Load(balancer.address, target, pauses=(0.02, 0.02, 0.02, 0.2, 0.7, 1.1))
         await asyncio.sleep(0.5)  # a share of the load before
         assert balancer.admin.activity().connections == 7
 

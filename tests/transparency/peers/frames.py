@@ -56,7 +56,7 @@ class Seen:
 
 def seen(stream: Stream) -> Seen:
     blocks = tuple(tuple((key, value) for key, value in block if key != CASE) for block in stream.headers)
-    return Seen(blocks, stream.buffer, stream.reset)
+    return Seen(blocks, bytes(stream.buffer), stream.reset)
 
 
 @dataclass

@@ -36,7 +36,7 @@ class Stream:
 
     number: int
     headers: list[list[tuple[str, str]]] = field(default_factory=list)
-    buffer: bytes = b""
+    buffer: bytearray = field(default_factory=bytearray)
     is_over: bool = False
     reset: int | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,7 +47,8 @@ class Stream:
         end = 5 + int.from_bytes(self.buffer[1:5])
         if len(self.buffer) < end:
             return None
-        message, self.buffer = self.buffer[5:end], self.buffer[end:]
+        message = bytes(self.buffer[5:end])
+        del self.buffer[:end]
         return message
 
 
@@ -138,7 +139,7 @@ class Connection:
         return message
 
     async def send(self, stream: Stream, message: bytes) -> None:
-        left = b"\0" + len(message).to_bytes(4) + message
+        left = memoryview(b"\0" + len(message).to_bytes(4) + message)
         while left and stream.reset is None and not self.is_over:
             self._window.clear()
             room = min(self.h2.local_flow_control_window(stream.number), self.h2.max_outbound_frame_size)

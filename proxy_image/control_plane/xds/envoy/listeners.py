@@ -178,6 +178,8 @@ def _calls_manager(times: ConnectionTimes, metadata: MetadataLimits) -> Any:
         server_header_transformation=Hcm.PASS_THROUGH,
         use_remote_address=boolean(False),
         skip_xff_append=True,
+        # For targets that are sent the PROXY protocol, which ours are not.
+        add_proxy_protocol_connection_state=boolean(False),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from datetime import timedelta
 from math import sqrt
@@ -77,6 +78,9 @@ async def test_the_bias_says_how_much_calls_under_way_count(tmp_path: Path, bias
         assert (await who(channel, 200))["a"] == pytest.approx(200 * busy_share, abs=8)
 
 
+SAME_AGAIN = 200
+"""Keys: were their targets drawn again, all would be the same once in 2 ** 200 runs."""
+
 # Envoy's ring has a fixed size: where the third target joins two, these lose a third of their places each, and half of
 # the keys on those go from the one to the other. A larger ring, or another hash function, changes nothing of that.
 MOVED = {Method.MAGLEV: 1 / 3, Method.RING_HASH: 1 / 3 + 2 / 3 * 1 / 3 * 1 / 2}
@@ -98,7 +102,7 @@ async def test_calls_with_the_same_key_go_to_the_same_target_and_few_move_when_a
     ):
         keys, share = 1000, MOVED[method]
         before = await who_by_key(channel, keys)
-        assert before == await who_by_key(channel, keys)
+        assert (await who_by_key(channel, SAME_AGAIN)).items() <= before.items()
         assert Counter(before.values())["a"] == pytest.approx(keys / 2, abs=SIGMAS * sqrt(keys / 4) + keys / 10)
 
         await plane.serve(treated(policy, a.target, b.target, c.target))
@@ -131,10 +135,13 @@ async def test_a_new_target_starts_slowly(tmp_path: Path) -> None:
         envoy.channel() as channel,
     ):
         await asyncio.sleep(window)  # until the first target's own slow start is over
+        joined = time.monotonic()
         await plane.serve(treated(policy, a.target, b.target))
         await envoy.has(a.port, b.port)
         first = (await who(channel, 40))["b"]
-        assert 1 <= first <= 12
+        # As the last of those calls had it, on a machine however slow.
+        weight = max(0.1, min(1.0, (time.monotonic() - joined) / window))
+        assert 1 <= first <= 40 * weight / (1 + weight) + 8
 
         async def full_share() -> bool:
             return abs((await who(channel, 40))["b"] - 20) <= 1

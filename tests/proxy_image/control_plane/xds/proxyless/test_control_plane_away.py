@@ -13,7 +13,7 @@ from grpc_lb_contract.proxyless import bootstrap
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.support import backends, control_plane, rng, settings_for
-from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, client_process, parsed
+from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, SharedClients, client_process, parsed
 
 
 class Front:
@@ -69,14 +69,14 @@ languages = pytest.mark.parametrize("language", LANGUAGES)
 
 @languages
 async def test_no_call_fails_while_the_control_plane_is_away_and_when_another_takes_its_place(
-    language: str, tmp_path: Path
+    language: str, tmp_path: Path, shared_clients: SharedClients
 ) -> None:
     (port,) = free_ports(1)
     config = parsed(bootstrap([f"127.0.0.1:{port}"], "test"))
     async with (
         backends("a", "b", "c") as (a, b, c),
         control_plane(settings_for(tmp_path)) as plane,
-        client_process(language, "rng", config) as client,
+        shared_clients.client(language, "rng", config) as client,
     ):
         await plane.serve(rng(a.target, b.target))
         service, address = AdsService(plane.cache, plane.state, plane.state.clients), f"127.0.0.1:{port}"
@@ -93,7 +93,7 @@ async def test_no_call_fails_while_the_control_plane_is_away_and_when_another_ta
 
 
 async def test_no_call_fails_while_several_control_planes_are_killed_at_once_and_replaced_one_by_one(
-    tmp_path: Path,
+    tmp_path: Path, shared_clients: SharedClients
 ) -> None:
     """GIVEN clients of two languages that call, and control planes behind one address, as behind a load balancer."""
     async with (
@@ -113,7 +113,8 @@ async def test_no_call_fails_while_several_control_planes_are_killed_at_once_and
         servers = [await another() for _ in range(3)]
         config = parsed(bootstrap([f"127.0.0.1:{address.port}"], "test"))
         clients = [
-            await stack.enter_async_context(client_process(language, "rng", config)) for language in ("Python", "Node")
+            await stack.enter_async_context(shared_clients.client(language, "rng", config))
+            for language in ("Python", "Node")
         ]
         for client in clients:
             await client.sees(20, {"a": 10, "b": 10})
