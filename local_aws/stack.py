@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local_aws import control
+from local_aws.clients import client_of
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
 from local_aws.lifecycle.state import State
@@ -157,21 +158,7 @@ class LocalStack:
         """A boto3 client that goes through the front, so it meets outages as well; with a role's ARN, one that may do
         what the role's policies allow.
         """
-        import boto3
-        import botocore.session
-        from botocore.config import Config
-
-        # Without the user's profile, which may name one that is not there.
-        plain = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-        return boto3.Session(botocore_session=plain).client(
-            service,  # type: ignore[call-overload]  # any service: the stubs know only literal names
-            endpoint_url=self._first_state.aws_endpoint,
-            region_name=self._first_state.region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - the stand-in takes any
-            aws_session_token=role,
-            config=Config(proxies={}, connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2}),
-        )
+        return client_of(self._first_state.aws_endpoint, self._first_state.region, service, role=role)
 
     def _ask(self, **request: Any) -> Any:
         return control.ask_now(Path(self._first_state.control), request)
