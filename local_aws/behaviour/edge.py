@@ -37,12 +37,16 @@ class Met:
 
 
 class Edge:
-    """Judges calls by a profile. Safe to use from several threads; with one thread, the same for the same seed."""
+    """Judges calls by a profile. Safe to use from several threads. The same seed gives the same cold starts, and to one
+    thread the same of everything.
+    """
 
     def __init__(self, profile: Profile, seed: int) -> None:
         self.quotas = Quotas()
         self._profile = profile
         self._chance = Random(seed)  # noqa: S311 - the same run again, not a secret
+        # Its own, or the calls of several threads, in the order in which they come, would move the cold starts.
+        self._environments = Random(f"environments {seed}")  # noqa: S311 - the same
         self._lock = threading.Lock()
 
     def meet(self, operation: str, parameters: Mapping[str, Any], now: float) -> Met:
@@ -71,7 +75,7 @@ class Edge:
     def is_cold(self) -> bool:
         """Whether the next invocation finds its environment taken away."""
         with self._lock:
-            return self._chance.random() < self._profile.functions.cold
+            return self._environments.random() < self._profile.functions.cold
 
 
 def too_large(operation: str, parameters: Mapping[str, Any]) -> AwsRejection | None:
