@@ -6,8 +6,8 @@ from typing import Any
 
 
 def client_of(endpoint: str, region: str, service: str, *, role: str | None = None) -> Any:
-    """With a role's ARN, one that may do what the role's policies allow."""
-    # Most of what starts a stack needs none, and to load them takes longer.
+    """A client of a service; with a role's ARN, one that may do what the role's policies allow."""
+    # Imported here: most commands need no client, and boto3 is slow to import.
     import boto3
     import botocore.session
     from botocore.config import Config

@@ -45,7 +45,7 @@ class Edge:
         self.quotas = Quotas()
         self._profile = profile
         self._chance = Random(seed)  # noqa: S311 - the same run again, not a secret
-        # Its own, or the calls of several threads, in the order in which they come, would move the cold starts.
+        # A generator of its own: the order in which concurrent calls draw from the other must not move the cold starts.
         self._environments = Random(f"environments {seed}")  # noqa: S311 - the same
         self._lock = threading.Lock()
 

@@ -91,7 +91,7 @@ def listeners(
     calls = _listener(CALLS, ports.bind_address, ports.calls, manager)
     _take_http1_apart(calls, http1_manager)
     calls.per_connection_buffer_limit_bytes.CopyFrom(uint32(CALLERS_CONNECTION_BUFFER))
-    # Connections have it from the socket that they are accepted on.
+    # Accepted connections inherit it.
     calls.socket_options.add(
         description="SO_RCVBUF in bytes",
         level=socket.SOL_SOCKET,
