@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def imported_at_start(module: Path) -> set[str]:
@@ -18,3 +21,10 @@ def imported_at_start(module: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").partition(".")[0])
     return imported - sys.stdlib_module_names
+
+
+def loaded_by(statement: str) -> frozenset[str]:
+    """The names of all modules that a new Python has loaded after a statement."""
+    code = f"import sys; {statement}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return frozenset(ran.stdout.split())

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from app import ROOT
+from tests.imports import loaded_by
 
-LOADED = """
-import json, sys
-{statement}
-print(json.dumps(sorted(sys.modules)))
-"""
 SOURCES = sorted((ROOT / "cdk_grpc_lb").rglob("*.py"))
 
 
@@ -29,18 +21,6 @@ def used() -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module == "aws_cdk"
         for alias in node.names
     }
-
-
-def loaded_by(statement: str) -> frozenset[str]:
-    ran = subprocess.run(
-        [sys.executable, "-c", LOADED.format(statement=statement)],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return frozenset(json.loads(ran.stdout))
 
 
 @pytest.fixture(scope="session")
