@@ -12,12 +12,12 @@ from typing import Any
 
 from local_aws.deploy.bootstrap import bootstrap
 from local_aws.deploy.docker_stub import IMAGES_VARIABLE
-from local_aws.errors import LocalAwsError
+from local_aws.deploy.synth_environment import synth_environment
 from local_aws.layout import Layout
-from local_aws.process.processes import RUN_MARK, dies_with_us
+from local_aws.process.commands import run
+from local_aws.process.processes import RUN_MARK
 
 ACCOUNT = "000000000000"  # ministack's for keys that are not an account id themselves
-TAIL_LINES = 25
 
 
 class CdkCli:
@@ -29,19 +29,14 @@ class CdkCli:
             **{
                 name: value for name, value in os.environ.items() if not _is_proxy(name) and not name.startswith("AWS_")
             },
-            "PATH": f"{layout.venv}:{os.environ.get('PATH', os.defpath)}",
+            **synth_environment(layout),
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-            # aws-cdk-lib's check of the template, half the time of a synth: for those who deploy to AWS.
-            "CDK_VALIDATION": "false",
             "CDK_DOCKER": str(self._write_docker_stub()),
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(layout.bytecode),
             IMAGES_VARIABLE: str(layout.images),
             RUN_MARK: mark,
         }
@@ -81,21 +76,13 @@ class CdkCli:
         return [json.loads(file.read_text()) for file in sorted(self.assembly.glob("*.template.json"))]
 
     async def _run(self, command: str, *arguments: str, folder: Path | None = None) -> None:
-        log = self._layout.run / f"cdk-{command}.log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *dies_with_us([str(self._layout.cdk), command, *arguments, "--no-notices", "--ci"]),
-                cwd=folder or self._layout.app_folder,
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-            code = await process.wait()
-        if code != 0:
-            tail = "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-TAIL_LINES:])
-            raise LocalAwsError(f"cdk {command} must succeed, got exit code {code} (all of it: {log})\n  {tail}")
+        await run(
+            *(str(self._layout.cdk), command, *arguments, "--no-notices", "--ci"),
+            log=self._layout.run / f"cdk-{command}.log",
+            environment=self._environment,
+            folder=folder or self._layout.app_folder,
+            what=f"cdk {command}",
+        )
 
     def _write_docker_stub(self) -> Path:
         """An executable that the CLI can start by its path; the stub itself is a module of ours."""
