@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local_aws.deploy.bootstrap import bootstrap
 from local_aws.deploy.docker_stub import IMAGES_VARIABLE
+from local_aws.deploy.images import ImageStore
 from local_aws.deploy.synth_environment import synth_environment
+from local_aws.deploy.without_cli import ACCOUNT, WithoutCli
 from local_aws.layout import Layout
 from local_aws.process.commands import run
 from local_aws.process.processes import RUN_MARK
-
-ACCOUNT = "000000000000"  # ministack's for keys that are not an account id themselves
 
 
 class CdkCli:
@@ -53,10 +52,9 @@ class CdkCli:
         await self._run("synth", "--quiet", "--output", str(self.assembly), *values)
 
     async def bootstrap(self) -> None:
-        """By the CLI, unless the layout names what it synthesised: then by the CLI's template alone."""
+        """By the CLI, unless the layout names what was synthesised before: then by the CLI's template alone."""
         if self._layout.assembly is not None:
-            endpoint, template = self._environment["AWS_ENDPOINT_URL"], self._layout.bootstrap_template
-            await asyncio.to_thread(bootstrap, endpoint, self._region, template)
+            await asyncio.to_thread(self._without_cli().bootstrap, self._layout.bootstrap_template)
             return
         # Away from cdk.json, or the CLI would synthesise the app for it.
         await self._run("bootstrap", f"aws://{ACCOUNT}/{self._region}", folder=self._layout.run)
@@ -64,6 +62,11 @@ class CdkCli:
     async def deploy(self) -> dict[str, dict[str, str]]:
         """Deploy every stack of the assembly; the outputs of each, by its name."""
         outputs = self._layout.run / "outputs.json"
+        if self._layout.assembly is not None:
+            deploy, images = self._without_cli().deploy, ImageStore(self._layout.images)
+            made = await asyncio.to_thread(deploy, self._layout.assembly, images)
+            outputs.write_text(json.dumps(made))
+            return made
         await self._run(
             *("deploy", "--all", "--app", str(self.assembly), "--require-approval", "never"),
             *("--outputs-file", str(outputs), "--progress", "events"),
@@ -71,6 +74,9 @@ class CdkCli:
             "--method=direct",
         )
         return {str(stack): dict(values) for stack, values in json.loads(outputs.read_text()).items()}
+
+    def _without_cli(self) -> WithoutCli:
+        return WithoutCli(self._environment["AWS_ENDPOINT_URL"], self._region)
 
     def templates(self) -> list[Any]:
         return [json.loads(file.read_text()) for file in sorted(self.assembly.glob("*.template.json"))]
