@@ -2,11 +2,11 @@
 
 For scripts (JSON; times are seconds since 1970, shares 0 to 1, latencies milliseconds as p50, p95, p99):
 
-- `/api/report`: everything; the fields are those of `watch.report.Report`.
-- `/api/services/NAME`: one service, `watch.report.ServiceReport`.
+- `/api/report`: everything; the fields are those of `report.report.Report`.
+- `/api/services/NAME`: one service, `report.service_report.ServiceReport`.
 - `/api/fleet`: this balancer and what the others said of themselves, `fleet.fleet.Member`; `/api/balancer`: this one.
-- `/api/timeline`: the changes of the target document, newest first, `watch.journal.Change`.
-- `/api/problems`: what is wrong and what to do, `watch.problems.Problem`.
+- `/api/timeline`: the changes of the target document, newest first, `stats.target_history.Change`.
+- `/api/problems`: what is wrong and what to do, `report.problems.Problem`.
 - `/healthz`: that the control plane runs, and how things stand, in a few words.
 - `/metrics`: Prometheus' text format.
 """
