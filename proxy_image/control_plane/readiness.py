@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from grpc_lb_contract import Document, Service, Target, TargetState
+from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.document_changes import changed_services
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class ReadinessGate:
             if not accepts:
                 await asyncio.sleep(PAUSE_SECONDS)
         facts = {
-            "target": f"{newcomer.ip}:{newcomer.port}",
+            "target": host_port(newcomer.ip, newcomer.port),
             "task": newcomer.task,
             "seconds": round(time.monotonic() - started, 3),
         }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.stats import call_stats
 from proxy_image.control_plane.stats.call_stats import NONE_ENDED, Ended, EndedCalls
 from proxy_image.control_plane.stats.histogram import NO_TIMES, Histogram
@@ -194,10 +195,6 @@ def read(clusters: str, stats: str, info: str, at: float) -> Reading:
     )
 
 
-def address(ip: str, port: int) -> str:
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
 def _stats(entries: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, Histogram]]:
     values: dict[str, int] = {}
     histograms: dict[str, Histogram] = {}
@@ -267,7 +264,7 @@ def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
         stats = {stat["name"]: int(stat["value"]) for stat in host.get("stats", ()) if "value" in stat}
         health = host.get("health_status", {})
         yield (
-            address(where["address"], where["port_value"]),
+            host_port(where["address"], where["port_value"]),
             TargetCounts(
                 calls=stats.get("rq_total", 0),
                 failures=stats.get("rq_error", 0),
