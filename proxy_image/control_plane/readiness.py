@@ -59,7 +59,7 @@ class ReadinessGate:
 
     def __init__(self, changed: Callable[[], Awaitable[None]], *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
         self._changed = changed
-        self._longest_wait_seconds = max_wait_seconds
+        self._max_wait_seconds = max_wait_seconds
         self._document: Document | None = None
         # A target may stand behind several services.
         self._services_of: Counter[Newcomer] = Counter()
@@ -100,7 +100,7 @@ class ReadinessGate:
     async def _try(self, newcomer: Newcomer) -> None:
         started = time.monotonic()
         accepts = False
-        while not accepts and time.monotonic() - started < self._longest_wait_seconds:
+        while not accepts and time.monotonic() - started < self._max_wait_seconds:
             async with self._at_once:
                 accepts = await _accepts(newcomer)
             if not accepts:

@@ -129,7 +129,7 @@ class Publisher:
         write: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._applier = reconciler
+        self._reconciler = reconciler
         self._state = state
         self._watcher = watcher
         self._balancer = balancer
@@ -221,12 +221,12 @@ class Publisher:
             younger = reading.uptime_seconds <= reading.at - self._started + 1
             self._last = Reading(reading.at, {}) if younger else replace(reading, reported={})
         if reading is not self._last:
-            self._tally.add(self._last, reading, self._document, self._applier.newcomers)
+            self._tally.add(self._last, reading, self._document, self._reconciler.newcomers)
             self._last = reading
 
     @property
     def _document(self) -> Document:
-        return self._applier.document or Document()
+        return self._reconciler.document or Document()
 
 
 def _to_stderr(text: str) -> None:

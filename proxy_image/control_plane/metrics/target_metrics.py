@@ -24,7 +24,7 @@ class EnvoyCollector(Collector):
     A target's counts start again when Envoy learns of it or starts, as Prometheus' rate() expects of counters."""
 
     def __init__(self, reconciler: Reconciler, watcher: Watcher) -> None:
-        self._applier = reconciler
+        self._reconciler = reconciler
         self._watcher = watcher
 
     def collect(self) -> Iterator[Metric]:
@@ -33,7 +33,7 @@ class EnvoyCollector(Collector):
             "grpc_lb_envoy_readable", "1 where Envoy's statistics could be read for this scrape.", value=float(readable)
         )
         if readable:
-            document = self._applier.document
+            document = self._reconciler.document
             yield from families(() if document is None else document.services, self._watcher.readings[-1])
 
 
