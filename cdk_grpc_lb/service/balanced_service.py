@@ -21,6 +21,7 @@ from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import placement_of
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.labels import labelled_calls
 from cdk_grpc_lb.service.containers import labels_of, refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
@@ -138,7 +139,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         **given: Unpack[ServiceProps],
     ) -> None:
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, self.node.path)
+        self._props = props = Props(type(self).__name__, path_of(self))
         check_props(props, ServiceProps, given)
         vpc, cluster, balancer = given.get("vpc"), given.get("cluster"), given.get("balancer")
         task_definition, port, service_name = given.get("task_definition"), given.get("port"), given.get("service_name")
@@ -208,13 +209,14 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         )
         describe_groups(self.service)
         start_after(self.service, placement.subnets.internet_connectivity_established)
+        groups = self.service.connections.security_groups
         self._opens_shells = given.get("enable_execute_command", False)
         internet_access = InternetAccess(
             self,
             cluster.vpc,
             placement,
             needs=self._endpoints_needed,
-            groups=self.service.connections.security_groups,
+            groups=groups,
             images=lambda: images_of(self.task_definition),
             what="its tasks",
         )
@@ -226,9 +228,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             balancer = own_balancer(self, "Balancer", cluster, labelled.service_name)
             balancer._admit(props, labelled, self, name_is_given=service_name is not None)
         self.balancer = balancer
-        self._connections = ec2.Connections(
-            security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
-        )
+        self._connections = ec2.Connections(security_groups=groups, default_port=ec2.Port.tcp(port))
         self.balancer._connect(self.service, task.serving, labelled, said)
         self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
