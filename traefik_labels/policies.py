@@ -147,8 +147,10 @@ def _conditions(expression: Expression, *, negated: bool = False) -> Iterator[Co
             yield from _conditions(what, negated=not negated)
         case Comparison() if not negated:
             yield expression
-        case Comparison(call, operator, number):
-            yield Comparison(call, {">": "<=", ">=": "<", "<": ">=", "<=": ">"}.get(operator, operator), number)
+        case Comparison(call, operator, number, literal):
+            yield Comparison(
+                call, {">": "<=", ">=": "<", "<": ">=", "<=": ">"}.get(operator, operator), number, literal
+            )
         case Call():
             raise NotReadable(f"a comparison such as NetworkErrorRatio() > 0.5; {expression} is none")
 

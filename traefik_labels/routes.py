@@ -21,7 +21,8 @@ from traefik_labels.settings import TraefikLabels
 
 
 def entry_points_of(text: str) -> frozenset[str]:
-    return frozenset(name for one in text.split(",") if (name := one.strip().lower()))
+    """In lower case. An empty name in a list is that of an entry point which no Traefik has."""
+    return frozenset(one.strip().lower() for one in text.split(",")) if text else frozenset()
 
 
 def keep_out_by_entry_point(router: Router, label: str, settings: TraefikLabels) -> None:

@@ -74,6 +74,20 @@ def test_a_router_stays_whose_calls_are_its_own(labels: dict[str, str]) -> None:
     assert hosts_of(labels | AUTH) == "a.test"
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "Host(`shop.test `)",
+        "Host(`https://shop.test`)",
+        "Host(`[2001:db8::1]:50051`)",
+        "HostRegexp(`^[[:lower:]]{4}\\.test`)",
+        "HostRegexp(`^shop\\-[a-z]\\.test`)",
+    ],
+)
+def test_an_odd_host_of_one_router_takes_no_calls_of_another(rule: str) -> None:
+    assert hosts_of(second(open_rule=HOST, checked_rule=rule, checked_priority="1000") | AUTH) == "a.test"
+
+
 def test_a_router_stays_beside_one_for_other_callers() -> None:
     labels = second(open_rule=HOST, checked_rule=HOST, open_entrypoints="grpc", checked_entrypoints="web") | AUTH
     assert hosts_of(labels, entry_points=["grpc"]) == "a.test"

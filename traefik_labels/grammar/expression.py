@@ -12,6 +12,7 @@ https://doc.traefik.io/traefik/v3.6/routing/routers/#rule
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from traefik_labels.grammar.lexer import NAME, NUMBER, OPERATOR, STRING, Token, Words, tokens
 from traefik_labels.grammar.syntax import And, Call, CannotBeReadAt, Comparison, Expression, Not, Or
@@ -20,7 +21,13 @@ from traefik_labels.grammar.syntax import And, Call, CannotBeReadAt, Comparison,
 _BINDS = {"||": 1, "&&": 2, "==": 3, "!=": 3, "<": 3, "<=": 3, ">": 3, ">=": 3}
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 
-_Operand = Expression | float
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    literal: str
+
+
+_Operand = Expression | _Number
 
 
 def expression(text: str) -> Expression:
@@ -72,22 +79,22 @@ def _joined(operator: Token, left: _Operand, right: _Operand) -> Expression:
         if operator.text == "&&":
             return And(tuple(part for one in both for part in (one.all if isinstance(one, And) else (one,))))
         return Or(tuple(part for one in both for part in (one.any if isinstance(one, Or) else (one,))))
-    if not isinstance(left, Call) or not isinstance(right, float):
+    if not isinstance(left, Call) or not isinstance(right, _Number):
         raise CannotBeReadAt(operator.column)
-    return Comparison(left, operator.text, right)
+    return Comparison(left, operator.text, float(right.literal), right.literal)
 
 
 def _expression(operand: _Operand, column: int) -> Expression:
-    if isinstance(operand, float):
+    if isinstance(operand, _Number):
         raise CannotBeReadAt(column)
     return operand
 
 
 def _operand(words: Words) -> _Operand:
-    sign = -1 if words.skip("-") else 1
+    sign = "-" if words.skip("-") else ""
     if words.next.kind == NUMBER:
-        return sign * _number(words)
-    if words.next.kind != NAME or sign < 0:
+        return _number(words, sign)
+    if words.next.kind != NAME or sign:
         raise words.refused()
     name = words.take().text
     words.expect("(")
@@ -114,7 +121,7 @@ def _argument(words: Words) -> str:
     return words.take().text
 
 
-def _number(words: Words) -> float:
+def _number(words: Words, sign: str) -> _Number:
     if _NUMBER.fullmatch(words.next.text) is None:
         raise words.refused()
-    return float(words.take().text)
+    return _Number(sign + words.take().text)

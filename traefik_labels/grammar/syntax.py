@@ -44,6 +44,8 @@ class Comparison:
     call: Call
     operator: str
     number: float
+    literal: str = field(default="", compare=False, repr=False)
+    """The number as it is written: 1 and 1.0 are of two types."""
     depth: int = field(default=1, init=False, compare=False, repr=False)
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from traefik_labels.grammar.parsing import read_expression, read_tags
 from traefik_labels.grammar.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or, Tag
+from traefik_labels.rules.host_patterns import with_pythons_classes
 
 TAGS = "traefik.tags"
 _OF_TAGS = re.compile(r"\s*tag\s*[!=]=")
@@ -60,27 +61,13 @@ def _constraint(expression: Expression) -> Fits:
             )
 
 
-# https://github.com/google/re2/wiki/Syntax
-_CLASSES = {
-    "alnum": "0-9A-Za-z",
-    "alpha": "A-Za-z",
-    "digit": "0-9",
-    "lower": "a-z",
-    "punct": r"!-/:-@\[-`{-~",
-    "space": r"\t\n\v\f\r ",
-    "upper": "A-Z",
-    "word": "0-9A-Za-z_",
-    "xdigit": "0-9A-Fa-f",
-}
 _PYTHONS_ALONE = re.compile(r"\(\?(?:<?[=!]|\()|\\[1-9]")
 
 
 def _pattern(text: str) -> re.Pattern[str]:
     if _PYTHONS_ALONE.search(text):
         raise NotReadable(f"constraints with regular expressions of Go, got {text!r} (it has no look-around)")
-    for name, characters in _CLASSES.items():
-        text = text.replace(f"[:{name}:]", characters)
     try:
-        return re.compile(text, re.ASCII)
+        return re.compile(with_pythons_classes(text), re.ASCII)
     except re.error as error:
         raise NotReadable(f"constraints with regular expressions, got {text!r} ({error})") from None

@@ -8,12 +8,25 @@ from functools import lru_cache
 # What Go and Python read alike, with few repetitions and none of a group, so that no host takes long to compare:
 # labels are untrusted.
 _TOKEN = re.compile(
-    r"\\[.dw-]|\[\^?(?:[A-Za-z0-9_.-]|\\[.-])+\]|\(\?i\)|\(\?:|[()|^$.A-Za-z0-9_:-]|\{(?![0-9])|\}|[+*?]"
+    r"\\[dw!-/:-@\[-`{-~]|\[\^?(?:[A-Za-z0-9_.-]|\\[.-])+\]|\(\?i\)|\(\?:|[()|^$.A-Za-z0-9_:-]"
+    r"|\{(?![0-9])|\{[0-9]{1,2}(?:,[0-9]{0,2})?\}|\}|[+*?]"
 )
 _AFTER_GROUP = re.compile(r"\)[+*?{]")
-_REPEATED = re.compile(r"(?<!\\)[+*]")
+_REPEATED = re.compile(r"(?<!\\)(?:[+*]|\{[0-9])")
 _MOST_REPEATED = 2
 _LONGEST = 500
+# https://github.com/google/re2/wiki/Syntax
+_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r"\t\n\v\f\r ",
+    "upper": "A-Z",
+    "word": "0-9A-Za-z_",
+    "xdigit": "0-9A-Fa-f",
+}
 _ENDS_WITH = re.compile(r"\\\.((?:[A-Za-z0-9_-]|\\\.)+)\$")
 
 
@@ -21,6 +34,13 @@ def may_take(pattern: str, host: str) -> bool:
     """Whether a host, in lower case, may be one that fits; True where that cannot be told."""
     compiled = _compiled(pattern)
     return compiled is None or compiled.search(host) is not None or compiled.search(f"{host}.") is not None
+
+
+def with_pythons_classes(pattern: str) -> str:
+    """With `a-z` for `[:lower:]` and its like, which Python has not."""
+    for name, characters in _CLASSES.items():
+        pattern = pattern.replace(f"[:{name}:]", characters)
+    return pattern
 
 
 def domain_of(pattern: str) -> str | None:
@@ -45,7 +65,7 @@ def from_template(text: str) -> str:
 def is_refused(pattern: str) -> bool:
     """Whether Go takes it for no regular expression, as far as Python can tell."""
     try:
-        re.compile(pattern)
+        re.compile(with_pythons_classes(pattern))
     except re.error:
         # What only Go has begins so.
         return re.search(r"\\[A-Za-z]|\(\?|\[:", pattern) is None
@@ -69,6 +89,7 @@ def _has_alternatives(pattern: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str] | None:
+    pattern = with_pythons_classes(pattern)
     at = 0
     while at < len(pattern):
         found = _TOKEN.match(pattern, at)

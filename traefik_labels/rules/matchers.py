@@ -15,7 +15,8 @@ from traefik_labels.rules.host_patterns import domain_of, from_template, is_refu
 # `{name:.+}.example.com` in versions 1 and 2, `^.+\.example\.com$` in 3: the regular expressions that say what
 # *.example.com says. `[a-z]+` says less: one level, some letters.
 _SUBDOMAINS = re.compile(r"\{[A-Za-z0-9_]*:\.[+*]\}\.([A-Za-z0-9_.-]+)|\^\.[+*]\\\.((?:[A-Za-z0-9_-]|\\\.)+)\$")
-_DOT = "\\."
+# https://www.rfc-editor.org/rfc/rfc3986#section-3.2, less the IP addresses in brackets, whose characters are compared.
+_IN_NO_AUTHORITY = re.compile(r"[\x00-\x20\x7f\"#/<>?\\^`{|}]")
 _ANY_HOST = (".+", ".*", "^.+$", "^.*$")
 _BEGINS_WITH = re.compile(r"\^([A-Za-z0-9_@:/-]+)(\$|\.\*\$?)?")
 _PATH_BEGINS_WITH = re.compile(r"\^(/(?:[A-Za-z0-9_]|\\\.)+/)(?:([A-Za-z_][A-Za-z0-9_]*)\$|\.\*\$?)?")
@@ -214,9 +215,12 @@ def _host(call: Call, host: str) -> tuple[Calls, ...]:
     if name.startswith("*.") and is_host(name):
         why = f"{host} is one level of names, and *.a-domain here is any number; write the names, or HostRegexp"
         return _unsaid(call, why, host=name)
-    if "*" in name or not is_host(name):
-        return _unsaid_pattern(call, f"{host!r} is no host name", f"^{name.replace('.', _DOT)}$")
-    return (Calls(host=name),)
+    if _IN_NO_AUTHORITY.search(name):
+        # Otherwise one service's typing error would take the calls of all others that come after it.
+        return NONE
+    if "*" in name:
+        return _unsaid_pattern(call, f"{host!r} is no host name", f"^{re.escape(name)}$")
+    return (Calls(host=name),) if is_host(name) else _unsaid(call, f"{host!r} is no host name", host=name)
 
 
 def _host_pattern(call: Call, pattern: str, *, is_v3: bool) -> tuple[Calls, ...]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 
 from traefik_labels import policies
-from traefik_labels.grammar.parsing import read_expression
-from traefik_labels.grammar.syntax import NotReadable
 from traefik_labels.model import Draft
 from traefik_labels.unsupported import MIDDLEWARES, remark, unsupported_setting
+from traefik_labels.versions.middleware_checks import refusal
 
 Settings = Mapping[str, str]
 """The names of labels, by what they set: `retry.attempts`."""
@@ -94,6 +93,13 @@ class Middlewares:
             where = next(iter(settings.values()), label)
             self._draft.refuse(where, f"must make {name} a middleware of one kind: Traefik leaves its routers out")
             return False
+        kind = _kind(next(iter(settings)))
+        refused = refusal(kind, {setting: self._draft.written[one] for setting, one in settings.items()})
+        if refused is not None:
+            setting, must_be = refused
+            where = settings.get(setting, f"traefik.http.middlewares.{name}.{setting}")
+            self._draft.refuse(where, f"must be {must_be}: Traefik leaves its routers out")
+            return False
         let_through = [self._lets_setting_through(setting, one) for setting, one in settings.items()]
         return all(let_through)
 
@@ -105,9 +111,6 @@ class Middlewares:
         if setting == "errors.service":
             self._draft.leave_out(label, "a gRPC error is a status, not a page")
             return self._draft.written[label].removesuffix("@ecs") in self._services
-        if setting in _CHECKS and not _CHECKS[setting](self._draft.written[label]):
-            self._draft.refuse(label, f"must be {_MUST_BE[setting]}: Traefik leaves its routers out")
-            return False
         if _kind(setting) not in _READERS and setting != "chain.middlewares":
             self._draft.leave_out(label, "what is not known here may keep callers out: the router is left out")
             return False
@@ -116,26 +119,6 @@ class Middlewares:
 
 def _own_name(name: str) -> str:
     return name.strip().removesuffix("@ecs")
-
-
-def _is_breaker(text: str) -> bool:
-    try:
-        read_expression(text)
-    except NotReadable:
-        return False
-    return True
-
-
-_CHECKS: Mapping[str, Callable[[str], bool]] = {
-    "retry.attempts": lambda text: int(text) > 0,
-    "circuitbreaker.expression": _is_breaker,
-    "inflightreq.amount": lambda text: int(text) > 0,
-}
-_MUST_BE = {
-    "retry.attempts": "a number of tries, 1 or more",
-    "circuitbreaker.expression": "an expression such as NetworkErrorRatio() > 0.5",
-    "inflightreq.amount": "a number of requests, 1 or more",
-}
 
 
 def _kind(setting: str) -> str:

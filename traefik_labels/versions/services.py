@@ -54,9 +54,9 @@ def port(name: str, its: Settings, container: Container, draft: Draft) -> tuple[
 
 
 def has_no_weight(its: Settings, draft: Draft) -> bool:
-    if policies.number(_text(draft, its, _WEIGHT)) != 0:
+    if int(_text(draft, its, _WEIGHT) or 1) > 0:
         return False
-    draft.leave_out(its[_WEIGHT], "a server of weight 0 gets no call: the router is left out")
+    draft.leave_out(its[_WEIGHT], "a server of weight 0 or less gets no call: the router is left out")
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ class Verdict(StrEnum):
     NARROWER_TOLD = "narrower, and told"
     BETTER = "better, and told"
     SILENT = "narrower, and silent"
+    NEIGHBOUR = "narrower for what another set says"
     WIDER = "wider"
     ELSEWHERE = "elsewhere"
 
@@ -45,6 +47,7 @@ SETTINGS = TraefikLabels(version=3)
 
 GOOD = frozenset({Verdict.SAME, Verdict.NARROWER_TOLD, Verdict.BETTER})
 _ORDER = tuple(Verdict)
+_MARK = re.compile(r"s[0-9]{5}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Court:
         return [*judged, *(verdict for one in sets if one.alone for verdict in self._judge([one]))]
 
     def _judge(self, sets: Sequence[LabelSet]) -> list[Judged]:
-        marked = [(f"s{next(self._marks):05d}", one) for one in sets]
+        marked = [(f"s{next(self._marks):05d}", one) for one in sets]  # as _MARK
         marked_sets = [(mark, with_mark(one, mark)) for mark, one in marked]
         batch = f"marker-{marked[0][0]}"
         marker = Job((Box(_marker(batch)),), service=batch)
@@ -104,7 +107,7 @@ class Court:
         for (one, call), there, ours_ in zip(calls, theirs, here, strict=True):
             answers.setdefault(str(id(one)), []).append((call, there, ours_))
         return [
-            _judged(original, answers.get(str(id(one)), []), told_of(draft, mark))
+            _judged(original, answers.get(str(id(one)), []), told_of(draft, mark), mark)
             for (mark, one), (_, original) in zip(marked_sets, marked, strict=True)
         ]
 
@@ -138,7 +141,7 @@ def told_of(draft: Transformed, mark: str) -> tuple[str, ...]:
     )
 
 
-def _judged(one: LabelSet, answers: Sequence[tuple[Call, Answer, Answer]], told: tuple[str, ...]) -> Judged:
+def _judged(one: LabelSet, answers: Sequence[tuple[Call, Answer, Answer]], told: tuple[str, ...], mark: str) -> Judged:
     by_call: dict[Call, tuple[list[Answer], list[Answer]]] = {}
     for call, there, here in answers:
         both = by_call.setdefault(call, ([], []))
@@ -147,6 +150,8 @@ def _judged(one: LabelSet, answers: Sequence[tuple[Call, Answer, Answer]], told:
     found = [(call, *_compare(there, here, told)) for call, (there, here) in by_call.items()]
     assert found, one
     worst = max((verdict for _, verdict, _ in found), key=_ORDER.index)
+    if worst is Verdict.NARROWER_TOLD and any(set(_MARK.findall(remark)) - {mark} for remark in told):
+        worst = Verdict.NEIGHBOUR
     differences = tuple(f"{verdict}: {call}: {words}" for call, verdict, words in found if verdict is not Verdict.SAME)
     return Judged(one, worst, differences, told)
 

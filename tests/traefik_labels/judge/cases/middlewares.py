@@ -56,6 +56,53 @@ _KINDS: tuple[dict[str, str], ...] = (
     {"retry.invented": "x"},
 )
 
+# Traefik decodes these, and then refuses them with the routers that have them.
+_REFUSED: tuple[dict[str, str], ...] = (
+    {"retry.initialinterval": "1s"},
+    {"inflightreq.sourcecriterion.requesthost": "true"},
+    {
+        "inflightreq.amount": "5",
+        "inflightreq.sourcecriterion.requesthost": "true",
+        "inflightreq.sourcecriterion.requestheadername": "x",
+    },
+    {"inflightreq.amount": "5", "inflightreq.sourcecriterion.ipstrategy.excludedips": "x"},
+    {"ratelimit.average": "5", "ratelimit.period": "-1s"},
+    {"circuitbreaker.checkperiod": "1s"},
+    {"circuitbreaker.expression": "NetworkErrorRatio() > 1"},
+    {"circuitbreaker.expression": "NetworkErrorRatio() > -0.5"},
+    {"circuitbreaker.expression": "NetworkErrorRatio()"},
+    {"circuitbreaker.expression": "NetworkErrorRatio(1) > 0.5"},
+    {"circuitbreaker.expression": "!(NetworkErrorRatio() > 0.5)"},
+    {"circuitbreaker.expression": "LatencyAtQuantileMS(50) > 100"},
+    {"circuitbreaker.expression": "LatencyAtQuantileMS(50.0) > 100.5"},
+    {"circuitbreaker.expression": "ResponseCodeRatio(500, 600) > 0.3"},
+    {"circuitbreaker.expression": "Invented() > 0.5"},
+    {"errors.status": "x", "errors.service": "s~"},
+    {"errors.status": "500,", "errors.service": "s~"},
+    {"errors.status": "500"},
+    {"errors.status": "100-599", "errors.service": "s~"},
+    {"errors.statusrewrites.x": "500", "errors.service": "s~"},
+    {"compress.encodings": "gzip,nonsense"},
+    {"compress.defaultencoding": "gzip", "compress.encodings": "br"},
+    {"compress.excludedcontenttypes": "a/b", "compress.includedcontenttypes": "c/d"},
+    {"compress.excludedcontenttypes": "not a type"},
+    {"buffering.retryexpression": "Attempts()"},
+    {"buffering.retryexpression": "Attempts() < 3.5"},
+    {"buffering.memrequestbodybytes": "-5"},
+    {"headers.framedeny": "false"},
+    {"headers.accesscontrolalloworiginlist": ""},
+    {"headers.accesscontrolalloworiginlistregex": "("},
+)
+# And takes these, which look much alike.
+_TAKEN: tuple[dict[str, str], ...] = (
+    {"inflightreq.amount": "5", "inflightreq.sourcecriterion.ipstrategy.excludedips": "10.0.0.1/8,::1"},
+    {"circuitbreaker.expression": "NetworkErrorRatio() > 1.0 || LatencyAtQuantileMS(50.0) > 100"},
+    {"errors.status": "400-499, 500", "errors.service": "s~"},
+    {"compress.excludedcontenttypes": "text/html; charset=utf-8, image/*"},
+    {"buffering.retryexpression": "IsNetworkError() && Attempts() < 3"},
+    {"headers.framedeny": "false", "headers.stsseconds": "0"},
+)
+
 _CALLS = (
     Call("a.~", "/rng.~.R/Get", (("x-user", "root"),)),
     Call("a.~", "/rng.~.R/Get", (("authorization", "Basic eDp5"),)),
@@ -69,6 +116,12 @@ def _with(kind: dict[str, str]) -> dict[str, str]:
 
 
 SETS: list[LabelSet] = [
+    *(one(f"refused middleware {kind}", A, _with(kind)) for kind in _REFUSED),
+    *(one(f"middleware {kind}", A, _with(kind)) for kind in _TAKEN),
+    *(
+        two(f"refused middleware {kind} before a router without", box(f"{A} && {R}", _with(kind)), other(A))
+        for kind in _REFUSED[::3]
+    ),
     *(one(f"middleware {kind}", A, _with(kind), calls=_CALLS) for kind in _KINDS),
     *(
         two(f"middleware {kind} before a router without", box(f"{A} && {R}", _with(kind)), other(A), calls=_CALLS)

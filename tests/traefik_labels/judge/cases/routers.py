@@ -19,6 +19,7 @@ _SETTINGS: tuple[dict[str, str], ...] = (
     {"entrypoints": "admin"},
     {"entrypoints": "web,admin"},
     {"entrypoints": "nowhere"},
+    {"entrypoints": ","},
     {"entrypoints": ""},
     {"EntryPoints": "admin"},
     {"priority": "5"},

@@ -116,6 +116,11 @@ _PLAIN = (
     "Host(`a.~`) && HostSNI(`a.~`)",
     "Host(`ä.~`)",
     "Host(`a.~:50051`)",
+    # A typing error: no call has such a host, so that it takes none from the sets beside it.
+    "Host(`a.long-name.~ `)",
+    "Host(`https://a.~`)",
+    "Host(`a.~/`)",
+    "Host(`[::1]:50051`) || Host(`a.~`)",
     "Host(`a.~`) && Pathprefix(`/rng.~.R/`)",
     "Host(`a.~`) && PATHPREFIX(`/rng.~.R/`)",
     "Host(`a.~`) && pathPrefix(`/rng.~.R/`)",

@@ -19,6 +19,7 @@ _SETTINGS: tuple[dict[str, str], ...] = (
     {"server.scheme": "(none)"},
     {"server.weight": "5"},
     {"server.weight": "0"},
+    {"server.weight": "-1"},
     {"server.weight": "x"},
     {"server.preservepath": "true"},
     {"server.url": "h2c://127.0.0.1:9"},
