@@ -49,7 +49,7 @@ from local_aws.behaviour.timings import DEFINITION_READS, DOCUMENTED, ECS_READS,
 from tests.lambda_src.conftest import Sync
 from tests.lambda_src.fake_aws import CLUSTER, PREFIX, REGION, Answer, FakeAws, Json, Time, task_arn
 
-# As the constructs set them (cdk_grpc_lb/target_sync.py).
+# As the constructs set them (cdk_grpc_lb/balancer/target_sync.py).
 MEGABYTES, TIMEOUT_SECONDS, VISIBILITY_SECONDS = 1769, 60.0, 180.0
 MAX_SERVICES = 1000
 MAX_INVOCATIONS = 10

@@ -16,6 +16,9 @@ from enum import StrEnum
 
 NAMESPACE = "GrpcLb"
 
+EVENT = "metrics"
+"""What a line of metrics says happened, as in every other line of a log (`grpc_lb_contract.log_lines`)."""
+
 BALANCER = "Balancer"
 SERVICE = "Service"
 
@@ -115,7 +118,8 @@ def metrics_line(
             if each.values
         ],
     }
-    return json.dumps({"_aws": metadata, **properties, **dimensions, **values}, separators=(",", ":"), allow_nan=False)
+    fields = {"_aws": metadata, "event": EVENT, **properties, **dimensions, **values}
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 
 
 def _number(value: float) -> float:

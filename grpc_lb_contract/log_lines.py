@@ -2,7 +2,7 @@
 
     {"time":"2026-11-27T03:00:00.123+00:00","level":"warning","source":"lambda","event":"label rejected","family":"rng"}
 
-`time` is UTC, `level` one of debug, info, warning and error, `source` the process (lambda, supervisor, control-plane,
+`time` is UTC, `level` one of debug, info, warning and error, `source` the process (lambda, supervisor, control plane,
 envoy), `event` what happened in fixed words. Facts follow as fields of their own.
 """
 

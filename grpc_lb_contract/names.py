@@ -65,6 +65,15 @@ def service_name_from(name: str) -> str:
     return re.sub(r"[^a-z0-9-]", "-", name.lower())[:63].strip("-")
 
 
+def host_port(host: str, port: int) -> str:
+    """The text of an address, as gRPC and URLs have it.
+
+    >>> host_port("10.0.1.12", 50051), host_port("::1", 50051)
+    ('10.0.1.12:50051', '[::1]:50051')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def must_match(pattern: re.Pattern[str], what: str, got: object, allowed: str) -> None:
     if not isinstance(got, str) or pattern.fullmatch(got) is None:
         raise ValueError(f"{what} must be {allowed}, got {got!r}")

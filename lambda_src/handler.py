@@ -66,9 +66,7 @@ class Handler:
         told = Directive(((BALANCER,),), {REFRESH_FAILURES: failures, **self._refresher.metrics})
         namespace = self._settings.cloudwatch_namespace
         # Lambda hands what is printed to CloudWatch Logs, which makes metrics of it.
-        print(
-            metrics_line(told, at=time.time(), namespace=namespace, dimensions={BALANCER: balancer}, message="metrics")
-        )
+        print(metrics_line(told, at=time.time(), namespace=namespace, dimensions={BALANCER: balancer}))
 
 
 @cache

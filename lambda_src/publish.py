@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
@@ -33,21 +34,13 @@ from grpc_lb_contract.document.records import service_texts
 from grpc_lb_contract.document.shards import content_hash
 from lambda_src import log
 from lambda_src.clock import Clock, OutOfTime, SecondsLeft
-from lambda_src.discovery.saved_definitions import SavedDefinitions
-from lambda_src.token_bucket import TokenBucket, is_throttle
+from lambda_src.discovery.saved_definitions import SavedDefinitions, definitions_path
+from lambda_src.parameters import PER_CALL, PUTS_AT_ONCE, ParameterWriter, chunks, parameters_below
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
-# The most that GetParameters, GetParametersByPath and DeleteParameters take or give at once:
-# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
-PARAMETERS_PER_CALL = 10
-
-# https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
-PUTS_PER_SECOND = 3
-PUTS_AT_ONCE = 3
-
-REST_SECONDS = 2.0
+RESERVED_SECONDS = 2.0
 """Of the invocation's time: with less left, no shard is begun."""
 
 
@@ -96,7 +89,6 @@ class ParameterStore:
         self._written_beside: str | None = None
         self._there: set[str] | None = None
         self._kept: frozenset[str] | None = None
-        self._bucket: TokenBucket | None = None
         self._texts = service_texts()
         self.clock = Clock()
         self.cluster = ""
@@ -162,7 +154,7 @@ class ParameterStore:
         self._last, self._shards = (packed.index, published), packed.shards
         # Readers that got the index before this one are reading the shards that it names.
         self._kept = frozenset(packed.shards) | frozenset(stored.shards)
-        if self._there is not None and len(self._there - self._kept) >= PARAMETERS_PER_CALL:
+        if self._there is not None and len(self._there - self._kept) >= PER_CALL:
             self._delete_all_but(self._kept)
         return PublishResult(published, writes=len(new) + 1)
 
@@ -176,10 +168,10 @@ class ParameterStore:
         writing: dict[str, Future[None]] = {}
         with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
             for name, text in shards.items():
-                self._wait_for_quota()
-                if seconds_left() < REST_SECONDS or any(one.done() and one.exception() for one in writing.values()):
+                self._writer.wait()
+                if seconds_left() < RESERVED_SECONDS or any(one.done() and one.exception() for one in writing.values()):
                     break
-                writing[name] = pool.submit(self._put, shard_parameter(self.prefix, name), text)
+                writing[name] = pool.submit(self._writer.put_now, shard_parameter(self.prefix, name), text)
         written = {name for name, one in writing.items() if one.exception() is None}
         self._written |= written
         if self._there is not None:
@@ -251,42 +243,22 @@ class ParameterStore:
     def _read_shards(self, names: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
         shards = {name: known[name] for name in names if name in known}
         by_parameter = {shard_parameter(self.prefix, name): name for name in names if name not in known}
-        for chunk in _chunks(list(by_parameter)):
+        for chunk in chunks(list(by_parameter)):
             for parameter in self._ssm.get_parameters(Names=chunk)["Parameters"]:
                 shards[by_parameter[parameter["Name"]]] = parameter["Value"]
         return shards
 
-    def put(self, name: str, text: str) -> None:
-        """Write one parameter, when SSM's quota allows it. Raises botocore's error."""
-        self._wait_for_quota()
-        self._put(name, text)
-
-    def _put(self, name: str, text: str) -> None:
-        try:
-            answer = self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
-        except ClientError as error:
-            if is_throttle(error):
-                self._writes.throttled()
-            raise
-        self._writes.answered(answer)
-
-    @property
-    def _writes(self) -> TokenBucket:
-        if self._bucket is None:
-            self._bucket = TokenBucket(PUTS_AT_ONCE, PUTS_PER_SECOND, self.clock.now)
-        return self._bucket
-
-    def _wait_for_quota(self) -> None:
-        while pause := self._writes.pause():
-            self.clock.sleep(pause)
+    @cached_property
+    def _writer(self) -> ParameterWriter:
+        return ParameterWriter(self._ssm, self.clock)
 
     def _put_index(self, text: str) -> None:
-        self.put(self._index_name, text)
+        self._writer.put(self._index_name, text)
         self._written_beside = text
 
     def saved_definitions(self) -> SavedDefinitions:
         """Those under this prefix, which are written at the same rate as the document."""
-        return SavedDefinitions(self._ssm, f"{self.prefix}/definitions", self.put)
+        return SavedDefinitions(self._ssm, definitions_path(self.prefix), self._writer.put)
 
     def _read_all_shards(self) -> set[str]:
         try:
@@ -298,18 +270,15 @@ class ParameterStore:
 
     def _shards_by_path(self) -> Iterator[tuple[str, str]]:
         path = shard_parameter(self.prefix, "")
-        pages = self._ssm.get_paginator("get_parameters_by_path").paginate(
-            Path=path.rstrip("/"), PaginationConfig={"PageSize": PARAMETERS_PER_CALL}
-        )
-        for page in pages:
-            yield from ((each["Name"].removeprefix(path), each["Value"]) for each in page["Parameters"])
+        for name, text in parameters_below(self._ssm, path.rstrip("/")):
+            yield name.removeprefix(path), text
 
     def _delete_all_but(self, kept: frozenset[str]) -> None:
         try:
             # What others left there is looked for by each process once.
             there = {name for name, _ in self._shards_by_path()} if self._there is None else self._there
-            for chunk in _chunks(sorted(there - kept)):
-                self._wait_for_quota()
+            for chunk in chunks(sorted(there - kept)):
+                self._writer.wait()
                 self._ssm.delete_parameters(Names=[shard_parameter(self.prefix, name) for name in chunk])
             self._there = set(kept)
         except (BotoCoreError, ClientError) as error:
@@ -336,8 +305,3 @@ def _packed(
         # What labels were rejected must not cost a target its place.
         without_notes = replace(document, diagnostics=Diagnostics())
         return without_notes, packed(without_notes)
-
-
-def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), PARAMETERS_PER_CALL):
-        yield names[start : start + PARAMETERS_PER_CALL]

@@ -42,12 +42,12 @@ READ_MAX_SECONDS = 5.0
 """Where there are more task definitions than ECS allows to read at once, those that are known are published between:
 the first after half a second, then at growing intervals, in each of which SSM takes what is new."""
 
-REST_SECONDS = 10.0
+RESERVED_SECONDS = 10.0
 """Of the invocation's time, kept for publishing: with less left, nothing is listed again."""
 
 RETRY_FIRST_PAUSE = 1.0
 RETRY_MAX_PAUSE = 5.0
-RETRY_REST_SECONDS = 5.0
+RETRY_RESERVED_SECONDS = 5.0
 
 
 class EventsAheadOfListing(RuntimeError):  # noqa: N818 - the name says what is the matter
@@ -127,7 +127,7 @@ class Refresher:
             except PASSING_FAILURES as error:
                 self.failures += 1
                 pause = freshness.pause(backoff, self._calls)
-                if seconds_left() < RETRY_REST_SECONDS + pause:
+                if seconds_left() < RETRY_RESERVED_SECONDS + pause:
                     raise
                 log.warning("refresh failed, trying again", error=type(error).__name__, problem=str(error))
                 self._clock.sleep(pause)
@@ -289,7 +289,7 @@ class Refresher:
     def _has_time(self, run: RefreshState, pause: float, in_all: float) -> bool:
         now = self._clock.now()
         once_more = pause + (now - run.listed_at)
-        return now + pause - run.started <= in_all and run.seconds_left() > REST_SECONDS + once_more
+        return now + pause - run.started <= in_all and run.seconds_left() > RESERVED_SECONDS + once_more
 
     def _doubt(self, run: RefreshState, emptied: frozenset[str], listing: Listing) -> float:
         run.suspected = emptied

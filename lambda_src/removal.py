@@ -16,15 +16,14 @@ from botocore.config import Config
 
 from grpc_lb_contract import index_parameter, shard_parameter
 from lambda_src import log
+from lambda_src.discovery.saved_definitions import definitions_path
+from lambda_src.parameters import chunks, parameters_below
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 PREFIX_PROPERTY = "ParameterPrefix"
 RETAIN_PROPERTY = "Retain"
-# DeleteParameters takes so many at once, GetParametersByPath gives so many:
-# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html
-_PER_CALL = 10
 # A refresh that was running when its queue was cut off may write once more.
 _PAUSE_SECONDS = 5.0
 _ATTEMPTS = Config(retries={"mode": "standard", "total_max_attempts": 10})
@@ -58,8 +57,8 @@ def remove(ssm: SSMClient, prefix: str) -> int:
     """Delete all, and again after a pause, until there was nothing left. Returns how many there were."""
     removed = 0
     while names := _names(ssm, prefix):
-        for start in range(0, len(names), _PER_CALL):
-            ssm.delete_parameters(Names=names[start : start + _PER_CALL])
+        for chunk in chunks(names):
+            ssm.delete_parameters(Names=chunk)
         removed += len(names)
         time.sleep(_PAUSE_SECONDS)
     log.info("parameters removed", prefix=prefix, parameters=removed)
@@ -68,12 +67,10 @@ def remove(ssm: SSMClient, prefix: str) -> int:
 
 def _names(ssm: SSMClient, prefix: str) -> list[str]:
     # Not by the prefix itself: the function's role names what is below it.
-    pages = ssm.get_paginator("get_parameters_by_path").paginate(
-        Path=shard_parameter(prefix, "").rstrip("/"), PaginationConfig={"PageSize": _PER_CALL}
-    )
-    shards = [parameter["Name"] for page in pages for parameter in page["Parameters"]]
+    paths = shard_parameter(prefix, "").rstrip("/"), definitions_path(prefix)
+    below = [name for path in paths for name, _ in parameters_below(ssm, path)]
     index = ssm.get_parameters(Names=[index_parameter(prefix)])["Parameters"]
-    return [*(parameter["Name"] for parameter in index), *shards]
+    return [*(parameter["Name"] for parameter in index), *below]
 
 
 def _answer(event: Mapping[str, Any], status: str, reason: str, prefix: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SLOWEST = 0.1
+MIN_SHARE = 0.1
 """Of the rate: however much is throttled, something is asked."""
 
-SHORTEST_PAUSE = 0.001
+MIN_PAUSE_SECONDS = 0.001
 """Any clock goes on by so much."""
 
 THROTTLES = frozenset({"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "Throttling"})
@@ -33,7 +33,7 @@ class TokenBucket:
         if self._tokens >= 1:
             self._tokens -= 1
             return 0.0
-        return max(SHORTEST_PAUSE, (1 - self._tokens) / rate)
+        return max(MIN_PAUSE_SECONDS, (1 - self._tokens) / rate)
 
     def answered(self, answer: Mapping[str, Any]) -> None:
         """Of an answer that botocore had to ask for several times, the throttles count."""
@@ -44,7 +44,7 @@ class TokenBucket:
 
     def throttled(self) -> None:
         self._tokens = min(self._tokens, 0.0)
-        self._share = max(SLOWEST, self._share / 2)
+        self._share = max(MIN_SHARE, self._share / 2)
 
 
 def is_throttle(error: Exception) -> bool:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from grpc_lb_contract.names import host_port
 from proxy_image.envoy.admin import Admin, AdminError
 from proxy_image.settings import SOURCES, Settings, SettingsError, from_environment, given_sources
 
@@ -67,7 +68,7 @@ def _listens(admin: Admin) -> bool:
 def _problem_of_control_plane(settings: Settings, asked_for_readiness: bool) -> str | None:
     """Whatever it answers, it lives."""
     address = _OF_ALL.get(settings.bind_address, settings.bind_address)
-    url = f"http://{f'[{address}]' if ':' in address else address}:{settings.ready_port}/ready"
+    url = f"http://{host_port(address, settings.ready_port)}/ready"
     # Not through a proxy that the environment names, as urllib's requests go.
     connection = http.client.HTTPConnection(address, settings.ready_port, timeout=_SECONDS)
     try:

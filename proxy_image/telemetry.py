@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from grpc_lb_contract.names import host_port
+
 # A key as OpenTelemetry names attributes (https://opentelemetry.io/docs/specs/semconv/general/naming/), and a value
 # without the characters that need escapes in OTEL_RESOURCE_ATTRIBUTES.
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_.]{0,127}=[^,=\s][^,=]{0,255}")
@@ -26,7 +28,7 @@ class Address:
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
     @property
     def is_ip(self) -> bool:

@@ -50,9 +50,10 @@ from cdk_grpc_lb.nag import acknowledge
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
 from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
-from cdk_grpc_lb.network.placement import placement_of
+from cdk_grpc_lb.network.placement import Placement, placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
@@ -60,6 +61,7 @@ from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admissio
 from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
@@ -244,7 +246,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     ) -> None:
         given = dict(locals())
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, self.node.path)
+        self._props = props = Props(type(self).__name__, path_of(self))
         check_arguments(props, GrpcBalancer.__init__, given)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 1, _MAX_TARGETS)
@@ -284,6 +286,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         }
         self._cloud_map = CloudMap.checked(props, cloud_map_namespace, cloud_map_name, of_load_balancer)
         front.check(props, vpc, placement if self._cloud_map is None else None)
+        if xds_certificate is not None and domain_name is None:
+            raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
         check_admission(props, only_services, only_label)
         if tracing is not None:
             check_tracing(props, tracing, memory_limit_mib)
@@ -315,7 +319,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
-        self._known_name = known_name(self)
+        self._known_name = known_name(self, prefix)
         self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
         self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
         self._published.check()
@@ -331,7 +335,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
         allow_reading(self.task_definition, self.parameter_prefix)
-        self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
+        self._image = (
+            image
+            if image is not None
+            else built_image(self, props, self.task_definition, image_build_args, cpu_architecture)
+        )
         self.container = balancer_container(
             self,
             self.task_definition,
@@ -361,38 +369,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self.container.add_docker_label(ENABLE, "false")
         if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
             cluster.enable_fargate_capacity_providers()
-        self.service: ecs.FargateService = ecs.FargateService(
-            self,
-            "Service",
-            cluster=cluster,
-            task_definition=self.task_definition,
-            desired_count=count,
-            vpc_subnets=task_subnets,
-            assign_public_ip=placement.assign_public_ip,
-            capacity_provider_strategies=(
-                None if capacity_provider_strategies is None else list(capacity_provider_strategies)
-            ),
-            min_healthy_percent=100,
-            max_healthy_percent=200,
-            circuit_breaker=ROLL_BACK,
-            health_check_grace_period=_HEALTH_CHECK_GRACE if self._cloud_map is None else None,
-            cloud_map_options=None if self._cloud_map is None else self._cloud_map.options,
-        )
-        describe_groups(self.service)
-        start_after(self.service, placement.subnets.internet_connectivity_established)
         self._needs = (*BALANCER_NEEDS, *("xray",) * (tracing is not None and self.trace_collector is not None))
-        internet_access = InternetAccess(
-            self,
-            vpc,
-            placement,
-            needs=lambda: self._needs,
-            groups=self.service.connections.security_groups,
-            images=lambda: [self.container.image_name],
-            what="the balancer's tasks",
+        self.service: ecs.FargateService = self._make_service(
+            count, placement, task_subnets, capacity_provider_strategies
         )
-        self.node.add_validation(internet_access)
-        # Without a document no task gets ready, and without the sync there is no document.
-        start_after(self.service, self.target_sync)
         self.task_security_group: ec2.ISecurityGroup = self.service.connections.security_groups[0]
 
         self.load_balancer_security_group: ec2.ISecurityGroup = self.task_security_group
@@ -405,23 +385,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
         self.host: str = front.name(self, self.load_balancer) if self._cloud_map is None else self._cloud_map.host
         self.xds_listener = self.listener if proxyless_only and self.has_load_balancer else None
-        if xds_certificate is not None and domain_name is None:
-            raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
         self._xds_certificate = xds_certificate
-        known_callers = front.callers(vpc)
-        for callers in known_callers:
-            self.allow_from(callers, front.description)
-        if not known_callers:
-            watch_callers(self, self.load_balancer_security_group, self.port)
-        if not internet_facing:
-            acknowledge(self.load_balancer_security_group, {"EC23": "it is open to the VPC at most"})
-        if certificate is None and self._cloud_map is None:
-            acknowledge(self.load_balancer, {"ELB2": "a Network Load Balancer logs calls of TLS listeners only"})
-        if internet_facing and certificate is None:
-            cdk.Annotations.of(self).add_warning_v2(
-                "cdk-grpc-lb:internetFacingWithoutTls",
-                "calls cross the internet in plain text: give certificate, or leave out internet_facing",
-            )
+        self._let_callers_in(front, vpc)
 
     @classmethod
     @checked
@@ -453,7 +418,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         :param cloudwatch_namespace: Its ``cloudwatch_namespace``. By default ``GrpcLb``.
         """
         props = Props(cls.__name__, f"{scope.node.path}/{id}")
-        if not cdk.Token.is_unresolved(host) and (not host or ":" in host):
+        if not is_unresolved(host) and (not host or ":" in host):
             raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
         check_admission(props, only_services, only_label)
@@ -597,6 +562,44 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             removal_policy=self._removal_policy,
         )
 
+    def _make_service(
+        self,
+        count: int,
+        placement: Placement,
+        task_subnets: ec2.SubnetSelection | None,
+        strategies: Sequence[ecs.CapacityProviderStrategy] | None,
+    ) -> ecs.FargateService:
+        service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=self.cluster,
+            task_definition=self.task_definition,
+            desired_count=count,
+            vpc_subnets=task_subnets,
+            assign_public_ip=placement.assign_public_ip,
+            capacity_provider_strategies=None if strategies is None else list(strategies),
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            circuit_breaker=ROLL_BACK,
+            health_check_grace_period=_HEALTH_CHECK_GRACE if self._cloud_map is None else None,
+            cloud_map_options=None if self._cloud_map is None else self._cloud_map.options,
+        )
+        describe_groups(service)
+        # Without a document no task gets ready, and without the sync there is no document.
+        start_after(service, placement.subnets.internet_connectivity_established, self.target_sync)
+        self.node.add_validation(
+            InternetAccess(
+                self,
+                self.cluster.vpc,
+                placement,
+                needs=lambda: self._needs,
+                groups=service.connections.security_groups,
+                images=lambda: [self.container.image_name],
+                what="the balancer's tasks",
+            )
+        )
+        return service
+
     def _put_load_balancer_in_front(
         self, front: Frontend, vpc: ec2.IVpc, *, served: int, client_addresses: bool
     ) -> None:
@@ -614,6 +617,22 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self._target_group.set_attribute("proxy_protocol_v2.enabled", "true")
         self._let_in(served, "xDS from the load balancer" if served == XDS_PORT else "calls from the load balancer")
         self._let_in(READY_PORT, "its health checks")
+
+    def _let_callers_in(self, front: Frontend, vpc: ec2.IVpc) -> None:
+        known_callers = front.callers(vpc)
+        for callers in known_callers:
+            self.allow_from(callers, front.description)
+        if not known_callers:
+            watch_callers(self, self.load_balancer_security_group, self.port)
+        if not front.internet_facing:
+            acknowledge(self.load_balancer_security_group, {"EC23": "it is open to the VPC at most"})
+        if front.certificate is None and self.has_load_balancer:
+            acknowledge(self.load_balancer, {"ELB2": "a Network Load Balancer logs calls of TLS listeners only"})
+        if front.internet_facing and front.certificate is None:
+            cdk.Annotations.of(self).add_warning_v2(
+                "cdk-grpc-lb:internetFacingWithoutTls",
+                "calls cross the internet in plain text: give certificate, or leave out internet_facing",
+            )
 
     def _require_load_balancer(self, part: str) -> None:
         if self._cloud_map is not None:

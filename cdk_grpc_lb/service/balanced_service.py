@@ -19,8 +19,9 @@ from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
 from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
-from cdk_grpc_lb.network.placement import placement_of
+from cdk_grpc_lb.network.placement import Placement, placement_of
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.labels import labelled_calls
 from cdk_grpc_lb.service.containers import labels_of, refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
@@ -138,7 +139,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         **given: Unpack[ServiceProps],
     ) -> None:
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, self.node.path)
+        self._props = props = Props(type(self).__name__, path_of(self))
         check_props(props, ServiceProps, given)
         vpc, cluster, balancer = given.get("vpc"), given.get("cluster"), given.get("balancer")
         task_definition, port, service_name = given.get("task_definition"), given.get("port"), given.get("service_name")
@@ -168,9 +169,8 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         check_percents(props, count, min_percent, max_percent)
         check_capacity(props, strategies)
         check_alarms(props, given.get("deployment_alarms"))
-        said = dict[str, str]()
+        said = {} if whole is None else labels_of(whole.serving.container)
         if whole is not None:
-            said |= labels_of(whole.serving.container)
             labels = balancer._labels_for(labelled, said) if balancer is not None else labelled.labels
             refuse_other_labels(props, whole.serving.container, said, labels)
         if balancer is not None:
@@ -180,8 +180,9 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
         if strategies is not None and isinstance(cluster, ecs.Cluster):
             cluster.enable_fargate_capacity_providers()
-        task_subnets = given.get("task_subnets")
-        placement = placement_of(props, cluster.vpc, task_subnets, assign_public_ip=given.get("assign_public_ip"))
+        placement = placement_of(
+            props, cluster.vpc, given.get("task_subnets"), assign_public_ip=given.get("assign_public_ip")
+        )
         self.cluster = cluster
         self.port = port
         self.service_name = labelled.service_name
@@ -190,35 +191,8 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         self.log_group = task.log_group
         self.task_definition = task.definition
         self.container = task.serving.container
-        self.service: ecs.FargateService = ecs.FargateService(
-            self,
-            "Service",
-            cluster=cluster,
-            task_definition=self.task_definition,
-            desired_count=count,
-            vpc_subnets=task_subnets,
-            security_groups=security_groups,
-            assign_public_ip=placement.assign_public_ip,
-            capacity_provider_strategies=strategies,
-            min_healthy_percent=min_percent,
-            max_healthy_percent=max_percent,
-            circuit_breaker=given.get("circuit_breaker") or ROLL_BACK,
-            deployment_alarms=given.get("deployment_alarms"),
-            enable_execute_command=given.get("enable_execute_command", False),
-        )
-        describe_groups(self.service)
-        start_after(self.service, placement.subnets.internet_connectivity_established)
         self._opens_shells = given.get("enable_execute_command", False)
-        internet_access = InternetAccess(
-            self,
-            cluster.vpc,
-            placement,
-            needs=self._endpoints_needed,
-            groups=self.service.connections.security_groups,
-            images=lambda: images_of(self.task_definition),
-            what="its tasks",
-        )
-        self.node.add_validation(internet_access)
+        self.service: ecs.FargateService = self._make_service(given, placement, count, min_percent, max_percent)
         self._count_is_given = desired_count is not None
 
         if balancer is None:
@@ -233,6 +207,40 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
         self._published_service = self.service_name
+
+    def _make_service(
+        self, given: ServiceProps, placement: Placement, count: int, min_percent: int, max_percent: int
+    ) -> ecs.FargateService:
+        service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=self.cluster,
+            task_definition=self.task_definition,
+            desired_count=count,
+            vpc_subnets=given.get("task_subnets"),
+            security_groups=given.get("security_groups"),
+            assign_public_ip=placement.assign_public_ip,
+            capacity_provider_strategies=given.get("capacity_provider_strategies"),
+            min_healthy_percent=min_percent,
+            max_healthy_percent=max_percent,
+            circuit_breaker=given.get("circuit_breaker") or ROLL_BACK,
+            deployment_alarms=given.get("deployment_alarms"),
+            enable_execute_command=self._opens_shells,
+        )
+        describe_groups(service)
+        start_after(service, placement.subnets.internet_connectivity_established)
+        self.node.add_validation(
+            InternetAccess(
+                self,
+                self.cluster.vpc,
+                placement,
+                needs=self._endpoints_needed,
+                groups=service.connections.security_groups,
+                images=lambda: images_of(self.task_definition),
+                what="its tasks",
+            )
+        )
+        return service
 
     def _endpoints_needed(self) -> list[str]:
         return endpoints_needed(self.task_definition, opens_shells=self._opens_shells)

@@ -10,6 +10,7 @@ from grpc_lb_contract.names import (
     TASK_ID_RULE,
     ZONE,
     ZONE_RULE,
+    host_port,
     must_be_address,
     must_be_within,
     must_match,
@@ -54,4 +55,4 @@ class Balancer:
 
     @property
     def address(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return host_port(self.ip, self.port)

@@ -21,6 +21,7 @@ from grpc_lb_contract.names import (
     TASK_ID_RULE,
     ZONE,
     ZONE_RULE,
+    host_port,
     must_be_address,
     must_be_full_method,
     must_be_grpc_service,
@@ -122,6 +123,10 @@ class Target:
         must_match(ZONE, "zone", self.zone, ZONE_RULE)
         must_match(TASK_ID, "task", self.task, TASK_ID_RULE)
 
+    @property
+    def address(self) -> str:
+        return host_port(self.ip, self.port)
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -150,7 +155,7 @@ class Service:
         for target in self.targets:
             if target.group not in groups:
                 raise ValueError(
-                    f"group of target {target.ip}:{target.port} must be one of service {self.name}'s groups "
+                    f"group of target {target.address} must be one of service {self.name}'s groups "
                     f"{', '.join(sorted(groups)) or '(none)'}, got {target.group!r}"
                 )
         object.__setattr__(self, "routes", _one_per_match(self.routes))

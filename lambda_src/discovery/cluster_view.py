@@ -25,7 +25,8 @@ which is all that ECS allows at once: https://docs.aws.amazon.com/AmazonECS/late
 BELIEVED_AFTER_SECONDS = 300.0
 """That ECS does not know a task which it lists is believed when it has said so for this long."""
 
-REST_SECONDS = 3.0
+RESERVED_SECONDS = 3.0
+"""Of the invocation's time: with less left ECS is not asked, because there would be none to publish its answer."""
 
 LISTED_FOR_SECONDS = 5.0
 """While task definitions are read for long, the tasks are listed again so often, for the sake of those that stop."""
@@ -62,7 +63,7 @@ class ClusterView:
 
         Raises `ListingFailed` or botocore's error where ECS fails, `OutOfTime` when the invocation ends before.
         """
-        if seconds_left() < REST_SECONDS:
+        if seconds_left() < RESERVED_SECONDS:
             raise OutOfTime("no time was left to ask ECS; the next refresh goes on")
         now = self._clock.now()
         last = None if whole or batch.asks_for_all else self._last

@@ -24,15 +24,15 @@ AT_ONCE = 10
 BURST = QUOTA_BURST - 1
 """ECS's bucket is full until the first request arrives, which takes longer than later ones: its connection is made."""
 
-REST_SECONDS = 7.0
+RESERVED_SECONDS = 7.0
 """Of the invocation's time, kept for saving what was read."""
-REST_SECONDS_OF_FEW = 2.0
+RESERVED_SECONDS_OF_FEW = 2.0
 
 SAVED_FROM = QUOTA_BURST
 """So few are read again in no time: only more of them are worth a parameter."""
 SAVED_AT_ONCE = 200
 LAST_FEW = PER_SECOND
-MOST_KNOWN = 10_000
+MAX_KNOWN = 10_000
 
 GONE_FOR_SECONDS = 60.0
 """ECS describes an INACTIVE definition only while something refers to it. Whether it does is asked once a minute."""
@@ -40,7 +40,7 @@ GONE_FOR_SECONDS = 60.0
 PASSED_OVER_AFTER_SECONDS = 60.0
 """A definition that ECS fails to describe for so long is one that it cannot describe."""
 
-MOST_FAILURES = 10
+MAX_FAILURES = 10
 
 _GONE = frozenset({"ClientException", "InvalidParameterException"})
 
@@ -120,11 +120,11 @@ class Definitions:
         failing = self._failing_since(failures, needed)
         self._in_use = frozenset(arns)
         self._known |= {arn: self._known.pop(arn) for arn in arns if arn in self._known}  # the newest are last
-        for arn in list(self._known)[:-MOST_KNOWN]:
+        for arn in list(self._known)[:-MAX_KNOWN]:
             del self._known[arn]
         gone = dict.fromkeys(arns & self._gone.keys(), "ECS does not describe it any more, or not as documented")
         unread = frozenset(arns - self._known.keys() - gone.keys() - failures.keys())
-        if unread & needed or (len(unread) == len(unknown) > 0 and seconds_left() < _rest(len(unknown))):
+        if unread & needed or (len(unread) == len(unknown) > 0 and seconds_left() < _reserved(len(unknown))):
             raise OutOfTime(
                 f"{len(arns) - len(unread)} of {len(arns)} task definitions were read; the next refresh goes on"
             )
@@ -151,14 +151,14 @@ class Definitions:
     ) -> int:
         waiting, running, fails = deque(arns), dict[Future[Any], str](), False
         calls, unsaved, had, wanted = 0, 0, len(self._known), len(waiting)
-        rest = _rest(wanted)
+        reserved = _reserved(wanted)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             while waiting or running:
-                if waiting and seconds_left() < rest:
+                if waiting and seconds_left() < reserved:
                     break
                 if self._is_long_enough(waiting, running.values(), needed, until):
                     break
-                fails = len(failures) >= MOST_FAILURES and len(self._known) == had
+                fails = len(failures) >= MAX_FAILURES and len(self._known) == had
                 if waiting and not fails and len(running) < AT_ONCE:
                     pause = self._bucket.pause()
                     if not pause:
@@ -181,7 +181,7 @@ class Definitions:
             self._take(arn, future, waiting, failures)
         if waiting and fails:
             failures |= dict.fromkeys(waiting, next(iter(failures.values())))
-        elif waiting and seconds_left() < rest and wanted > SAVED_FROM:
+        elif waiting and seconds_left() < reserved and wanted > SAVED_FROM:
             self._saved.save(self._known, seconds_left)
         return calls
 
@@ -226,6 +226,6 @@ class Definitions:
         return frozenset(arn for arn, since in self._failing.items() if now - since < PASSED_OVER_AFTER_SECONDS)
 
 
-def _rest(wanted: int) -> float:
+def _reserved(wanted: int) -> float:
     """With less of the invocation's time left, none of so many definitions is asked for."""
-    return REST_SECONDS if wanted > SAVED_FROM else REST_SECONDS_OF_FEW
+    return RESERVED_SECONDS if wanted > SAVED_FROM else RESERVED_SECONDS_OF_FEW

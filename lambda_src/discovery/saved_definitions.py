@@ -18,23 +18,27 @@ from grpc_lb_contract.document.shards import content_hash
 from lambda_src import log
 from lambda_src.clock import SecondsLeft
 from lambda_src.discovery.tasks import Container, TaskDefinition
+from lambda_src.parameters import chunks, parameters_below
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 FORMAT = 1
-PARAMETERS_PER_CALL = 10
-MOST_PARAMETERS = 120
+MAX_PARAMETERS = 120
 
-REST_SECONDS = 4.0
+RESERVED_SECONDS = 4.0
 """Of the invocation's time: with less left nothing is written."""
 
 # A parameter that holds so few that are in use is rewritten with others like it, once there are many of them.
 FEW = 20
-MOST_WITH_FEW = 8
+MAX_WITH_FEW = 8
 
-MOST_TEXT = 1_000_000
+MAX_TEXT = 1_000_000
 """Of a parameter, decompressed: it was written here, but whoever spoils it must not take the Lambda's memory."""
+
+
+def definitions_path(prefix: str) -> str:
+    return f"{prefix}/definitions"
 
 
 class SavedDefinitions:
@@ -53,14 +57,10 @@ class SavedDefinitions:
         """All that is there, by ARN. Does not raise."""
         found: dict[str, TaskDefinition] = {}
         try:
-            pages = self._ssm.get_paginator("get_parameters_by_path").paginate(
-                Path=self._path, PaginationConfig={"PageSize": PARAMETERS_PER_CALL}
-            )
-            for page in pages:
-                for parameter in page["Parameters"]:
-                    definitions = _decoded(parameter["Value"])
-                    self._parameters[parameter["Name"]] = frozenset(definitions)
-                    found |= definitions
+            for name, text in parameters_below(self._ssm, self._path):
+                definitions = _decoded(text)
+                self._parameters[name] = frozenset(definitions)
+                found |= definitions
             self.is_loaded = True
         except (BotoCoreError, ClientError) as error:
             log.warning("saved definitions not read", problem=str(error))
@@ -81,7 +81,7 @@ class SavedDefinitions:
 
     def _write(self, definitions: Mapping[str, TaskDefinition], arns: Iterable[str], seconds_left: SecondsLeft) -> None:
         wanted = [(arn, definitions[arn]) for arn in arns if arn not in self._too_large]
-        while wanted and len(self._parameters) < MOST_PARAMETERS and seconds_left() > REST_SECONDS:
+        while wanted and len(self._parameters) < MAX_PARAMETERS and seconds_left() > RESERVED_SECONDS:
             text, count = _packed(wanted)
             if not count:
                 self._too_large.add(wanted.pop(0)[0])
@@ -93,7 +93,7 @@ class SavedDefinitions:
 
     def _tidy(self, in_use: Mapping[str, TaskDefinition], seconds_left: SecondsLeft) -> None:
         few = [name for name, arns in self._parameters.items() if len(arns & in_use.keys()) < FEW]
-        if len(few) <= MOST_WITH_FEW or seconds_left() < 2 * REST_SECONDS:
+        if len(few) <= MAX_WITH_FEW or seconds_left() < 2 * RESERVED_SECONDS:
             return
         arns = sorted(frozenset[str]().union(*(self._parameters[name] for name in few)) & in_use.keys())
         old = {name: self._parameters.pop(name) for name in few}
@@ -102,10 +102,8 @@ class SavedDefinitions:
         except BaseException:
             self._parameters |= old
             raise
-        for start in range(0, len(few), PARAMETERS_PER_CALL):
-            gone = [name for name in few[start : start + PARAMETERS_PER_CALL] if name not in self._parameters]
-            if gone:
-                self._ssm.delete_parameters(Names=gone)
+        for chunk in chunks([name for name in few if name not in self._parameters]):
+            self._ssm.delete_parameters(Names=chunk)
 
 
 def _packed(definitions: Sequence[tuple[str, TaskDefinition]]) -> tuple[str, int]:
@@ -131,7 +129,7 @@ def _container(container: Container) -> list[object]:
 def _decoded(text: str) -> dict[str, TaskDefinition]:
     """None of it where any cannot be read."""
     try:
-        version, records = json.loads(decompressed(text, MOST_TEXT))
+        version, records = json.loads(decompressed(text, MAX_TEXT))
         return dict(map(_definition, records)) if version == FORMAT else {}
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return {}

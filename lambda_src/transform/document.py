@@ -25,7 +25,7 @@ from lambda_src.transform import default_names
 from lambda_src.transform.balancers import balancers_of
 from lambda_src.transform.default_names import Named
 from lambda_src.transform.expected_changes import Observed, expects_changes
-from lambda_src.transform.health import DoubtedHealth, TargetPlace, TargetStage, stage_of, standing
+from lambda_src.transform.health import DoubtedHealth, TargetPlace, TargetStage, stage_of, still_serving
 from lambda_src.transform.label_parsing import LabelCache, LabelRejection, Readings, TraefikRemark
 from lambda_src.transform.missing_tasks import kept_as_they_were
 from lambda_src.transform.scaled_to_zero import carried_on, with_groups
@@ -108,10 +108,9 @@ def transform(
     cache = TransformCache() if cache is None else cache
     known = ((task, definitions[task.definition]) for task in tasks if task.definition in definitions)
     taking_part = (pair for pair in known if _takes_part(*pair, told_to_stop))
-    listed = tuple(tasks)
     readings = Readings(selection, cache.labels, taking_part)
-    asking, apart = _kept_apart(_asking(listed, definitions, readings, told_to_stop), previous, readings)
-    stay, doubted = _standing(asking, previous)
+    asking, apart = _kept_apart(_asking(tasks, definitions, readings, told_to_stop), previous, readings)
+    stay, doubted = _still_serving(asking, previous)
     members: list[Member] = []
     pending: set[str] = set()
     for one in asking:
@@ -127,7 +126,7 @@ def transform(
     services, conflicts = resolve_conflicts(affordable, previous)
     rejected = tuple(sorted(readings.rejected | apart | set(_refusals(asking, over_budget, readings))))
     return Transformed(
-        document=Document(services, _notes(rejected, conflicts), balancers_of(listed, definitions)),
+        document=Document(services, _notes(rejected, conflicts), balancers_of(tasks, definitions)),
         rejected=rejected,
         conflicts=conflicts,
         skipped=tuple(sorted(skipped)),
@@ -217,7 +216,7 @@ def _refusals(
             yield readings.refused_label(one.task, one.definition, one.container, error, one.registration)
 
 
-def _standing(
+def _still_serving(
     asking: Iterable[Asking], previous: Document | None
 ) -> tuple[frozenset[TargetPlace], tuple[DoubtedHealth, ...]]:
     well, unsure, sick = set[TargetPlace](), set[TargetPlace](), set[TargetPlace]()
@@ -226,7 +225,7 @@ def _standing(
             well.add(one.place)
         elif one.stage is TargetStage.UNHEALTHY:
             (sick if one.container.name in one.task.unhealthy else unsure).add(one.place)
-    return standing(previous, well=well, unsure=unsure, sick=sick)
+    return still_serving(previous, well=well, unsure=unsure, sick=sick)
 
 
 def _is_young(task: Task, now: float) -> bool:

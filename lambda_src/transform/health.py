@@ -52,7 +52,7 @@ class DoubtedHealth:
     count: int
 
 
-def standing(
+def still_serving(
     previous: Document | None, *, well: Set[TargetPlace], unsure: Set[TargetPlace], sick: Set[TargetPlace]
 ) -> tuple[frozenset[TargetPlace], tuple[DoubtedHealth, ...]]:
     """Of the running containers whose health is not known (`unsure`) or bad (`sick`), those that go on serving.

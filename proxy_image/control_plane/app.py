@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import TypeVar
 
+from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.fleet.fleet import Fleet
 from proxy_image.control_plane.limits.descriptors import of_this_process
 from proxy_image.control_plane.metrics.cloudwatch import Publisher
@@ -137,7 +138,7 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
 
 async def _serve_clients(service: AdsService, settings: Settings) -> None:
     async def listen() -> AdsServer:
-        where = _host_port(settings.bind_address, settings.xds_port)
+        where = host_port(settings.bind_address, settings.xds_port)
         server = AdsServer(service, where, connections=of_this_process().xds)
         await server.start()
         return server
@@ -204,7 +205,3 @@ async def _signalled() -> None:
 
 def _listening(address: str, port: int) -> socket.socket:
     return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-
-
-def _host_port(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from grpc_lb_contract import Document, Service, Target, TargetState
+from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.document_changes import changed_services
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class ReadinessGate:
 
     def __init__(self, changed: Callable[[], Awaitable[None]], *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
         self._changed = changed
-        self._longest_wait_seconds = max_wait_seconds
+        self._max_wait_seconds = max_wait_seconds
         self._document: Document | None = None
         # A target may stand behind several services.
         self._services_of: Counter[Newcomer] = Counter()
@@ -99,13 +100,13 @@ class ReadinessGate:
     async def _try(self, newcomer: Newcomer) -> None:
         started = time.monotonic()
         accepts = False
-        while not accepts and time.monotonic() - started < self._longest_wait_seconds:
+        while not accepts and time.monotonic() - started < self._max_wait_seconds:
             async with self._at_once:
                 accepts = await _accepts(newcomer)
             if not accepts:
                 await asyncio.sleep(PAUSE_SECONDS)
         facts = {
-            "target": f"{newcomer.ip}:{newcomer.port}",
+            "target": host_port(newcomer.ip, newcomer.port),
             "task": newcomer.task,
             "seconds": round(time.monotonic() - started, 3),
         }

@@ -194,4 +194,4 @@ def _facts(
 def _addresses(services: Iterable[Service]) -> Iterator[str]:
     for service in services:
         for target in service.targets:
-            yield f"{service.name} {target.ip}:{target.port} {target.state}"
+            yield f"{service.name} {target.address} {target.state}"

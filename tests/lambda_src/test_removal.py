@@ -72,6 +72,7 @@ def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         names = [
             f"{PREFIX}/index",
             *(f"{PREFIX}/shards/{number}" for number in range(23)),
+            *(f"{PREFIX}/definitions/{number}" for number in range(13)),
             "/grpc-lb/shop/orders2/index",
         ]
         for name in names:
@@ -115,7 +116,7 @@ def test_what_a_last_refresh_writes_meanwhile_is_deleted_too(ssm: Any, monkeypat
     """GIVEN a refresh that ends after the first deletion, THEN its index does not stay."""
     late = iter([lambda: ssm.put_parameter(Name=f"{PREFIX}/index", Value="late", Type="String")])
     monkeypatch.setattr("time.sleep", lambda _: next(late, lambda: None)())
-    assert removal.remove(ssm, PREFIX) == 25
+    assert removal.remove(ssm, PREFIX) == 38
     assert left(ssm) == {"/grpc-lb/shop/orders2/index"}
 
 

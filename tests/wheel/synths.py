@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from local_aws.deploy.synth_environment import UNCHECKED
 from tests.apps.pages import apps, module_name
-from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, UNCHECKED, Environment
+from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, Environment
 
 EXAMPLES = ROOT / "examples"
 

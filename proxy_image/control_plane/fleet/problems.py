@@ -16,11 +16,10 @@ def fleet_problems(members: Sequence[Member], now: float) -> Iterator[Problem]:
     if not silent:
         return
     reasons = Counter(each.problem for each in silent)
-    said = "; ".join(
+    said = [
         f"{each.balancer.address} for {formats.duration(now - (each.silent_since or now))}: {each.problem}"
-        for each in silent[:5]
-    )
-    more = f"; and {len(silent) - 5} more" if len(silent) > 5 else ""
+        for each in silent
+    ]
     title = (
         f"Balancer {silent[0].balancer.address} does not answer this one"
         if len(silent) == 1
@@ -30,7 +29,8 @@ def fleet_problems(members: Sequence[Member], now: float) -> Iterator[Problem]:
     yield Problem(
         Severity.WARNING,
         title,
-        f"{said}{more}. Its calls may flow: the page asks its control plane, not its Envoy.{alike}",
+        f"{formats.some(said, separator='; ')}. Its calls may flow: the page asks its control plane, not its "
+        f"Envoy.{alike}",
         "look at the log of that task. Where all are well, the security group of the balancers must let them reach "
         "each other on the port of the page, 8080.",
         runbook="BalancerSilent",

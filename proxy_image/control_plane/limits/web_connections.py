@@ -77,100 +77,98 @@ class Connections:
             largest.abort()
 
 
-def protocol_of(connections: Connections) -> type[asyncio.Protocol]:
+class BoundedProtocol(H11Protocol):
     """uvicorn's protocol, with these limits."""
 
-    class Bounded(H11Protocol):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            self._idle: asyncio.TimerHandle | None = None
-            self._stalled: asyncio.TimerHandle | None = None
-            self._flushes = 0
-            self._left = 0
+    def __init__(self, connections: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self._connections = connections
+        self._idle: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._flushes = 0
+        self._left = 0
 
-        @property
-        def is_idle(self) -> bool:
-            return not self._is_answering and self.unread == 0
+    @property
+    def is_idle(self) -> bool:
+        return not self._is_answering and self.unread == 0
 
-        @property
-        def is_stalled(self) -> bool:
-            return self._stalled is not None or not self._is_answering
+    @property
+    def is_stalled(self) -> bool:
+        return self._stalled is not None or not self._is_answering
 
-        @property
-        def unread(self) -> int:
-            return 0 if self.transport is None else self.transport.get_write_buffer_size()
+    @property
+    def unread(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
-        def abort(self) -> None:
-            self.transport.abort()
+    def abort(self) -> None:
+        self.transport.abort()
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is so too
-            super().connection_made(transport)
-            if connections.enter(self):
-                self._wait()
-            else:
-                transport.abort()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            connections.leave(self)
-            for timer in (self._idle, self._stalled):
-                if timer is not None:
-                    timer.cancel()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            # What comes does not prolong the wait: only a whole request ends it.
-            self._wait_no_more_where_answering()
-
-        def on_response_complete(self) -> None:
-            connections.became_idle(self)
-            self._flushes, self._left = 0, self.unread
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is so too
+        super().connection_made(transport)
+        if self._connections.enter(self):
             self._wait()
-            super().on_response_complete()  # which begins with the next request, where that is there already
-            self._wait_no_more_where_answering()
-            connections.has_written()
+        else:
+            transport.abort()
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._flushes, self._left = 0, self.unread
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.leave(self)
+        for timer in (self._idle, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # What comes does not prolong the wait: only a whole request ends it.
+        self._wait_no_more_where_answering()
+
+    def on_response_complete(self) -> None:
+        self._connections.became_idle(self)
+        self._flushes, self._left = 0, self.unread
+        self._wait()
+        super().on_response_complete()  # which begins with the next request, where that is there already
+        self._wait_no_more_where_answering()
+        self._connections.has_written()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._flushes, self._left = 0, self.unread
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self._not_read)
+        self._connections.has_written()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = self.loop.call_later(IDLE_SECONDS, self._waited)
+
+    def _wait_no_more_where_answering(self) -> None:
+        if self._is_answering and self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _waited(self) -> None:
+        if self._stalled is not None or self._reads_on():
+            self._wait()
+        else:
+            self.abort()
+
+    def _not_read(self) -> None:
+        if self._reads_on():
             self._stalled = self.loop.call_later(STALLED_SECONDS, self._not_read)
-            connections.has_written()
+        else:
+            self.abort()
 
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            if self._stalled is not None:
-                self._stalled.cancel()
-                self._stalled = None
-
-        @property
-        def _is_answering(self) -> bool:
-            return self.cycle is not None and not self.cycle.response_complete
-
-        def _wait(self) -> None:
-            if self._idle is not None:
-                self._idle.cancel()
-            self._idle = self.loop.call_later(IDLE_SECONDS, self._waited)
-
-        def _wait_no_more_where_answering(self) -> None:
-            if self._is_answering and self._idle is not None:
-                self._idle.cancel()
-                self._idle = None
-
-        def _waited(self) -> None:
-            if self._stalled is not None or self._reads_on():
-                self._wait()
-            else:
-                self.abort()
-
-        def _not_read(self) -> None:
-            if self._reads_on():
-                self._stalled = self.loop.call_later(STALLED_SECONDS, self._not_read)
-            else:
-                self.abort()
-
-        def _reads_on(self) -> bool:
-            """Whether the client has read something of what is written since this was asked last."""
-            before, self._left, self._flushes = self._left, self.unread, self._flushes + 1
-            return 0 < self._left < before and self._flushes <= MAX_FLUSHES
-
-    return Bounded
+    def _reads_on(self) -> bool:
+        """Whether the client has read something of what is written since this was asked last."""
+        before, self._left, self._flushes = self._left, self.unread, self._flushes + 1
+        return 0 < self._left < before and self._flushes <= MAX_FLUSHES

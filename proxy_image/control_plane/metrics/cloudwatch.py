@@ -30,7 +30,6 @@ EVERY_SECONDS = 60.0
 MAX_SERVICES = 200
 # So few failures in a minute are a client's bad luck; a service that few call must wake nobody for one of them.
 FAILURES_THAT_COUNT = 5
-EVENT = "metrics"
 STDERR = 2
 
 
@@ -86,7 +85,7 @@ def lines(
             {"zone": each.zone, "client": each.client, each.outcome: each.calls} for each in proxyless.get(name, ())
         ]
         more = {"proxyless": told_of} if told_of else {}
-        yield metrics_line(*directives, at=at, namespace=namespace, dimensions=dimensions, event=EVENT, **more)
+        yield metrics_line(*directives, at=at, namespace=namespace, dimensions=dimensions, **more)
     told = _told(
         {
             names.DRAINING_TARGETS: sum(figures.draining or 0 for figures in services.values()),
@@ -99,9 +98,7 @@ def lines(
     )
     directive = Directive(((names.BALANCER,),), told)
     left_out = max(0, len(services) - MAX_SERVICES)
-    yield metrics_line(
-        directive, at=at, namespace=namespace, dimensions=own, event=EVENT, services_without_metrics=left_out
-    )
+    yield metrics_line(directive, at=at, namespace=namespace, dimensions=own, services_without_metrics=left_out)
 
 
 def failure_percent(figures: Figures) -> float:
@@ -132,7 +129,7 @@ class Publisher:
         write: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._applier = reconciler
+        self._reconciler = reconciler
         self._state = state
         self._watcher = watcher
         self._balancer = balancer
@@ -224,12 +221,12 @@ class Publisher:
             younger = reading.uptime_seconds <= reading.at - self._started + 1
             self._last = Reading(reading.at, {}) if younger else replace(reading, reported={})
         if reading is not self._last:
-            self._tally.add(self._last, reading, self._document, self._applier.newcomers)
+            self._tally.add(self._last, reading, self._document, self._reconciler.newcomers)
             self._last = reading
 
     @property
     def _document(self) -> Document:
-        return self._applier.document or Document()
+        return self._reconciler.document or Document()
 
 
 def _to_stderr(text: str) -> None:

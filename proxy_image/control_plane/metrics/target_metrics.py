@@ -12,7 +12,6 @@ from grpc_lb_contract import Service
 from proxy_image.control_plane.metrics.call_metrics import ended_families
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts
-from proxy_image.control_plane.stats.target_history import identity
 from proxy_image.control_plane.stats.watcher import Watcher
 
 # Series of targets, over all services. A fleet beyond it has the series of its services alone: no half of a sum.
@@ -25,7 +24,7 @@ class EnvoyCollector(Collector):
     A target's counts start again when Envoy learns of it or starts, as Prometheus' rate() expects of counters."""
 
     def __init__(self, reconciler: Reconciler, watcher: Watcher) -> None:
-        self._applier = reconciler
+        self._reconciler = reconciler
         self._watcher = watcher
 
     def collect(self) -> Iterator[Metric]:
@@ -34,7 +33,7 @@ class EnvoyCollector(Collector):
             "grpc_lb_envoy_readable", "1 where Envoy's statistics could be read for this scrape.", value=float(readable)
         )
         if readable:
-            document = self._applier.document
+            document = self._reconciler.document
             yield from families(() if document is None else document.services, self._watcher.readings[-1])
 
 
@@ -102,9 +101,8 @@ def _target_families(services: tuple[Service, ...], reading: Reading) -> Iterato
     for service in services:
         known = reading.services.get(service.name, ServiceCounts({})).targets
         for target in service.targets:
-            where = identity(service.name, target).address
-            if where in known:
-                counts, labels = known[where], [service.name, target.group, where]
+            if target.address in known:
+                counts, labels = known[target.address], [service.name, target.group, target.address]
                 calls.add_metric(labels, counts.calls)
                 failures.add_metric(labels, counts.failures)
                 unconnected.add_metric(labels, counts.connections_failed)

@@ -58,12 +58,11 @@ def call_problems(figures: CallFigures, now: float) -> Iterator[Problem]:
 
 def _unanswered(name: str, unanswered: Mapping[str, Unanswered], now: float) -> Problem:
     first = sorted(unanswered.items(), key=lambda each: each[1].since)
-    said = "; ".join(
+    said = [
         f"{formats.count(each.waiting, 'call')} {'waits' if each.waiting == 1 else 'wait'} at {address}, "
         f"which last answered {formats.duration(now - each.since)} ago, at {formats.clock(each.since, now)} UTC"
-        for address, each in first[:5]
-    )
-    more = f"; and {len(first) - 5} more" if len(first) > 5 else ""
+        for address, each in first
+    ]
     title = (
         f"{first[0][0]} of {name} does not answer"
         if len(first) == 1
@@ -72,7 +71,7 @@ def _unanswered(name: str, unanswered: Mapping[str, Unanswered], now: float) -> 
     return Problem(
         Severity.ERROR,
         title,
-        f"{said}{more}. It accepts connections and calls, so Envoy sends it more.",
+        f"{formats.some(said, separator='; ')}. It accepts connections and calls, so Envoy sends it more.",
         "stop the task in ECS (aws ecs stop-task): ECS starts another one, and its calls end with UNAVAILABLE. Before "
         "that, take a thread dump or a profile, if you can. Deadlines on the callers' side bound such a wait; a "
         "health check of the container (or grpc-lb.health-check) takes such a target out by itself.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
@@ -82,6 +82,15 @@ def count(number: int, what: str) -> str:
     ('1 target', '2,000 targets')
     """
     return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
+def some(texts: Sequence[str], most: int = 5, *, separator: str = ", ") -> str:
+    """
+    >>> some(["a", "b", "c"], 2), some(["a", "b"], 2), some(["a", "b", "c"], 1, separator="; ")
+    ('a, b and 1 more', 'a, b', 'a; and 2 more')
+    """
+    shown, hidden = separator.join(texts[:most]), len(texts) - most
+    return f"{shown}{separator.rstrip(', ')} and {hidden:,} more" if hidden > 0 else shown
 
 
 def short(task: str) -> str:

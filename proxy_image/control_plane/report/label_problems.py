@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from grpc_lb_contract import Diagnostics, RejectedLabel, ShadowedRoute
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Problem, Severity
-
-MAX_SAID = 5
 
 
 def label_problems(notes: Diagnostics) -> Iterator[Problem]:
@@ -26,34 +25,23 @@ def label_problems(notes: Diagnostics) -> Iterator[Problem]:
 
 
 def _rejected(family: str, rejected_labels: tuple[RejectedLabel, ...]) -> Problem:
-    said = (
-        f"{each.label} of revision {each.revision} {each.problem}, got {each.value!r}"
-        for each in rejected_labels[:MAX_SAID]
-    )
+    said = [f"{each.label} of revision {each.revision} {each.problem}, got {each.value!r}" for each in rejected_labels]
     return Problem(
         Severity.WARNING,
         f"{'A label' if len(rejected_labels) == 1 else f'{len(rejected_labels)} labels'} of task family {family} "
         f"{'is' if len(rejected_labels) == 1 else 'are'} refused",
-        "; ".join(said) + _more(len(rejected_labels)) + ". What depends on it is left out, the rest works.",
+        f"{formats.some(said, separator='; ')}. What depends on it is left out, the rest works.",
         f"correct the docker labels in task definition {family} and deploy it. Other services are not affected.",
     )
 
 
 def _shadowed(loser: str, shadowed: tuple[ShadowedRoute, ...]) -> Problem:
-    said = (f"{each.route}, which {each.holder} holds" for each in shadowed[:MAX_SAID])
+    said = [f"{each.route}, which {each.holder} holds" for each in shadowed]
+    holders = sorted({each.holder for each in shadowed})
     return Problem(
         Severity.WARNING,
-        f"{loser} asks for calls that go to {_names(shadowed)}",
-        "; ".join(said) + _more(len(shadowed)) + ". Who held a route keeps it.",
+        f"{loser} asks for calls that go to {formats.some(holders, 3)}",
+        f"{formats.some(said, separator='; ')}. Who held a route keeps it.",
         f"give {loser} a host or gRPC service of its own (grpc-lb.hosts, grpc-lb.grpc-services). If it is to have the "
         "calls, take the route from the other first.",
     )
-
-
-def _names(shadowed: tuple[ShadowedRoute, ...]) -> str:
-    holders = sorted({each.holder for each in shadowed})
-    return ", ".join(holders[:3]) + (f" and {len(holders) - 3} more" if len(holders) > 3 else "")
-
-
-def _more(count: int) -> str:
-    return f"; and {count - MAX_SAID} more" if count > MAX_SAID else ""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.stats.target_history import Rejection
 from proxy_image.control_plane.xds.capabilities import LeftOut
@@ -89,6 +90,12 @@ _DO = {
 
 
 def standing_problems(standing: Standing) -> Iterator[Problem]:
+    yield from _envoy_problems(standing)
+    yield from _document_problems(standing)
+    yield from _policy_problems(standing)
+
+
+def _envoy_problems(standing: Standing) -> Iterator[Problem]:
     if not standing.has_envoy:
         pass
     elif not standing.envoy_connected:
@@ -124,6 +131,9 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             "look for 'envoy stopped' in this task's log: its reason says how it ended. Where it was out of memory, "
             "give the balancer more (memory_limit_mib); else please report it.",
         )
+
+
+def _document_problems(standing: Standing) -> Iterator[Problem]:
     if standing.trouble is not None:
         trouble, message = standing.trouble
         yield Problem(
@@ -155,6 +165,9 @@ def standing_problems(standing: Standing) -> Iterator[Problem]:
             "cannot be reached, new ones get none.",
             "see to the trouble with the document.",
         )
+
+
+def _policy_problems(standing: Standing) -> Iterator[Problem]:
     for left_out in standing.left_out:
         yield Problem(
             Severity.WARNING,
@@ -209,7 +222,7 @@ def service_problems(
             Severity.WARNING,
             f"{len(ejected)} of {len(states)} targets of {name} "
             + ("is ejected" if len(ejected) == 1 else "are ejected"),
-            f"Envoy leaves {_some(ejected)} alone and retries within seconds; the page of {name} says why.",
+            f"Envoy leaves {formats.some(ejected)} alone and retries within seconds; the page of {name} says why.",
             "look at the log of the task, and whether its security group lets the balancer in on this port.",
             service=name,
         )
@@ -220,7 +233,7 @@ def service_problems(
             f"{len(unhealthy)} of {len(states)} targets of {name} "
             + ("does" if len(unhealthy) == 1 else "do")
             + " not pass the health checks",
-            f"{_some(unhealthy)}: asked by this balancer, as the service's labels want it, and not SERVING.",
+            f"{formats.some(unhealthy)}: asked by this balancer, as the service's labels want it, and not SERVING.",
             "look at the log of the task. A server without grpc.health.v1.Health never passes: give it one, or take "
             "the grpc-lb.health-check labels out.",
             service=name,
@@ -232,7 +245,7 @@ def service_problems(
             f"{len(waiting)} new "
             + ("target" if len(waiting) == 1 else "targets")
             + f" of {name} cannot be reached yet",
-            f"{_some(waiting)}: running, and accepting no connection. Calls are held back for up to 10 s.",
+            f"{formats.some(waiting)}: running, and accepting no connection. Calls are held back for up to 10 s.",
             "nothing, where the server is still starting. Else check the port label and the security group.",
             service=name,
         )
@@ -274,8 +287,3 @@ def _no_target(name: str, states: list[tuple[str, str]], *, fails: bool) -> Prob
         service=name,
         urgency=Urgency.CALLS_FAIL,
     )
-
-
-def _some(addresses: list[str]) -> str:
-    more = f" and {len(addresses) - 5} more" if len(addresses) > 5 else ""
-    return ", ".join(addresses[:5]) + more

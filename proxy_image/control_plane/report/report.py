@@ -233,14 +233,12 @@ def _problems(
     usual: Mapping[str, Usual],
     at: float,
 ) -> Iterator[Problem]:
-    found = [*standing_problems(standing)]
+    yield from standing_problems(standing)
     for each in documented:
-        found += fault_problems(each.name, tuple(fault_words(each.policy.fault)))
+        yield from fault_problems(each.name, tuple(fault_words(each.policy.fault)))
     for service in services:
         states = [(target.address, target.state) for target in service.targets]
         breakers = [(breaker.name, breaker.used, breaker.limit) for breaker in service.breakers]
-        fails = service.failures_in_window > 0
-        found += service_problems(service.name, states, breakers, fails=fails)
-        found += call_problems(_call_figures(service, silences, usual), at)
-    found += label_problems(notes)
-    yield from found
+        yield from service_problems(service.name, states, breakers, fails=service.failures_in_window > 0)
+        yield from call_problems(_call_figures(service, silences, usual), at)
+    yield from label_problems(notes)

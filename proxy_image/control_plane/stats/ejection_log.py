@@ -15,7 +15,8 @@ from pathlib import Path
 # Envoy appends, so that the file may be cut to nothing once it is read.
 MAX_BYTES = 2**20
 
-_WHY = {
+# https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/data/cluster/v3/outlier_detection_event.proto, by the type's name.
+WHY = {
     "CONSECUTIVE_5XX": "it answered with errors several times in a row",
     "CONSECUTIVE_GATEWAY_FAILURE": "it answered UNAVAILABLE or DEADLINE_EXCEEDED, or broke off, several times in a row",
     "CONSECUTIVE_LOCAL_ORIGIN_FAILURE": "connections to it fail",
@@ -70,7 +71,7 @@ def events(text: bytes) -> Iterator[EjectionEvent]:
                 continue
             at = datetime.fromisoformat(told["timestamp"]).timestamp()
             ejected = told["action"] == "EJECT"
-            why = _WHY.get(told.get("type", ""), "calls to it fail")
+            why = WHY.get(told.get("type", ""), "calls to it fail")
             yield EjectionEvent(at, told["cluster_name"], told["upstream_url"], ejected, why)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue

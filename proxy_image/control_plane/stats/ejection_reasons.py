@@ -1,16 +1,11 @@
-"""Targets that Envoy leaves alone, and why: as far as its counts tell."""
+"""Targets that Envoy ejected, and why: as far as its counts tell."""
 
 from __future__ import annotations
 
+from proxy_image.control_plane.stats.ejection_log import WHY
 from proxy_image.control_plane.stats.envoy_stats import EJECTIONS, Reading, ServiceCounts, TargetCounts
 
 _NOTHING = ServiceCounts({})
-_WHY = {
-    "consecutive_gateway_failure": "it answered UNAVAILABLE or DEADLINE_EXCEEDED, or broke off, several times in a row",
-    "consecutive_5xx": "it answered with errors several times in a row",
-    "success_rate": "its share of good answers was far below the others'",
-}
-assert _WHY.keys() == set(EJECTIONS)  # noqa: S101 - each has its words
 
 
 def why_ejected(service: str, address: str, before: Reading | None, after: Reading) -> str:
@@ -20,5 +15,5 @@ def why_ejected(service: str, address: str, before: Reading | None, after: Readi
     failed = new.targets.get(address, TargetCounts()).connections_failed
     if failed > old.targets.get(address, TargetCounts()).connections_failed:
         return "connections to it fail"
-    reasons = [_WHY[kind] for kind in EJECTIONS if new.ejected_for.get(kind, 0) > old.ejected_for.get(kind, 0)]
+    reasons = [WHY[kind.upper()] for kind in EJECTIONS if new.ejected_for.get(kind, 0) > old.ejected_for.get(kind, 0)]
     return ", or ".join(reasons) or "calls to it fail in a row"

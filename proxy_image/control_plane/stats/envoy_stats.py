@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
+from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.stats import call_stats
 from proxy_image.control_plane.stats.call_stats import NONE_ENDED, Ended, EndedCalls
 from proxy_image.control_plane.stats.histogram import NO_TIMES, Histogram
@@ -194,10 +195,6 @@ def read(clusters: str, stats: str, info: str, at: float) -> Reading:
     )
 
 
-def address(ip: str, port: int) -> str:
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
 def _stats(entries: list[dict[str, Any]]) -> tuple[dict[str, int], dict[str, Histogram]]:
     values: dict[str, int] = {}
     histograms: dict[str, Histogram] = {}
@@ -267,7 +264,7 @@ def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
         stats = {stat["name"]: int(stat["value"]) for stat in host.get("stats", ()) if "value" in stat}
         health = host.get("health_status", {})
         yield (
-            address(where["address"], where["port_value"]),
+            host_port(where["address"], where["port_value"]),
             TargetCounts(
                 calls=stats.get("rq_total", 0),
                 failures=stats.get("rq_error", 0),
@@ -283,47 +280,29 @@ def _targets(hosts: Any) -> Iterator[tuple[str, TargetCounts]]:
         )
 
 
-def _in_both(one: Mapping[str, TargetCounts], other: Mapping[str, TargetCounts]) -> Iterator[tuple[str, TargetCounts]]:
-    """A target of two clusters, as where a service gets copies of another one's calls."""
-    for at in one.keys() & other.keys():
-        first, second = one[at], other[at]
-        yield (
-            at,
-            TargetCounts(
-                calls=first.calls + second.calls,
-                failures=first.failures + second.failures,
-                in_flight=first.in_flight + second.in_flight,
-                connections=first.connections + second.connections,
-                connections_failed=first.connections_failed + second.connections_failed,
-                ejected=first.ejected or second.ejected,
-                unhealthy=first.unhealthy or second.unhealthy,
-                draining=first.draining or second.draining,
-                successes=first.successes + second.successes,
-                timeouts=first.timeouts + second.timeouts,
-            ),
-        )
+_T = TypeVar("_T", TargetCounts, ServiceCounts)
+
+
+def _added(one: _T, other: _T) -> dict[str, Any]:
+    """The fields that are counts, added, and those that are flags: of either."""
+    pairs = {each.name: (getattr(one, each.name), getattr(other, each.name)) for each in fields(one)}
+    return {
+        name: first or second if isinstance(first, bool) else first + second
+        for name, (first, second) in pairs.items()
+        if isinstance(first, int)
+    }
 
 
 def _together(one: ServiceCounts, other: ServiceCounts) -> ServiceCounts:
+    # A target may be of both, as where a service gets copies of another one's calls.
+    both = one.targets.keys() & other.targets.keys()
+    in_both = {at: TargetCounts(**_added(one.targets[at], other.targets[at])) for at in both}
     return ServiceCounts(
-        targets={**one.targets, **other.targets, **dict(_in_both(one.targets, other.targets))},
-        calls=one.calls + other.calls,
-        in_flight=one.in_flight + other.in_flight,
-        retries=one.retries + other.retries,
-        overflows=one.overflows + other.overflows,
-        resets=one.resets + other.resets,
-        no_target=one.no_target + other.no_target,
-        unconnected=one.unconnected + other.unconnected,
-        ejections=one.ejections + other.ejections,
-        ejected_for={kind: one.ejected_for.get(kind, 0) + other.ejected_for.get(kind, 0) for kind in EJECTIONS},
+        targets={**one.targets, **other.targets, **in_both},
+        ejected_for=call_stats.sums(one.ejected_for, other.ejected_for),
         breakers=one.breakers + other.breakers,
         ended=call_stats.together({"": one.ended}, {"": other.ended})[""],
         methods=call_stats.together(one.methods, other.methods),
         received={**one.received, **other.received},
-        paused=one.paused + other.paused,
-        resumed=one.resumed + other.resumed,
-        backed_up=one.backed_up + other.backed_up,
-        drained=one.drained + other.drained,
-        bytes_read=one.bytes_read + other.bytes_read,
-        bytes_written=one.bytes_written + other.bytes_written,
+        **_added(one, other),
     )

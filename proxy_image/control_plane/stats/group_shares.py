@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from grpc_lb_contract import Service
-from proxy_image.control_plane.stats.envoy_stats import address
 from proxy_image.control_plane.stats.window import ServiceWindow, TargetWindow
 
 
@@ -32,9 +31,8 @@ def group_reports(service: Service, takes_calls: Collection[str], recent: Servic
     serving = {group.name: 0 for group in service.groups}
     windows: dict[str, list[TargetWindow]] = {group.name: [] for group in service.groups}
     for target in service.targets:
-        where = address(target.ip, target.port)
-        serving[target.group] += where in takes_calls
-        windows[target.group].append(recent.targets.get(where, nothing))
+        serving[target.group] += target.address in takes_calls
+        windows[target.group].append(recent.targets.get(target.address, nothing))
     parts = {group.name: group.weight if service.is_weighed else serving[group.name] for group in service.groups}
     whole = sum(parts.values())
     for group in service.groups:

@@ -38,8 +38,8 @@ NO_TIMES = Histogram({})
 
 def difference(before: Histogram, after: Histogram) -> Histogram:
     grown = {bucket: count - before.buckets.get(bucket, 0) for bucket, count in after.buckets.items()}
-    began_anew = any(count < 0 for count in grown.values())
-    return after if began_anew else Histogram({bucket: count for bucket, count in grown.items() if count})
+    restarted = any(count < 0 for count in grown.values())
+    return after if restarted else Histogram({bucket: count for bucket, count in grown.items() if count})
 
 
 def percentiles(histogram: Histogram, wanted: Iterable[float] = PERCENTILES) -> tuple[float | None, ...]:

@@ -10,7 +10,6 @@ from grpc_lb_contract import Document, Service, TargetState
 from grpc_lb_contract.policy.sections.balancing import HASHING
 from proxy_image.control_plane.readiness import Newcomer, admitted_only
 from proxy_image.control_plane.stats.envoy_stats import Reading, Received, ServiceCounts
-from proxy_image.control_plane.stats.target_history import identity
 from proxy_image.control_plane.stats.window import reported_window, service_window
 
 # Were targets chosen by chance, 50 calls would come 14 % off the expected one time in three, and 50 % off in one of
@@ -91,7 +90,7 @@ class Tally:
     def _look(self, service: Service, counts: ServiceCounts, waiting: Collection[Newcomer]) -> None:
         tally = self._services.setdefault(service.name, _Service())
         (admitted,) = admitted_only(Document((service,)), waiting).services
-        taking = {identity(service.name, each).address for each in admitted.targets if _takes_calls(each.state)}
+        taking = {each.address for each in admitted.targets if _takes_calls(each.state)}
         known = {address: counts.targets[address] for address in taking & counts.targets.keys()}
         ejected = {address for address, target in known.items() if target.ejected}
         serving = frozenset(taking - ejected - {address for address, target in known.items() if target.unhealthy})
@@ -146,7 +145,7 @@ def uneven(service: Service, calls: Mapping[str, int], serving: frozenset[str]) 
 
 def _fair_shares(service: Service, serving: frozenset[str]) -> dict[str, float]:
     """As the groups' weights say, or the same for each where nobody set one."""
-    groups = {identity(service.name, target).address: target.group for target in service.targets}
+    groups = {target.address: target.group for target in service.targets}
     many = Counter(groups[address] for address in serving)
     if not service.is_weighed:
         return dict.fromkeys(serving, 1 / len(serving))

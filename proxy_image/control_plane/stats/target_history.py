@@ -16,7 +16,7 @@ from grpc_lb_contract.document.cause import HEALTH_CHECK_FAILS
 from proxy_image.control_plane.document_changes import changed_services
 from proxy_image.control_plane.stats.ejection_log import EjectionEvent
 from proxy_image.control_plane.stats.ejection_reasons import why_ejected
-from proxy_image.control_plane.stats.envoy_stats import Reading, address
+from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 _SERVICE_OF = re.compile(r"[a-z0-9-]*")
@@ -280,7 +280,7 @@ class Journal:
 
 
 def identity(service: str, target: Target) -> TargetId:
-    return TargetId(service, address(target.ip, target.port), target.task)
+    return TargetId(service, target.address, target.task)
 
 
 def _targets(services: Iterable[Service]) -> Iterator[tuple[TargetId, TargetState]]:

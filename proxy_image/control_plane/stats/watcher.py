@@ -83,10 +83,6 @@ class Watcher:
     def has_envoy(self) -> bool:
         return self._statistics is not None
 
-    @property
-    def lookers(self) -> int:
-        return self._lookers
-
     async def run(self) -> None:
         if self._kept is not None:
             self.hour = Hour(await asyncio.to_thread(self._kept.load))

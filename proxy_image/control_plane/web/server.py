@@ -2,11 +2,11 @@
 
 For scripts (JSON; times are seconds since 1970, shares 0 to 1, latencies milliseconds as p50, p95, p99):
 
-- `/api/report`: everything; the fields are those of `watch.report.Report`.
-- `/api/services/NAME`: one service, `watch.report.ServiceReport`.
+- `/api/report`: everything; the fields are those of `report.report.Report`.
+- `/api/services/NAME`: one service, `report.service_report.ServiceReport`.
 - `/api/fleet`: this balancer and what the others said of themselves, `fleet.fleet.Member`; `/api/balancer`: this one.
-- `/api/timeline`: the changes of the target document, newest first, `watch.journal.Change`.
-- `/api/problems`: what is wrong and what to do, `watch.problems.Problem`.
+- `/api/timeline`: the changes of the target document, newest first, `stats.target_history.Change`.
+- `/api/problems`: what is wrong and what to do, `report.problems.Problem`.
 - `/healthz`: that the control plane runs, and how things stand, in a few words.
 - `/metrics`: Prometheus' text format.
 """
@@ -20,6 +20,7 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from proxy_image.control_plane.fleet.problems import fleet_problems
 from proxy_image.control_plane.fleet.summary import summary_of
 from proxy_image.control_plane.limits.descriptors import MAX_WEB
 from proxy_image.control_plane.limits.log_rate import LogRate
-from proxy_image.control_plane.limits.web_connections import Connections, protocol_of
+from proxy_image.control_plane.limits.web_connections import BoundedProtocol, Connections
 from proxy_image.control_plane.limits.web_hosts import Hosts
 from proxy_image.control_plane.limits.xds_rate import Turns
 from proxy_image.control_plane.metrics.control_plane_metrics import DocumentCollector, WorkCollector
@@ -337,7 +338,7 @@ async def serve(app: Starlette, listening: socket.socket, *, connections: int = 
         log_config=None,
         access_log=False,
         server_header=False,
-        http=protocol_of(Connections(connections)),
+        http=partial(BoundedProtocol, Connections(connections)),  # type: ignore[arg-type]  # uvicorn calls it, and no more
         ws="none",
         timeout_graceful_shutdown=1,
         lifespan="off",

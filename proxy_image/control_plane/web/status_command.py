@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
+from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Urgency
 from proxy_image.control_plane.stats.target_history import Change
@@ -91,7 +92,7 @@ def fleet_lines(fleet: list[dict[str, Any]]) -> Iterator[str]:
     )
     for place, each in enumerate(fleet):
         balancer, one = each["balancer"], each["summary"]
-        name = "this one" if place == 0 else f"{balancer['ip']}:{balancer['port']}"
+        name = "this one" if place == 0 else host_port(balancer["ip"], balancer["port"])
         if each["problem"] is not None or one is None:
             yield f"  {_clean(name)} does not answer: {_clean(each['problem'] or '')}"
         else:

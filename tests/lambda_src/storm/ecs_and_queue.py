@@ -13,7 +13,7 @@ from local_aws.behaviour.edge import Edge
 from tests.lambda_src.fake_aws import FakeAws
 from tests.lambda_src.storm.behaving import EventfulTime, iso
 
-# As the constructs set them (cdk_grpc_lb/target_sync.py).
+# As the constructs set them (cdk_grpc_lb/balancer/target_sync.py).
 BATCH_SIZE = 10
 VISIBILITY_SECONDS = 180.0
 ATTEMPTS = 5

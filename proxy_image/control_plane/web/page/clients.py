@@ -36,8 +36,7 @@ def clients(report: Report) -> Html:
 
 def _connected(groups: Sequence[ClientGroup]) -> Html:
     def row(group: ClientGroup) -> Sequence[Child]:
-        hidden = len(group.services) - MAX_SERVICES
-        watched = ", ".join(group.services[:MAX_SERVICES]) + (f" and {hidden} more" if hidden > 0 else "")
+        watched = formats.some(group.services, MAX_SERVICES)
         return group.name, f"{group.clients:,}", group.zone or formats.NOTHING, watched or "nothing yet"
 
     columns = {"language and version": "", "clients": "number", "zone": "", "services that they watch": ""}

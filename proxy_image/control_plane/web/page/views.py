@@ -221,13 +221,11 @@ def service_view(service: ServiceReport, report: Report, beside: Beside = NOTHIN
 def _held_by_others(service: ServiceReport) -> Html | None:
     if not service.shadowed:
         return None
-    said = "; ".join(f"{each.route}, which {each.holder} holds" for each in service.shadowed[:MAX_ROUTES])
-    hidden = len(service.shadowed) - MAX_ROUTES
-    more = f"; and {hidden} more" if hidden > 0 else ""
+    said = [f"{each.route}, which {each.holder} holds" for each in service.shadowed]
     return tag(
         "span",
         "no calls can arrive: it asks for " if service.takes_no_call else " not: ",
-        f"{said}{more}",
+        formats.some(said, MAX_ROUTES, separator="; "),
         class_="bad" if service.takes_no_call else "note",
     )
 

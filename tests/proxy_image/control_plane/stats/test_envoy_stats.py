@@ -10,12 +10,12 @@ from pathlib import Path
 import grpc
 import pytest
 
+from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.stats.envoy_stats import (
     Reading,
     ServiceCounts,
     TargetCounts,
     UnreadableError,
-    address,
     read,
 )
 from proxy_image.control_plane.stats.histogram import Histogram, difference, percentiles
@@ -105,7 +105,7 @@ def test_clusters_of_one_service_are_taken_together() -> None:
     clusters = [{"name": "rng", "host_statuses": [host(1)]}, {"name": "rng/canary", "host_statuses": [host(2)]}]
     service = read(json.dumps({"cluster_statuses": clusters}), '{"stats": []}', INFO, 0.0).services["rng"]
     assert {where: counts.calls for where, counts in service.targets.items()} == {"[::1]:1": 3, "[::1]:2": 3}
-    assert address("127.0.0.1", 1) == "127.0.0.1:1"
+    assert host_port("127.0.0.1", 1) == "127.0.0.1:1"
 
 
 def test_the_limits_of_a_service_are_not_those_of_the_copies_that_it_gets() -> None:
