@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props, is_number
 
 
@@ -45,13 +46,13 @@ class AccessLog:
 def check_access_log(props: Props, access_log: AccessLog) -> None:
     """Raise ValueError for what no balancer could be told."""
     known = ("failures", "sampled", "all")
-    if not cdk.Token.is_unresolved(access_log.calls) and access_log.calls not in known:
+    if not is_unresolved(access_log.calls) and access_log.calls not in known:
         raise props.error("access_log.calls", f"one of {', '.join(known)}", repr(access_log.calls))
     percent = access_log.percent
     if not is_number(percent):
         raise props.error("access_log.percent", "a number, 0..100", repr(percent))
     # jsii cannot be asked about NaN.
-    if math.isnan(percent) or (not cdk.Token.is_unresolved(percent) and not 0 <= percent <= 100):
+    if math.isnan(percent) or (not is_unresolved(percent) and not 0 <= percent <= 100):
         raise props.error("access_log.percent", "0..100", percent)
 
 
@@ -60,5 +61,5 @@ def access_log_environment(access_log: AccessLog | None) -> dict[str, str]:
     if access_log is None:
         return {}
     percent = access_log.percent
-    text = cdk.Token.as_string(percent) if cdk.Token.is_unresolved(percent) else f"{percent:g}"
+    text = cdk.Token.as_string(percent) if is_unresolved(percent) else f"{percent:g}"
     return {"GRPC_LB_ACCESS_LOG": access_log.calls, "GRPC_LB_ACCESS_LOG_PERCENT": text}
