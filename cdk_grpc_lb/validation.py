@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from constructs import IConstruct
 
 from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.tokens import is_unresolved
@@ -87,6 +89,10 @@ class Props:
             raise self.error("memory_limit_mib", f"{allowed} MiB where cpu is {cpu}", repr(memory_limit_mib))
 
 
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+
+
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -101,6 +107,26 @@ def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:
             "one that knows its VPC (import it with Cluster.from_cluster_attributes and its vpc)",
             cluster.node.path,
         ) from None
+
+
+def check_cluster(props: Props, scope: IConstruct, cluster: ecs.ICluster) -> None:
+    """Raise ValueError for a cluster that this stack cannot list, or that gets no events of its tasks."""
+    if isinstance(cluster, ecs.Cluster):
+        return  # made by this app, and in use in another region or account the CDK refuses it
+    name = cluster.cluster_name
+    if not is_unresolved(name) and _CLUSTER_NAME.fullmatch(name) is None:
+        allowed = (
+            "imported by its name alone, letters, digits, - and _ (Cluster.from_cluster_attributes(cluster_name=))"
+        )
+        raise props.error("cluster", allowed, repr(name))
+    if is_unresolved(cluster.cluster_arn):
+        return
+    stack = cdk.Stack.of(scope)
+    _, _, _, region, account, *_ = [*cluster.cluster_arn.split(":"), *[""] * 5]
+    for what, its, own in (("region", region, stack.region), ("account", account, stack.account)):
+        if its and its != own and not is_unresolved(own):
+            allowed = f"of the stack's {what}, {own}: the Lambda lists its tasks there, and gets their events"
+            raise props.error("cluster", allowed, cluster.cluster_arn)
 
 
 def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:

@@ -238,13 +238,12 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         watch_arrow(self, what, groups, [self.load_balancer_security_group], port)
 
     def _refuse_strangers(self, props: Props, service: IConstruct, cluster: ecs.ICluster | None) -> None:
-        """Raise ValueError for a region or cluster that is known at synth to be none of the balancer's."""
+        """Raise ValueError for an account, region or cluster that is known at synth to be none of the balancer's."""
         if not in_one_stack(service, self):
-            region, own_region = cdk.Stack.of(service).region, cdk.Stack.of(self).region
-            if region != own_region and not is_unresolved(region) and not is_unresolved(own_region):
-                raise props.error(
-                    "balancer", f"one of the service's region, {region}", f"{path_of(self)} of {own_region}"
-                )
+            there, here = cdk.Stack.of(service), cdk.Stack.of(self)
+            for what, its, own in (("region", there.region, here.region), ("account", there.account, here.account)):
+                if its != own and not is_unresolved(its) and not is_unresolved(own):
+                    raise props.error("balancer", f"one of the service's {what}, {its}", f"{path_of(self)} of {own}")
         if cluster is not None and all(surely_other(cluster, own) for own in self.clusters):
             own = ", ".join(own.node.path for own in self.clusters)
             raise props.error(

@@ -24,7 +24,7 @@ from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.service_registry import check_admission
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.staging import stage
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import Props, check_cluster
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import to_json
@@ -97,6 +97,7 @@ class TargetSync(Construct):
         published = MetricsSource(props, cloudwatch_name, cloudwatch_namespace)
         published.check()
         check_prefix(props, parameter_prefix)
+        check_cluster(props, self, cluster)
         self.cluster = cluster
         self.parameter_prefix = parameter_prefix
         stack, cluster_arn = cdk.Stack.of(self), cluster.cluster_arn

@@ -19,6 +19,7 @@ from cdk_grpc_lb.project import RUNBOOK
 from cdk_grpc_lb.signatures import shown, takes
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
+from grpc_lb_contract.document.balancers import name_of
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -153,8 +154,8 @@ class GrpcAlarms(Construct):
             log_group=balancer.log_group,
             filter_pattern=logs.FilterPattern.any(*patterns),
             metric_namespace=balancer._published.namespace,
-            # One name for each balancer, so that two of an account do not count for each other.
-            metric_name=f"{cdk.Names.unique_id(balancer)}ProcessStopped",
+            # One name for each balancer, also of two stacks of one app, so that none counts for another.
+            metric_name=f"{name_of(balancer.parameter_prefix)}/ProcessStopped",
         ).metric(period=FIVE_MINUTES, statistic="Sum")
 
 
