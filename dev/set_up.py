@@ -135,11 +135,11 @@ def make_environment(name: str) -> None:
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
+    venv.create(folder, with_pip=False)
     if not UV.exists():
-        venv.create(folder, with_pip=True)
+        run(str(folder / "bin" / "python"), "-m", "ensurepip")
         pip_install(folder, requirements)
         return
-    venv.create(folder, with_pip=False)
     run(
         *(str(UV), "pip", "install", "--quiet", "--no-deps", "--python", str(folder / "bin" / "python")),
         *("--require-hashes", "--requirement", str(requirements)),

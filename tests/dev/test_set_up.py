@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -65,12 +66,13 @@ def test_and_by_its_own_pip_where_uv_cannot_be_installed(
     assert "pip is used in its place, which takes minutes: no wheel for this machine" in capsys.readouterr().out
     ran = commands_of(set_up, monkeypatch)
     set_up.make_environment("ministack")
-    (command,) = ran
+    ensure_pip, command = ran
     python = set_up.BUILD / "ministack-venv" / "bin" / "python"
+    assert ensure_pip == (str(python), "-m", "ensurepip")
+    assert subprocess.check_output([*ensure_pip, "--version"], text=True).startswith("pip ")
     assert command[:4] == (str(python), "-m", "pip", "install")
     assert is_checked_and_not_compiled(command)
     assert "--no-compile" in command
-    assert python.exists()
 
 
 def test_what_is_made_already_is_left_as_it_is(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from grpc_lb_contract import Condition, Deadline, Document, Route
+from grpc_lb_contract import Condition, Document, Route
+from grpc_lb_contract.policy.traffic_policy import DEFAULTS
 
 ALL = "*"
 
@@ -73,7 +74,7 @@ class HostRoutes:
             for route in service.routes:
                 conditions = len(route.metadata) // CONDITIONS_THAT_COUNT
                 deadline = route.overrides.over(service.policy)[0].deadline
-                times = 1 if deadline == Deadline() else ROUTES_OF_DEADLINES
+                times = 1 if deadline == DEFAULTS.deadline else ROUTES_OF_DEADLINES
                 own.setdefault(route.host, []).append(Routed(route, service.name, times * (counts_as + conditions)))
         for routes in own.values():
             routes.sort(key=lambda routed: (routed.route.order, routed.service))
