@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,13 @@ class Props:
             number = "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number "
             raise self.error(prop, f"{number}{lowest}..{highest}", repr(value))
 
+    def percent(self, prop: str, value: float) -> None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise self.error(prop, "a number, 0..100", repr(value))
+        # jsii cannot be asked about NaN.
+        if math.isnan(value) or (not cdk.Token.is_unresolved(value) and not 0 <= value <= 100):
+            raise self.error(prop, "0..100", value)
+
     def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> None:
         if value.is_unresolved():
             return
@@ -82,8 +90,9 @@ class Props:
             raise self.error("memory_limit_mib", f"{allowed} MiB where cpu is {cpu}", repr(memory_limit_mib))
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def number_text(value: float) -> str:
+    """A number as an environment variable holds it: a token stays one."""
+    return cdk.Token.as_string(value) if cdk.Token.is_unresolved(value) else f"{value:g}"
 
 
 def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:

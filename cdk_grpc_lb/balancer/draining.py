@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from cdk_grpc_lb.validation import MAX_STOP_SECONDS, Props
+from cdk_grpc_lb.validation import MAX_STOP_SECONDS, Props, number_text
 
 _DEFAULT_DELAY = cdk.Duration.seconds(50)
 _DEFAULT_TIME = cdk.Duration.seconds(30)
@@ -57,11 +57,6 @@ class Drain:
     def environment(self) -> dict[str, str]:
         """The image's own settings for it."""
         return {
-            "GRPC_LB_DRAIN_DELAY_SECONDS": _text(self.delay),
-            "GRPC_LB_DRAIN_SECONDS": _text(self.time),
+            "GRPC_LB_DRAIN_DELAY_SECONDS": number_text(self.delay.to_seconds()),
+            "GRPC_LB_DRAIN_SECONDS": number_text(self.time.to_seconds()),
         }
-
-
-def _text(duration: cdk.Duration) -> str:
-    seconds = duration.to_seconds()
-    return cdk.Token.as_string(seconds) if duration.is_unresolved() else f"{seconds:g}"
