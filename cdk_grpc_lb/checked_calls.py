@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from constructs import Construct
 
 from cdk_grpc_lb.argument_types import check_arguments
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.validation import Props
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -80,8 +81,8 @@ def _check_place(called: str, given: Mapping[str, Any]) -> None:
 
 def _props(owner: Any, given: Mapping[str, Any]) -> Props:
     if isinstance(owner, type):
-        return Props(owner.__name__, f"{given['scope'].node.path}/{given['id']}")
-    return Props(type(owner).__name__, owner.node.path)
+        return Props(owner.__name__, f"{path_of(given['scope'])}/{given['id']}")
+    return Props(type(owner).__name__, path_of(owner))
 
 
 def _class_of(owner: Any) -> type[Any]:

@@ -21,9 +21,9 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
     )
 
 
-def wildcard_in(construct: IConstruct, arn: str) -> str:
-    """The rule that finds this ARN, which ends with a wildcard, in a policy of the construct."""
-    return f"IAM5[Resource::{_as_cdk_nag_writes(cdk.Stack.of(construct).resolve(arn))}]"
+def wildcard_in(stack: cdk.Stack, arn: str) -> str:
+    """The rule that finds this ARN, which ends with a wildcard, in a policy of the stack."""
+    return f"IAM5[Resource::{_as_cdk_nag_writes(stack.resolve(arn))}]"
 
 
 def _as_cdk_nag_writes(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from dataclasses import dataclass
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
+from constructs import IConstruct
+
+from cdk_grpc_lb.paths import path_of
+from cdk_grpc_lb.tokens import is_unresolved
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
 _GIB = 1024
@@ -58,7 +63,7 @@ class Props:
         )
 
     def whole_number(self, prop: str, value: object, lowest: int, highest: int) -> None:
-        if cdk.Token.is_unresolved(value):
+        if is_unresolved(value):
             return
         if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
             number = "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number "
@@ -68,31 +73,32 @@ class Props:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise self.error(prop, "a number, 0..100", repr(value))
         # jsii cannot be asked about NaN.
-        if math.isnan(value) or (not cdk.Token.is_unresolved(value) and not 0 <= value <= 100):
+        if math.isnan(value) or (not is_unresolved(value) and not 0 <= value <= 100):
             raise self.error(prop, "0..100", value)
 
-    def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> None:
+    def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> float | None:
+        """How many they are; None for a value that is not known at synth."""
         if value.is_unresolved():
-            return
+            return None
         milliseconds = value.to_milliseconds()
         if not lowest * 1000 <= milliseconds <= highest * 1000 or milliseconds % 1000:
             raise self.error(prop, f"{lowest} to {highest} whole seconds", value.to_human_string())
+        return milliseconds / 1000
 
     def fargate_size(self, cpu: int, memory_limit_mib: int) -> None:
         """Fargate takes fixed pairs of CPU units and memory only."""
-        if cdk.Token.is_unresolved(cpu):
+        if is_unresolved(cpu):
             return
         if cpu not in FARGATE_SIZES:
             raise self.error("cpu", f"one of {', '.join(map(str, FARGATE_SIZES))} CPU units", repr(cpu))
         sizes = FARGATE_SIZES[cpu]
-        if not cdk.Token.is_unresolved(memory_limit_mib) and memory_limit_mib not in sizes:
+        if not is_unresolved(memory_limit_mib) and memory_limit_mib not in sizes:
             allowed = ", ".join(map(str, sizes)) if len(sizes) <= 4 else f"{sizes[0]}, {sizes[1]} … {sizes[-1]}"
             raise self.error("memory_limit_mib", f"{allowed} MiB where cpu is {cpu}", repr(memory_limit_mib))
 
 
-def number_text(value: float) -> str:
-    """A number as an environment variable holds it: a token stays one."""
-    return cdk.Token.as_string(value) if cdk.Token.is_unresolved(value) else f"{value:g}"
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:
@@ -107,11 +113,31 @@ def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:
         ) from None
 
 
+def check_cluster(props: Props, scope: IConstruct, cluster: ecs.ICluster) -> None:
+    """Raise ValueError for a cluster that this stack cannot list, or that gets no events of its tasks."""
+    if isinstance(cluster, ecs.Cluster):
+        return  # made by this app, and in use in another region or account the CDK refuses it
+    name = cluster.cluster_name
+    if not is_unresolved(name) and _CLUSTER_NAME.fullmatch(name) is None:
+        allowed = (
+            "imported by its name alone, letters, digits, - and _ (Cluster.from_cluster_attributes(cluster_name=))"
+        )
+        raise props.error("cluster", allowed, repr(name))
+    if is_unresolved(cluster.cluster_arn):
+        return
+    stack = cdk.Stack.of(scope)
+    _, _, _, region, account, *_ = [*cluster.cluster_arn.split(":"), *[""] * 5]
+    for what, its, own in (("region", region, stack.region), ("account", account, stack.account)):
+        if its and its != own and not is_unresolved(own):
+            allowed = f"of the stack's {what}, {own}: the Lambda lists its tasks there, and gets their events"
+            raise props.error("cluster", allowed, cluster.cluster_arn)
+
+
 def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:
     """Whether two clusters are known at synth to be different ones: two imports may still name the same."""
-    if first.node.path == second.node.path:
+    if path_of(first) == path_of(second):
         return False
     names = (first.cluster_name, second.cluster_name)
-    if any(cdk.Token.is_unresolved(name) for name in names):
+    if any(is_unresolved(name) for name in names):
         return isinstance(first, ecs.Cluster) and isinstance(second, ecs.Cluster)
     return names[0] != names[1]

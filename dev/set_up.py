@@ -31,6 +31,7 @@ PYRIGHT = BUILD / "pyright"
 NODE_GRPC = BUILD / "node-grpc"
 AXE = BUILD / "axe"
 BYTECODE = BUILD / "bytecode"
+COLLECTED = BYTECODE / "tests-collected"
 
 # The newest CLI that reads what aws-cdk-lib 2.275 writes; npm's `latest` is 3.x, which cannot.
 CDK_CLI = "aws-cdk@2.1148.1"
@@ -77,6 +78,8 @@ def main(arguments: Sequence[str] = ()) -> int:
             parts += [side_by_side.submit(npm_install, folder, *packages) for folder, packages in of_npm.items()]
             # While npm waits for its registry: otherwise the first processes all compile the same.
             compile_imports()
+            if not options.to_run:
+                compile_tests()
             for part in parts:
                 part.result()
     except SetUpError as error:
@@ -132,11 +135,11 @@ def make_environment(name: str) -> None:
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
+    venv.create(folder, with_pip=False)
     if not UV.exists():
-        venv.create(folder, with_pip=True)
+        run(str(folder / "bin" / "python"), "-m", "ensurepip")
         pip_install(folder, requirements)
         return
-    venv.create(folder, with_pip=False)
     run(
         *(str(UV), "pip", "install", "--quiet", "--no-deps", "--python", str(folder / "bin" / "python")),
         *("--require-hashes", "--requirement", str(requirements)),
@@ -145,7 +148,7 @@ def make_venv(folder: Path, requirements: Path) -> None:
 
 def compile_imports() -> None:
     """Leave the byte code of what will be imported where make lets Python keep it."""
-    if os.environ.get("PYTHONPYCACHEPREFIX") != str(BYTECODE):
+    if not keeps_bytecode():
         return
 
     def compile_all() -> None:
@@ -158,6 +161,27 @@ def compile_imports() -> None:
 def compile_some(name: str, modules: Sequence[str]) -> None:
     importing = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {', '.join(modules)}"
     run(str(environment(name) / "bin" / "python"), "-c", importing)
+
+
+def compile_tests() -> None:
+    """The same for what is imported to collect all tests, and for these as pytest rewrites them: otherwise each process
+    of `make test` compiles it all.
+    """
+    if not keeps_bytecode():
+        return
+
+    def collect() -> None:
+        COLLECTED.mkdir(parents=True)
+        command = (str(VENV / "bin" / "python"), "-m", "pytest", "--collect-only", "-q")
+        # Not checked: a test that cannot be collected is the tests' own to report.
+        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+    make_part(COLLECTED, requirements_stamp("dev"), collect)
+
+
+def keeps_bytecode() -> bool:
+    """Whether Python keeps byte code in this checkout's own folder, as make has it do."""
+    return os.environ.get("PYTHONPYCACHEPREFIX") == str(BYTECODE)
 
 
 def make_uv() -> None:

@@ -30,7 +30,7 @@ class Layout:
     seed: int | None = None
     """With one, the local AWS is as slow, throttled and late as AWS is, the same way for the same seed."""
     assembly: Path | None = None
-    """A cloud assembly to deploy, in place of synthesising the app; the account is bootstrapped without the CLI too."""
+    """A cloud assembly to deploy, in place of synthesising the app: nothing runs the CLI then."""
 
     @property
     def build(self) -> Path:

@@ -6,13 +6,13 @@ With `--ready`, only once it has listeners, which come with the first document: 
 a task is ready. It keeps them whatever becomes of the control plane and of AWS, so neither makes ECS replace a task.
 """
 
-import http.client
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from grpc_lb_contract.names import host_port
-from proxy_image.envoy.admin import Admin, AdminError
+from proxy_image.envoy.alive import is_alive
 from proxy_image.settings import SOURCES, Settings, SettingsError, from_environment, given_sources
 
 READY = "--ready"
@@ -50,23 +50,28 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 def _problem_of_envoy(settings: Settings, asked_for_readiness: bool) -> str | None:
     # The run directory may be a link to a shorter path: that of a unix socket has 107 bytes at most.
-    admin = Admin(settings.run_dir.resolve() / settings.admin_socket.name)
-    if not admin.answers():
+    admin_socket = settings.run_dir.resolve() / settings.admin_socket.name
+    if not is_alive(admin_socket):
         return f"envoy must answer on {settings.admin_socket}, it does not"
-    if asked_for_readiness and not _listens(admin):
+    if asked_for_readiness and not _listens(admin_socket):
         return "envoy must have listeners, it has none yet: there is no target document"
     return None
 
 
-def _listens(admin: Admin) -> bool:
+def _listens(admin_socket: Path) -> bool:
+    # Imported here, and in the next function: most checks need no HTTP client, which is slow to import.
+    from proxy_image.envoy.admin import Admin, AdminError
+
     try:
-        return admin.listens()
+        return Admin(admin_socket).listens()
     except AdminError:
         return False
 
 
 def _problem_of_control_plane(settings: Settings, asked_for_readiness: bool) -> str | None:
     """Whatever it answers, it lives."""
+    import http.client
+
     address = _OF_ALL.get(settings.bind_address, settings.bind_address)
     url = f"http://{host_port(address, settings.ready_port)}/ready"
     # Not through a proxy that the environment names, as urllib's requests go.

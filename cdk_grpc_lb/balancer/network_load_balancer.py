@@ -16,6 +16,7 @@ from cdk_grpc_lb.balancer.image import CALLS_PORT, CONTAINER, READY_PORT
 from cdk_grpc_lb.network.callers import peers_of
 from cdk_grpc_lb.network.placement import Placement
 from cdk_grpc_lb.network.subnets import address_ranges, subnets_of
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class Frontend:
             raise props.error("certificate", "given with ssl_policy: there is no TLS without one", None)
         self._check_domain(props)
         self._check_open(props, vpc)
-        if tasks is None:
-            return
+        if tasks is None or (self.subnets is None and tasks.selection is None and not self.internet_facing):
+            return  # no load balancer, or one in the same subnets
         subnets = subnets_of(props, "load_balancer_subnets", vpc, self.resolved_subnets)
         self._check_public(props, vpc, subnets)
         _check_zones(props, vpc, subnets, tasks.subnets)
@@ -155,7 +156,7 @@ class Frontend:
                 "one that knows its name (import it with HostedZone.from_hosted_zone_attributes and its zone_name)",
                 self.domain_zone.node.path,
             ) from None
-        if cdk.Token.is_unresolved(self.domain_name) or cdk.Token.is_unresolved(zone):
+        if is_unresolved(self.domain_name) or is_unresolved(zone):
             return
         if self.domain_name != zone and not self.domain_name.endswith(f".{zone}"):
             raise props.error("domain_name", f"{zone} or a name below it, as the zone is", repr(self.domain_name))

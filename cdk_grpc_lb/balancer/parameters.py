@@ -7,6 +7,8 @@ import re
 import aws_cdk as cdk
 from constructs import Construct
 
+from cdk_grpc_lb.paths import path_of, stack_path_of
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.balancers import PREFIX_ROOT
 
@@ -25,18 +27,18 @@ def own_prefix(balancer: Construct, cluster: str = "") -> str:
     return f"{PREFIX_ROOT}{cdk.ScopedAws(balancer).stack_name}/{_within_stack(balancer)}{suffix}"
 
 
-def known_name(balancer: Construct) -> str | None:
-    """Its name where labels of other stacks may have it: without a reference, which would tie the stacks together."""
-    stack = cdk.Stack.of(balancer)
-    if cdk.Token.is_unresolved(stack.stack_name):
-        return None
-    return f"{stack.stack_name}/{_within_stack(balancer)}"
+def known_name(balancer: Construct, prefix: str) -> str | None:
+    """Its name where labels of other stacks may have it: without a reference, which would tie the stacks together.
+
+    :param prefix: Its `own_prefix`.
+    """
+    stack_name = cdk.Stack.of(balancer).stack_name
+    return None if is_unresolved(stack_name) else f"{stack_name}/{prefix.rpartition('/')[2]}"
 
 
 def _within_stack(balancer: Construct) -> str:
-    node = balancer.node
-    path = node.path.split("/")[len(cdk.Stack.of(balancer).node.path.split("/")) :]
-    return f"{_plain('-'.join(path))[:64]}-{node.addr[-8:]}"
+    path = path_of(balancer).removeprefix(f"{stack_path_of(balancer)}/").split("/")
+    return f"{_plain('-'.join(path))[:64]}-{balancer.node.addr[-8:]}"
 
 
 def _plain(text: str) -> str:
@@ -48,7 +50,7 @@ def check_prefix(props: Props, prefix: str) -> None:
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
     """
-    if cdk.Token.is_unresolved(prefix):
+    if is_unresolved(prefix):
         return
     if not prefix.startswith("/") or prefix.endswith("/"):
         raise props.error("parameter_prefix", "a path that starts with / and does not end with one", repr(prefix))
@@ -62,8 +64,6 @@ def check_prefix(props: Props, prefix: str) -> None:
         raise props.error("parameter_prefix", allowed, f"{prefix.count('/')} and {len(prefix)}")
 
 
-def parameters_under(scope: Construct, prefix: str) -> str:
+def parameters_under(stack: cdk.Stack, prefix: str) -> str:
     """The ARN that stands for every parameter below a prefix."""
-    return cdk.Stack.of(scope).format_arn(
-        service="ssm", resource=f"parameter{prefix}/*", arn_format=cdk.ArnFormat.NO_RESOURCE_NAME
-    )
+    return stack.format_arn(service="ssm", resource=f"parameter{prefix}/*", arn_format=cdk.ArnFormat.NO_RESOURCE_NAME)

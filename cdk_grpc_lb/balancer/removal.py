@@ -26,7 +26,13 @@ def check_removal(props: Props, policy: cdk.RemovalPolicy) -> None:
 
 
 def remove_with_stack(
-    sync: Construct, function: lambda_.IFunction, prefix: str, publishing: IDependable, *, policy: cdk.RemovalPolicy
+    sync: Construct,
+    function: lambda_.IFunction,
+    prefix: str,
+    suffix: str,
+    publishing: IDependable,
+    *,
+    policy: cdk.RemovalPolicy,
 ) -> None:
     """Have the function delete what it wrote, once nothing invokes it any more.
 
@@ -35,10 +41,12 @@ def remove_with_stack(
     `publishing`, goes after it, because the resource depends on it.
 
     There is a resource for parameters that stay too, or an update to RETAIN would delete them with their resource.
+
+    :param suffix: The `suffix_of` the prefix.
     """
     resource = cdk.CustomResource(
         sync,
-        f"Parameters{suffix_of(sync, prefix)}",
+        f"Parameters{suffix}",
         resource_type="Custom::GrpcLbTargetDocument",
         service_token=function.function_arn,
         properties={"ParameterPrefix": prefix, "Retain": str(policy == cdk.RemovalPolicy.RETAIN).lower()},
@@ -49,9 +57,9 @@ def remove_with_stack(
         writer.node.add_dependency(resource)
 
 
-def suffix_of(sync: Construct, prefix: str) -> str:
+def suffix_of(stack: cdk.Stack, prefix: str) -> str:
     """Tells prefixes apart in ids: what belongs to one prefix is another resource than what belongs to the next."""
-    resolved = json.dumps(cdk.Stack.of(sync).resolve(prefix))
+    resolved = json.dumps(stack.resolve(prefix))
     return hashlib.sha256(resolved.encode()).hexdigest()[:8]
 
 

@@ -18,12 +18,13 @@ from constructs import Construct
 from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.balancer.parameters import check_prefix
 from cdk_grpc_lb.balancer.permissions import allow_listing, allow_publishing
-from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack
+from cdk_grpc_lb.balancer.removal import check_removal, remove_with_stack, suffix_of
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.service_registry import check_admission
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.staging import stage
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import Props, check_cluster
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import to_json
@@ -89,15 +90,18 @@ class TargetSync(Construct):
     ) -> None:
         given = dict(locals())
         super().__init__(scope, id)
-        props = Props(type(self).__name__, self.node.path)
+        props = Props(type(self).__name__, path_of(self))
         check_arguments(props, TargetSync.__init__, given)
         check_admission(props, only_services, only_label)
         check_removal(props, removal_policy)
         published = MetricsSource(props, cloudwatch_name, cloudwatch_namespace)
         published.check()
         check_prefix(props, parameter_prefix)
+        check_cluster(props, self, cluster)
         self.cluster = cluster
         self.parameter_prefix = parameter_prefix
+        stack, cluster_arn = cdk.Stack.of(self), cluster.cluster_arn
+        suffix = suffix_of(stack, parameter_prefix)
 
         self.dead_letter_queue: sqs.Queue = sqs.Queue(
             self,
@@ -124,8 +128,8 @@ class TargetSync(Construct):
         self.log_group: logs.LogGroup = logs.LogGroup(self, "Logs", retention=log_retention)
         self.role: iam.Role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
-        allow_listing(self.role, cluster)
-        publishing = allow_publishing(self, self.role, parameter_prefix)
+        allow_listing(stack, self.role, cluster_arn=cluster_arn, cluster_name=cluster.cluster_name)
+        publishing = allow_publishing(self, stack, self.role, parameter_prefix, suffix)
         self.function: lambda_.Function = lambda_.Function(
             self,
             "Function",
@@ -135,7 +139,7 @@ class TargetSync(Construct):
             code=lambda_.Code.from_asset(stage(self, "lambda_src", "grpc_lb_contract", "traefik_labels")),
             handler="lambda_src.handler.handler",
             environment={
-                "GRPC_LB_CLUSTER": cluster.cluster_arn,
+                "GRPC_LB_CLUSTER": cluster_arn,
                 "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
                 **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
                 **({ONLY_SERVICES: ",".join(only_services)} if only_services is not None else {}),
@@ -159,7 +163,7 @@ class TargetSync(Construct):
             event_pattern=events.EventPattern(
                 source=["aws.ecs"],
                 detail_type=["ECS Task State Change"],
-                detail={"clusterArn": [cluster.cluster_arn]},
+                detail={"clusterArn": [cluster_arn]},
             ),
             targets=[to_queue],
         )
@@ -173,4 +177,4 @@ class TargetSync(Construct):
         )
 
         self.function.node.add_dependency(publishing)
-        remove_with_stack(self, self.function, parameter_prefix, publishing, policy=removal_policy)
+        remove_with_stack(self, self.function, parameter_prefix, suffix, publishing, policy=removal_policy)

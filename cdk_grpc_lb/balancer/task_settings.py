@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from cdk_grpc_lb.validation import FARGATE_SIZES, Props, number_text
+from cdk_grpc_lb.tokens import is_unresolved, number_text
+from cdk_grpc_lb.validation import FARGATE_SIZES, Props
 
 # As proxy_image/settings.py has them.
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -58,7 +59,7 @@ class Running:
     def check(self, props: Props) -> None:
         """Raise ValueError for what the image would refuse when it starts."""
         level = self.log_level
-        if level is not None and not cdk.Token.is_unresolved(level) and level not in _LOG_LEVELS:
+        if level is not None and not is_unresolved(level) and level not in _LOG_LEVELS:
             raise props.error("log_level", f"one of {', '.join(_LOG_LEVELS)}", repr(level))
         if self.envoy_concurrency is not None:
             props.whole_number("envoy_concurrency", self.envoy_concurrency, 1, _MAX_CONCURRENCY)
@@ -72,7 +73,7 @@ class Running:
                 "max_metadata_entries", self.max_metadata_entries, _MIN_METADATA_ENTRIES, _MAX_METADATA_ENTRIES
             )
         for host in self.web_hosts or ():
-            if not cdk.Token.is_unresolved(host) and re.fullmatch(_WEB_HOST, host) is None:
+            if not is_unresolved(host) and re.fullmatch(_WEB_HOST, host) is None:
                 raise props.error(
                     "web_hosts", "host names such as lb.example.com, *.corp.example.com, or *", repr(host)
                 )
@@ -86,7 +87,7 @@ class Running:
             told["GRPC_LB_ENVOY"] = "false"
         elif self.envoy_concurrency is not None:
             told["GRPC_LB_ENVOY_CONCURRENCY"] = number_text(self.envoy_concurrency)
-        elif not cdk.Token.is_unresolved(cpu):
+        elif not is_unresolved(cpu):
             # One worker for each whole CPU: what the task sees of the machine below is more than it may use.
             told["GRPC_LB_ENVOY_CONCURRENCY"] = str(max(1, cpu // 1024))
         if self.max_metadata is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aws_cdk as cdk
-
-from cdk_grpc_lb.validation import Props, number_text
+from cdk_grpc_lb.tokens import is_unresolved, number_text
+from cdk_grpc_lb.validation import Props
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class AccessLog:
 def check_access_log(props: Props, access_log: AccessLog) -> None:
     """Raise ValueError for what no balancer could be told."""
     known = ("failures", "sampled", "all")
-    if not cdk.Token.is_unresolved(access_log.calls) and access_log.calls not in known:
+    if not is_unresolved(access_log.calls) and access_log.calls not in known:
         raise props.error("access_log.calls", f"one of {', '.join(known)}", repr(access_log.calls))
     props.percent("access_log.percent", access_log.percent)
 

@@ -17,7 +17,9 @@ from cdk_grpc_lb.monitoring import alarm_conditions
 from cdk_grpc_lb.monitoring.alarm_conditions import FIVE_MINUTES, NAMES, PAGING, AlarmCondition
 from cdk_grpc_lb.project import RUNBOOK
 from cdk_grpc_lb.signatures import shown, takes
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
+from grpc_lb_contract.document.balancers import name_of
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -152,8 +154,8 @@ class GrpcAlarms(Construct):
             log_group=balancer.log_group,
             filter_pattern=logs.FilterPattern.any(*patterns),
             metric_namespace=balancer._published.namespace,
-            # One name for each balancer, so that two of an account do not count for each other.
-            metric_name=f"{cdk.Names.unique_id(balancer)}ProcessStopped",
+            # One name for each balancer, also of two stacks of one app, so that none counts for another.
+            metric_name=f"{name_of(balancer.parameter_prefix)}/ProcessStopped",
         ).metric(period=FIVE_MINUTES, statistic="Sum")
 
 
@@ -174,12 +176,12 @@ def _check(props: Props, wanted: AlarmProps) -> None:
 
 
 def _check_url(props: Props, url: str | None) -> None:
-    if url is None or cdk.Token.is_unresolved(url):
+    if url is None or is_unresolved(url):
         return
     if not url.startswith(("https://", "http://")) or "#" in url or " " in url:
         raise props.error("runbook_url", "a URL without #, such as https://wiki.example.com/grpc", repr(url))
 
 
 def _check_between(props: Props, prop: str, value: float, lowest: float, highest: float) -> None:
-    if not cdk.Token.is_unresolved(value) and not lowest < value <= highest:
+    if not is_unresolved(value) and not lowest < value <= highest:
         raise props.error(prop, f"more than {lowest:g} and at most {highest:g}", repr(value))

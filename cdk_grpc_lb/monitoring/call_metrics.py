@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import cloudwatch as published
 
@@ -29,7 +30,7 @@ class MetricsSource:
             ("cloudwatch_namespace", self.namespace, published.NAMESPACE_PATTERN, published.NAMESPACE_RULE),
             ("cloudwatch_name", self.balancer, published.BALANCER_PATTERN, published.BALANCER_RULE),
         ):
-            known = value is not None and not cdk.Token.is_unresolved(value)
+            known = value is not None and not is_unresolved(value)
             if known and re.fullmatch(pattern, str(value)) is None:
                 raise self.props.error(prop, rule, repr(value))
 

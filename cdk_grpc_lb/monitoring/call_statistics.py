@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import aws_cdk as cdk
-
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
 _KINDS = ("services", "methods", "off")
@@ -11,7 +10,7 @@ _KINDS = ("services", "methods", "off")
 
 def check_call_statistics(props: Props, kind: str | None) -> None:
     """Raise ValueError for what no balancer could be told."""
-    if kind is not None and not cdk.Token.is_unresolved(kind) and kind not in _KINDS:
+    if kind is not None and not is_unresolved(kind) and kind not in _KINDS:
         raise props.error("call_statistics", f"one of {', '.join(_KINDS)}", repr(kind))
 
 

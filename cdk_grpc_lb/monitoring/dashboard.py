@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
@@ -14,6 +13,7 @@ from cdk_grpc_lb.argument_types import check_arguments
 from cdk_grpc_lb.monitoring.alarms import check_balancer
 from cdk_grpc_lb.monitoring.call_metrics import MINUTE
 from cdk_grpc_lb.signatures import shown
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import cloudwatch as published
 
@@ -52,7 +52,7 @@ class GrpcDashboard(Construct):
         props = Props(type(self).__name__, self.node.path)
         check_balancer(props, balancer)
         check_arguments(props, GrpcDashboard.__init__, {"dashboard_name": dashboard_name})
-        if dashboard_name is not None and not cdk.Token.is_unresolved(dashboard_name):
+        if dashboard_name is not None and not is_unresolved(dashboard_name):
             _check_name(props, dashboard_name)
         self._balancer = balancer
         self._dimensions = balancer._published.dimensions()

@@ -15,7 +15,8 @@ from constructs import Construct
 
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
-from cdk_grpc_lb.validation import Props, number_text
+from cdk_grpc_lb.tokens import is_unresolved, number_text
+from cdk_grpc_lb.validation import Props
 
 CONTAINER = "TraceCollector"
 # The AWS Distro for OpenTelemetry: https://gallery.ecr.aws/aws-observability/aws-otel-collector
@@ -115,10 +116,10 @@ def check_tracing(props: Props, tracing: Tracing, task_memory_mib: int) -> None:
         raise props.error(
             "tracing.collector", 'a Collector, such as Collector.at("host:4317")', repr(tracing.collector)
         )
-    if not cdk.Token.is_unresolved(tracing.service_name) and not tracing.service_name.strip():
+    if not is_unresolved(tracing.service_name) and not tracing.service_name.strip():
         raise props.error("tracing.service_name", "a name", repr(tracing.service_name))
     for key, value in tracing.attributes.items():
-        if not cdk.Token.is_unresolved(value) and not _ATTRIBUTE.fullmatch(f"{key}={value}"):
+        if not is_unresolved(value) and not _ATTRIBUTE.fullmatch(f"{key}={value}"):
             allowed = "a-z, 0-9, _ and . as keys, values without = and ,"
             raise props.error("tracing.attributes", allowed, f"{key}={value}")
     _check_collector(props, tracing.collector, task_memory_mib)
@@ -126,7 +127,7 @@ def check_tracing(props: Props, tracing: Tracing, task_memory_mib: int) -> None:
 
 def _check_collector(props: Props, collector: Collector, task_memory_mib: int) -> None:
     address = collector.address
-    if not cdk.Token.is_unresolved(address) and not _PLACE.fullmatch(address):
+    if not is_unresolved(address) and not _PLACE.fullmatch(address):
         raise props.error("tracing.collector", "at a host:port such as collector.internal:4317", repr(address))
     if collector.config is None:
         if address == _ADDRESS:
@@ -134,12 +135,12 @@ def _check_collector(props: Props, collector: Collector, task_memory_mib: int) -
         return
     exporter = collector.config.get("exporters", {}).get(_OTLP, {})
     endpoint = exporter.get("endpoint", "https://any")
-    if not cdk.Token.is_unresolved(endpoint) and not re.match(r"https?://[^/]", endpoint):
+    if not is_unresolved(endpoint) and not re.match(r"https?://[^/]", endpoint):
         raise props.error("tracing.collector", "an OTLP endpoint such as https://otlp.example.com", repr(endpoint))
     for name in exporter.get("headers", {}):
         if not _HEADER.fullmatch(name):
             raise props.error("tracing.collector", "given names of headers of A-Z, a-z, 0-9 and -", repr(name))
-    if not cdk.Token.is_unresolved(task_memory_mib):
+    if not is_unresolved(task_memory_mib):
         if task_memory_mib < _MIN_TASK_MIB:
             allowed = f"at least {_MIN_TASK_MIB} with a sidecar that takes traces (or send them to a Collector.at)"
             raise props.error("memory_limit_mib", allowed, task_memory_mib)
@@ -162,14 +163,14 @@ def tracing_environment(tracing: Tracing | None) -> dict[str, str]:
 
 def balancer_cpu(tracing: Tracing | None, task_cpu: int) -> int | None:
     """What is left to the balancer, so that a busy sidecar takes nothing from it; None where it has all."""
-    if tracing is None or tracing.collector.config is None or cdk.Token.is_unresolved(task_cpu):
+    if tracing is None or tracing.collector.config is None or is_unresolved(task_cpu):
         return None
     return task_cpu - CPU
 
 
 def balancer_memory(tracing: Tracing | None, task_memory_mib: int) -> int | None:
     """What is left to the balancer, by which Envoy's heap is bounded; None where it has all."""
-    if tracing is None or tracing.collector.config is None or cdk.Token.is_unresolved(task_memory_mib):
+    if tracing is None or tracing.collector.config is None or is_unresolved(task_memory_mib):
         return None
     return task_memory_mib - tracing.collector.memory_limit_mib
 

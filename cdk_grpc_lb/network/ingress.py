@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import aws_ec2 as ec2
 
 
 def let_in(
-    called: ec2.ISecurityGroup, caller: ec2.IConnectable, port: int, description: str, *, in_callers_stack: bool
+    called: ec2.ISecurityGroup,
+    caller: ec2.IConnectable,
+    groups: Sequence[ec2.ISecurityGroup],
+    port: int,
+    description: str,
+    *,
+    in_callers_stack: bool,
 ) -> None:
-    """Allow the caller to connect. The rule is made in the stack of the one called unless told otherwise."""
-    groups = caller.connections.security_groups
+    """Allow the caller, which has these groups, to connect. The rule is made in the stack of the one called unless told
+    otherwise.
+    """
     if not in_callers_stack or not groups:
         called.connections.allow_from(caller, ec2.Port.tcp(port), description)
         return

@@ -14,6 +14,7 @@ from cdk_grpc_lb.network.placement import Placement
 from cdk_grpc_lb.network.reachability import ids_of, paths_of
 from cdk_grpc_lb.network.security_groups import AppRules
 from cdk_grpc_lb.network.subnets import address_ranges
+from cdk_grpc_lb.tokens import is_unresolved
 
 _HTTPS = 443
 _MEANS = "tasks cannot pull their image or write their logs"
@@ -156,4 +157,4 @@ def _without_routes(subnets: Sequence[ec2.ISubnet]) -> list[str]:
 
 
 def _is_of_another_registry(image: str) -> bool:
-    return not cdk.Token.is_unresolved(image) and ".dkr.ecr." not in image and ".dkr-ecr." not in image
+    return not is_unresolved(image) and ".dkr.ecr." not in image and ".dkr-ecr." not in image

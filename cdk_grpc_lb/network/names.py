@@ -20,8 +20,9 @@ def describe_groups(service: ecs.FargateService) -> None:
     made = service.node.try_find_child("SecurityGroup")
     group = made.node.default_child if made is not None else None
     if isinstance(group, ec2.CfnSecurityGroup):
-        described = description_for(group.group_description)
-        if described != group.group_description:
+        description = group.group_description
+        described = description_for(description)
+        if described != description:
             group.group_description = described
 
 

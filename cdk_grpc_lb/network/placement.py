@@ -14,6 +14,7 @@ from cdk_grpc_lb.validation import Props
 class Placement:
     """Subnets of tasks, and whether each task gets a public address."""
 
+    selection: ec2.SubnetSelection | None
     subnets: ec2.SelectedSubnets
     assign_public_ip: bool
 
@@ -26,4 +27,4 @@ def placement_of(
     Raises ValueError where the VPC has no such subnets.
     """
     subnets = subnets_of(props, "task_subnets", vpc, selection)
-    return Placement(subnets, assign_public_ip if assign_public_ip is not None else subnets.has_public)
+    return Placement(selection, subnets, assign_public_ip if assign_public_ip is not None else subnets.has_public)

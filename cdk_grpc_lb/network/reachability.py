@@ -12,6 +12,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import IConstruct, IValidation
 
 from cdk_grpc_lb.network.security_groups import AppRules
+from cdk_grpc_lb.tokens import is_unresolved
 
 _OF_CONSTRUCT: WeakKeyDictionary[IConstruct, list[Arrow]] = WeakKeyDictionary()
 _BY_HAND = "or add the rule where the group is made and acknowledge this warning"
@@ -33,7 +34,7 @@ class Arrow:
 
     def problems(self, rules: AppRules) -> Iterator[str]:
         callers, called = ids_of(self.callers), ids_of(self.called)
-        port = "its port" if cdk.Token.is_unresolved(self.port) else f"port {self.port}"
+        port = "its port" if is_unresolved(self.port) else f"port {self.port}"
         if not _takes_rules(self.called) and not rules.let_in(called, callers, self.port):
             from_whom = paths_of(self.callers) if self.callers else "them"
             yield (
@@ -54,14 +55,18 @@ class Arrow:
 
 
 def watch_arrow(
-    construct: IConstruct, what: str, caller: ec2.IConnectable, called: Sequence[ec2.ISecurityGroup], port: int
+    construct: IConstruct,
+    what: str,
+    callers: Sequence[ec2.ISecurityGroup],
+    called: Sequence[ec2.ISecurityGroup],
+    port: int,
 ) -> None:
     """Warn at the construct, at synth, where a security group of either end will refuse these connections."""
     arrows = _OF_CONSTRUCT.get(construct)
     if arrows is None:
         arrows = _OF_CONSTRUCT[construct] = []
         construct.node.add_validation(_Arrows(construct, arrows))
-    arrows.append(Arrow(what, caller.connections.security_groups, called, port))
+    arrows.append(Arrow(what, callers, called, port))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import IConstruct
 
+from cdk_grpc_lb.tokens import is_unresolved
+
 _INBOUND, _OUTBOUND = "source", "destination"
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-securitygroupingress.html
 _TCP = ("tcp", "6", "-1")
@@ -32,7 +34,7 @@ class _Rule:
             return False
         if protocol == "-1" or not isinstance(first, (int, float)) or not isinstance(last, (int, float)):
             return True  # all of them, or a reference, of which nothing is known
-        return first == -1 or cdk.Token.is_unresolved(port) or first <= port <= last
+        return first == -1 or is_unresolved(port) or first <= port <= last
 
     def is_for(self, groups: Iterable[str], ranges: Sequence[str]) -> bool:
         """Whether it is for one of the groups, or for addresses that they may have."""
@@ -41,7 +43,7 @@ class _Rule:
             return any(group in (each, self.stack.resolve(each)) for each in groups)
         block = self.said.get("cidrIp", self.said.get("cidrIpv6"))
         # A prefix list, or a reference: what is in it is not known here, so it may be meant.
-        return not isinstance(block, str) or cdk.Token.is_unresolved(block) or _meets(block, ranges)
+        return not isinstance(block, str) or is_unresolved(block) or _meets(block, ranges)
 
 
 class AppRules:
@@ -98,7 +100,7 @@ def _as_template_has_it(said: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _meets(block: str, ranges: Sequence[str]) -> bool:
-    known = [each for each in ranges if not cdk.Token.is_unresolved(each)]
+    known = [each for each in ranges if not is_unresolved(each)]
     if block in _EVERYWHERE or not known or len(known) < len(ranges):
         return True
     try:

@@ -16,7 +16,9 @@ from constructs import IConstruct
 from cdk_grpc_lb.balancer.image import XDS_PORT
 from cdk_grpc_lb.network.ingress import let_in
 from cdk_grpc_lb.network.reachability import watch_arrow
+from cdk_grpc_lb.paths import in_one_stack
 from cdk_grpc_lb.proxyless.client_zone import write_bootstrap_first
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.labels.names import PORT, SERVICE
 from grpc_lb_contract.proxyless import BOOTSTRAP, BOOTSTRAP_FILE, bootstrap, xds_target
@@ -137,18 +139,20 @@ class ProxylessClients:
         else:
             container.add_environment(BOOTSTRAP, text)
         self._let_fetch(caller, "xDS of a client without a proxy")
+        callers = caller.connections.security_groups
         for service, (_, port) in zip(to, called, strict=True):
             groups = service.connections.security_groups
             for group in groups:
                 let_in(
                     group,
                     caller,
+                    callers,
                     port,
                     "calls of a client without a proxy",
-                    in_callers_stack=not _same_stack(construct, service),
+                    in_callers_stack=not in_one_stack(construct, service),
                 )
             what = f"calls of {construct.node.path}, without a proxy, to {service.node.path}"
-            watch_arrow(construct, what, caller, groups, port)
+            watch_arrow(construct, what, callers, groups, port)
         return [xds_target(name) for name, _ in called]
 
     def _called(self, props: Props, service: Any) -> tuple[str, int]:
@@ -173,7 +177,7 @@ def _check_connection(props: Props, client: Any, to: Any, source: Any, fallback_
             raise props.error("to", "a list of services, of this library or of ECS", repr(service))
     if source is not None and not hasattr(source, "connections"):
         raise props.error("source", 'a security group or ec2.Peer.ipv4("10.0.0.0/8")', repr(source))
-    if fallback_address is None or cdk.Token.is_unresolved(fallback_address):
+    if fallback_address is None or is_unresolved(fallback_address):
         return
     if not isinstance(fallback_address, str) or _ADDRESS.fullmatch(fallback_address) is None:
         raise props.error("fallback_address", "host:port", repr(fallback_address))
@@ -216,10 +220,6 @@ def _refuse_second(props: Props, container: ecs.ContainerDefinition) -> None:
         )
 
 
-def _same_stack(one: IConstruct, other: IConstruct) -> bool:
-    return cdk.Stack.of(one).node.path == cdk.Stack.of(other).node.path
-
-
 def _number(port: str) -> int:
     # A port that is a token is still one here, as a number: `int` would not know it.
-    return cdk.Token.as_number(port) if cdk.Token.is_unresolved(port) else int(port)  # type: ignore[return-value]  # whole
+    return cdk.Token.as_number(port) if is_unresolved(port) else int(port)  # type: ignore[return-value]  # whole

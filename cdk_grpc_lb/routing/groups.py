@@ -9,6 +9,7 @@ import aws_cdk as cdk
 import jsii
 from constructs import IConstruct, IValidation
 
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from grpc_lb_contract.policy.traffic_policy import TABLE
 
@@ -22,7 +23,7 @@ class ServiceGroup:
 
     @property
     def path(self) -> str:
-        return self.construct.node.path
+        return path_of(self.construct)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aws_cdk as cdk
 
 from cdk_grpc_lb.routing.policies import check_policy, check_routes
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import Condition, Registration, Route, RouteRule, TrafficPolicy, read_labels
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, PORT, SERVICE
@@ -46,7 +47,7 @@ def labelled_calls(props: Props, calls: CallProps, *, service_name: str, port: i
     if methods is not None and grpc_services is not None and set(grpc_services) == {"*"}:
         raise props.conflict("methods", "grpc_services *", "a gRPC service has all its methods; leave out either")
     for prop, number in (("weight", calls.get("weight")), ("priority", calls.get("priority"))):
-        if cdk.Token.is_unresolved(number):
+        if is_unresolved(number):
             raise props.error(prop, "known at synth", "a token")
     policy = check_policy(props, calls.get("policy"), of=service_name)
     metadata = _conditions(props, "metadata", calls.get("metadata"))
@@ -58,7 +59,7 @@ def labelled_calls(props: Props, calls: CallProps, *, service_name: str, port: i
     registration = _registration(
         props,
         ("service_name", "service", _known(service_name, _ANY.service)),
-        ("port", "port", _ANY.port if cdk.Token.is_unresolved(port) else port),
+        ("port", "port", _ANY.port if is_unresolved(port) else port),
         ("hosts", "hosts", _known_of(hosts, _ANY.service)),
         ("grpc_services", "grpc_services", _known_of(grpc_services, _ANY.service)),
         ("methods", "methods", _known_of(methods, _ANY_METHOD)),
@@ -72,11 +73,11 @@ def labelled_calls(props: Props, calls: CallProps, *, service_name: str, port: i
     labels = registration.to_labels()
     _read_back(props, registration, labels)
     labels[SERVICE] = service_name
-    if cdk.Token.is_unresolved(port):
+    if is_unresolved(port):
         labels[PORT] = cdk.Token.as_string(port)
     routes = registration.routes
     for label, values in ((HOSTS, hosts), (GRPC_SERVICES, grpc_services), (METHODS, methods)):
-        if values is not None and any(map(cdk.Token.is_unresolved, values)):
+        if values is not None and any(map(is_unresolved, values)):
             labels[label] = ",".join(values)
             routes = ()
     return LabelledCalls(service_name, labels, routes, calls.get("weight"), policy)
@@ -119,7 +120,7 @@ def _texts(props: Props, prop: str, values: Sequence[str] | None, *, fix: str) -
 def _conditions(props: Props, prop: str, conditions: Sequence[Condition] | None) -> tuple[Condition, ...]:
     found = _all_of(props, prop, conditions, Condition, 'Condition("x-canary", Match.EXACT, "yes")')
     for condition in found:
-        if cdk.Token.is_unresolved(str(condition)):
+        if is_unresolved(str(condition)):
             raise props.error(prop, "conditions whose values are known at synth", repr(str(condition)))
     return found
 
@@ -135,7 +136,7 @@ def _all_of(
 
 
 def _known(value: str, otherwise: str) -> str:
-    return otherwise if cdk.Token.is_unresolved(value) else value
+    return otherwise if is_unresolved(value) else value
 
 
 def _known_of(values: tuple[str, ...] | None, otherwise: str) -> tuple[str, ...] | None:

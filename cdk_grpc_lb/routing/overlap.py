@@ -11,6 +11,9 @@ import jsii
 from aws_cdk import aws_ecs as ecs
 from constructs import IConstruct, IValidation
 
+from cdk_grpc_lb.paths import path_of
+from cdk_grpc_lb.tokens import is_unresolved
+
 if TYPE_CHECKING:
     from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 
@@ -69,15 +72,15 @@ def _shared_cluster(one: GrpcBalancerBase, other: GrpcBalancerBase) -> ecs.IClus
 
 
 def _surely_same(one: ecs.ICluster, other: ecs.ICluster) -> bool:
-    if one.node.path == other.node.path:
+    if path_of(one) == path_of(other):
         return True
     names = {one.cluster_name, other.cluster_name}
-    return len(names) == 1 and not any(map(cdk.Token.is_unresolved, names)) and _environment(one) == _environment(other)
+    return len(names) == 1 and not any(map(is_unresolved, names)) and _environment(one) == _environment(other)
 
 
 def _environment(cluster: ecs.ICluster) -> tuple[str, str, str]:
     """The account and region that it is in, as far as they are known: unknown ones are the same within a stage only."""
     stack = cdk.Stack.of(cluster)
     stage = cdk.Stage.of(cluster)
-    is_known = not cdk.Token.is_unresolved(stack.account) and not cdk.Token.is_unresolved(stack.region)
+    is_known = not is_unresolved(stack.account) and not is_unresolved(stack.region)
     return stack.account, stack.region, "" if is_known or stage is None else stage.node.path

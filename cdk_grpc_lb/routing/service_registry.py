@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import aws_cdk as cdk
 from constructs import Construct, IConstruct
 
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.groups import ServiceGroup, Validation
 from cdk_grpc_lb.routing.labels import LabelledCalls
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.model import RouteMatch
 from grpc_lb_contract.labels.names import SERVICE
@@ -40,9 +41,9 @@ class ServiceRegistry:
     def admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls."""
         name = labelled.service_name
-        if cdk.Token.is_unresolved(name):
+        if is_unresolved(name):
             return
-        named_after = None if name_is_given else service.node.path
+        named_after = None if name_is_given else path_of(service)
         allowed = self.only_services
         if allowed is not None and not any(_may_fit(name, pattern) for pattern in allowed):
             raise props.error(
@@ -60,21 +61,21 @@ class ServiceRegistry:
                 calls = "all calls" if str(route) == _ALL_CALLS else f"the calls to {route}"
                 raise props.sentence(
                     "hosts",
-                    f"{holder_path} and {service.node.path} both take {calls} on this balancer: give one of them "
+                    f"{holder_path} and {path_of(service)} both take {calls} on this balancer: give one of them "
                     "hosts=, grpc_services=, methods= or metadata= of its own, or both the same service_name= to "
                     "share them",
                 )
-        self._holders.update((route.match, (name, service.node.path)) for route in labelled.routes)
+        self._holders.update((route.match, (name, path_of(service))) for route in labelled.routes)
         if named_after is not None:
             self._names_of_ids[name] = named_after
-        self._groups[service.node.path] = ServiceGroup(service, labelled)
+        self._groups[path_of(service)] = ServiceGroup(service, labelled)
 
     def takes(self, labels: Mapping[str, str]) -> bool:
         """Whether a container with these labels would be served, as far as they are known."""
         name = labels[SERVICE]
         if self.only_services is not None and not any(_may_fit(name, pattern) for pattern in self.only_services):
             return False
-        if self.only_label is None or cdk.Token.is_unresolved(name):
+        if self.only_label is None or is_unresolved(name):
             return self.only_label is None
         label, has_value, value = self.only_label.partition("=")
         return label in labels and (not has_value or labels[label] == value)
@@ -88,7 +89,7 @@ class ServiceRegistry:
 
 
 def _may_fit(name: str, pattern: str) -> bool:
-    return cdk.Token.is_unresolved(pattern) or fnmatch.fnmatchcase(name, pattern)
+    return is_unresolved(pattern) or fnmatch.fnmatchcase(name, pattern)
 
 
 def check_admission(props: Props, only_services: Sequence[str] | None, only_label: str | None) -> None:
@@ -103,11 +104,11 @@ def check_admission(props: Props, only_services: Sequence[str] | None, only_labe
         for pattern in only_services:
             if not isinstance(pattern, str):
                 raise props.error("only_services", "a list of names", repr(only_services))
-            if not cdk.Token.is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
+            if not is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
                 raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
     if only_label is not None:
         name, _, _ = only_label.partition("=")
-        if not name or name.startswith(PREFIX) or cdk.Token.is_unresolved(name):
+        if not name or name.startswith(PREFIX) or is_unresolved(name):
             raise props.error(
                 "only_label",
                 f"a label of your own whose name is known at synth, such as team=orders (not {PREFIX}...)",

@@ -21,6 +21,7 @@ from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import Placement, placement_of
 from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.labels import labelled_calls
 from cdk_grpc_lb.service.containers import labels_of, refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
@@ -138,7 +139,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         **given: Unpack[ServiceProps],
     ) -> None:
         super().__init__(scope, id)
-        self._props = props = Props(type(self).__name__, self.node.path)
+        self._props = props = Props(type(self).__name__, path_of(self))
         check_props(props, ServiceProps, given)
         vpc, cluster, balancer = given.get("vpc"), given.get("cluster"), given.get("balancer")
         task_definition, port, service_name = given.get("task_definition"), given.get("port"), given.get("service_name")

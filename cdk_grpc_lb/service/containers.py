@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
 
@@ -85,7 +85,7 @@ def _mapped(definition: ecs.TaskDefinition, container_name: str | None) -> Itera
 
 
 def _may_be(mapped: int, port: int | None) -> bool:
-    return port is None or mapped == port or cdk.Token.is_unresolved(port) or cdk.Token.is_unresolved(mapped)
+    return port is None or mapped == port or is_unresolved(port) or is_unresolved(mapped)
 
 
 def _listed(mapped: Sequence[Serving]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
 MAX_TASKS = 5000
@@ -20,7 +20,7 @@ def check_percents(props: Props, desired_count: int, lowest: int, highest: int) 
     """Raise ValueError for limits within which no task can be replaced."""
     props.whole_number("min_healthy_percent", lowest, 0, 100)
     props.whole_number("max_healthy_percent", highest, 100, 200)
-    if any(cdk.Token.is_unresolved(value) for value in (desired_count, lowest, highest)) or desired_count == 0:
+    if any(is_unresolved(value) for value in (desired_count, lowest, highest)) or desired_count == 0:
         return
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html: rounded up, and down
     kept, most = math.ceil(desired_count * lowest / 100), math.floor(desired_count * highest / 100)
@@ -38,7 +38,7 @@ def check_capacity(props: Props, strategies: Sequence[ecs.CapacityProviderStrate
         return
     prop = "capacity_provider_strategies"
     names = [strategy.capacity_provider for strategy in strategies]
-    known = [name for name in names if not cdk.Token.is_unresolved(name)]
+    known = [name for name in names if not is_unresolved(name)]
     if not names:
         raise props.error(prop, "a list that names at least one (leave it out for FARGATE)", [])
     for name in known:
@@ -47,11 +47,11 @@ def check_capacity(props: Props, strategies: Sequence[ecs.CapacityProviderStrate
     if len(set(known)) != len(known):
         raise props.error(prop, "one for each provider", ", ".join(known))
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
-    bases = [strategy.base for strategy in strategies if strategy.base and not cdk.Token.is_unresolved(strategy.base)]
+    bases = [strategy.base for strategy in strategies if strategy.base and not is_unresolved(strategy.base)]
     if len(bases) > 1:
         raise props.error(prop, "at most one with a base", len(bases))
     weights = [strategy.weight for strategy in strategies]
-    if not any(cdk.Token.is_unresolved(weight) or weight for weight in weights):
+    if not any(is_unresolved(weight) or weight for weight in weights):
         raise props.error(prop, "strategies of which one at least has a weight above 0", weights)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb.service.deployment import MAX_TASKS
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class ScalingCalls:
     def check(self, props: Props) -> None:
         if self.metric is not None and self.per_target is None:
             raise props.error("calls_per_target", "given together with calls_metric (or leave out both)", None)
-        if self.per_target is not None and not cdk.Token.is_unresolved(self.per_target) and self.per_target <= 0:
+        if self.per_target is not None and not is_unresolved(self.per_target) and self.per_target <= 0:
             raise props.error("calls_per_target", "more than 0", self.per_target)
 
     def tracked(self) -> cloudwatch.IMetric | None:
@@ -54,7 +54,7 @@ def auto_scale(
         raise props.conflict("desired_count", "auto_scale_task_count", fix)
     props.whole_number("min_capacity", min_capacity, fewest, MAX_TASKS)
     props.whole_number("max_capacity", max_capacity, 1, MAX_TASKS)
-    known = not cdk.Token.is_unresolved(min_capacity) and not cdk.Token.is_unresolved(max_capacity)
+    known = not is_unresolved(min_capacity) and not is_unresolved(max_capacity)
     if known and min_capacity > max_capacity:
         raise props.error("max_capacity", f"at least min_capacity, {min_capacity}", max_capacity)
     if cpu_percent is not None:

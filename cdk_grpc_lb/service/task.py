@@ -12,6 +12,7 @@ from constructs import Construct
 
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.service.containers import Serving, serving_container
+from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import MAX_STOP_SECONDS, Props
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _CONTAINER = "App"
 # From SIGTERM until no balancer sends a call any more takes about two seconds; the rest is for slow days.
 _CALLS_STOP_SECONDS = 15
+_DRAIN_SECONDS = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class OwnTask:
             raise props.error("port", "given with image: the port on which the container takes gRPC calls", None)
         props.whole_number("port", given.get("port"), 1, 65_535)
         props.fargate_size(self._cpu, self._memory)
-        props.seconds("drain_time", self._drain_time, 0, MAX_STOP_SECONDS - _CALLS_STOP_SECONDS)
+        drain_time = given.get("drain_time")
+        if drain_time is not None:
+            props.seconds("drain_time", drain_time, 0, MAX_STOP_SECONDS - _CALLS_STOP_SECONDS)
         twice = sorted({*(given.get("environment") or ())} & {*(given.get("secrets") or ())})
         if twice:
             raise props.conflict(f"environment {twice[0]}", f"secrets {twice[0]}", "a variable has one value")
@@ -57,7 +61,7 @@ class OwnTask:
         if given.get("health_check") is not None and given.get("grpc_health_probe") is not None:
             raise props.conflict("health_check", "grpc_health_probe", "a container has one health check")
         probe = given.get("grpc_health_probe")
-        if probe is not None and not cdk.Token.is_unresolved(probe) and not probe.startswith("/"):
+        if probe is not None and not is_unresolved(probe) and not probe.startswith("/"):
             raise props.error("grpc_health_probe", "the absolute path of grpc_health_probe in the image", repr(probe))
 
     def make(self, service: Construct) -> Made:
@@ -102,23 +106,21 @@ class OwnTask:
         return memory if memory is not None else 512
 
     @property
-    def _drain_time(self) -> cdk.Duration:
-        drain_time = self.given.get("drain_time")
-        return drain_time if drain_time is not None else cdk.Duration.seconds(45)
-
-    @property
     def _stop_timeout(self) -> cdk.Duration:
         """The drain time and what comes before it, or the most there is for a time not known at synth."""
-        if self._drain_time.is_unresolved():
+        drain_time = self.given.get("drain_time")
+        if drain_time is None:
+            return cdk.Duration.seconds(_DRAIN_SECONDS + _CALLS_STOP_SECONDS)
+        if drain_time.is_unresolved():
             return cdk.Duration.seconds(MAX_STOP_SECONDS)
-        return self._drain_time.plus(cdk.Duration.seconds(_CALLS_STOP_SECONDS))
+        return drain_time.plus(cdk.Duration.seconds(_CALLS_STOP_SECONDS))
 
     @property
     def _health_check(self) -> ecs.HealthCheck | None:
         probe, port = self.given.get("grpc_health_probe"), self.given.get("port")
         if probe is None:
             return self.given.get("health_check")
-        port_text = cdk.Token.as_string(port) if cdk.Token.is_unresolved(port) else str(port)
+        port_text = cdk.Token.as_string(port) if is_unresolved(port) else str(port)
         return ecs.HealthCheck(
             command=["CMD", probe, f"-addr=localhost:{port_text}", "-rpc-timeout=2s"],
             # The shortest that ECS allows: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html

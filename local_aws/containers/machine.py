@@ -9,10 +9,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from local_aws.containers.commands import TAIL_LINES
 from local_aws.containers.namespaces import in_own
 from local_aws.containers.places import CACHE
 from local_aws.errors import LocalAwsError
+from local_aws.process.commands import TAIL_LINES
 from local_aws.progress import step
 
 # Each tool, and Debian's package of it.

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local_aws.deploy.bootstrap import bootstrap
 from local_aws.deploy.docker_stub import IMAGES_VARIABLE
-from local_aws.errors import LocalAwsError
+from local_aws.deploy.images import ImageStore
+from local_aws.deploy.synth_environment import synth_environment
+from local_aws.deploy.without_cli import ACCOUNT, WithoutCli
 from local_aws.layout import Layout
-from local_aws.process.processes import RUN_MARK, dies_with_us
-
-ACCOUNT = "000000000000"  # ministack's for keys that are not an account id themselves
-TAIL_LINES = 25
+from local_aws.process.commands import run
+from local_aws.process.processes import RUN_MARK
 
 
 class CdkCli:
@@ -29,19 +28,14 @@ class CdkCli:
             **{
                 name: value for name, value in os.environ.items() if not _is_proxy(name) and not name.startswith("AWS_")
             },
-            "PATH": f"{layout.venv}:{os.environ.get('PATH', os.defpath)}",
+            **synth_environment(layout),
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-            # aws-cdk-lib's check of the template, half the time of a synth: for those who deploy to AWS.
-            "CDK_VALIDATION": "false",
             "CDK_DOCKER": str(self._write_docker_stub()),
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(layout.bytecode),
             IMAGES_VARIABLE: str(layout.images),
             RUN_MARK: mark,
         }
@@ -58,10 +52,9 @@ class CdkCli:
         await self._run("synth", "--quiet", "--output", str(self.assembly), *values)
 
     async def bootstrap(self) -> None:
-        """By the CLI, unless the layout names what it synthesised: then by the CLI's template alone."""
+        """By the CLI, unless the layout names what was synthesised before: then by the CLI's template alone."""
         if self._layout.assembly is not None:
-            endpoint, template = self._environment["AWS_ENDPOINT_URL"], self._layout.bootstrap_template
-            await asyncio.to_thread(bootstrap, endpoint, self._region, template)
+            await asyncio.to_thread(self._without_cli().bootstrap, self._layout.bootstrap_template)
             return
         # Away from cdk.json, or the CLI would synthesise the app for it.
         await self._run("bootstrap", f"aws://{ACCOUNT}/{self._region}", folder=self._layout.run)
@@ -69,6 +62,11 @@ class CdkCli:
     async def deploy(self) -> dict[str, dict[str, str]]:
         """Deploy every stack of the assembly; the outputs of each, by its name."""
         outputs = self._layout.run / "outputs.json"
+        if self._layout.assembly is not None:
+            deploy, images = self._without_cli().deploy, ImageStore(self._layout.images)
+            made = await asyncio.to_thread(deploy, self._layout.assembly, images)
+            outputs.write_text(json.dumps(made))
+            return made
         await self._run(
             *("deploy", "--all", "--app", str(self.assembly), "--require-approval", "never"),
             *("--outputs-file", str(outputs), "--progress", "events"),
@@ -77,25 +75,20 @@ class CdkCli:
         )
         return {str(stack): dict(values) for stack, values in json.loads(outputs.read_text()).items()}
 
+    def _without_cli(self) -> WithoutCli:
+        return WithoutCli(self._environment["AWS_ENDPOINT_URL"], self._region)
+
     def templates(self) -> list[Any]:
         return [json.loads(file.read_text()) for file in sorted(self.assembly.glob("*.template.json"))]
 
     async def _run(self, command: str, *arguments: str, folder: Path | None = None) -> None:
-        log = self._layout.run / f"cdk-{command}.log"
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *dies_with_us([str(self._layout.cdk), command, *arguments, "--no-notices", "--ci"]),
-                cwd=folder or self._layout.app_folder,
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-            code = await process.wait()
-        if code != 0:
-            tail = "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-TAIL_LINES:])
-            raise LocalAwsError(f"cdk {command} must succeed, got exit code {code} (all of it: {log})\n  {tail}")
+        await run(
+            *(str(self._layout.cdk), command, *arguments, "--no-notices", "--ci"),
+            log=self._layout.run / f"cdk-{command}.log",
+            environment=self._environment,
+            folder=folder or self._layout.app_folder,
+            what=f"cdk {command}",
+        )
 
     def _write_docker_stub(self) -> Path:
         """An executable that the CLI can start by its path; the stub itself is a module of ours."""

@@ -23,7 +23,8 @@ from local_aws.lifecycle.preflight import check_ports
 from local_aws.lifecycle.state import State, make_state
 from local_aws.process import lock, processes
 from local_aws.process.aws_front import AwsFront, Mode
-from local_aws.process.aws_process import AwsProcess, tail
+from local_aws.process.aws_process import AwsProcess
+from local_aws.process.commands import tail
 from local_aws.process.processes import RUN_MARK
 from local_aws.progress import say, step
 from local_aws.side_by_side import all_of

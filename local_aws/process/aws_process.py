@@ -12,6 +12,7 @@ from local_aws import control
 from local_aws.addresses import GATEWAY_HOST, GATEWAY_PORT, Range
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
+from local_aws.process.commands import tail
 from local_aws.process.processes import RUN_MARK, dies_with_us
 from local_aws.stand_in.ecs.podman import PODMAN_READS
 from local_aws.stand_in.settings import Settings
@@ -19,7 +20,6 @@ from proxy_image.envoy.binary import DISTRIBUTION, EnvoyMissingError, find_envoy
 
 START_SECONDS = 60.0
 STEADY_SECONDS = 90.0
-TAIL_LINES = 15
 
 
 class AwsProcess:
@@ -112,12 +112,6 @@ class AwsProcess:
         reason = f", because: {newest['stopped_reason']}" if newest["stopped_reason"] else ""
         log = Path(newest["log"])
         return f"{told}; the newest is {shown}{reason}; its log {log} ends:\n  {tail(log)}"
-
-
-def tail(log: Path) -> str:
-    if not log.exists():
-        return "(there is no log)"
-    return "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-TAIL_LINES:])
 
 
 def _envoy() -> Path:

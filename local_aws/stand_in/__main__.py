@@ -40,7 +40,7 @@ def serve(settings: Settings) -> None:
     from local_aws.behaviour.edge import Edge
     from local_aws.behaviour.permissions import Place
     from local_aws.behaviour.timings import DOCUMENTED, INSTANT
-    from local_aws.deploy.cdk_cli import ACCOUNT
+    from local_aws.deploy.without_cli import ACCOUNT
     from local_aws.stand_in import patches
     from local_aws.stand_in.ecs import metadata
     from local_aws.stand_in.ecs.ecs_thread import EcsThread

@@ -5,11 +5,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy_image.envoy.alive import ANSWER_SECONDS
 from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX
 from proxy_image.envoy.unix_http import UnixConnection
-
-# Envoy's main thread answers in milliseconds; a supervisor that waits longer would miss its own deadlines.
-ANSWER_SECONDS = 1.0
 
 _CONNECTIONS = f"http.{CALLS_STAT_PREFIX}.downstream_cx_active"
 _REQUESTS = f"http.{CALLS_STAT_PREFIX}.downstream_rq_active"
@@ -32,14 +30,6 @@ class Admin:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    def answers(self) -> bool:
-        """Whether Envoy's main thread is alive, ready or not."""
-        try:
-            self._request("GET", "/ready")
-        except AdminError:
-            return False
-        return True
 
     def listens(self) -> bool:
         """Whether any listener has come from the control plane yet; where there is no admin either, none has."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +26,7 @@ def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "BUILD", tmp_path / "build")
     for name in ("VENV", "NODE", "PYRIGHT", "NODE_GRPC", "AXE", "BYTECODE"):
         monkeypatch.setattr(module, name, tmp_path / "build" / getattr(module, name).name)
+    monkeypatch.setattr(module, "COLLECTED", module.BYTECODE / "tests-collected")
     monkeypatch.setattr(module, "UV_VENV", tmp_path / "build" / "uv-venv")
     monkeypatch.setattr(module, "UV", tmp_path / "build" / "uv-venv" / "bin" / "uv")
     (tmp_path / "requirements").mkdir()
@@ -63,12 +66,13 @@ def test_and_by_its_own_pip_where_uv_cannot_be_installed(
     assert "pip is used in its place, which takes minutes: no wheel for this machine" in capsys.readouterr().out
     ran = commands_of(set_up, monkeypatch)
     set_up.make_environment("ministack")
-    (command,) = ran
+    ensure_pip, command = ran
     python = set_up.BUILD / "ministack-venv" / "bin" / "python"
+    assert ensure_pip == (str(python), "-m", "ensurepip")
+    assert subprocess.check_output([*ensure_pip, "--version"], text=True).startswith("pip ")
     assert command[:4] == (str(python), "-m", "pip", "install")
     assert is_checked_and_not_compiled(command)
     assert "--no-compile" in command
-    assert python.exists()
 
 
 def test_what_is_made_already_is_left_as_it_is(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +113,31 @@ def test_imports_are_compiled_once_and_only_into_the_folder_of_make(
     assert ministack.endswith("import boto3, ministack.app, ministack.services.cloudformation")
 
 
+def test_tests_are_compiled_once_as_pytest_rewrites_them(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def compiled() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in set_up.BYTECODE.rglob("test_*-pytest-*.pyc")}
+
+    monkeypatch.setattr(set_up, "VENV", Path(sys.prefix))
+    # GIVEN two tests, one of which cannot be collected
+    (tmp_path / "test_one.py").write_text("def test_one():\n    assert True\n")
+    (tmp_path / "test_other.py").write_text("import nothing_of_that_name\n")
+    # WHEN they are compiled, THEN into the folder of make alone
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "mine"))
+    set_up.compile_tests()
+    assert compiled() == {}
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(set_up.BYTECODE))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+    set_up.compile_tests()
+    first = compiled()
+    assert [name.partition(".")[0] for name in sorted(first)] == ["test_one", "test_other"]
+    # AND once
+    (tmp_path / "test_one.py").write_text("def test_one():\n    assert 1\n")
+    set_up.compile_tests()
+    assert compiled() == first
+
+
 def test_to_run_the_stack_less_is_made_than_to_test_it(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
 
@@ -120,9 +149,10 @@ def test_to_run_the_stack_less_is_made_than_to_test_it(set_up: ModuleType, monke
     monkeypatch.setattr(set_up, "run_npm", make)
     monkeypatch.setattr(set_up, "make_uv", lambda: make(set_up.UV_VENV))
     monkeypatch.setattr(set_up, "compile_imports", lambda: None)
+    monkeypatch.setattr(set_up, "compile_tests", lambda: make(set_up.COLLECTED))
     assert set_up.main(["--to-run"]) == 0
     assert sorted(made) == ["ministack-venv", "node", "uv-venv", "venv"]
     # WHEN it is made for tests after that, THEN only what is missing is
     made.clear()
     assert set_up.main() == 0
-    assert sorted(made) == ["axe", "node-grpc", "pyright"]
+    assert sorted(made) == ["axe", "node-grpc", "pyright", "tests-collected"]

@@ -32,9 +32,9 @@ def main() -> int:
             return asyncio.run(XDS_ATTACKS[kind](address, lambda: is_over(started)))
 
     else:
-        from tests.hostile.floods import ATTACKS, POURS
+        from tests.hostile.floods import ATTACKS, LINE_RATE_ATTACKS
 
-        flood = POURS[kind]() if kind in POURS else ATTACKS[kind]
+        flood = LINE_RATE_ATTACKS[kind]() if kind in LINE_RATE_ATTACKS else ATTACKS[kind]
 
         def attack(started: float) -> object:
             return flood(address, lambda: is_over(started))

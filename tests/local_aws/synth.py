@@ -6,24 +6,17 @@ import os
 import subprocess
 from pathlib import Path
 
+from local_aws.deploy.synth_environment import synth_environment
 from local_aws.layout import Layout
 
 
 def synthesise(layout: Layout) -> Path:
     """The assembly of the layout's app, in the layout's folder."""
     assembly = layout.run / "cdk.out"
-    environment = {
-        **os.environ,
-        "PATH": f"{layout.venv}:{os.environ['PATH']}",  # its Node, whatever the machine has
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONPYCACHEPREFIX": str(layout.bytecode),
-        "CDK_OUTDIR": str(assembly),
-        "CDK_VALIDATION": "false",
-    }
     done = subprocess.run(
         [str(layout.venv / "python"), "app.py"],
         cwd=layout.app_folder,
-        env=environment,
+        env=os.environ | synth_environment(layout) | {"CDK_OUTDIR": str(assembly)},
         capture_output=True,
         text=True,
         check=False,

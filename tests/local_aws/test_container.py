@@ -58,12 +58,16 @@ def test_nothing_of_the_users_shell_gets_into_a_task(monkeypatch: pytest.MonkeyP
 
 
 def test_a_health_check_is_a_command_or_a_line_for_the_shell() -> None:
-    check = health_check_of({"healthCheck": {"command": ["CMD", "python", "-m", "x"], "retries": 5, "timeout": 3}})
+    check = health_check_of(
+        {"healthCheck": {"command": ["CMD", "python", "-m", "x"], "retries": 5, "timeout": 3, "interval": 7}}
+    )
     assert check is not None
     assert (check.command, check.retries, check.timeout_seconds) == (("python", "-m", "x"), 5, 3)
+    assert check.interval_seconds == 7
     shell = health_check_of({"healthCheck": {"command": ["CMD-SHELL", "exit 0"]}})
     assert shell is not None
     assert (shell.command, shell.retries, shell.start_period_seconds) == (("/bin/sh", "-c", "exit 0"), 3, 0)
+    assert shell.interval_seconds == 30
     assert health_check_of({}) is None
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.deploy.bootstrap import bootstrap
+from local_aws.deploy.without_cli import WithoutCli
 from local_aws.errors import LocalAwsError
 from local_aws.process import processes
 from local_aws.stack import LocalStack, TaskInfo
@@ -433,4 +433,4 @@ def test_a_bootstrap_that_cannot_be_is_told_with_what_cloudformation_says(small:
     # GIVEN an account that is bootstrapped WHEN it is to be again THEN it is told why not
     addresses, layout = small.stack.addresses, small.stack.layout
     with pytest.raises(LocalAwsError, match=r"stack CDKToolkit must be made, got .*already exists"):
-        bootstrap(addresses.aws_endpoint, addresses.region, layout.bootstrap_template)
+        WithoutCli(addresses.aws_endpoint, addresses.region).bootstrap(layout.bootstrap_template)

@@ -10,6 +10,7 @@ import pytest
 
 from proxy_image.__main__ import _overlay
 from proxy_image.settings import VARIABLES
+from tests.imports import loaded_by
 from tests.ports import free_ports
 
 
@@ -96,9 +97,7 @@ def test_a_source_given_as_a_flag_replaces_any_other(flags: dict[str, str], expe
 
 def test_the_supervisor_needs_nothing_but_the_standard_library() -> None:
     # so that it starts, and drains, whatever is wrong with the control plane's packages
-    code = "import sys, proxy_image.__main__, proxy_image.health; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    loaded = {name.partition(".")[0] for name in loaded_by("import proxy_image.__main__, proxy_image.health")}
     unknown = loaded - set(sys.stdlib_module_names) - {"proxy_image", "__main__"}
     assert not unknown & {"grpc", "boto3", "botocore", "google", "envoy", "starlette", "uvicorn", "prometheus_client"}
 

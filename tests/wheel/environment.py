@@ -25,9 +25,6 @@ SOURCES = (
 # Longer than a synth takes on two busy cores.
 PATIENCE_SECONDS = 900
 
-# The CDK's check against CloudFormation's schema only warns, as these apps leave it, and takes a process 3 s to load.
-UNCHECKED = {"CDK_VALIDATION": "false"}
-
 
 @dataclass(frozen=True, slots=True)
 class Environment:

@@ -15,20 +15,27 @@ from typing import Any
 
 import pytest
 
+from local_aws.deploy.synth_environment import UNCHECKED
 from tests.apps.pages import apps, module_name
-from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, UNCHECKED, Environment
+from tests.wheel.environment import CDK, HERE, PATIENCE_SECONDS, ROOT, Environment
 
 EXAMPLES = ROOT / "examples"
 
-# The CLI gives these to an app by variables, which jsii reads but once a process.
+# The CLI gives these to an app by variables, which jsii reads but once a process. All have one folder, where what is
+# staged for an asset is found again, and then the rest of it is put where it belongs.
 SEVERAL = """
-import functools, json, os, runpy, sys
+import functools, json, os, pathlib, runpy, sys
 import aws_cdk
-plain = aws_cdk.App
+plain, shared = aws_cdk.App, pathlib.Path("shared").absolute()
 for app in json.loads(sys.argv[1]):
     os.chdir(app["folder"])
-    aws_cdk.App = functools.partial(plain, context=app["context"], outdir=app["output"])
+    aws_cdk.App = functools.partial(plain, context=app["context"], outdir=str(shared))
     runpy.run_path("app.py", run_name="__main__")
+    output = pathlib.Path(app["output"])
+    output.mkdir()
+    for made in shared.iterdir():
+        if not made.name.startswith(("asset.", "grpc-lb-staged")):
+            made.rename(output / made.name)
 """
 
 

@@ -9,10 +9,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_aws.containers.commands import output_of, run
 from local_aws.containers.namespaces import in_own
 from local_aws.containers.places import CACHE
 from local_aws.errors import LocalAwsError
+from local_aws.process.commands import output_of, run
 
 REPOSITORY = "localhost/grpc-lb-base"
 PACKAGES = ("ca-certificates", "python3", "python3-venv", "usr-is-merged")

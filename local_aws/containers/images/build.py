@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.containers import podman
-from local_aws.containers.commands import run
 from local_aws.containers.images import base, wheels
 from local_aws.containers.images.assets import ImageAsset, image_assets
 from local_aws.containers.namespaces import in_own
 from local_aws.containers.places import ASSEMBLY, BUILT, CACHE
+from local_aws.deploy.synth_environment import synth_environment
 from local_aws.errors import LocalAwsError
 from local_aws.layout import Layout
+from local_aws.process.commands import run
 from local_aws.progress import say, step
 
 # ECS and docker call machines by other names than the kernel does.
@@ -83,15 +84,7 @@ async def _synth(layout: Layout) -> None:
         *(str(layout.cdk), "synth", "--quiet", "--output", str(ASSEMBLY), "-c", "compare=nlb"),
         *("--no-notices", "--ci"),
         log=CACHE / "synth.log",
-        environment=os.environ
-        | {
-            "PATH": f"{layout.venv}:{os.environ.get('PATH', os.defpath)}",
-            "CDK_DISABLE_CLI_TELEMETRY": "true",
-            # Half the time of a synth: for those who deploy to AWS, as in local_aws/deploy/cdk_cli.py.
-            "CDK_VALIDATION": "false",
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(layout.bytecode),
-        },
+        environment=os.environ | synth_environment(layout),
         folder=layout.app_folder,
     )
 

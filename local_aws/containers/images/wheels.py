@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from local_aws.containers.commands import run
 from local_aws.containers.places import WHEELS
+from local_aws.process.commands import run
 
 MOUNTED_AT = "/mnt"  # is there in every Debian image, so that the mount leaves no trace
 PIP_CONF = f"[global]\nno-index = true\nfind-links = {MOUNTED_AT}\n"

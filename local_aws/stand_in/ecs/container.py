@@ -18,7 +18,6 @@ from local_aws.stand_in.settings import Settings
 
 DEFAULT_STOP_TIMEOUT_SECONDS = 30  # Fargate's; at most 120
 FIRST_HEALTH_CHECK_SECONDS = 0.5
-HEALTH_CHECK_SECONDS = 5.0  # the least that AWS allows; each check starts a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,7 @@ NO_ROLE = "arn:aws:iam::000000000000:role/none"
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
     command: tuple[str, ...]
+    interval_seconds: float
     timeout_seconds: float
     retries: int
     start_period_seconds: float
@@ -113,6 +113,7 @@ def health_check_of(definition: Mapping[str, Any]) -> HealthCheck | None:
     )
     return HealthCheck(
         command,
+        interval_seconds=float(check.get("interval") or 30),
         timeout_seconds=float(check.get("timeout") or 5),
         retries=int(check.get("retries") or 3),
         start_period_seconds=float(check.get("startPeriod") or 0),

@@ -16,7 +16,6 @@ from local_aws.stand_in.ecs import records
 from local_aws.stand_in.ecs.between_containers import dependencies, in_start_order
 from local_aws.stand_in.ecs.container import (
     FIRST_HEALTH_CHECK_SECONDS,
-    HEALTH_CHECK_SECONDS,
     Container,
     HealthCheck,
     Place,
@@ -168,9 +167,8 @@ class TaskRun:
             failures = 0 if healthy else failures + (time.monotonic() - started > check.start_period_seconds)
             if healthy or failures >= check.retries:
                 self._show_health(container, "HEALTHY" if healthy else "UNHEALTHY")
-            await asyncio.sleep(
-                HEALTH_CHECK_SECONDS if self.task["healthStatus"] == "HEALTHY" else FIRST_HEALTH_CHECK_SECONDS
-            )
+            is_healthy = self.task["healthStatus"] == "HEALTHY"
+            await asyncio.sleep(check.interval_seconds if is_healthy else FIRST_HEALTH_CHECK_SECONDS)
 
     def _show_health(self, container: Container, health: str) -> None:
         before = self.task["healthStatus"]

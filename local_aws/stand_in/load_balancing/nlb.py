@@ -20,7 +20,7 @@ from proxy_image.envoy.unix_http import UnixConnection
 
 log = logging.getLogger("local_aws")
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 RESTART_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
 

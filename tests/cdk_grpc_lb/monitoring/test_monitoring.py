@@ -59,9 +59,22 @@ def test_every_metric_of_ours_that_an_alarm_asks_for_is_published(alarms: dict[s
     every = (*published.PER_SERVICE, *published.PER_BALANCER, *published.PER_DOCUMENT)
     names = {metric.name for metric in every}
     asked = {
-        each["MetricName"] for alarm in alarms.values() for each in metrics_of(alarm) if each["Namespace"] == "GrpcLb"
+        as_text(each["MetricName"])
+        for alarm in alarms.values()
+        for each in metrics_of(alarm)
+        if each["Namespace"] == "GrpcLb"
     }
-    assert {name for name in asked if not name.endswith("ProcessStopped")} <= names
+    assert {name for name in asked if not name.endswith("/ProcessStopped")} <= names
+
+
+def test_a_process_that_stops_counts_for_its_own_balancer(
+    ways: dict[str, Synthesised], alarms: dict[str, Json]
+) -> None:
+    """Not for that of another stack of the same app, as `stack_name=` makes one for each stage."""
+    (filters,) = ways["Fleet"].of_type("AWS::Logs::MetricFilter").values()
+    (made,) = filters["MetricTransformations"]
+    assert as_text(made["MetricName"]).startswith("${AWS::StackName}/Balancer-")
+    assert alarms["ProcessStopped"]["MetricName"] == made["MetricName"]
 
 
 def test_every_alarm_but_the_one_left_out_is_there_for_each_cluster(alarms: dict[str, Json]) -> None:

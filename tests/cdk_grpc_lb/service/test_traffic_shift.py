@@ -7,16 +7,25 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ecs as ecs
+from constructs import Construct
 
+from cdk_grpc_lb import GrpcBalancer
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.validation.cases import balancer_in
 from tests.cdk_grpc_lb.ways import IMAGE
 
 
-def service_with(stack: cdk.Stack, cluster: ecs.ICluster, **props: Any) -> ecs.FargateService:
-    definition = ecs.FargateTaskDefinition(stack, "Task")
+@pytest.fixture(scope="module")
+def balancer() -> GrpcBalancer:
+    """One for all services that are refused."""
+    return balancer_in(cdk.Stack(template_app(), "Stack"))
+
+
+def service_with(scope: Construct, cluster: ecs.ICluster, **props: Any) -> ecs.FargateService:
+    definition = ecs.FargateTaskDefinition(scope, "Task")
     definition.add_container("App", image=IMAGE, port_mappings=[ecs.PortMapping(container_port=50051)])
     return ecs.FargateService(
-        stack, "Service", cluster=cluster, task_definition=definition, min_healthy_percent=100, **props
+        scope, "Service", cluster=cluster, task_definition=definition, min_healthy_percent=100, **props
     )
 
 
@@ -35,10 +44,10 @@ def controller(kind: ecs.DeploymentControllerType) -> dict[str, Any]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_service_that_shifts_traffic_is_refused(stack: cdk.Stack, props: dict[str, Any], got: str) -> None:
-    balancer = balancer_in(stack)
+def test_a_service_that_shifts_traffic_is_refused(balancer: GrpcBalancer, props: dict[str, Any], got: str) -> None:
+    service = service_with(Construct(cdk.Stack.of(balancer), got), balancer.cluster, **props)
     with pytest.raises(ValueError, match=f"must be one with rolling deployments .*, got {got}"):
-        balancer.register(service_with(stack, balancer.cluster, **props), service_name="old")
+        balancer.register(service, service_name="old")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,20 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 import cdk_grpc_lb
+from cdk_grpc_lb import GrpcBalancer
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.validation.cases import balancer_in, existing_cluster
 from tests.cdk_grpc_lb.ways import IMAGE
 
 # What a type checker would say to these calls is not what is tried here.
 ours: Any = cdk_grpc_lb
+
+
+@pytest.fixture(scope="module")
+def balancer() -> GrpcBalancer:
+    """One for all calls that are refused before they make anything of it."""
+    return balancer_in(cdk.Stack(template_app(), "Stack"))
+
 
 NAMES: list[tuple[Callable[[Any, Any], object], str]] = [
     (
@@ -56,10 +65,10 @@ NAMES: list[tuple[Callable[[Any, Any], object], str]] = [
 
 @pytest.mark.parametrize(("call", "sentence"), NAMES, ids=[sentence[:50] for _, sentence in NAMES])
 def test_a_name_that_there_is_not_or_that_is_missing_is_told(
-    stack: cdk.Stack, call: Callable[[Any, Any], object], sentence: str
+    balancer: GrpcBalancer, call: Callable[[Any, Any], object], sentence: str
 ) -> None:
     with pytest.raises(TypeError, match=sentence):
-        call(stack, balancer_in(stack))
+        call(cdk.Stack.of(balancer), balancer)
 
 
 def function_without_vpc(stack: Construct) -> lambda_.Function:
@@ -83,36 +92,24 @@ VALUES: list[tuple[Callable[[Any, Any], object], str]] = [
     (lambda _, lb: lb.add_dashboard(dashboard_name="a b"), "dashboard_name must be 1 to 255 of .*, got 'a b'"),
     (lambda _, lb: (lb.add_alarms(), lb.add_alarms()), "add_alarms must be called once, got a second call"),
     (
-        lambda stack, lb: ours.GrpcAlarms(stack, "A", balancer=lb.add_service("O", image=IMAGE, port=1)),
-        "balancer must be a Grpc",
-    ),
-    (
         lambda stack, _: ours.GrpcDashboard(stack, "D", balancer="x"),
         r"balancer must be a GrpcBalancer of this app .*, got 'x'",
     ),
-    (lambda _, lb: connected(lb, to="orders"), "to must be a list of services, got 'orders'"),
-    (
-        lambda _, lb: connected(lb, to=["orders"]),
-        "to must be a list of services, of this library or of ECS, got 'orders'",
-    ),
-    (lambda _, lb: connected(lb, client="x"), "client must be a service or a task definition, got 'x'"),
-    (lambda _, lb: connected(lb, source="x"), "source must be a security group or .*, got 'x'"),
-    (lambda _, lb: connected(lb, fallback_address=5), "fallback_address must be host:port, got 5"),
     (lambda stack, _: ours.GrpcBalancer(stack, "B", cluster=None), r"cluster must be an ecs\.ICluster, got None"),
     (
-        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, only_services=[1]),
+        lambda stack, lb: ours.GrpcBalancer(stack, "E", cluster=lb.cluster, only_services=[1]),
         "only_services must be a list",
     ),
     (
-        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, access_log=ours.AccessLog.sampled("5")),
+        lambda stack, lb: ours.GrpcBalancer(stack, "F", cluster=lb.cluster, access_log=ours.AccessLog.sampled("5")),
         "percent must be a",
     ),
     (
-        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, tracing=ours.Tracing(sampling_percent="5")),
+        lambda stack, lb: ours.GrpcBalancer(stack, "G", cluster=lb.cluster, tracing=ours.Tracing(sampling_percent="5")),
         "a number, 0",
     ),
     (
-        lambda stack, lb: ours.GrpcBalancer(stack, "B", cluster=lb.cluster, tracing=ours.Tracing(collector="x")),
+        lambda stack, lb: ours.GrpcBalancer(stack, "H", cluster=lb.cluster, tracing=ours.Tracing(collector="x")),
         "must be a Collector",
     ),
     (lambda *_: ours.TraefikLabels(entry_points=5), "entry_points must be a list of names, got 5"),
@@ -127,6 +124,21 @@ VALUES: list[tuple[Callable[[Any, Any], object], str]] = [
         ),
         r"load_balancer_security_group must be an ec2\.ISecurityGroup, got 'sg-1' .* of GrpcBalancer Stack/I",
     ),
+]
+# Those of services that are made first.
+OF_SERVICES: list[tuple[Callable[[Any, Any], object], str]] = [
+    (
+        lambda stack, lb: ours.GrpcAlarms(stack, "A", balancer=lb.add_service("O", image=IMAGE, port=1)),
+        "balancer must be a Grpc",
+    ),
+    (lambda _, lb: connected(lb, to="orders"), "to must be a list of services, got 'orders'"),
+    (
+        lambda _, lb: connected(lb, to=["orders"]),
+        "to must be a list of services, of this library or of ECS, got 'orders'",
+    ),
+    (lambda _, lb: connected(lb, client="x"), "client must be a service or a task definition, got 'x'"),
+    (lambda _, lb: connected(lb, source="x"), "source must be a security group or .*, got 'x'"),
+    (lambda _, lb: connected(lb, fallback_address=5), "fallback_address must be host:port, got 5"),
     (
         lambda _, lb: lb.add_service("O", image=IMAGE, port=1).auto_scale_task_count(
             max_capacity=4,
@@ -150,7 +162,15 @@ VALUES: list[tuple[Callable[[Any, Any], object], str]] = [
 
 
 @pytest.mark.parametrize(("call", "sentence"), VALUES, ids=[sentence[:50] for _, sentence in VALUES])
-def test_a_value_of_another_type_is_told(stack: cdk.Stack, call: Callable[[Any, Any], object], sentence: str) -> None:
+def test_a_value_of_another_type_is_told(
+    balancer: GrpcBalancer, call: Callable[[Any, Any], object], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        call(cdk.Stack.of(balancer), balancer)
+
+
+@pytest.mark.parametrize(("call", "sentence"), OF_SERVICES, ids=[sentence[:50] for _, sentence in OF_SERVICES])
+def test_so_is_one_beside_services(stack: cdk.Stack, call: Callable[[Any, Any], object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         call(stack, balancer_in(stack))
 

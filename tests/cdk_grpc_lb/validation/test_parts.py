@@ -288,15 +288,51 @@ def test_a_service_that_the_balancer_would_pass_over_is_refused(stack: cdk.Stack
     balancer.add_service("OrdersApi", image=IMAGE, port=1)
 
 
-def test_a_service_of_another_region_is_refused(stack: cdk.Stack) -> None:
+@pytest.mark.parametrize(
+    ("what", "here", "there"), [("region", "eu-west-1", "us-east-1"), ("account", "1" * 12, "2" * 12)]
+)
+def test_a_service_of_another_region_or_account_is_refused(stack: cdk.Stack, what: str, here: str, there: str) -> None:
     app = stack.node.scope
     assert isinstance(app, cdk.App)
-    here = cdk.Stack(app, "Here", env=cdk.Environment(region="eu-west-1"))
-    there = cdk.Stack(app, "There", env=cdk.Environment(region="us-east-1"))
-    balancer = balancer_in(here)
+    balancer = balancer_in(cdk.Stack(app, "Here", env=cdk.Environment(**{what: here})))
+    elsewhere = cdk.Stack(app, "There", env=cdk.Environment(**{what: there}))
     service = "GrpcBalancedService There/RandomNumbers"
-    with refused(service, "balancer", "one of the service's region, us-east-1", "Here/Balancer of eu-west-1"):
-        GrpcBalancedService(there, "RandomNumbers", image=IMAGE, port=1, balancer=balancer)
+    with refused(service, "balancer", f"one of the service's {what}, {there}", f"Here/Balancer of {here}"):
+        GrpcBalancedService(elsewhere, "RandomNumbers", image=IMAGE, port=1, balancer=balancer)
+
+
+ELSEWHERE = "arn:aws:ecs:us-east-1:222222222222:cluster/shop"
+
+
+@pytest.mark.parametrize(
+    ("imported", "allowed", "got"),
+    [
+        (
+            {"cluster_name": ELSEWHERE},
+            "imported by its name alone, letters, digits, - and _ (Cluster.from_cluster_attributes(cluster_name=))",
+            repr(ELSEWHERE),
+        ),
+        (
+            {"cluster_name": "shop", "cluster_arn": ELSEWHERE},
+            "of the stack's region, eu-west-1: the Lambda lists its tasks there, and gets their events",
+            ELSEWHERE,
+        ),
+        (
+            {"cluster_name": "shop", "cluster_arn": ELSEWHERE.replace("us-east-1", "eu-west-1")},
+            "of the stack's account, 111111111111: the Lambda lists its tasks there, and gets their events",
+            ELSEWHERE.replace("us-east-1", "eu-west-1"),
+        ),
+    ],
+)
+def test_a_cluster_that_the_lambda_cannot_list_is_refused(
+    stack: cdk.Stack, imported: dict[str, Any], allowed: str, got: str
+) -> None:
+    app = stack.node.scope
+    assert isinstance(app, cdk.App)
+    here = cdk.Stack(app, "Here", env=cdk.Environment(region="eu-west-1", account="1" * 12))
+    cluster = ecs.Cluster.from_cluster_attributes(here, "Cluster", vpc=existing_vpc(here), **imported)
+    with refused("TargetSync Here/Balancer/TargetSync", "cluster", allowed, got):
+        GrpcBalancer(here, "Balancer", cluster=cluster)
 
 
 def test_a_refused_service_leaves_no_claim(stack: cdk.Stack) -> None:

@@ -24,6 +24,7 @@ from cdk_grpc_lb import (
     RouteRule,
     TrafficPolicy,
 )
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.validation import cases
 from tests.cdk_grpc_lb.validation.cases import SERVICE, contradiction, existing_cluster, provider, refused, resources
 from tests.cdk_grpc_lb.ways import IMAGE
@@ -272,9 +273,15 @@ def test_a_service_refuses_what_contradicts_itself(
     assert not resources(stack)
 
 
-@pytest.fixture
-def service(stack: cdk.Stack) -> GrpcBalancedService:
-    return GrpcBalancedService(stack, "RandomNumbers", image=IMAGE, port=50051, cluster=existing_cluster(stack))
+def service_in(stack: cdk.Stack, **props: Any) -> GrpcBalancedService:
+    cluster = existing_cluster(stack)
+    return GrpcBalancedService(stack, "RandomNumbers", image=IMAGE, port=50051, cluster=cluster, **props)
+
+
+@pytest.fixture(scope="module")
+def unscaled() -> GrpcBalancedService:
+    """One for all calls that are refused before they make anything of it."""
+    return service_in(cdk.Stack(template_app(), "Stack"))
 
 
 @pytest.mark.parametrize(
@@ -304,22 +311,21 @@ def service(stack: cdk.Stack) -> GrpcBalancedService:
     ids=cases.name,
 )
 def test_autoscaling_refuses(
-    service: GrpcBalancedService, props: dict[str, Any], prop: str, allowed: str, got: str
+    unscaled: GrpcBalancedService, props: dict[str, Any], prop: str, allowed: str, got: str
 ) -> None:
     with refused(SERVICE, prop, allowed, got):
-        service.auto_scale_task_count(**props)
+        unscaled.auto_scale_task_count(**props)
 
 
 def test_autoscaling_refuses_a_fixed_count(stack: cdk.Stack) -> None:
-    service = GrpcBalancedService(
-        stack, "RandomNumbers", image=IMAGE, port=50051, cluster=existing_cluster(stack), desired_count=2
-    )
+    service = service_in(stack, desired_count=2)
     fix = "a deployment would set the number of tasks back; leave out the count"
     with contradiction(SERVICE, "desired_count", "auto_scale_task_count", fix):
         service.auto_scale_task_count(max_capacity=4)
 
 
-def test_autoscaling_is_set_up_once(service: GrpcBalancedService) -> None:
+def test_autoscaling_is_set_up_once(stack: cdk.Stack) -> None:
+    service = service_in(stack)
     service.auto_scale_task_count(max_capacity=4)
     with refused(SERVICE, "auto_scale_task_count", "called once (add policies to what it returns)", "a second call"):
         service.auto_scale_task_count(max_capacity=5)

@@ -45,7 +45,9 @@ class Small(cdk.Stack):
             "Checked",
             desired_count=0,
             health_check=ecs.HealthCheck(
-                command=["CMD-SHELL", "python -m check http://localhost:8081/ready"], retries=2
+                command=["CMD-SHELL", "python -m check http://localhost:8081/ready"],
+                interval=cdk.Duration.seconds(5),
+                retries=2,
             ),
         )
         self.service("Broken", desired_count=0, environment={"CRASH": "1"})

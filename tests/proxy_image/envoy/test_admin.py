@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy_image.envoy.admin import ANSWER_SECONDS, Admin, AdminError
+from proxy_image.envoy.admin import Admin, AdminError
+from proxy_image.envoy.alive import ANSWER_SECONDS, is_alive
 
 
 @pytest.fixture
@@ -27,14 +28,14 @@ def test_an_envoy_that_hangs_costs_a_second(silent: Path) -> None:
         Admin(silent).activity()
     assert time.monotonic() - started > 0.9 * ANSWER_SECONDS  # that is what ended it
     assert ANSWER_SECONDS == 1
-    assert not Admin(silent).answers()
+    assert not is_alive(silent)
     with pytest.raises(AdminError):
         Admin(silent).listens()  # it may well be serving
 
 
 def test_where_no_envoy_is_nothing_listens(tmp_path: Path) -> None:
+    assert not is_alive(tmp_path / "admin.sock")
     admin = Admin(tmp_path / "admin.sock")
-    assert not admin.answers()
     assert not admin.listens()
     with pytest.raises(AdminError):
         admin.fail_readiness()

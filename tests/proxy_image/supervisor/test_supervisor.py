@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy_image.envoy import alive
 from proxy_image.envoy.binary import find_envoy
 from tests.proxy_image.balancer import call, channel, is_alive, running_balancer, running_server, until, zombies_of
 
@@ -123,7 +124,7 @@ async def test_envoy_waits_for_a_control_plane_however_late(tmp_path: Path) -> N
         await balancer.event("control plane stopped", count=3)
         # THEN nothing listens, and yet envoy is alive, which is what a container's health check asks
         assert balancer.readiness() == 0
-        await until(balancer.admin.answers, "envoy's admin answers")
+        await until(lambda: alive.is_alive(balancer.admin.path), "envoy's admin answers")
         # WHEN it is there, THEN the balancer becomes ready
         absent.unlink()
         await balancer.ready()

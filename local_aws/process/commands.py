@@ -9,7 +9,7 @@ from pathlib import Path
 from local_aws.errors import LocalAwsError
 from local_aws.process.processes import dies_with_us
 
-TAIL_LINES = 15
+TAIL_LINES = 25
 
 
 async def run(
@@ -40,6 +40,8 @@ async def run(
 
 
 def tail(log: Path) -> str:
+    if not log.exists():
+        return "(there is no log)"
     return "\n  ".join(log.read_text(errors="replace").strip().splitlines()[-TAIL_LINES:])
 
 

@@ -1,0 +1,30 @@
+"""Values that only the deployment knows are told as the CDK tells them."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+import pytest
+
+from cdk_grpc_lb.tokens import is_unresolved
+
+REFERENCE = cdk.Fn.import_value("Exported")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, 0, -1, 50051, 0.5, -0.5, "", "rng", "a$b", "${", "${AWS::Region}", ["a"], {"a": 1}),
+        REFERENCE,
+        f"/grpc-lb/{REFERENCE}/rng",
+        cdk.Token.as_number(REFERENCE),
+        cdk.Fn.split(",", REFERENCE),
+    ],
+)
+def test_a_token_is_what_the_cdk_says_is_one(value: object) -> None:
+    assert is_unresolved(value) == cdk.Token.is_unresolved(value)
+
+
+def test_tokens_in_texts_numbers_and_lists_are_found() -> None:
+    found = [REFERENCE, f"a-{REFERENCE}", cdk.Token.as_number(REFERENCE), cdk.Fn.split(",", REFERENCE)]
+    assert all(map(is_unresolved, found))
+    assert not any(map(is_unresolved, [None, 1, "rng", ["rng"]]))
