@@ -33,7 +33,7 @@ from grpc_lb_contract.errors import DocumentError
 from grpc_lb_contract.metadata_conditions import read_conditions
 from grpc_lb_contract.names import ALL
 from grpc_lb_contract.policy.overrides import Overrides
-from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
+from grpc_lb_contract.policy.traffic_policy import DEFAULTS, TrafficPolicy
 
 # json.dumps makes an encoder for each call, which takes longer than most records.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -128,7 +128,7 @@ class _ServiceBuilder:
         self.routes: list[Route] = []
         self.groups: list[Group] = []
         self.targets: list[Target] = []
-        self.policy = TrafficPolicy()
+        self.policy = DEFAULTS
 
     def built(self) -> Service:
         return Service(self.name, tuple(self.routes), tuple(self.groups), tuple(self.targets), self.policy)

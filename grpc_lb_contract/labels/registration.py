@@ -38,7 +38,7 @@ from grpc_lb_contract.names import (
     must_be_within,
     must_match,
 )
-from grpc_lb_contract.policy.overrides import Overrides
+from grpc_lb_contract.policy.overrides import NO_OVERRIDES, Overrides
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
 from grpc_lb_contract.policy.value_types import MAX_LIST, whole
 
@@ -167,7 +167,7 @@ class Registration:
     def routes(self) -> tuple[Route, ...]:
         """Of routes for the very same calls the one with the highest priority; of those a rule's, the first by name."""
         found = [route for rule in self.rules for route in self.calls_of(rule).routes(rule.overrides)]
-        found += self.calls.routes(Overrides())
+        found += self.calls.routes(NO_OVERRIDES)
         found.sort(key=lambda route: -route.priority)
         return tuple(sorted({route.match: route for route in reversed(found)}.values()))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from grpc_lb_contract.labels.call_selection import Refuse, read_asked
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, ROUTES, route_label, route_name
 from grpc_lb_contract.labels.registration import MAX_ROUTES, CallSelection, RouteRule
-from grpc_lb_contract.policy.overrides import OVERRIDES, Overrides
+from grpc_lb_contract.policy.overrides import NO_OVERRIDES, OVERRIDES, Overrides
 from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
 
 
@@ -36,7 +36,7 @@ def read_rules(
             continue
         hosts = calls.hosts if stand_alone and asked.hosts is None else asked.hosts
         said = (hosts, asked.grpc_services, asked.methods, asked.metadata, asked.priority)
-        if said == (None,) * len(said) and overrides == Overrides():
+        if said == (None,) * len(said) and overrides == NO_OVERRIDES:
             continue
         rule = RouteRule(name, *said, overrides)
         size = calls.with_rule(rule).size

@@ -11,7 +11,14 @@ from typing import Any
 
 from grpc_lb_contract.policy.sections.deadline import Deadline
 from grpc_lb_contract.policy.sections.retry import Retry
-from grpc_lb_contract.policy.traffic_policy import TABLE, PolicySetting, RejectedSetting, TrafficPolicy, read_part
+from grpc_lb_contract.policy.traffic_policy import (
+    DEFAULTS,
+    TABLE,
+    PolicySetting,
+    RejectedSetting,
+    TrafficPolicy,
+    read_part,
+)
 from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, settings_of
 
 _PARTS = ("deadline", "retry")
@@ -39,7 +46,7 @@ class Overrides:
     def __post_init__(self) -> None:
         for name in _OF_THE_WHOLE_SERVICE:
             value = getattr(self.retry, name)
-            if value != getattr(Retry(), name):
+            if value != getattr(DEFAULTS.retry, name):
                 raise ValueError(f"Retry.{name} must be that of the whole service and not of a route, got {value!r}")
 
     def __lt__(self, other: object) -> bool:
@@ -68,13 +75,16 @@ class Overrides:
         What the service says beside which these settings could not stand does not hold for the route (no retries:
         no statuses either); those that cannot stand beside what the service says are left out, each with a refusal.
         """
-        if self == Overrides():
+        if self == NO_OVERRIDES:
             return policy, ()
         rejected: list[RejectedSetting] = []
         parts: dict[str, Any] = {
             part: _merged(part, getattr(self, part), getattr(policy, part), rejected) for part in _PARTS
         }
         return replace(policy, **parts), tuple(rejected)
+
+
+NO_OVERRIDES = Overrides()
 
 
 def _merged(name: str, own: PolicySection, inherited: PolicySection, rejected: list[RejectedSetting]) -> PolicySection:

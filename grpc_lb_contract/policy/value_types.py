@@ -186,6 +186,8 @@ class PolicySection:
     def __post_init__(self) -> None:
         for name, about, default in settings_of(type(self)):
             value = getattr(self, name)
+            if value is default:
+                continue
             if isinstance(default, frozenset) and isinstance(value, (list, tuple, set)) and not value:
                 object.__setattr__(self, name, default)
                 continue

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from grpc_lb_contract import Condition, Deadline, Document, Route
+from grpc_lb_contract import Condition, Document, Route
 from grpc_lb_contract.names import ALL, less_specific_hosts
+from grpc_lb_contract.policy.traffic_policy import DEFAULTS
 
 # Of one route configuration, copies included: about 2 MB and half a second of work. A fleet of a hundred hosts, each
 # with gRPC services of its own, beside a hundred services for all hosts has half as many.
@@ -72,7 +73,7 @@ class HostRoutes:
             for route in service.routes:
                 conditions = len(route.metadata) // CONDITIONS_THAT_COUNT
                 deadline = route.overrides.over(service.policy)[0].deadline
-                times = 1 if deadline == Deadline() else ROUTES_OF_DEADLINES
+                times = 1 if deadline == DEFAULTS.deadline else ROUTES_OF_DEADLINES
                 own.setdefault(route.host, []).append(Routed(route, service.name, times * (counts_as + conditions)))
         for routes in own.values():
             routes.sort(key=lambda routed: (routed.route.order, routed.service))

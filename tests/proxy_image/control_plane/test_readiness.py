@@ -85,7 +85,7 @@ async def test_the_first_document_of_a_process_is_served_whole(door: Door) -> No
 async def test_a_new_target_is_served_as_soon_as_it_listens(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     (port,) = free_ports(1)
     # GIVEN a wait of an hour, so that nothing else lets it in
-    monkeypatch.setattr(door.reconciler._admission, "_longest_wait_seconds", 3600.0)
+    monkeypatch.setattr(door.reconciler._admission, "_max_wait_seconds", 3600.0)
     async with backends("a") as (a,):
         await door.reconciler.found(rng(a.target), Origin.SSM)
         await door.reconciler.found(rng(a.target, target(port)), Origin.SSM)

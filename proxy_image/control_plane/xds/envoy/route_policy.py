@@ -14,6 +14,7 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 
 from grpc_lb_contract import Balancing, Fault, ForwardedHeaders, RateLimit, Retry, TrafficPolicy
+from grpc_lb_contract.policy.traffic_policy import DEFAULTS
 from proxy_image.control_plane.xds.envoy import grpc_web
 from proxy_image.control_plane.xds.envoy.cluster_policy import seconds
 from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
@@ -84,6 +85,8 @@ def own_retry_policy(policy: TrafficPolicy) -> Any:
 
 def _is_retried_otherwise(retry: Retry) -> bool:
     """Whether a route needs a policy of its own beside the one on its virtual host. The budget is the cluster's."""
+    if retry == DEFAULTS.retry:  # as most
+        return False
     budget = {"budget_percent": retry.budget_percent, "budget_min_concurrency": retry.budget_min_concurrency}
     return retry != Retry(**budget)  # type: ignore[arg-type]  # each under its own name
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
-from grpc_lb_contract import Condition, Document, Match, Retry, Route, Service, TrafficPolicy
+from grpc_lb_contract import Condition, Document, Match, Route, Service, TrafficPolicy
 from grpc_lb_contract.names import ALL
+from grpc_lb_contract.policy.traffic_policy import DEFAULTS
 from proxy_image.control_plane.xds.envoy.deadlines import Timed, TimedByEnvoy, timed
 from proxy_image.control_plane.xds.envoy.grpc_web import matches_grpc, matches_preflights, preflight_filters, refused
 from proxy_image.control_plane.xds.envoy.mirror import mirror_policies
@@ -34,15 +35,15 @@ NO_ROUTE = (
 
 def route_configuration(document: Document, name: str, host_routes: HostRoutes | None = None) -> Any:
     """`host_routes` are those of the document, for a caller that has worked them out already."""
-    made = _Made(document)
+    made, retried, no_route = _Made(document), retry_policy(DEFAULTS.retry), _no_route()
     return route_pb2.RouteConfiguration(
         name=name,
         virtual_hosts=[
             route_components_pb2.VirtualHost(
                 name=host,
                 domains=_domains(host),
-                routes=[*made.of(tuple(routes)), _no_route()],
-                retry_policy=retry_policy(Retry()),
+                routes=[*made.of(tuple(routes)), no_route],
+                retry_policy=retried,
             )
             for host, routes in (HostRoutes(document) if host_routes is None else host_routes)
         ],

@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,18 @@ from typing import Any
 import grpc
 import pytest
 
-from grpc_lb_contract import HealthCheck, Limits, OutlierDetection, Retry, TrafficPolicy
-from tests.proxy_image.control_plane.calls import failure_of, reads, settled, start
+from grpc_lb_contract import (
+    Document,
+    HealthCheck,
+    Limits,
+    OutlierDetection,
+    Retry,
+    Route,
+    Service,
+    Target,
+    TrafficPolicy,
+)
+from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, settled, start
 from tests.proxy_image.control_plane.policies import codes, ms, treated
 from tests.proxy_image.control_plane.support import (
     STAY,
@@ -25,6 +36,7 @@ from tests.proxy_image.control_plane.support import (
     backends,
     balancer,
     eventually,
+    service,
     target,
     who,
 )
@@ -169,22 +181,26 @@ async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes
 )
 async def test_which_statuses_count(tmp_path: Path, status: grpc.StatusCode, unavailable: bool, error: bool) -> None:
     """Both ways to eject, in one balancer: the same target behind each."""
-    for setting, counts in (("consecutive_gateway_failures", unavailable), ("consecutive_errors", error)):
+    ways = {"unavailable": ("consecutive_gateway_failures", unavailable), "error": ("consecutive_errors", error)}
+
+    def treated_so(name: str, setting: str, *targets: Target) -> Service:
         outlier = OutlierDetection(**{setting: 2}, base_ejection_time=timedelta(minutes=1))  # type: ignore[arg-type]
-        policy = TrafficPolicy(outlier_detection=outlier)
-        folder = tmp_path / setting.split("_")[1]  # a path of a unix socket is short
-        folder.mkdir()
-        async with (
-            backends("a", "b") as (a, b),
-            balancer(folder, treated(policy, a.target, b.target)) as (_, envoy),
-            envoy.channel() as channel,
-        ):
+        asked = service(name, *targets, routes=[Route(f"{name}.test")])
+        return replace(asked, policy=TrafficPolicy(outlier_detection=outlier))
+
+    async with backends("a", "b") as (a, b):
+        document = Document(tuple(treated_so(name, ways[name][0], a.target, b.target) for name in ways))
+        async with balancer(tmp_path, document) as (_, envoy):
             a.abort = status
-            await codes(channel, 4)
-            if counts:
-                await eventually(lambda: reads(envoy.stat(EJECTED), 1), setting)
-            await codes(channel, 16)
-            assert a.seen["who"] == (2 if counts else 10), setting
+            for name, (setting, counts) in ways.items():
+                async with channel_to(envoy, f"{name}.test") as channel:
+                    seen = a.seen["who"]
+                    await codes(channel, 4)
+                    if counts:
+                        ejected = f"cluster.{name}.outlier_detection.ejections_active"
+                        await eventually(lambda stat=ejected: reads(envoy.stat(stat), 1), setting)  # type: ignore[misc]
+                    await codes(channel, 16)
+                    assert a.seen["who"] - seen == (2 if counts else 10), setting
 
 
 async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None:
