@@ -119,14 +119,15 @@ def check_cluster(props: Props, scope: IConstruct, cluster: ecs.ICluster) -> Non
             "imported by its name alone, letters, digits, - and _ (Cluster.from_cluster_attributes(cluster_name=))"
         )
         raise props.error("cluster", allowed, repr(name))
-    if is_unresolved(cluster.cluster_arn):
+    arn = cluster.cluster_arn
+    if is_unresolved(arn):
         return
     stack = cdk.Stack.of(scope)
-    _, _, _, region, account, *_ = [*cluster.cluster_arn.split(":"), *[""] * 5]
+    _, _, _, region, account, *_ = [*arn.split(":"), *[""] * 5]
     for what, its, own in (("region", region, stack.region), ("account", account, stack.account)):
         if its and its != own and not is_unresolved(own):
             allowed = f"of the stack's {what}, {own}: the Lambda lists its tasks there, and gets their events"
-            raise props.error("cluster", allowed, cluster.cluster_arn)
+            raise props.error("cluster", allowed, arn)
 
 
 def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:
