@@ -119,15 +119,20 @@ def check_cluster(props: Props, scope: IConstruct, cluster: ecs.ICluster) -> Non
             "imported by its name alone, letters, digits, - and _ (Cluster.from_cluster_attributes(cluster_name=))"
         )
         raise props.error("cluster", allowed, repr(name))
-    arn = cluster.cluster_arn
-    if is_unresolved(arn):
+    why = "the Lambda lists its tasks there, and gets their events"
+    check_region(props, "cluster", scope, cluster.cluster_arn, why=why, with_account=True)
+
+
+def check_region(props: Props, prop: str, scope: IConstruct, arn: str, *, why: str, with_account: bool = False) -> None:
+    """Raise ValueError for a resource that is known at synth to be of another region (or account) than the stack."""
+    parts = arn.split(":")
+    if is_unresolved(arn) or len(parts) < 6:
         return
     stack = cdk.Stack.of(scope)
-    _, _, _, region, account, *_ = [*arn.split(":"), *[""] * 5]
-    for what, its, own in (("region", region, stack.region), ("account", account, stack.account)):
+    places = [("region", parts[3], stack.region), *([("account", parts[4], stack.account)] if with_account else [])]
+    for what, its, own in places:
         if its and its != own and not is_unresolved(own):
-            allowed = f"of the stack's {what}, {own}: the Lambda lists its tasks there, and gets their events"
-            raise props.error("cluster", allowed, arn)
+            raise props.error(prop, f"of the stack's {what}, {own}: {why}", arn)
 
 
 def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:
