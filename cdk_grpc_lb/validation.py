@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,13 @@ class Props:
             number = "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number "
             raise self.error(prop, f"{number}{lowest}..{highest}", repr(value))
 
+    def percent(self, prop: str, value: float) -> None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise self.error(prop, "a number, 0..100", repr(value))
+        # jsii cannot be asked about NaN.
+        if math.isnan(value) or (not is_unresolved(value) and not 0 <= value <= 100):
+            raise self.error(prop, "0..100", value)
+
     def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> float | None:
         """How many they are; None for a value that is not known at synth."""
         if value.is_unresolved():
@@ -93,10 +101,6 @@ class Props:
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:
     """The cluster's VPC. Raises ValueError where the cluster was imported without it."""
     try:
@@ -119,14 +123,20 @@ def check_cluster(props: Props, scope: IConstruct, cluster: ecs.ICluster) -> Non
             "imported by its name alone, letters, digits, - and _ (Cluster.from_cluster_attributes(cluster_name=))"
         )
         raise props.error("cluster", allowed, repr(name))
-    if is_unresolved(cluster.cluster_arn):
+    why = "the Lambda lists its tasks there, and gets their events"
+    check_region(props, "cluster", scope, cluster.cluster_arn, why=why, with_account=True)
+
+
+def check_region(props: Props, prop: str, scope: IConstruct, arn: str, *, why: str, with_account: bool = False) -> None:
+    """Raise ValueError for a resource that is known at synth to be of another region (or account) than the stack."""
+    parts = arn.split(":")
+    if is_unresolved(arn) or len(parts) < 6:
         return
     stack = cdk.Stack.of(scope)
-    _, _, _, region, account, *_ = [*cluster.cluster_arn.split(":"), *[""] * 5]
-    for what, its, own in (("region", region, stack.region), ("account", account, stack.account)):
+    places = [("region", parts[3], stack.region), *([("account", parts[4], stack.account)] if with_account else [])]
+    for what, its, own in places:
         if its and its != own and not is_unresolved(own):
-            allowed = f"of the stack's {what}, {own}: the Lambda lists its tasks there, and gets their events"
-            raise props.error("cluster", allowed, cluster.cluster_arn)
+            raise props.error(prop, f"of the stack's {what}, {own}: {why}", arn)
 
 
 def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:

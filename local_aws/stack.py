@@ -59,6 +59,7 @@ class LocalStack:
     def __init__(self, layout: Layout, state: State) -> None:
         self.layout = layout
         self._first_state = state
+        self._clients: dict[tuple[str, str | None], Any] = {}
 
     @classmethod
     def attach(cls, layout: Layout | None = None) -> LocalStack:
@@ -156,9 +157,12 @@ class LocalStack:
 
     def client(self, service: str, *, role: str | None = None) -> Any:
         """A boto3 client that goes through the front, so it meets outages as well; with a role's ARN, one that may do
-        what the role's policies allow.
+        what the role's policies allow. It is made once: that takes longer than most of what it is for.
         """
-        return client_of(self._first_state.aws_endpoint, self._first_state.region, service, role=role)
+        if (service, role) not in self._clients:
+            made = client_of(self._first_state.aws_endpoint, self._first_state.region, service, role=role)
+            self._clients[service, role] = made
+        return self._clients[service, role]
 
     def _ask(self, **request: Any) -> Any:
         return control.ask_now(Path(self._first_state.control), request)

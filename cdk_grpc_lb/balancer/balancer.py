@@ -31,7 +31,7 @@ from cdk_grpc_lb.balancer.network_load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix
 from cdk_grpc_lb.balancer.permissions import allow_reading
 from cdk_grpc_lb.balancer.polling import polling_environment
-from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync
+from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync, check_settings_fit
 from cdk_grpc_lb.balancer.task_settings import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB, Running
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
@@ -61,8 +61,9 @@ from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admissio
 from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props, surely_other, vpc_of
+from cdk_grpc_lb.validation import Props, check_region, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
 from grpc_lb_contract.labels.names import ENABLE
@@ -288,6 +289,10 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         front.check(props, vpc, placement if self._cloud_map is None else None)
         if xds_certificate is not None and domain_name is None:
             raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
+        for prop, given_certificate in (("certificate", certificate), ("xds_certificate", xds_certificate)):
+            if given_certificate is not None:
+                why = "a load balancer takes no other certificate"
+                check_region(props, prop, self, given_certificate.certificate_arn, why=why)
         check_admission(props, only_services, only_label)
         if tracing is not None:
             check_tracing(props, tracing, memory_limit_mib)
@@ -514,6 +519,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
 
     def _let_fetch(self, other: ec2.IConnectable, description: str | None = None) -> None:
         if self.xds_listener is None and self._cloud_map is None:
+            if self.port == XDS_PORT:
+                taken = f"other than {XDS_PORT}, on which gRPC clients without a proxy find the xDS server"
+                raise self._props.error("port", taken, repr(self.port))
             self.xds_listener = listen_for_xds(self.load_balancer, self._xds_certificate)
             add_tasks(self.xds_listener, self.service, XDS_PORT)
             self._let_in(XDS_PORT, "xDS from the load balancer")
@@ -541,6 +549,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         own = self._own_services
         if own is not None and labelled.service_name not in own:
+            check_settings_fit(props, "service_name", ",".join([*own, labelled.service_name]))
             own.append(labelled.service_name)
             for sync in self.target_syncs:
                 sync.function.add_environment(ONLY_SERVICES, ",".join(own))
@@ -587,17 +596,15 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         describe_groups(service)
         # Without a document no task gets ready, and without the sync there is no document.
         start_after(service, placement.subnets.internet_connectivity_established, self.target_sync)
-        self.node.add_validation(
-            InternetAccess(
-                self,
-                self.cluster.vpc,
-                placement,
-                needs=lambda: self._needs,
-                groups=service.connections.security_groups,
-                images=lambda: [self.container.image_name],
-                what="the balancer's tasks",
-            )
+        internet_access = InternetAccess(
+            self,
+            placement,
+            needs=lambda: self._needs,
+            groups=service.connections.security_groups,
+            images=lambda: [self.container.image_name],
+            what="the balancer's tasks",
         )
+        check_at_synth(self, internet_access.validate)
         return service
 
     def _put_load_balancer_in_front(

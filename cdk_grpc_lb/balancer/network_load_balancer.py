@@ -158,7 +158,9 @@ class Frontend:
             ) from None
         if is_unresolved(self.domain_name) or is_unresolved(zone):
             return
-        if self.domain_name != zone and not self.domain_name.endswith(f".{zone}"):
+        # As DNS compares names: https://www.rfc-editor.org/rfc/rfc4343
+        name, domain = (text.lower().removesuffix(".") for text in (self.domain_name, zone))
+        if name != domain and not name.endswith(f".{domain}"):
             raise props.error("domain_name", f"{zone} or a name below it, as the zone is", repr(self.domain_name))
 
     def _check_open(self, props: Props, vpc: ec2.IVpc) -> None:

@@ -42,6 +42,9 @@ _VISIBILITY_TIMEOUT = cdk.Duration.seconds(180)
 # Each attempt retries for most of a minute by itself: a dead letter means minutes of failures.
 _ATTEMPTS = 5
 ONLY_SERVICES = "GRPC_LB_ONLY_SERVICES"
+# All variables of a function have 4,096 bytes, of which the names of cluster, parameters and metrics may need 1,000:
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_MAX_SETTINGS = 3_000
 # The most that a FIFO queue hands to a function at once; a burst of events becomes one refresh.
 _BATCH_SIZE = 10
 
@@ -98,6 +101,10 @@ class TargetSync(Construct):
         published.check()
         check_prefix(props, parameter_prefix)
         check_cluster(props, self, cluster)
+        services = "" if only_services is None else ",".join(only_services)
+        traefik = "" if traefik_labels is None else to_json(traefik_labels)
+        longest = "only_services" if len(services) >= len(traefik) else "traefik_labels"
+        check_settings_fit(props, longest, services, traefik, only_label or "")
         self.cluster = cluster
         self.parameter_prefix = parameter_prefix
         stack, cluster_arn = cdk.Stack.of(self), cluster.cluster_arn
@@ -142,9 +149,9 @@ class TargetSync(Construct):
                 "GRPC_LB_CLUSTER": cluster_arn,
                 "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
                 **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
-                **({ONLY_SERVICES: ",".join(only_services)} if only_services is not None else {}),
+                **({ONLY_SERVICES: services} if only_services is not None else {}),
                 **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
-                **({"GRPC_LB_TRAEFIK_LABELS": to_json(traefik_labels)} if traefik_labels is not None else {}),
+                **({"GRPC_LB_TRAEFIK_LABELS": traefik} if traefik_labels is not None else {}),
                 **published.environment,
             },
             memory_size=_MEMORY_MEGABYTES,
@@ -178,3 +185,11 @@ class TargetSync(Construct):
 
         self.function.node.add_dependency(publishing)
         remove_with_stack(self, self.function, parameter_prefix, suffix, publishing, policy=removal_policy)
+
+
+def check_settings_fit(props: Props, prop: str, *settings: str) -> None:
+    """Raise ValueError for settings that Lambda would not take."""
+    size = sum(len(setting.encode()) for setting in settings)
+    if size > _MAX_SETTINGS:
+        allowed = f"such that the Lambda's settings have at most {_MAX_SETTINGS} bytes (a name may have wildcards)"
+        raise props.error(prop, allowed, str(size))

@@ -18,13 +18,17 @@ from cdk_grpc_lb.monitoring.alarm_conditions import FIVE_MINUTES, NAMES, PAGING,
 from cdk_grpc_lb.project import RUNBOOK
 from cdk_grpc_lb.signatures import shown, takes
 from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import Props, check_region
 from grpc_lb_contract.document.balancers import name_of
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from cdk_grpc_lb.balancer.balancer import GrpcBalancer
+
+# A description has 1,024 characters, of which a tenth is this project's own, and half may be a log group's name:
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+_MAX_URL = 255
 
 
 class AlarmProps(TypedDict, total=False):
@@ -94,6 +98,10 @@ class GrpcAlarms(Construct):
         check_props(props, AlarmProps, given)
         self._wanted = wanted = cast("AlarmProps", {**DEFAULTS, **given})
         _check(props, wanted)
+        for prop in ("topic", "warning_topic"):
+            topic = cast("sns.ITopic | None", wanted[prop])
+            if topic is not None:
+                check_region(props, prop, self, topic.topic_arn, why="alarms have no actions in another one")
         self._log_group = balancer.log_group
         self.alarms = {}
         for condition in self._of_balancer(balancer):
@@ -178,6 +186,8 @@ def _check(props: Props, wanted: AlarmProps) -> None:
 def _check_url(props: Props, url: str | None) -> None:
     if url is None or is_unresolved(url):
         return
+    if len(url) > _MAX_URL:
+        raise props.error("runbook_url", f"of at most {_MAX_URL} characters", str(len(url)))
     if not url.startswith(("https://", "http://")) or "#" in url or " " in url:
         raise props.error("runbook_url", "a URL without #, such as https://wiki.example.com/grpc", repr(url))
 

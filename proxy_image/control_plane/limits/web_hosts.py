@@ -19,7 +19,7 @@ ANY = "*"
 # No one else's page has such a name: they are of the machine itself, of private networks (RFC 6761, RFC 6762, RFC 8375,
 # and ICANN's decision on .internal), or given by AWS to a load balancer that someone puts in front.
 _PRIVATE = (".localhost", ".local", ".internal", ".home.arpa")
-_LOAD_BALANCER = (".elb.", ".amazonaws.com")
+_LOAD_BALANCER, _OF_AWS = ".elb.", (".amazonaws.com", ".amazonaws.com.cn")
 _MISDIRECTED = 421
 _SHOWN = 100
 
@@ -38,7 +38,7 @@ def _is_own(name: str) -> bool:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
         # A name of one label is this network's own: "localhost", a container's, a machine's.
-        is_load_balancer = _LOAD_BALANCER[0] in name and name.endswith(_LOAD_BALANCER[1])
+        is_load_balancer = _LOAD_BALANCER in name and name.endswith(_OF_AWS)
         return "." not in name or name.endswith(_PRIVATE) or is_load_balancer
     return True
 

@@ -7,12 +7,14 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import assertions
+from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_sns as sns
 
-from cdk_grpc_lb import GrpcBalancer, TargetSync
+from cdk_grpc_lb import GrpcAlarms, GrpcBalancer, TargetSync, TraefikLabels
 from tests.cdk_grpc_lb.validation import cases
 from tests.cdk_grpc_lb.validation.cases import (
     BALANCER,
@@ -198,6 +200,59 @@ def test_an_imported_balancer_refuses_a_port_and_patterns_that_none_has(stack: c
         GrpcBalancer.from_attributes(stack, "Balancer", **given, only_services=["a.b"])
     with refused(BALANCER, "host", "a name or address without a port (see port)", "'balancer.internal:50051'"):
         GrpcBalancer.from_attributes(stack, "Balancer", **{**given, "host": "balancer.internal:50051"})
+
+
+@pytest.mark.parametrize(
+    ("prop", "props", "size"),
+    [
+        ("only_services", {"only_services": [f"team-{number:03}-{'x' * 30}" for number in range(80)]}, 3199),
+        ("traefik_labels", {"traefik_labels": TraefikLabels(ignored_middlewares=["x" * 60] * 50)}, 3225),
+    ],
+)
+def test_settings_that_no_function_takes_are_refused(
+    stack: cdk.Stack, prop: str, props: dict[str, Any], size: int
+) -> None:
+    """A Lambda's variables have 4 KB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+    allowed = "such that the Lambda's settings have at most 3000 bytes (a name may have wildcards)"
+    with refused("TargetSync Stack/Balancer/TargetSync", prop, allowed, str(size)):
+        balancer_in(stack, **props)
+
+
+def test_the_port_of_xds_is_refused_for_calls_where_clients_ask_it(stack: cdk.Stack) -> None:
+    balancer = balancer_in(stack, port=18_000)
+    allowed = "other than 18000, on which gRPC clients without a proxy find the xDS server"
+    with refused(BALANCER, "port", allowed, "18000"):
+        balancer.allow_xds_from(ec2.Peer.ipv4("10.0.0.0/24"))
+
+
+@pytest.fixture
+def in_ireland(stack: cdk.Stack) -> cdk.Stack:
+    return cdk.Stack(cdk.App.of(stack), "Ireland", env=cdk.Environment(region="eu-west-1"))
+
+
+@pytest.mark.parametrize("prop", ["certificate", "xds_certificate"])
+def test_a_certificate_of_another_region_is_refused(in_ireland: cdk.Stack, prop: str) -> None:
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/x"
+    zone = route53.HostedZone.from_hosted_zone_attributes(
+        in_ireland, "Zone", hosted_zone_id="Z0123456789ABCDEFGHIJ", zone_name="Example.com."
+    )
+    props: dict[str, Any] = {prop: acm.Certificate.from_certificate_arn(in_ireland, "Certificate", arn)}
+    allowed = "of the stack's region, eu-west-1: a load balancer takes no other certificate"
+    with refused("GrpcBalancer Ireland/Balancer", prop, allowed, arn):
+        balancer_in(in_ireland, domain_name="LB.example.com", domain_zone=zone, **props)
+
+
+def test_alarms_refuse_a_topic_of_another_region_and_a_url_that_is_too_long(in_ireland: cdk.Stack) -> None:
+    arn = "arn:aws:sns:us-east-1:123456789012:pages"
+    balancer, topic = balancer_in(in_ireland), sns.Topic.from_topic_arn(in_ireland, "Topic", arn)
+    allowed = "of the stack's region, eu-west-1: alarms have no actions in another one"
+    alarms = "GrpcAlarms Ireland/"
+    for number, prop in enumerate(("topic", "warning_topic")):
+        props: dict[str, Any] = {prop: topic}
+        with refused(f"{alarms}{number}", prop, allowed, arn):
+            GrpcAlarms(in_ireland, f"{number}", balancer=balancer, **props)
+    with refused(f"{alarms}Url", "runbook_url", "of at most 255 characters", "264"):
+        GrpcAlarms(in_ireland, "Url", balancer=balancer, runbook_url="https://" + "x" * 256)
 
 
 @pytest.mark.parametrize("prefix", ["grpc-lb/a", "/grpc-lb/a/"])

@@ -40,9 +40,9 @@ def test_a_process_gets_its_share_and_no_more() -> None:
         governor.start()
         held = used(pid, 2)
         governor.stop()
-        # THEN it has that at most, and more afterwards, also on a machine with much else to do
+        # THEN it has that at most, and much more afterwards, also on a machine with much else to do
         assert held < 0.08
-        until("it has more than while it was held", lambda: used(pid, 2) > held)
+        until("it has more than while it was held", lambda: used(pid, 0.5) > 2 * held)
 
 
 def test_a_process_that_is_let_go_runs_even_if_it_was_just_stopped() -> None:

@@ -22,6 +22,7 @@ from proxy_image.control_plane.limits.web_hosts import is_allowed
         "grpc-lb.local",
         "internal-web-1234.eu-west-1.elb.amazonaws.com",
         "web-1234.elb.eu-west-1.amazonaws.com:8080",
+        "web-1234.elb.cn-north-1.amazonaws.com.cn",
     ],
 )
 def test_a_balancers_own_names_need_no_setting(host: str) -> None:
