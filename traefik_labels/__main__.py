@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grpc_lb_contract import LabelError, LabelReading, read_labels
+from grpc_lb_contract import LabelError, LabelReading, Registration, read_labels
 from grpc_lb_contract.labels.names import PORT
 from traefik_labels.label_formats import NoLabels, containers_from_json, labels_from_words
 from traefik_labels.model import Container, Outcome, Translation
-from traefik_labels.rules.default_rule import DEFAULT_RULE
+from traefik_labels.rules.default_rule import DEFAULT_RULE, normalized
 from traefik_labels.settings import TraefikLabels
 from traefik_labels.translation import in_their_words, translate, translate_all, with_own
 
@@ -136,6 +136,8 @@ def _in_words(one: Answer) -> Iterator[str]:
             registration = reading.registration
             yield f"  service {registration.service}, port {registration.port}; it takes the calls of"
             yield from (f"    {route}" for route in registration.routes)
+            if _is_host_a_guess(one.container, registration):
+                yield "  (its host is that of tasks that no ECS service runs; give --ecs-service NAME where one does)"
             yield "  the same in labels of ours:"
             labels = with_own(one.container.labels, translation)
             yield from (f"    {name}={value}" for name, value in labels.items() if name.startswith("grpc-lb."))
@@ -147,6 +149,13 @@ def _in_words(one: Answer) -> Iterator[str]:
     for remark in one.translation.remarks:
         yield f"    {remark.label}={remark.value}"
         yield f"      {remark.outcome}: {remark.why}"
+
+
+def _is_host_a_guess(container: Container, registration: Registration) -> bool:
+    """Whether a host is made of names, and of an ECS service's that runs the container nothing is known."""
+    made = normalized(container.traefik_name)
+    hosts = (normalized(route.host) for route in registration.routes)
+    return container.ecs_service is None and container.group is None and any(made in host for host in hosts)
 
 
 def _as_json(one: Answer) -> dict[str, object]:
