@@ -14,3 +14,8 @@ def is_unresolved(value: object) -> bool:
     if value is None or (isinstance(value, str) and "${" not in value) or (isinstance(value, int) and value >= 0):
         return False
     return cdk.Token.is_unresolved(value)
+
+
+def number_text(value: float) -> str:
+    """A number as an environment variable holds it: a token stays one."""
+    return cdk.Token.as_string(value) if is_unresolved(value) else f"{value:g}"

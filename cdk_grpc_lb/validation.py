@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,13 @@ class Props:
             number = "" if isinstance(value, int) and not isinstance(value, bool) else "a whole number "
             raise self.error(prop, f"{number}{lowest}..{highest}", repr(value))
 
+    def percent(self, prop: str, value: float) -> None:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise self.error(prop, "a number, 0..100", repr(value))
+        # jsii cannot be asked about NaN.
+        if math.isnan(value) or (not is_unresolved(value) and not 0 <= value <= 100):
+            raise self.error(prop, "0..100", value)
+
     def seconds(self, prop: str, value: cdk.Duration, lowest: int, highest: int) -> float | None:
         """How many they are; None for a value that is not known at synth."""
         if value.is_unresolved():
@@ -91,10 +99,6 @@ class Props:
 
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def vpc_of(props: Props, cluster: ecs.ICluster) -> ec2.IVpc:

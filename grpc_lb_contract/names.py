@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import cast
 
@@ -39,6 +40,20 @@ MAX_PRIORITY = 1_000_000
 
 def is_host(host: str) -> bool:
     return host == ALL or (len(host) <= _MAX_HOST and _HOST.fullmatch(host) is not None)
+
+
+def less_specific_hosts(host: str) -> Iterator[str]:
+    """The hosts whose routes may take a call of this one's too, the most specific first.
+
+    >>> [*less_specific_hosts("a.b.test")]
+    ['*.b.test', '*.test', '*']
+    """
+    rest = host.removeprefix("*.")
+    while (dot := rest.find(".")) >= 0:
+        rest = rest[dot + 1 :]
+        yield f"*.{rest}"
+    if host != ALL:
+        yield ALL
 
 
 def is_grpc_service(name: str) -> bool:

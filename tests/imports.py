@@ -25,6 +25,13 @@ def imported_at_start(module: Path) -> set[str]:
 
 def loaded_by(statement: str) -> frozenset[str]:
     """The names of all modules that a new Python has loaded after a statement."""
-    code = f"import sys; {statement}; print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return frozenset(ran.stdout.split())
+    return loaded_after(statement)[0]
+
+
+def loaded_after(*statements: str) -> list[frozenset[str]]:
+    """The same after each of several statements."""
+    code = "".join(f"{statement}; print(*sys.modules)\n" for statement in statements)
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [frozenset(line.split()) for line in ran.stdout.splitlines()]

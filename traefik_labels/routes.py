@@ -9,12 +9,13 @@ from grpc_lb_contract import service_name_from
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY, route_label
 from grpc_lb_contract.labels.registration import MAX_ROUTES
 from grpc_lb_contract.metadata_conditions import write_conditions
+from grpc_lb_contract.names import ALL
 from grpc_lb_contract.policy.value_types import MAX_LIST
 from traefik_labels.cluster.parts import Router
 from traefik_labels.grammar.parsing import read_first_rule
 from traefik_labels.grammar.syntax import And, Expression, NotReadable, TooMuch
 from traefik_labels.model import Draft
-from traefik_labels.rules.calls import ALL, Block, Calls, TooManyCases, blocks_of
+from traefik_labels.rules.calls import Block, Calls, TooManyCases, blocks_of
 from traefik_labels.rules.matchers import Rule
 from traefik_labels.rules.reach import reach_by_host
 from traefik_labels.settings import TraefikLabels

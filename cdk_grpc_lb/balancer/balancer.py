@@ -61,6 +61,7 @@ from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admissio
 from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props, check_region, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
@@ -595,17 +596,15 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         describe_groups(service)
         # Without a document no task gets ready, and without the sync there is no document.
         start_after(service, placement.subnets.internet_connectivity_established, self.target_sync)
-        self.node.add_validation(
-            InternetAccess(
-                self,
-                self.cluster.vpc,
-                placement,
-                needs=lambda: self._needs,
-                groups=service.connections.security_groups,
-                images=lambda: [self.container.image_name],
-                what="the balancer's tasks",
-            )
+        internet_access = InternetAccess(
+            self,
+            placement,
+            needs=lambda: self._needs,
+            groups=service.connections.security_groups,
+            images=lambda: [self.container.image_name],
+            what="the balancer's tasks",
         )
+        check_at_synth(self, internet_access.validate)
         return service
 
     def _put_load_balancer_in_front(

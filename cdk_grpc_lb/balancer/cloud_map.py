@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "grpc"
 # Far below the 50 seconds for which a task that is told to stop serves on: by then no answer has it any more.
 _TIME_TO_LIVE = cdk.Duration.seconds(10)
+
+# The balancers that have the names of a namespace.
+_HOLDERS: WeakKeyDictionary[servicediscovery.INamespace, dict[str, str]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,10 @@ class CloudMap:
         given = DEFAULT_NAME if name is None else name
         if not is_unresolved(given) and not is_dns_label(given):
             raise props.error("cloud_map_name", "up to 63 of a-z, 0-9 and -, without a dot", repr(given))
+        holder = _HOLDERS.setdefault(namespace, {}).setdefault(given, props.path)
+        if holder != props.path:
+            allowed = f"another one than that of {holder}, because a namespace has each name once"
+            raise props.error("cloud_map_name", allowed, repr(given))
         return cls(namespace, given)
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from cdk_grpc_lb.tokens import is_unresolved
+from cdk_grpc_lb.tokens import is_unresolved, number_text
 from cdk_grpc_lb.validation import FARGATE_SIZES, Props
 
 # As proxy_image/settings.py has them.
@@ -86,19 +86,15 @@ class Running:
         if not has_envoy:
             told["GRPC_LB_ENVOY"] = "false"
         elif self.envoy_concurrency is not None:
-            told["GRPC_LB_ENVOY_CONCURRENCY"] = _number(self.envoy_concurrency)
+            told["GRPC_LB_ENVOY_CONCURRENCY"] = number_text(self.envoy_concurrency)
         elif not is_unresolved(cpu):
             # One worker for each whole CPU: what the task sees of the machine below is more than it may use.
             told["GRPC_LB_ENVOY_CONCURRENCY"] = str(max(1, cpu // 1024))
         if self.max_metadata is not None:
-            told["GRPC_LB_METADATA_KIB"] = _number(self.max_metadata.to_kibibytes())
+            told["GRPC_LB_METADATA_KIB"] = number_text(self.max_metadata.to_kibibytes())
         if self.max_metadata_entries is not None:
-            told["GRPC_LB_METADATA_ENTRIES"] = _number(self.max_metadata_entries)
+            told["GRPC_LB_METADATA_ENTRIES"] = number_text(self.max_metadata_entries)
         hosts = [*(self.web_hosts or ()), *([] if self.domain_name is None else [self.domain_name])]
         if hosts:
             told["GRPC_LB_WEB_HOSTS"] = ",".join(hosts)
         return told
-
-
-def _number(value: float) -> str:
-    return cdk.Token.as_string(value) if is_unresolved(value) else f"{value:g}"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import aws_cdk as cdk
-
-from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props, is_number
+from cdk_grpc_lb.tokens import is_unresolved, number_text
+from cdk_grpc_lb.validation import Props
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +45,14 @@ def check_access_log(props: Props, access_log: AccessLog) -> None:
     known = ("failures", "sampled", "all")
     if not is_unresolved(access_log.calls) and access_log.calls not in known:
         raise props.error("access_log.calls", f"one of {', '.join(known)}", repr(access_log.calls))
-    percent = access_log.percent
-    if not is_number(percent):
-        raise props.error("access_log.percent", "a number, 0..100", repr(percent))
-    # jsii cannot be asked about NaN.
-    if math.isnan(percent) or (not is_unresolved(percent) and not 0 <= percent <= 100):
-        raise props.error("access_log.percent", "0..100", percent)
+    props.percent("access_log.percent", access_log.percent)
 
 
 def access_log_environment(access_log: AccessLog | None) -> dict[str, str]:
     """The image's own settings for it."""
     if access_log is None:
         return {}
-    percent = access_log.percent
-    text = cdk.Token.as_string(percent) if is_unresolved(percent) else f"{percent:g}"
-    return {"GRPC_LB_ACCESS_LOG": access_log.calls, "GRPC_LB_ACCESS_LOG_PERCENT": text}
+    return {
+        "GRPC_LB_ACCESS_LOG": access_log.calls,
+        "GRPC_LB_ACCESS_LOG_PERCENT": number_text(access_log.percent),
+    }

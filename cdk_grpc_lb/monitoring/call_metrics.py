@@ -173,7 +173,7 @@ class BalancerMetrics(CallMetrics):
     def metric_seconds_since_confirmed(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How old the list of targets is: seconds since its source confirmed it, about 1 where all is well. By default
+        """How old the list of targets is: seconds since its source confirmed it, up to 6 where all is well. By default
         the oldest of all balancer tasks in each minute.
         """
         return self._metric(published.TARGET_LIST_AGE, statistic, period, label)
@@ -203,7 +203,7 @@ class BalancerMetrics(CallMetrics):
     def metric_rejected_resources(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many pieces of configuration a client refuses (NACK). By default the most that a balancer saw in each
+        """How many pieces of configuration a client rejected (NACK). By default the most that a balancer saw in each
         minute.
         """
         return self._metric(published.REJECTED_RESOURCES, statistic, period, label)
@@ -229,8 +229,8 @@ class BalancerMetrics(CallMetrics):
     def metric_shadowed_routes(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many routes are refused because another service has them. By default the most that the Lambda saw in each
-        minute.
+        """How many routes are rejected because another service has them. By default the most that the Lambda saw in
+        each minute.
         """
         return self._metric(published.SHADOWED_ROUTES, statistic, period, label)
 

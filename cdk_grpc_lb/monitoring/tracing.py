@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from constructs import Construct
 
 from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
-from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props, is_number
+from cdk_grpc_lb.tokens import is_unresolved, number_text
+from cdk_grpc_lb.validation import Props
 
 CONTAINER = "TraceCollector"
 # The AWS Distro for OpenTelemetry: https://gallery.ecr.aws/aws-observability/aws-otel-collector
@@ -112,16 +111,11 @@ class Tracing:
 
 def check_tracing(props: Props, tracing: Tracing, task_memory_mib: int) -> None:
     """Raise ValueError for what no balancer could be told."""
-    percent = tracing.sampling_percent
-    if not is_number(percent):
-        raise props.error("tracing.sampling_percent", "a number, 0..100", repr(percent))
+    props.percent("tracing.sampling_percent", tracing.sampling_percent)
     if not isinstance(tracing.collector, Collector):
         raise props.error(
             "tracing.collector", 'a Collector, such as Collector.at("host:4317")', repr(tracing.collector)
         )
-    # jsii cannot be asked about NaN.
-    if math.isnan(percent) or (not is_unresolved(percent) and not 0 <= percent <= 100):
-        raise props.error("tracing.sampling_percent", "0..100", percent)
     if not is_unresolved(tracing.service_name) and not tracing.service_name.strip():
         raise props.error("tracing.service_name", "a name", repr(tracing.service_name))
     for key, value in tracing.attributes.items():
@@ -158,10 +152,9 @@ def tracing_environment(tracing: Tracing | None) -> dict[str, str]:
     """The image's own settings for it."""
     if tracing is None:
         return {}
-    percent = tracing.sampling_percent
     attributes = ",".join(f"{key}={value}" for key, value in tracing.attributes.items())
     return {
-        "GRPC_LB_TRACING_PERCENT": cdk.Token.as_string(percent) if is_unresolved(percent) else f"{percent:g}",
+        "GRPC_LB_TRACING_PERCENT": number_text(tracing.sampling_percent),
         "GRPC_LB_TRACING_SERVICE_NAME": tracing.service_name,
         "GRPC_LB_TRACING_COLLECTOR": tracing.collector.address,
         **({"GRPC_LB_TRACING_ATTRIBUTES": attributes} if attributes else {}),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_ec2 as ec2
-from constructs import IConstruct, IValidation
+from constructs import IConstruct
 
 from cdk_grpc_lb.network.endpoints import made_endpoints
 from cdk_grpc_lb.network.placement import Placement
@@ -20,7 +19,6 @@ _HTTPS = 443
 _MEANS = "tasks cannot pull their image or write their logs"
 
 
-@jsii.implements(IValidation)
 class InternetAccess:
     """Warns at synth, when all endpoints and rules of the app are known, of tasks that cannot start.
 
@@ -34,7 +32,6 @@ class InternetAccess:
     def __init__(
         self,
         construct: IConstruct,
-        vpc: ec2.IVpc,
         placement: Placement,
         *,
         needs: Callable[[], Sequence[str]],
@@ -43,7 +40,7 @@ class InternetAccess:
         what: str,
     ) -> None:
         self._construct = construct
-        self._vpc = vpc
+        self._vpc = placement.vpc
         self._placement = placement
         self._needs = needs
         self._groups = groups

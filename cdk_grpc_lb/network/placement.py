@@ -14,6 +14,7 @@ from cdk_grpc_lb.validation import Props
 class Placement:
     """Subnets of tasks, and whether each task gets a public address."""
 
+    vpc: ec2.IVpc
     selection: ec2.SubnetSelection | None
     subnets: ec2.SelectedSubnets
     assign_public_ip: bool
@@ -27,4 +28,5 @@ def placement_of(
     Raises ValueError where the VPC has no such subnets.
     """
     subnets = subnets_of(props, "task_subnets", vpc, selection)
-    return Placement(selection, subnets, assign_public_ip if assign_public_ip is not None else subnets.has_public)
+    public_ip = assign_public_ip if assign_public_ip is not None else subnets.has_public
+    return Placement(vpc, selection, subnets, public_ip)

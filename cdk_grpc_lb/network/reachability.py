@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_ec2 as ec2
-from constructs import IConstruct, IValidation
+from constructs import IConstruct
 
 from cdk_grpc_lb.network.security_groups import AppRules
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 
 _OF_CONSTRUCT: WeakKeyDictionary[IConstruct, list[Arrow]] = WeakKeyDictionary()
@@ -65,7 +65,7 @@ def watch_arrow(
     arrows = _OF_CONSTRUCT.get(construct)
     if arrows is None:
         arrows = _OF_CONSTRUCT[construct] = []
-        construct.node.add_validation(_Arrows(construct, arrows))
+        check_at_synth(construct, _Arrows(construct, arrows).validate)
     arrows.append(Arrow(what, callers, called, port))
 
 
@@ -79,10 +79,9 @@ class Called:
 
 def watch_direct_calls(construct: IConstruct, caller: ec2.IConnectable, services: Sequence[Called]) -> None:
     """Warn at the construct, at synth, where a client that learns of the services' tasks may call none of them."""
-    construct.node.add_validation(_DirectCalls(construct, caller, services))
+    check_at_synth(construct, _DirectCalls(construct, caller, services).validate)
 
 
-@jsii.implements(IValidation)
 class _DirectCalls:
     def __init__(self, construct: IConstruct, caller: ec2.IConnectable, services: Sequence[Called]) -> None:
         self._construct = construct
@@ -106,10 +105,9 @@ class _DirectCalls:
 
 def watch_callers(construct: IConstruct, group: ec2.ISecurityGroup, port: int) -> None:
     """Warn at the construct, at synth, where the group lets nobody in."""
-    construct.node.add_validation(_Callers(construct, group, port))
+    check_at_synth(construct, _Callers(construct, group, port).validate)
 
 
-@jsii.implements(IValidation)
 class _Callers:
     def __init__(self, construct: IConstruct, group: ec2.ISecurityGroup, port: int) -> None:
         self._construct = construct
@@ -127,7 +125,6 @@ class _Callers:
         return []
 
 
-@jsii.implements(IValidation)
 class _Arrows:
     def __init__(self, construct: IConstruct, arrows: list[Arrow]) -> None:
         self._construct = construct

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import aws_cdk as cdk
-import jsii
-from constructs import IConstruct, IValidation
+from constructs import IConstruct
 
 from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.labels import LabelledCalls
@@ -35,7 +34,6 @@ class Finding:
     text: str
 
 
-@jsii.implements(IValidation)
 class Validation:
     """Looks at a balancer's groups once all are known: at synth."""
 

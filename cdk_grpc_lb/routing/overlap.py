@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_ecs as ecs
-from constructs import IConstruct, IValidation
+from constructs import IConstruct
 
 from cdk_grpc_lb.paths import path_of
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 
 if TYPE_CHECKING:
@@ -23,10 +23,9 @@ _OF_APP: WeakKeyDictionary[IConstruct, list[GrpcBalancerBase]] = WeakKeyDictiona
 def watch_overlap(balancer: GrpcBalancerBase) -> None:
     """Compare it, at synth, with the other balancers of its app."""
     _OF_APP.setdefault(balancer.node.root, []).append(balancer)
-    balancer.node.add_validation(_Overlap(balancer))
+    check_at_synth(balancer, _Overlap(balancer).validate)
 
 
-@jsii.implements(IValidation)
 class _Overlap:
     """Says at one balancer which services of others it would serve too."""
 

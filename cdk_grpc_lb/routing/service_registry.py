@@ -12,6 +12,7 @@ from constructs import Construct, IConstruct
 from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.groups import ServiceGroup, Validation
 from cdk_grpc_lb.routing.labels import LabelledCalls
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.model import RouteMatch
@@ -36,7 +37,7 @@ class ServiceRegistry:
 
     def watch(self, balancer: Construct, *, knows_all: bool) -> None:
         """Look at all services together at synth. `knows_all` says that other apps hardly add to them."""
-        balancer.node.add_validation(Validation(self._groups, knows_all=knows_all))
+        check_at_synth(balancer, Validation(self._groups, knows_all=knows_all).validate)
 
     def admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         """Raise ValueError for a service that the balancer does not take, or that asks for another one's calls."""

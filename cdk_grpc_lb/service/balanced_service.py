@@ -31,6 +31,7 @@ from cdk_grpc_lb.service.props import DEFAULTS, CallProps, ServiceProps, TaskPro
 from cdk_grpc_lb.service.scaling import ScalingCalls, auto_scale
 from cdk_grpc_lb.service.task import OwnTask, given_task
 from cdk_grpc_lb.signatures import shown, takes
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.validation import Props, vpc_of
 
 if TYPE_CHECKING:
@@ -229,17 +230,15 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         )
         describe_groups(service)
         start_after(service, placement.subnets.internet_connectivity_established)
-        self.node.add_validation(
-            InternetAccess(
-                self,
-                self.cluster.vpc,
-                placement,
-                needs=self._endpoints_needed,
-                groups=service.connections.security_groups,
-                images=lambda: images_of(self.task_definition),
-                what="its tasks",
-            )
+        internet_access = InternetAccess(
+            self,
+            placement,
+            needs=self._endpoints_needed,
+            groups=service.connections.security_groups,
+            images=lambda: images_of(self.task_definition),
+            what="its tasks",
         )
+        check_at_synth(self, internet_access.validate)
         return service
 
     def _endpoints_needed(self) -> list[str]:

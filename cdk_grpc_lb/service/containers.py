@@ -20,6 +20,25 @@ class Serving:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    """A port that a container maps, or a range of them."""
+
+    container: ecs.ContainerDefinition
+    first: int
+    last: int
+
+    def has(self, port: int | None) -> bool:
+        """Whether the port may be one of these, as far as they are known."""
+        if port is None or is_unresolved(port) or is_unresolved(self.first):
+            return True
+        return self.first <= port <= self.last
+
+    def __str__(self) -> str:
+        ports = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{ports} of {self.container.container_name}"
+
+
 def serving_container(
     props: Props, definition: ecs.TaskDefinition, *, port: int | None, container_name: str | None
 ) -> Serving:
@@ -36,13 +55,13 @@ def serving_container(
     if port is not None:
         props.whole_number("port", port, 1, 65_535)
     mapped = list(_mapped(definition, container_name))
-    found = [serving for serving in mapped if _may_be(serving.port, port)]
+    found = [one for one in mapped if one.has(port)]
     if container_name is not None and container_name not in [each.container_name for each in _containers(definition)]:
         names = ", ".join(each.container_name for each in _containers(definition))
         raise props.error("container_name", f"one of {names} ({definition.node.path})", repr(container_name))
     if not found:
         raise props.error("port", f"a mapped port of {definition.node.path}: {_listed(mapped)}", port)
-    if len(found) > 1:
+    if len(found) > 1 or (port is None and found[0].first != found[0].last):
         raise props.error("port", f"one of those that {definition.node.path} maps: {_listed(mapped)}", port)
     container = found[0].container
     if not container.essential:
@@ -51,7 +70,7 @@ def serving_container(
             "an essential container, or ECS keeps a task whose server has ended",
             container.container_name,
         )
-    return Serving(container, found[0].port if port is None else port)
+    return Serving(container, found[0].first if port is None else port)
 
 
 def labels_of(container: ecs.ContainerDefinition) -> Mapping[str, str]:
@@ -76,18 +95,19 @@ def _containers(definition: ecs.TaskDefinition) -> list[ecs.ContainerDefinition]
     return [child for child in definition.node.children if isinstance(child, ecs.ContainerDefinition)]
 
 
-def _mapped(definition: ecs.TaskDefinition, container_name: str | None) -> Iterator[Serving]:
+def _mapped(definition: ecs.TaskDefinition, container_name: str | None) -> Iterator[_Mapped]:
     for container in _containers(definition):
         if container_name is None or container.container_name == container_name:
             for mapping in container.port_mappings:
-                if mapping.protocol in (None, ecs.Protocol.TCP) and mapping.container_port is not None:
-                    yield Serving(container, cast(int, mapping.container_port))
+                if mapping.protocol not in (None, ecs.Protocol.TCP):
+                    continue
+                first, dash, last = (mapping.container_port_range or "").partition("-")
+                if dash and first.isdecimal() and last.isdecimal():
+                    yield _Mapped(container, int(first), int(last))
+                elif mapping.container_port is not None:
+                    port = cast(int, mapping.container_port)
+                    yield _Mapped(container, port, port)
 
 
-def _may_be(mapped: int, port: int | None) -> bool:
-    return port is None or mapped == port or is_unresolved(port) or is_unresolved(mapped)
-
-
-def _listed(mapped: Sequence[Serving]) -> str:
-    ports = [f"{serving.port} of {serving.container.container_name}" for serving in mapped]
-    return ", ".join(ports) or "none (add a port mapping)"
+def _listed(mapped: Sequence[_Mapped]) -> str:
+    return ", ".join(map(str, mapped)) or "none (add a port mapping)"

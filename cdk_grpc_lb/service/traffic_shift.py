@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import aws_cdk as cdk
-import jsii
 from aws_cdk import aws_ecs as ecs
-from constructs import IValidation
 
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.validation import Props
 
 _ROLLING = "ROLLING"
@@ -26,10 +25,9 @@ def refuse_traffic_shift(props: Props, service: ecs.BaseService) -> None:
     problem = _problem(props, service)
     if problem is not None:
         raise problem
-    service.node.add_validation(_AtSynth(props, service))
+    check_at_synth(service, _AtSynth(props, service).validate)
 
 
-@jsii.implements(IValidation)
 class _AtSynth:
     def __init__(self, props: Props, service: ecs.BaseService) -> None:
         self._props = props

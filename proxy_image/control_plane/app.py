@@ -25,7 +25,8 @@ from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.reported_calls import reported_calls
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.status_log import tell_of_following
-from proxy_image.control_plane.web.server import readiness_app, serve, web_app
+from proxy_image.control_plane.web.app import readiness_app, web_app
+from proxy_image.control_plane.web.server import serve
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports

@@ -27,7 +27,7 @@ from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.group_shares import GroupReport
 from proxy_image.control_plane.stats.target_history import Change
-from proxy_image.control_plane.web.server import facts
+from proxy_image.control_plane.web.current_report import facts
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.envoy.routes import NO_ROUTE

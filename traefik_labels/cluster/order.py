@@ -15,9 +15,9 @@ from itertools import combinations
 
 from grpc_lb_contract import Condition, Match
 from grpc_lb_contract.labels.registration import MAX_ROUTES
-from grpc_lb_contract.names import MAX_PRIORITY
+from grpc_lb_contract.names import ALL, MAX_PRIORITY, less_specific_hosts
 from traefik_labels.cluster.parts import Router
-from traefik_labels.rules.calls import ALL, Calls
+from traefik_labels.rules.calls import Calls
 
 MAX_ADDED = MAX_ROUTES // 2
 """Alternatives of a router, with those at more specific hosts."""
@@ -118,7 +118,10 @@ def _add_at_specific_hosts(routers: Sequence[Router]) -> bool:
             if added in before.calls:
                 continue
             if len(before.calls) >= MAX_ADDED:
-                why = f"Traefik asks the router {before.name} first, and a service has not enough routes to say so"
+                why = (
+                    f"Traefik asks the router {before.name} first, also at more specific hosts, which would take more "
+                    f"than the {MAX_ADDED} routes it can have: give it fewer hosts, or this router a higher priority"
+                )
                 behind.leave_out(theirs, why)
                 left_out = True
                 continue
@@ -165,29 +168,19 @@ class _Hosts:
 
     def add(self, router: Router, calls: Calls) -> None:
         self._exact[calls.host].append((router, calls))
-        for wider in _wider(calls.host):
+        for wider in less_specific_hosts(calls.host):
             self._below[wider].append((router, calls))
 
     def near(self, host: str) -> Iterator[tuple[Router, Calls]]:
         """Those of this host, of wider ones, and, for a pattern, of those that it stands for."""
         yield from self._exact.get(host, ())
-        for wider in _wider(host):
+        for wider in less_specific_hosts(host):
             yield from self._exact.get(wider, ())
         yield from self._below.get(host, ())
 
 
-def _wider(host: str) -> Iterator[str]:
-    """*.b.test, *.test and * for a.b.test."""
-    rest = host.removeprefix("*.")
-    while (dot := rest.find(".")) >= 0:
-        rest = rest[dot + 1 :]
-        yield f"*.{rest}"
-    if host != ALL:
-        yield ALL
-
-
 def _is_below(host: str, pattern: str) -> bool:
-    return pattern in _wider(host)
+    return pattern in less_specific_hosts(host)
 
 
 def _covers(wide: Calls, narrow: Calls) -> bool:

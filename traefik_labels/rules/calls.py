@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from grpc_lb_contract import Condition
+from grpc_lb_contract.names import ALL
 from traefik_labels.rules.host_patterns import may_take
-
-ALL = "*"
 
 MAX_SETS = 512
 """While a rule is taken apart; what it ends as must fit a service's routes anyway."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from grpc_lb_contract import Condition, Match
-from grpc_lb_contract.names import is_grpc_service, is_host
+from grpc_lb_contract.names import ALL, is_grpc_service, is_host
 from traefik_labels.grammar.syntax import And, Call, Comparison, Expression, Not, NotReadable, Or, TooMuch
-from traefik_labels.rules.calls import ALL, EVERY, NONE, Calls, all_of, any_of
+from traefik_labels.rules.calls import EVERY, NONE, Calls, all_of, any_of
 from traefik_labels.rules.host_patterns import domain_of, from_template, is_refused
 
 # `{name:.+}.example.com` in versions 1 and 2, `^.+\.example\.com$` in 3: the regular expressions that say what

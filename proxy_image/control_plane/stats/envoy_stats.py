@@ -17,13 +17,10 @@ from proxy_image.control_plane.stats import call_stats
 from proxy_image.control_plane.stats.call_stats import NONE_ENDED, Ended, EndedCalls
 from proxy_image.control_plane.stats.histogram import NO_TIMES, Histogram
 from proxy_image.control_plane.stats.reported_calls import ReportedCalls
-from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, OWN_CLUSTERS
+from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, NO_LIMIT, OWN_CLUSTERS
 
 # Uptimes are whole seconds, and a reading takes its time.
 _UPTIME_ROUNDED = 3
-
-# What stands for "no limit": it is far beyond what one balancer can hold.
-NO_LIMIT = 1_000_000
 
 # A cluster bears its service's name, and where a service has several, something after it that no name can hold.
 _SERVICE = re.compile(r"[a-z0-9-]+")

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from grpc_lb_contract import Condition, Document, Route
+from grpc_lb_contract.names import ALL, less_specific_hosts
 from grpc_lb_contract.policy.traffic_policy import DEFAULTS
-
-ALL = "*"
 
 # Of one route configuration, copies included: about 2 MB and half a second of work. A fleet of a hundred hosts, each
 # with gRPC services of its own, beside a hundred services for all hosts has half as many.
@@ -102,7 +101,7 @@ class HostRoutes:
 
     def _sources(self, host: str) -> Iterator[str]:
         """The hosts whose routes may take this one's calls: itself first, none after one that takes all calls."""
-        for pattern in (host, *_less_specific(host)):
+        for pattern in (host, *less_specific_hosts(host)):
             if pattern in self._own:
                 yield pattern
                 if pattern in self._takes_all:
@@ -128,13 +127,3 @@ class HostRoutes:
             alone.append(host)
             routes_made -= copies[host]
         return Shortened(tuple(alone), wanted, routes_made) if alone else None
-
-
-def _less_specific(host: str) -> Iterator[str]:
-    """*.b.test, *.test and * for a.b.test."""
-    rest = host.removeprefix("*.")
-    while (dot := rest.find(".")) >= 0:
-        rest = rest[dot + 1 :]
-        yield f"*.{rest}"
-    if host != ALL:
-        yield ALL

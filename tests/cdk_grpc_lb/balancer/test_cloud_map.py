@@ -89,6 +89,18 @@ def test_names_that_dns_does_not_take_are_refused(stack: cdk.Stack) -> None:
         balancer_in_dns(stack, cloud_map_name="grpc.shop")
 
 
+def test_two_balancers_need_two_names_in_a_namespace(stack: cdk.Stack) -> None:
+    """Cloud Map has each once: https://docs.aws.amazon.com/cloud-map/latest/api/API_CreateService.html"""
+    cluster = existing_cluster(stack)
+    namespace = servicediscovery.PrivateDnsNamespace(stack, "Namespace", name="shop.internal", vpc=cluster.vpc)
+    GrpcBalancer(stack, "Balancer", cluster=cluster, cloud_map_namespace=namespace)
+    allowed = "another one than that of Stack/Balancer, because a namespace has each name once"
+    with refused("GrpcBalancer Stack/Same", "cloud_map_name", allowed, "'grpc'"):
+        GrpcBalancer(stack, "Same", cluster=cluster, cloud_map_namespace=namespace)
+    other = GrpcBalancer(stack, "Other", cluster=cluster, cloud_map_namespace=namespace, cloud_map_name="users")
+    assert cdk.Stack.of(other).resolve(other.host) == "users.shop.internal"
+
+
 def test_a_name_needs_a_namespace_and_one_of_dns(stack: cdk.Stack) -> None:
     cluster = existing_cluster(stack)
     with pytest.raises(ValueError, match="cloud_map_namespace must be given with cloud_map_name"):

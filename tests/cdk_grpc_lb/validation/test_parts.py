@@ -172,6 +172,20 @@ def test_a_port_of_udp_is_none(stack: cdk.Stack) -> None:
         service_of(stack, task(stack, Server=[udp]), port=7000)
 
 
+def test_a_port_may_be_one_of_a_range(stack: cdk.Stack) -> None:
+    """As the Lambda reads it: a task definition that works by labels of its own works with the constructs."""
+    ports = ecs.PortMapping(
+        container_port=ecs.ContainerDefinition.CONTAINER_PORT_USE_RANGE, container_port_range="50051-50055"
+    )
+    definition, balancer = task(stack, Server=[ports]), balancer_in(stack)
+    with refused(SERVICE, "port", "one of those that Stack/Task maps: 50051-50055 of Server", "None"):
+        GrpcBalancedService(stack, "RandomNumbers", task_definition=definition, balancer=balancer)
+    beyond = "GrpcBalancedService Stack/Beyond"
+    with refused(beyond, "port", "a mapped port of Stack/Task: 50051-50055 of Server", "50056"):
+        GrpcBalancedService(stack, "Beyond", task_definition=definition, balancer=balancer, port=50056)
+    assert balancer.add_service("Chosen", task_definition=definition, port=50055).port == 50055
+
+
 def test_a_choice_of_ports_is_not_guessed(stack: cdk.Stack) -> None:
     definition = task(stack, Server=[TCP], Metrics=[ecs.PortMapping(container_port=9090)])
     allowed = "one of those that Stack/Task maps: 7000 of Server, 9090 of Metrics"

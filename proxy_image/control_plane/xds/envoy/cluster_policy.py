@@ -12,12 +12,9 @@ from envoy.type.v3 import percent_pb2
 from grpc_lb_contract import Balancing, HealthCheck, Limits, Method, OutlierDetection, Retry
 from grpc_lb_contract.policy.sections.outlier_detection import SUCCESS_RATE_MIN_TARGETS
 from proxy_image.control_plane.xds.messages import boolean, duration, uint32
+from proxy_image.envoy.bootstrap import NO_LIMIT
 
 Cluster = cluster_pb2.Cluster
-
-# Envoy's own limit of 1,024 requests is met by a few busy streaming clients (envoyproxy/envoy#9250). A limit that
-# protects a service is the owner's to choose; ours is beyond what one balancer can hold.
-UNREACHED = 1_000_000
 
 # Ejections in a row last longer, up to this many times the first, so that a target that is back serves soon.
 MAX_EJECTION_TIMES = 10
@@ -55,9 +52,9 @@ def circuit_breakers(limits: Limits, retry: Retry) -> Any:
     return circuit_breaker_pb2.CircuitBreakers(
         thresholds=[
             thresholds(
-                max_connections=uint32(limits.connections or UNREACHED),
-                max_pending_requests=uint32(limits.pending or UNREACHED),
-                max_requests=uint32(limits.requests or UNREACHED),
+                max_connections=uint32(limits.connections or NO_LIMIT),
+                max_pending_requests=uint32(limits.pending or NO_LIMIT),
+                max_requests=uint32(limits.requests or NO_LIMIT),
                 retry_budget=thresholds.RetryBudget(
                     budget_percent=percent_pb2.Percent(value=retry.budget_percent),
                     min_retry_concurrency=uint32(retry.budget_min_concurrency),

@@ -20,7 +20,7 @@ from proxy_image.control_plane.xds.envoy.cluster_policy import seconds
 from proxy_image.control_plane.xds.messages import duration, fraction, packed, uint32
 
 # Only where the server cannot have seen the call (invariant 9), unless the service asks for more:
-# https://www.envoyproxy.io/docs/envoy/v1.39.0/configuration/http/http_filters/router_filter#x-envoy-retry-on
+# https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/router_filter#x-envoy-retry-on
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 # A try that has run out of time is a reset to Envoy.
 RETRY_ON_RUN_OUT = "reset"

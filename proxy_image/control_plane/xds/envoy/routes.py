@@ -8,6 +8,7 @@ from typing import Any
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from grpc_lb_contract import Condition, Document, Match, Route, Service, TrafficPolicy
+from grpc_lb_contract.names import ALL
 from grpc_lb_contract.policy.traffic_policy import DEFAULTS
 from proxy_image.control_plane.xds.envoy.deadlines import Timed, TimedByEnvoy, timed
 from proxy_image.control_plane.xds.envoy.grpc_web import matches_grpc, matches_preflights, preflight_filters, refused
@@ -19,7 +20,7 @@ from proxy_image.control_plane.xds.envoy.route_policy import (
     removed_headers,
     retry_policy,
 )
-from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes, Routed
+from proxy_image.control_plane.xds.host_routes import HostRoutes, Routed
 from proxy_image.control_plane.xds.messages import boolean, duration
 
 RouteMatch = route_components_pb2.RouteMatch

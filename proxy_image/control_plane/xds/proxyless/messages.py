@@ -18,9 +18,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.type.v3 import percent_pb2
 
 from grpc_lb_contract import Condition, Match, Service, Target, TargetState
+from grpc_lb_contract.names import ALL
 from proxy_image.control_plane.xds.endpoints import has_its_share, socket_address
 from proxy_image.control_plane.xds.envoy.route_policy import FAULT_FILTER
-from proxy_image.control_plane.xds.host_routes import ALL
 from proxy_image.control_plane.xds.messages import packed, uint32
 from proxy_image.control_plane.xds.proxyless import policy as policies
 from proxy_image.control_plane.xds.proxyless.client_kind import Quoted

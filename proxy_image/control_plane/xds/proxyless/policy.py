@@ -20,19 +20,16 @@ from envoy.extensions.load_balancing_policies.wrr_locality.v3 import wrr_localit
 
 from grpc_lb_contract import Balancing, Deadline, Fault, Limits, Method, OutlierDetection, Retry
 from grpc_lb_contract.policy.sections.outlier_detection import SUCCESS_RATE_MIN_TARGETS
-from proxy_image.control_plane.xds.envoy.cluster_policy import (
-    MAX_EJECTION_TIMES,
-    UNREACHED,
-    seconds,
-)
+from proxy_image.control_plane.xds.envoy.cluster_policy import MAX_EJECTION_TIMES, seconds
 from proxy_image.control_plane.xds.envoy.route_policy import FAULT_FILTER, MAX_BACK_OFF_TIMES
 from proxy_image.control_plane.xds.messages import fraction, packed, uint32
 from proxy_image.control_plane.xds.proxyless.client_kind import Feature
+from proxy_image.envoy.bootstrap import NO_LIMIT
 
 Features = frozenset[Feature]
 
 # C-core takes a call's start for 1 s plus the fraction of a second at which the process began earlier than it was.
-EARLY_AT_MOST = timedelta(seconds=2)
+MAX_EARLY = timedelta(seconds=2)
 
 # gRPC ejects a target whose failures are more than this share, so that all but all of its calls must have failed.
 FAILED_PERCENT = 99
@@ -61,7 +58,7 @@ def max_stream_duration(deadline: Deadline, features: Features) -> Any:
     """gRPC takes the shorter of this and the caller's deadline (gRFC A31), which is a ceiling and no default."""
     if Feature.TIMEOUT not in features or deadline.max is None:
         return None
-    late = EARLY_AT_MOST if Feature.EARLY_TIMEOUT in features else timedelta()
+    late = MAX_EARLY if Feature.EARLY_TIMEOUT in features else timedelta()
     return route_components_pb2.RouteAction.MaxStreamDuration(max_stream_duration=seconds(deadline.max + late))
 
 
@@ -112,7 +109,7 @@ def circuit_breakers(limits: Limits) -> Any:
     # gRPC's own limit of 1,024 calls (gRFC A32) is there unless another is.
     thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds
     return circuit_breaker_pb2.CircuitBreakers(
-        thresholds=[thresholds(max_requests=uint32(limits.requests or UNREACHED))]
+        thresholds=[thresholds(max_requests=uint32(limits.requests or NO_LIMIT))]
     )
 
 

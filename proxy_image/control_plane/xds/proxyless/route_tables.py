@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from grpc_lb_contract import Condition, Document, Match, Route, Service, TrafficPolicy
-from proxy_image.control_plane.xds.host_routes import ALL, HostRoutes
+from grpc_lb_contract.names import ALL
+from proxy_image.control_plane.xds.host_routes import HostRoutes
 
 # A client knows no "any other value, or none": such a condition is two routes, and several are the product.
 MAX_NEGATED = 4

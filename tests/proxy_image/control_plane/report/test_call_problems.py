@@ -19,7 +19,7 @@ from proxy_image.control_plane.report import service_report
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.stats.last_hour.hour import Hour, Minute, ServiceMinute
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
-from proxy_image.control_plane.web.server import web_app
+from proxy_image.control_plane.web.app import web_app
 from tests.proxy_image.control_plane.calls import start
 from tests.proxy_image.control_plane.policies import codes, treated
 from tests.proxy_image.control_plane.support import (

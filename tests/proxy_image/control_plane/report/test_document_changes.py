@@ -23,7 +23,7 @@ from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.stats.target_history import Change, Journal, What, identity
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web import status_command
-from proxy_image.control_plane.web.server import web_app
+from proxy_image.control_plane.web.app import web_app
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters
 from tests.proxy_image.control_plane.support import (
     NODE,

@@ -13,7 +13,7 @@ from grpc_lb_contract import Document
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Origin
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
-from proxy_image.control_plane.web.server import web_app
+from proxy_image.control_plane.web.app import web_app
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources, Snapshot

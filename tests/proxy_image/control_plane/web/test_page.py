@@ -43,10 +43,11 @@ from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
+from proxy_image.control_plane.web.app import web_app
+from proxy_image.control_plane.web.current_report import current_report
 from proxy_image.control_plane.web.page import live as live_pages
 from proxy_image.control_plane.web.page import views
 from proxy_image.control_plane.web.page.markup import joined, tag
-from proxy_image.control_plane.web.server import current_report, web_app
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Language
