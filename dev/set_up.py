@@ -47,6 +47,12 @@ IMPORTS = (
     ("dev", ("boto3", "proxy_image.control_plane.app", "rng_service.client", "rng_service.server")),
     ("ministack", ("boto3", "ministack.app", "ministack.services.cloudformation")),
 )
+# What each process of the tests does first unless another has kept it: compiles what it imports and the tests with
+# pytest's assertions in them, and makes Hypothesis's tables of characters.
+FIRST_OF_TESTS = (
+    ("-m", "pytest", "--collect-only", "-q"),
+    ("-c", "from hypothesis.strategies import text; text().validate()"),
+)
 OLDEST_PYTHON = (3, 11)
 PROGRESS_EVERY_SECONDS = 5
 
@@ -164,17 +170,16 @@ def compile_some(name: str, modules: Sequence[str]) -> None:
 
 
 def compile_tests() -> None:
-    """The same for what is imported to collect all tests, and for these as pytest rewrites them: otherwise each process
-    of `make test` compiles it all.
-    """
+    """The same for the tests, which several processes of `make test` collect at once."""
     if not keeps_bytecode():
         return
 
     def collect() -> None:
         COLLECTED.mkdir(parents=True)
-        command = (str(VENV / "bin" / "python"), "-m", "pytest", "--collect-only", "-q")
-        # Not checked: a test that cannot be collected is the tests' own to report.
-        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        for arguments in FIRST_OF_TESTS:
+            command = (str(VENV / "bin" / "python"), *arguments)
+            # Not checked: a test that cannot be collected is the tests' own to report.
+            subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
     make_part(COLLECTED, requirements_stamp("dev"), collect)
 

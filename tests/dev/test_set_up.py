@@ -120,6 +120,8 @@ def test_tests_are_compiled_once_as_pytest_rewrites_them(
         return {path.name: path.stat().st_mtime_ns for path in set_up.BYTECODE.rglob("test_*-pytest-*.pyc")}
 
     monkeypatch.setattr(set_up, "VENV", Path(sys.prefix))
+    collects, *_ = set_up.FIRST_OF_TESTS
+    monkeypatch.setattr(set_up, "FIRST_OF_TESTS", [collects])
     # GIVEN two tests, one of which cannot be collected
     (tmp_path / "test_one.py").write_text("def test_one():\n    assert True\n")
     (tmp_path / "test_other.py").write_text("import nothing_of_that_name\n")

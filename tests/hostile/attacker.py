@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -24,8 +23,10 @@ def is_over(started: float) -> bool:
 
 def main() -> int:
     kind, address = sys.argv[1], (sys.argv[2], int(sys.argv[3]))
-    # Only what is needed: an attack of bytes starts without gRPC.
+    # Only what is needed: an attack of bytes starts without asyncio and gRPC.
     if kind.startswith("xds "):
+        import asyncio
+
         from tests.hostile.xds_clients import XDS_ATTACKS
 
         def attack(started: float) -> object:
