@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grpc_lb_contract import LabelError, LabelReading, read_labels
+from grpc_lb_contract import LabelError, LabelReading, Registration, read_labels
 from grpc_lb_contract.labels.names import PORT
 from traefik_labels.label_formats import NoLabels, containers_from_json, labels_from_words
 from traefik_labels.model import Container, Outcome, Translation
-from traefik_labels.rules.default_rule import DEFAULT_RULE
+from traefik_labels.rules.default_rule import DEFAULT_RULE, normalized
 from traefik_labels.settings import TraefikLabels
 from traefik_labels.translation import in_their_words, translate, translate_all, with_own
 
@@ -26,8 +26,8 @@ examples:
   python -m traefik_labels --file task-definition.json
   aws ecs describe-task-definition --task-definition rng | python -m traefik_labels --ecs-service rng
 
-exit status: 0 where all that the labels ask for is said in labels of ours, 1 where something is left out or refused,
-2 where the command was not understood. What only differs in a detail, or makes no difference, does not count.
+exit status: 0 if the balancer does all that the labels ask for, 1 if something is left out or refused, 2 if the
+command or its input cannot be read. Differences in detail, and labels that change nothing here, do not count.
 """
 
 
@@ -136,6 +136,8 @@ def _in_words(one: Answer) -> Iterator[str]:
             registration = reading.registration
             yield f"  service {registration.service}, port {registration.port}; it takes the calls of"
             yield from (f"    {route}" for route in registration.routes)
+            if _is_host_a_guess(one.container, registration):
+                yield "  (its host is that of tasks that no ECS service runs; give --ecs-service NAME where one does)"
             yield "  the same in labels of ours:"
             labels = with_own(one.container.labels, translation)
             yield from (f"    {name}={value}" for name, value in labels.items() if name.startswith("grpc-lb."))
@@ -147,6 +149,13 @@ def _in_words(one: Answer) -> Iterator[str]:
     for remark in one.translation.remarks:
         yield f"    {remark.label}={remark.value}"
         yield f"      {remark.outcome}: {remark.why}"
+
+
+def _is_host_a_guess(container: Container, registration: Registration) -> bool:
+    """Whether a host is made of names, and of an ECS service's that runs the container nothing is known."""
+    made = normalized(container.traefik_name)
+    hosts = (normalized(route.host) for route in registration.routes)
+    return container.ecs_service is None and container.group is None and any(made in host for host in hosts)
 
 
 def _as_json(one: Answer) -> dict[str, object]:
@@ -171,7 +180,7 @@ def _as_json(one: Answer) -> dict[str, object]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m traefik_labels",
-        description="Says what a balancer makes of Traefik's docker labels, and prints the same in labels of its own.",
+        description="Shows what a balancer does with Traefik's labels, and prints grpc-lb labels that do the same.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -184,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         "- for stdin",
     )
     add("--json", action="store_true", help="print JSON")
-    about = parser.add_argument_group("the container, where the labels come without a task definition")
+    about = parser.add_argument_group("the container, if the labels come without a task definition")
     about.add_argument("--ecs-service", metavar="NAME", help="the ECS service that runs it (default: none)")
     about.add_argument("--family", metavar="NAME", default="", help="its task family")
     about.add_argument("--container", metavar="NAME", default="app", help="its name (default: app)")
@@ -198,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     options = parser.add_argument_group("how Traefik is set up")
     options.add_argument(
-        "--traefik-version", type=int, choices=(1, 2, 3), help="(default: as each container's labels are)"
+        "--traefik-version", type=int, choices=(1, 2, 3), help="(default: the one that each container's labels fit)"
     )
     options.add_argument(
         "--exposed-by-default",
@@ -207,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         help="whether containers take part without traefik.enable=true",
     )
     options.add_argument("--default-rule", metavar="TEMPLATE", default=DEFAULT_RULE, help="(default: %(default)s)")
-    options.add_argument("--domain", help="the ECS provider's domain, of version 1")
+    options.add_argument("--domain", help="the domain of version 1's ECS provider")
     options.add_argument("--constraints", metavar="EXPRESSION", help="which containers Traefik takes")
     options.add_argument(
         "--ignored-middleware",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from grpc_lb_contract.names import MAX_PORT
 from traefik_labels.model import Container
+
+_PORT_RANGE = r"([0-9]{1,5})-([0-9]{1,5})"
 
 
 class NoLabels(ValueError):  # noqa: N818 - the name says what is the matter
@@ -62,12 +66,18 @@ def _of_task_definition(definition: Mapping[str, Any], like: Container) -> Itera
             ecs_service=like.ecs_service,
             family=family if isinstance(family, str) else like.family,
             group=like.group,
-            ports=tuple(
-                mapping["containerPort"]
-                for mapping in mappings
-                if isinstance(mapping, dict) and isinstance(mapping.get("containerPort"), int)
-            ),
+            ports=tuple(port for mapping in mappings for port in _ports(mapping)),
         )
+
+
+def _ports(mapping: Any) -> Iterable[int]:
+    """Those of TCP, as the Lambda reads them."""
+    if not isinstance(mapping, dict) or mapping.get("protocol", "tcp") != "tcp":
+        return ()
+    port, ports = mapping.get("containerPort"), re.fullmatch(_PORT_RANGE, str(mapping.get("containerPortRange")))
+    if ports is not None and int(ports[2]) <= MAX_PORT:
+        return range(int(ports[1]), int(ports[2]) + 1)
+    return (port,) if isinstance(port, int) and not isinstance(port, bool) else ()
 
 
 def _labels(found: Any) -> dict[str, str]:

@@ -78,6 +78,33 @@ def test_a_task_definition_is_read_whole(
 
 
 @pytest.mark.parametrize(
+    ("mappings", "port"),
+    [
+        ([{"containerPort": 7000, "protocol": "udp"}, {"containerPort": 7001}], "7001"),
+        ([{"containerPortRange": "7000-7005"}], "7003"),
+    ],
+    ids=["UDP", "a range"],
+)
+def test_ports_are_those_that_the_lambda_reads(
+    mappings: list[dict[str, object]], port: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {"traefik.protocol": "h2c"} | ({"traefik.port": port} if len(mappings) == 1 else {})
+    definition = {"containerDefinitions": [{"name": "app", "dockerLabels": labels, "portMappings": mappings}]}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(definition)))
+    assert main(["--json"]) == 0
+    assert json.loads(told(capsys))[0]["labels"]["grpc-lb.port"] == port
+
+
+def test_a_host_that_depends_on_the_ecs_service_is_told_where_none_is_given(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    note = "its host is that of tasks that no ECS service runs; give --ecs-service NAME where one does"
+    for arguments, is_guess in (([H2C], True), ([H2C, "--ecs-service", "rng"], False), ([H2C, RULE], False)):
+        assert main(arguments) == 0
+        assert (note in told(capsys)) is is_guess
+
+
+@pytest.mark.parametrize(
     "labels",
     [
         {"traefik.protocol": "h2c", "traefik.enable": True},
