@@ -76,7 +76,7 @@ class GrpcDashboard(Construct):
 
     def _targets(self) -> None:
         balancer = self._balancer
-        self._heading("Targets", "Which service shadowed targets, and does the list follow the tasks?")
+        self._heading("Targets", "Which service lacks targets, and does the list follow the tasks?")
         self._row(
             self._of_services("Targets that take calls", published.SERVING_TARGETS, "Minimum"),
             self._of_services("Ejected targets", published.EJECTED_TARGETS, "Maximum"),

@@ -23,6 +23,8 @@ class CdkCli:
     def __init__(self, layout: Layout, *, endpoint: str, region: str, mark: str) -> None:
         self._layout = layout
         self._region = region
+        # An assembly that is there already needs no CLI.
+        self._without_cli = None if layout.assembly is None else WithoutCli(endpoint, region)
         self._environment = {
             # The user's proxies are for the outside; every address here is this machine's.
             **{
@@ -53,8 +55,8 @@ class CdkCli:
 
     async def bootstrap(self) -> None:
         """By the CLI, unless the layout names what was synthesised before: then by the CLI's template alone."""
-        if self._layout.assembly is not None:
-            await asyncio.to_thread(self._without_cli().bootstrap, self._layout.bootstrap_template)
+        if self._without_cli is not None:
+            await asyncio.to_thread(self._without_cli.bootstrap, self._layout.bootstrap_template)
             return
         # Away from cdk.json, or the CLI would synthesise the app for it.
         await self._run("bootstrap", f"aws://{ACCOUNT}/{self._region}", folder=self._layout.run)
@@ -62,9 +64,8 @@ class CdkCli:
     async def deploy(self) -> dict[str, dict[str, str]]:
         """Deploy every stack of the assembly; the outputs of each, by its name."""
         outputs = self._layout.run / "outputs.json"
-        if self._layout.assembly is not None:
-            deploy, images = self._without_cli().deploy, ImageStore(self._layout.images)
-            made = await asyncio.to_thread(deploy, self._layout.assembly, images)
+        if self._without_cli is not None:
+            made = await asyncio.to_thread(self._without_cli.deploy, self.assembly, ImageStore(self._layout.images))
             outputs.write_text(json.dumps(made))
             return made
         await self._run(
@@ -74,9 +75,6 @@ class CdkCli:
             "--method=direct",
         )
         return {str(stack): dict(values) for stack, values in json.loads(outputs.read_text()).items()}
-
-    def _without_cli(self) -> WithoutCli:
-        return WithoutCli(self._environment["AWS_ENDPOINT_URL"], self._region)
 
     def templates(self) -> list[Any]:
         return [json.loads(file.read_text()) for file in sorted(self.assembly.glob("*.template.json"))]

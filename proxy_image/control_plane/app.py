@@ -112,7 +112,7 @@ async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[No
         file_source = TargetsFileSource(settings.targets_file, poll_seconds=settings.poll_seconds, sink=sink)
         await file_source.start()
         return file_source.run
-    # Only here: boto3 takes half a second to import, and a targets file needs none of it.
+    # Only here: botocore takes a fifth of a second to import, and a targets file needs none of it.
     from proxy_image.control_plane.sources.last_good import LastGood
     from proxy_image.control_plane.sources.merged import Merged
     from proxy_image.control_plane.sources.parameters import ssm_parameters

@@ -118,7 +118,10 @@ def _add_at_specific_hosts(routers: Sequence[Router]) -> bool:
             if added in before.calls:
                 continue
             if len(before.calls) >= MAX_ADDED:
-                why = f"Traefik asks the router {before.name} first, and a service has not enough routes to say so"
+                why = (
+                    f"Traefik asks the router {before.name} first, also at more specific hosts, which would take more "
+                    f"than the {MAX_ADDED} routes it can have: give it fewer hosts, or this router a higher priority"
+                )
                 behind.leave_out(theirs, why)
                 left_out = True
                 continue

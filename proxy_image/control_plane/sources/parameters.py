@@ -1,15 +1,15 @@
-"""SSM's parameters as texts: boto3 at the edge, in threads, with its own retries off because the poll is the retry."""
+"""SSM's parameters as texts: botocore at the edge, in threads, its own retries off because the poll is the retry."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.session import get_session
 
 from proxy_image.control_plane.sources.sink import Trouble, WrongSettingError
 
@@ -75,9 +75,9 @@ def ssm_parameters() -> SsmParameters:
         tcp_keepalive=True,
     )
     try:
-        # boto3 reads AWS_DEFAULT_REGION alone, ECS and every other SDK set or read AWS_REGION.
-        region = os.environ.get("AWS_REGION") or None
-        return SsmParameters(boto3.client("ssm", config=config, region_name=region))
+        # botocore reads AWS_DEFAULT_REGION alone, ECS and every other SDK set or read AWS_REGION.
+        session, region = get_session(), os.environ.get("AWS_REGION") or None
+        return SsmParameters(cast("SSMClient", session.create_client("ssm", config=config, region_name=region)))
     except NoRegionError:
         raise WrongSettingError(
             "AWS_REGION is missing: set it to the region of the parameters, such as eu-central-1"

@@ -1,4 +1,4 @@
-"""SSM through the real boto3: against moto, and against servers that hang, refuse and throttle."""
+"""SSM through the real botocore: against moto, and against servers that hang, refuse and throttle."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_what_ssm_answers_is_told_apart_and_asked_once(
 
 
 def test_the_region_may_come_from_the_variable_that_every_sdk_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN AWS_REGION alone, which boto3 does not read, THEN it is the region of the parameters."""
+    """GIVEN AWS_REGION alone, which botocore does not read, THEN it is the region of the parameters."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     assert ssm_parameters()._client.meta.region_name == "eu-central-1"
