@@ -13,6 +13,7 @@ from cdk_grpc_lb.network.placement import Placement
 from cdk_grpc_lb.network.reachability import ids_of, paths_of
 from cdk_grpc_lb.network.security_groups import AppRules
 from cdk_grpc_lb.network.subnets import address_ranges
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.tokens import is_unresolved
 
 _HTTPS = 443
@@ -121,9 +122,9 @@ class InternetAccess:
 def _shut_in(vpc: ec2.IVpc, placement: Placement) -> tuple[str, str] | None:
     """Where the tasks are, that leads nowhere, and what would help; None where there is a way out."""
     subnets = placement.subnets.subnets
-    isolated = {subnet.node.path for subnet in vpc.isolated_subnets}
+    isolated = {path_of(subnet) for subnet in vpc.isolated_subnets}
     by_endpoints = "create them with GrpcBalancer.add_vpc_endpoints()"
-    if any(subnet.node.path in isolated for subnet in subnets):
+    if any(path_of(subnet) in isolated for subnet in subnets):
         return "isolated subnets, which have no way out", f"{by_endpoints}, or use subnets with a NAT gateway"
     if placement.subnets.has_public and not placement.assign_public_ip:
         return (
@@ -150,7 +151,7 @@ def _without_routes(subnets: Sequence[ec2.ISubnet]) -> list[str]:
         return []
     made = doubtful[0].node.root.node.find_all()
     routed = {each.route_table_id for each in made if isinstance(each, ec2.CfnRoute)}
-    return [subnet.node.path for subnet in doubtful if subnet.route_table.route_table_id not in routed]
+    return [path_of(subnet) for subnet in doubtful if subnet.route_table.route_table_id not in routed]
 
 
 def _is_of_another_registry(image: str) -> bool:

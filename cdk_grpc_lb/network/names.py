@@ -7,6 +7,8 @@ import re
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
+from cdk_grpc_lb.paths import path_of
+
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 _REFUSED = re.compile(r"[^a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]")
 _MAX_DESCRIPTION = 255
@@ -17,13 +19,13 @@ def describe_groups(service: ecs.FargateService) -> None:
     """Mend the description of the security group that the CDK makes for a service: it is the construct's path, which
     may have letters that EC2 refuses, or be too long. Others stay as they are: a new description replaces the group.
     """
+    path = f"{path_of(service)}/SecurityGroup"
+    if description_for(path) == path:
+        return
     made = service.node.try_find_child("SecurityGroup")
     group = made.node.default_child if made is not None else None
     if isinstance(group, ec2.CfnSecurityGroup):
-        description = group.group_description
-        described = description_for(description)
-        if described != description:
-            group.group_description = described
+        group.group_description = description_for(group.group_description)
 
 
 def description_for(text: str) -> str:

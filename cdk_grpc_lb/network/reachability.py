@@ -11,6 +11,7 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import IConstruct
 
 from cdk_grpc_lb.network.security_groups import AppRules
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 
@@ -145,7 +146,7 @@ def ids_of(groups: Sequence[ec2.ISecurityGroup]) -> list[str]:
 
 
 def paths_of(groups: Sequence[ec2.ISecurityGroup]) -> str:
-    return " or ".join(group.node.path for group in groups)
+    return " or ".join(path_of(group) for group in groups)
 
 
 def _takes_rules(groups: Sequence[ec2.ISecurityGroup]) -> bool:

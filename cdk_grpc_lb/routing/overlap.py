@@ -52,8 +52,8 @@ class _Overlap:
             if taken:
                 yield (
                     other,
-                    f"{balancer.node.path} would also serve {', '.join(taken)}, registered with {other.node.path} of "
-                    f"the same cluster, {shared.node.path}: its calls to them would fail, because their security "
+                    f"{path_of(balancer)} would also serve {', '.join(taken)}, registered with {path_of(other)} of "
+                    f"the same cluster, {path_of(shared)}: its calls to them would fail, because their security "
                     "groups do not let it in. Give each balancer only_services or only_label, let the services share "
                     "one balancer (balancer=), or register them with both",
                 )

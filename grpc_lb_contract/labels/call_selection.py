@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, replace
 
-from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY
+from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METADATA, METHODS, PRIORITY, route_name
 from grpc_lb_contract.labels.registration import PRIORITY_KIND
 from grpc_lb_contract.metadata_conditions import CONDITIONS_RULE, Condition, read_conditions
 from grpc_lb_contract.names import (
@@ -21,6 +21,7 @@ from grpc_lb_contract.names import (
 Refuse = Callable[[str, str], None]
 
 NO_ROUTE = "the service has no route now"
+NO_NAMED_ROUTE = "the route is not there now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,32 @@ class Asked:
     priority: int | None
     bad_labels: frozenset[str]
 
+    def without(self, misspelt: Set[str]) -> Asked:
+        """As if these labels were there and held nothing that can be read."""
+
+        def read(label: str, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            return () if label in misspelt else values
+
+        return replace(
+            self,
+            hosts=read(HOSTS, self.hosts),
+            grpc_services=read(GRPC_SERVICES, self.grpc_services),
+            methods=read(METHODS, self.methods),
+            bad_labels=self.bad_labels | (misspelt & {METADATA}),
+        )
+
+
+def no_route(label: str) -> str:
+    """What comes of a label that cannot be read."""
+    return NO_ROUTE if route_name(label) is None else NO_NAMED_ROUTE
+
 
 def read_asked(labels: Mapping[str, str], refuse: Refuse, *, named: bool) -> Asked:
     """`labels` and `refuse` have no route's name, also where they are those of a named route.
 
     There a list other than that of the hosts may be empty, which is none of the container's own.
     """
-    consequence = "the route is not there now" if named else NO_ROUTE
+    consequence = NO_NAMED_ROUTE if named else NO_ROUTE
 
     def entries(
         label: str, allowed: Callable[[str], bool], rule: str, normalised: Callable[[str], str] = str

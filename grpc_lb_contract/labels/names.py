@@ -33,6 +33,9 @@ ROUTE_SETTINGS = tuple(
 MAX_MISSPELT = 60
 
 _KNOWN = frozenset(ALL_LABELS)
+_SELECTION = tuple(label.removeprefix(PREFIX) for label in (HOSTS, GRPC_SERVICES, METHODS, METADATA))
+# `host` is so much like `hosts`, and `metrics` not like `methods`.
+_ALIKE = 0.85
 _SHORT = tuple(label.removeprefix(PREFIX) for label in ALL_LABELS)
 _ROUTES = ROUTES.removeprefix(PREFIX).rstrip(".")
 
@@ -69,6 +72,22 @@ def problem_with(label: str, *, suggest: bool = True) -> str:
     if about:
         return _must_be_one_of(about, nearest)
     return "must be a label that exists" + (" (see docs/labels.md)" if nearest is None else f" ({nearest}?)")
+
+
+def selection_meant(label: str) -> str | None:
+    """The label that says which calls are taken, of the service or of a named route, which an unknown one is but for a
+    letter or two.
+
+    >>> selection_meant("grpc-lb.host"), selection_meant("grpc-lb.routes.slow.Method")
+    ('grpc-lb.hosts', 'grpc-lb.routes.slow.methods')
+    """
+    name, _, setting = label.removeprefix(ROUTES).partition(".")
+    is_of_route = label.startswith(ROUTES)
+    said = setting if is_of_route else label.removeprefix(PREFIX)
+    found = difflib.get_close_matches(said[:MAX_MISSPELT].lower(), _SELECTION, n=1, cutoff=_ALIKE)
+    if not found or (is_of_route and ROUTE_NAME.fullmatch(name) is None):
+        return None
+    return route_label(name, found[0]) if is_of_route else PREFIX + found[0]
 
 
 def _problem_with_route(label: str, *, suggest: bool) -> str:

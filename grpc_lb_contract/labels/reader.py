@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from grpc_lb_contract.errors import LabelError
-from grpc_lb_contract.labels.call_selection import NO_ROUTE, Asked, Refuse, read_asked
+from grpc_lb_contract.labels.call_selection import NO_ROUTE, Asked, Refuse, no_route, read_asked
 from grpc_lb_contract.labels.names import (
     ENABLE,
     GRPC_SERVICES,
@@ -18,6 +18,8 @@ from grpc_lb_contract.labels.names import (
     WEIGHT,
     is_known,
     problem_with,
+    route_name,
+    selection_meant,
 )
 from grpc_lb_contract.labels.registration import MAX_ROUTES, WEIGHT_KIND, CallSelection, Registration
 from grpc_lb_contract.labels.route_labels import read_rules
@@ -61,28 +63,38 @@ def read_labels(
         else:
             more += 1
 
-    registration = _read_registration(labels, mapped_ports, default_service, refuse)
-    suggestions = MAX_SUGGESTIONS
-    for label in sorted(labels):
-        if label.startswith(PREFIX) and not is_known(label):
-            # What may have been meant is sought for, which takes a while, where it will be told.
-            told = len(errors) < MAX_ERRORS
-            refuse(label, problem_with(label, suggest=suggestions > 0) if told else "")
-            suggestions -= 1
+    unknown = sorted(label for label in labels if label.startswith(PREFIX) and not is_known(label))
+    misspelt = _misspelt_selections(labels, unknown[:MAX_SUGGESTIONS])
+    registration = _read_registration(labels, mapped_ports, default_service, refuse, frozenset(misspelt.values()))
+    for number, label in enumerate(unknown):
+        # What may have been meant is sought for, which takes a while, where it will be told.
+        told = len(errors) < MAX_ERRORS
+        problem = problem_with(label, suggest=number < MAX_SUGGESTIONS) if told else ""
+        refuse(label, f"{problem} ({no_route(misspelt[label])})" if label in misspelt else problem)
     if more:
         errors[-1] = replace(errors[-1], problem=f"{errors[-1].problem} (and {more:,} more errors of this container)")
     return LabelReading(registration, tuple(errors))
 
 
+def _misspelt_selections(labels: Mapping[str, str], unknown: Sequence[str]) -> dict[str, str]:
+    """Unknown labels that were meant to say which calls are taken, where none says it: no guess may widen them."""
+    meant = ((label, selection_meant(label)) for label in unknown)
+    return {label: real for label, real in meant if real is not None and real not in labels}
+
+
 def _read_registration(
-    labels: Mapping[str, str], mapped_ports: Sequence[int], default_service: str, refuse: Refuse
+    labels: Mapping[str, str],
+    mapped_ports: Sequence[int],
+    default_service: str,
+    refuse: Refuse,
+    misspelt: Set[str],
 ) -> Registration | None:
     enabled = _read_enable(labels, refuse)
     service = _read_service(labels, default_service, refuse) if enabled else None
     port = _read_port(labels, mapped_ports, refuse) if enabled else None
     if service is None or port is None:
         return None
-    asked = read_asked(labels, refuse, named=False)
+    asked = read_asked(labels, refuse, named=False).without(misspelt)
     calls = _own_calls(asked)
     # Rules may take what these routes would have been; the routes themselves go.
     without_own = METADATA in asked.bad_labels or calls.size > MAX_ROUTES
@@ -102,6 +114,7 @@ def _read_registration(
         policy,
         stand_alone=without_own,
         may_inherit_metadata=METADATA not in asked.bad_labels,
+        left_out=frozenset(name for label in misspelt if (name := route_name(label)) is not None),
     )
     return Registration(
         service,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from grpc_lb_contract.labels.call_selection import Refuse, read_asked
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, ROUTES, route_label, route_name
@@ -19,10 +19,12 @@ def read_rules(
     *,
     stand_alone: bool,
     may_inherit_metadata: bool,
+    left_out: Set[str] = frozenset(),
 ) -> Iterator[RouteRule]:
     """The rules beside a container's own `calls`, of which there are as many as there is room for.
 
-    `stand_alone` rules take the hosts of `calls` along: the container's own routes are not there.
+    Those `left_out` are not there, whatever their labels say. `stand_alone` rules take the hosts of `calls` along: the
+    container's own routes are not there.
     """
     room = MAX_ROUTES - (0 if stand_alone else calls.size)
     for name, own in _by_route(labels):
@@ -32,7 +34,7 @@ def read_rules(
 
         asked = read_asked(own, refuse_here, named=True)
         overrides = _read_overrides(own, refuse_here, policy)
-        if asked.bad_labels or (asked.metadata is None and not may_inherit_metadata):
+        if name in left_out or asked.bad_labels or (asked.metadata is None and not may_inherit_metadata):
             continue
         hosts = calls.hosts if stand_alone and asked.hosts is None else asked.hosts
         said = (hosts, asked.grpc_services, asked.methods, asked.metadata, asked.priority)

@@ -142,6 +142,41 @@ def test_an_unknown_label_names_the_one_that_may_be_meant() -> None:
 
 
 @pytest.mark.parametrize(
+    "label", ["grpc-lb.host", "grpc-lb.Hosts", "grpc-lb.grpc_services", "grpc-lb.method", "grpc-lb.metadat"]
+)
+def test_a_misspelt_label_about_calls_takes_no_call_instead_of_every_one(label: str) -> None:
+    reading = read({"grpc-lb.enable": "true", label: "x=y"})
+
+    assert reading.registration is not None
+    assert reading.registration.routes == ()
+    (message,) = messages(reading)
+    assert "?) (the service has no route now), got 'x=y'" in message
+
+
+def test_a_misspelt_label_of_a_named_route_takes_that_route_out_alone() -> None:
+    labels = {"grpc-lb.hosts": "a.b", "grpc-lb.routes.slow.host": "c.d", "grpc-lb.routes.slow.methods": "x.Y/Z"}
+    reading = read({"grpc-lb.enable": "true", **labels, "grpc-lb.routes.fast.hosts": "e.f"})
+
+    assert reading.registration is not None
+    assert [str(route) for route in reading.registration.routes] == [
+        "host a.b and gRPC service *",
+        "host e.f and gRPC service *",
+    ]
+    assert "(the route is not there now)" in messages(reading)[0]
+
+
+@pytest.mark.parametrize(
+    "labels", [{"grpc-lb.prot": "50051"}, {"grpc-lb.metrics": "on"}, {"grpc-lb.host": "a.b", "grpc-lb.hosts": "a.b"}]
+)
+def test_an_unknown_label_takes_no_route_where_none_hangs_on_it(labels: dict[str, str]) -> None:
+    reading = read({"grpc-lb.enable": "true", **labels})
+
+    assert reading.registration is not None
+    assert len(reading.registration.routes) == 1
+    assert "no route" not in messages(reading)[0]
+
+
+@pytest.mark.parametrize(
     ("label", "nearest"),
     [
         ("grpc-lb.heath-check", "grpc-lb.health-check"),
