@@ -39,19 +39,20 @@ os.environ.setdefault("CDK_DISABLE_STACK_TRACE", "1")
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
-def share_service_models() -> None:
-    """Read into objects, which every client would make anew as it meets them, these models are shared too."""
-    make, made = ClientCreator._load_service_model, dict[tuple[Any, ...], Any]()  # type: ignore[attr-defined]  # private
+def share(method: str) -> None:
+    """What botocore makes of these models for each client, once for the same arguments."""
+    make, made = getattr(ClientCreator, method), dict[tuple[Any, ...], Any]()
 
     def once(creator: Any, *wanted: Any) -> Any:
         if wanted not in made:
             made[wanted] = make(creator, *wanted)
         return made[wanted]
 
-    ClientCreator._load_service_model = once  # type: ignore[attr-defined]  # private
+    setattr(ClientCreator, method, once)
 
 
-share_service_models()
+share("_load_service_model")  # an object that reads a shape of the model when it first meets it
+share("_create_client_class")  # with a method for each operation
 
 LONG = pytest.StashKey[int]()
 

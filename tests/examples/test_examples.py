@@ -119,7 +119,7 @@ def test_the_queues_times_are_those_of_the_operators_page(synths: Mapping[str, S
         if "RedrivePolicy" in each["Properties"]
     )
     seconds, attempts = queue["VisibilityTimeout"], queue["RedrivePolicy"]["maxReceiveCount"]
-    assert f"brings the events again after {seconds} s" in page("operate/logs")
+    assert f"delivers the events again after {seconds} s" in page("operate/logs")
     assert f"after {attempts} attempts, {seconds} s apart" in page("operate/runbook")
 
 

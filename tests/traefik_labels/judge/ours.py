@@ -81,6 +81,7 @@ def ours(cluster: Cluster, endpoint: str, folder: Path) -> Iterator[Ours]:
         "GRPC_LB_PARAMETER_PREFIX": PREFIX,
         "GRPC_LB_TARGETS_FILE": "",
         "GRPC_LB_POLL_SECONDS": "0.2",
+        "GRPC_LB_IDLE_POLL_SECONDS": "0.2",
         "GRPC_LB_ENVOY_CONCURRENCY": "1",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
