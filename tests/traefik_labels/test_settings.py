@@ -18,6 +18,7 @@ APP = Container({"host": "api.internal", "team": "Pay_ments"}, "app", "rng_Servi
     [
         ("Host(`{{ normalize .Name }}`)", "Host(`service-rng-Service-app`)"),
         ("Host(`{{ .Name | trimPrefix `service-` | normalize | lower }}.eu`)", "Host(`rng-service-app.eu`)"),
+        ("Host(`{{ .Name }}`)", "Host(`service-rng-Service-app`)"),
         ("Host(`{{ index .Labels `host` }}`)", "Host(`api.internal`)"),
         ('Host(`{{ (index .Labels "team") | normalize }}.x`)', "Host(`Pay-ments.x`)"),
         ("Host(`{{ index .Labels `none` | default `all` }}`)", "Host(`all`)"),
@@ -58,7 +59,12 @@ def test_other_templates_are_refused(template: str) -> None:
         ("tag==a?", {"traefik.tags": "ab"}, False),
         ("tag!=a", {}, True),
         ("Label(`a`, `b`)", {"a": "b"}, True),
-        ("Label(`a`, ``)", {}, False),
+        # A label that is not there is an empty one, as a real Traefik 3.7 has it.
+        ("Label(`a`, ``)", {}, True),
+        ("!Label(`a`, ``)", {}, False),
+        ("LabelRegex(`a`, `.*`)", {}, True),
+        ("!LabelRegex(`a`, `.*`)", {}, False),
+        ("LabelRegex(`a`, `.`)", {}, False),
         ("LabelRegex(`a`, `^b`) && !Label(`c`, `d`)", {"a": "bb"}, True),
         ("LabelRegex(`a`, `^b`) && !Label(`c`, `d`)", {"a": "bb", "c": "d"}, False),
         ("Label(`a`, `b`) || Label(`a`, `c`)", {"a": "c"}, True),
@@ -76,6 +82,7 @@ def test_constraints(text: str, labels: dict[str, str], fits: bool) -> None:
         ({"constraints": "tag=a"}, "constraints must be an expression such as"),
         ({"constraints": "tag==a,name==b"}, "constraints must be constraints such as tag==grpc"),
         ({"constraints": "Host(`a`)"}, "constraints must be constraints of Label"),
+        ({"constraints": "LabelRegexp(`a`, `b`)"}, "constraints must be constraints of Label"),
         ({"constraints": "LabelRegex(`a`, `(`)"}, "constraints must be constraints with regular expressions"),
         (
             {"constraints": "LabelRegex(`a`, `a(?=b)`)"},

@@ -51,10 +51,11 @@ def _constraint(expression: Expression) -> Fits:
             fits = _constraint(what)
             return lambda labels: not fits(labels)
         case Call("Label", (key, value)):
-            return lambda labels: labels.get(key) == value
-        case Call("LabelRegex" | "LabelRegexp", (key, pattern)):
+            # To Traefik a label that is not there is an empty one.
+            return lambda labels: labels.get(key, "") == value
+        case Call("LabelRegex", (key, pattern)):
             found = _pattern(pattern)
-            return lambda labels: key in labels and found.search(labels[key]) is not None
+            return lambda labels: found.search(labels.get(key, "")) is not None
         case Call() | Comparison():
             raise NotReadable(
                 f"constraints of Label(`name`, `value`) and LabelRegex(`name`, `pattern`), got {expression}"

@@ -87,7 +87,8 @@ def _value(word: Word, container: Container) -> _Value:
         case Pipeline():
             return _run(word, container)
         case Field("Name"):
-            return container.traefik_name
+            # As Traefik hands it to the template, whether or not that normalizes it.
+            return normalized(container.traefik_name)
         case Field("Labels"):
             return container.labels
         case Field(name) | Name(name):
