@@ -21,7 +21,7 @@ from traefik_labels import Outcome
 T = TypeVar("T")
 
 MAX_LOGGED = 100
-"""Refused labels of one listing: each refresh logs them, and a team's thousand must not take the time of all others."""
+"""Rejected labels of one listing: each refresh logs them, and a team's thousand must not take others' time."""
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ examples:
   python -m traefik_labels --file task-definition.json
   aws ecs describe-task-definition --task-definition rng | python -m traefik_labels --ecs-service rng
 
-exit status: 0 if the balancer does all that the labels ask for, 1 if something is left out or refused, 2 if the
+exit status: 0 if the balancer does all that the labels ask for, 1 if something is left out or rejected, 2 if the
 command or its input cannot be read. Differences in detail, and labels that change nothing here, do not count.
 """
 
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def is_whole(self) -> bool:
-        unsaid = (Outcome.LEFT_OUT, Outcome.REFUSED)
+        unsaid = (Outcome.LEFT_OUT, Outcome.REJECTED)
         return not self.errors and all(remark.outcome not in unsaid for remark in self.translation.remarks)
 
     @property
@@ -145,7 +145,7 @@ def _in_words(one: Answer) -> Iterator[str]:
         yield "  remarks:"
     for error in one.errors:
         yield f"    {error.label}={error.value}"
-        yield f"      refused: {error.problem}"
+        yield f"      rejected: {error.problem}"
     for remark in one.translation.remarks:
         yield f"    {remark.label}={remark.value}"
         yield f"      {remark.outcome}: {remark.why}"
@@ -160,7 +160,7 @@ def _is_host_a_guess(container: Container, registration: Registration) -> bool:
 
 def _as_json(one: Answer) -> dict[str, object]:
     registration = one.reading.registration
-    refused = [{"label": error.label, "value": error.value, "why": error.problem} for error in one.errors]
+    rejected = [{"label": error.label, "value": error.value, "why": error.problem} for error in one.errors]
     remarks = [{"label": remark.label, "value": remark.value, "why": remark.why} for remark in one.translation.remarks]
     outcomes = [str(remark.outcome) for remark in one.translation.remarks]
     return {
@@ -171,7 +171,7 @@ def _as_json(one: Answer) -> dict[str, object]:
         "routes": [] if registration is None else [str(route) for route in registration.routes],
         "other_services": [dict(other.labels) for other in one.translation.others],
         "remarks": [
-            *({**one, "outcome": str(Outcome.REFUSED)} for one in refused),
+            *({**one, "outcome": str(Outcome.REJECTED)} for one in rejected),
             *({**one, "outcome": outcome} for one, outcome in zip(remarks, outcomes, strict=True)),
         ],
     }

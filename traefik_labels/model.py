@@ -16,7 +16,7 @@ ENABLE = "traefik.enable"
 class Outcome(StrEnum):
     """What became of something that a Traefik label asks for."""
 
-    REFUSED = "refused"
+    REJECTED = "rejected"
     """It cannot be read: Traefik would not take it either."""
     LEFT_OUT = "left out"
     """It has no counterpart."""
@@ -107,8 +107,8 @@ class Draft:
         self.labels[ours] = value
         self.origins[ours] = origin
 
-    def refuse(self, label: str, why: str) -> None:
-        self._remark(label, Outcome.REFUSED, why)
+    def reject(self, label: str, why: str) -> None:
+        self._remark(label, Outcome.REJECTED, why)
 
     def leave_out(self, label: str, why: str) -> None:
         self._remark(label, Outcome.LEFT_OUT, why)

@@ -74,7 +74,7 @@ def speaks_http2(draft: Draft, label: str, scheme: str) -> bool:
     if scheme == "http":
         draft.leave_out(label, "HTTP/1.1 to the task, and gRPC needs HTTP/2: write h2c for the container to take part")
     elif scheme not in ("h2c", "https"):
-        draft.refuse(label, "must be h2c, http or https")
+        draft.reject(label, "must be h2c, http or https")
     return scheme in ("h2c", "https")
 
 
@@ -91,7 +91,7 @@ def put_tls(draft: Draft, label: str, scheme: str) -> None:
 def put_time(draft: Draft, ours: str, label: str, text: str) -> None:
     found = seconds(text)
     if found is None:
-        draft.refuse(label, "must be a time such as 10s")
+        draft.reject(label, "must be a time such as 10s")
     else:
         draft.put(ours, write_time(timedelta(milliseconds=min(round(found * 1000), 10**11))), label)
 
@@ -102,7 +102,7 @@ def put_method(draft: Draft, label: str, text: str) -> None:
         if text.strip().lower() == "hrw":
             draft.leave_out(label, _HASH)
         else:
-            draft.refuse(label, f"must be one of {', '.join(METHODS)}, hrw")
+            draft.reject(label, f"must be one of {', '.join(METHODS)}, hrw")
         return
     draft.put(BALANCING, known[0], label)
     if known[1]:
@@ -114,7 +114,7 @@ def put_breaker(draft: Draft, label: str, text: str) -> None:
     try:
         conditions = list(_conditions(read_expression(text, "NetworkErrorRatio() > 0.5")))
     except NotReadable as error:
-        draft.refuse(label, f"must be {error}")
+        draft.reject(label, f"must be {error}")
         return
     for condition in conditions:
         name, arguments = condition.call.name, condition.call.arguments
@@ -159,7 +159,7 @@ def put_rate(draft: Draft, label: str, *, average: str, period: str, burst: str,
     """`average` calls in each `period`, and `burst` at once, "" for none. Labels are where the numbers stand."""
     calls, span = number(average), seconds(period)
     if calls is None or span is None or span <= 0:
-        draft.refuse(label, "must be a number of calls in a time such as 1s")
+        draft.reject(label, "must be a number of calls in a time such as 1s")
         return
     rate = calls / span
     if rate < 1:

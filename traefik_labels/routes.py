@@ -54,7 +54,7 @@ def read_calls(router: Router, read: Callable[[str], tuple[Expression, int]], *,
     try:
         expression, syntax = read(router.rule)
     except NotReadable as error:
-        draft.refuse(label, f"must be {error}")
+        draft.reject(label, f"must be {error}")
         return False
     rule = Rule(is_v3=syntax == 3)
 
@@ -70,7 +70,7 @@ def read_first_calls(router: Router, *, tells: bool) -> bool:
     try:
         calls = read_first_rule(router.rule)
     except NotReadable as error:
-        router.draft.refuse(router.label, f"must be {error}")
+        router.draft.reject(router.label, f"must be {error}")
         return False
 
     def whole() -> tuple[Calls, ...]:
@@ -91,11 +91,11 @@ def _take_apart(
     try:
         sets = read()
     except (TooManyCases, TooMuch) as error:
-        draft.refuse(label, f"must be {error}")
+        draft.reject(label, f"must be {error}")
         router.reach = whole()
         return True
     except NotReadable as error:
-        draft.refuse(label, f"must be {error}")
+        draft.reject(label, f"must be {error}")
         return False
     sets = tuple(replace(calls, unsaid=_LONG) if _is_long(calls) else calls for calls in sets)
     router.calls = tuple(calls for calls in sets if not calls.unsaid)
@@ -133,7 +133,7 @@ def put_routes(draft: Draft, routers: Sequence[Router]) -> bool:
     number = sum(block.routes for _, block in blocks)
     if number > MAX_ROUTES:
         for label in dict.fromkeys(router.label for router in routers):
-            draft.refuse(label, f"must leave the container at most {MAX_ROUTES} routes, got {number}")
+            draft.reject(label, f"must leave the container at most {MAX_ROUTES} routes, got {number}")
         return False
     names: set[str] = set()
     main: dict[str, str] | None = None

@@ -41,7 +41,7 @@ def translate_all(containers: Sequence[Container], settings: TraefikLabels) -> t
     parts = [one for one in read if isinstance(one, Part)]
     keep_out_conflicts(parts)
     for part in parts:
-        _keep_out_what_is_refused(part)
+        _keep_out_what_is_rejected(part)
     settle([router for part in parts for router in part.routers])
     for part in parts:
         part.served = [one for one in part.served if _routers_of(part, one)]
@@ -66,7 +66,7 @@ def _read(container: Container, settings: TraefikLabels) -> Part | Translation:
     return draft.passed_over() if part is None else part
 
 
-def _keep_out_what_is_refused(part: Part) -> None:
+def _keep_out_what_is_rejected(part: Part) -> None:
     """What a registration could not hold: its calls are no other router's."""
     for served in part.served:
         routers = _routers_of(part, served)
@@ -75,11 +75,11 @@ def _keep_out_what_is_refused(part: Part) -> None:
         if ports and served.port not in map(str, ports):
             mapped = ", ".join(map(str, ports))
             why = f"must be one of the mapped ports {mapped} (read as {PORT}={served.port})"
-            part.draft.refuse(served.port_label, why)
+            part.draft.reject(served.port_label, why)
         elif number > MAX_ROUTES:
             why = f"must leave the container at most {MAX_ROUTES} routes, got {number}"
             for label in dict.fromkeys(router.label for router in routers):
-                part.draft.refuse(label, why)
+                part.draft.reject(label, why)
         else:
             continue
         for router in routers:
@@ -148,7 +148,7 @@ def _is_enabled(draft: Draft, settings: TraefikLabels, *, is_v1: bool) -> bool:
         said = enabled(draft.written)
     except CannotDecode as error:
         # Version 1 knows no other label there, and takes what it cannot read for false.
-        draft.refuse(error.label, f"must be {error}" if is_v1 else f"must be {error}, or the container is left out")
+        draft.reject(error.label, f"must be {error}" if is_v1 else f"must be {error}, or the container is left out")
         return False
     return settings.exposed_by_default if said is None else said
 

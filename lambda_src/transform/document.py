@@ -179,7 +179,7 @@ def _kept_apart(
         else:
             problem = default_names.problem_beside(service, made_of, holders[service])
             error = LabelError(one.definition.family, SERVICE, "", problem)
-            rejected.add(readings.refused_label(one.task, one.definition, one.container, error, one.registration))
+            rejected.add(readings.rejected_label(one.task, one.definition, one.container, error, one.registration))
     return tuple(kept), rejected
 
 
@@ -213,7 +213,7 @@ def _refusals(
                 value=f"{refusal.asked} for the service {refusal.service}",
                 problem=f"must ask for at most {refusal.allowed} (the new routes are rejected, its targets stay)",
             )
-            yield readings.refused_label(one.task, one.definition, one.container, error, one.registration)
+            yield readings.rejected_label(one.task, one.definition, one.container, error, one.registration)
 
 
 def _still_serving(

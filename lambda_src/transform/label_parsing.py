@@ -153,7 +153,7 @@ class Readings:
         self.remarks |= read.remarks
         return read.reading.registration
 
-    def refused_label(
+    def rejected_label(
         self,
         task: Task,
         definition: TaskDefinition,
@@ -176,7 +176,7 @@ class Readings:
         ]
         shared = default_names.shared_in_task((one.registration.service, one.made_of) for one in found)
         errors = {
-            self.refused_label(task, definition, one.container, _in_task(definition, one), one.registration)
+            self.rejected_label(task, definition, one.container, _in_task(definition, one), one.registration)
             for one in found
             if one.made_of is not None and one.registration.service in shared
         }
@@ -265,11 +265,11 @@ def _in_their_words(
 
 def _remarks(definition: TaskDefinition, container: Container, translation: Translation) -> Iterator[TraefikRemark]:
     for remark in translation.remarks:
-        if remark.outcome is not Outcome.REFUSED:
+        if remark.outcome is not Outcome.REJECTED:
             yield TraefikRemark(definition.family, definition.revision, container.name, remark)
 
 
 def _refusals(definition: TaskDefinition, translation: Translation) -> Iterator[LabelError]:
     for remark in translation.remarks:
-        if remark.outcome is Outcome.REFUSED:
+        if remark.outcome is Outcome.REJECTED:
             yield LabelError(definition.family, remark.label, remark.value, remark.why)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import aws_cdk as cdk
 import pytest
 
@@ -19,6 +21,7 @@ REFERENCE = cdk.Fn.import_value("Exported")
         cdk.Token.as_number(REFERENCE),
         cdk.Fn.split(",", REFERENCE),
     ],
+    ids=itertools.count(),  # a token's text is another in each process
 )
 def test_a_token_is_what_the_cdk_says_is_one(value: object) -> None:
     assert is_unresolved(value) == cdk.Token.is_unresolved(value)

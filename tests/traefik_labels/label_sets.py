@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from traefik_labels import Outcome, TraefikLabels
 
-REFUSED, LEFT_OUT = Outcome.REFUSED, Outcome.LEFT_OUT
+REJECTED, LEFT_OUT = Outcome.REJECTED, Outcome.LEFT_OUT
 DIFFERS, NOT_NEEDED = Outcome.DIFFERS, Outcome.NOT_NEEDED
 
 Remarks = Sequence[tuple[str, Outcome, str]]
@@ -142,17 +142,17 @@ FIRST = [
     first_rule("Host:a.internal;Method:GET", None, (_, LEFT_OUT, "no call of gRPC fits")),
     first_rule("Host:a.internal;PathPrefixStrip:/api", None, (_, LEFT_OUT, "never rewritten")),
     first_rule("Host:a.internal;Query:a=b", None, (_, LEFT_OUT, "no label")),
-    first_rule("Hosts:a.internal", None, (_, REFUSED, "Hosts is none")),
-    first_rule("host:a.internal", None, (_, REFUSED, "host is none")),
-    first_rule("a.internal", None, (_, REFUSED, "must be a rule such as Host:")),
-    first_rule("Host:", None, (_, REFUSED, "cannot be read at")),
+    first_rule("Hosts:a.internal", None, (_, REJECTED, "Hosts is none")),
+    first_rule("host:a.internal", None, (_, REJECTED, "host is none")),
+    first_rule("a.internal", None, (_, REJECTED, "must be a rule such as Host:")),
+    first_rule("Host:", None, (_, REJECTED, "cannot be read at")),
     of_first("enabled in Go's short form", {"enable": "t"}, {}),
     of_first("switched off", {"enable": "false"}, None),
-    of_first("switched neither on nor off", {"enable": "yes"}, None, ("enable", REFUSED, "must be true or false")),
+    of_first("switched neither on nor off", {"enable": "yes"}, None, ("enable", REJECTED, "must be true or false")),
     of_first("not exposed by default", {}, None, settings=TraefikLabels(exposed_by_default=False)),
     of_first("exposed though, by its label", {"enable": "true"}, {}, settings=TraefikLabels(exposed_by_default=False)),
     of_first("TLS", {"protocol": "https"}, {"grpc-lb.tls": "true"}, ("protocol", DIFFERS, "grpc-lb.tls.verify=system")),
-    of_first("a protocol that is none", {"protocol": "grpc"}, None, ("protocol", REFUSED, "h2c, http or https")),
+    of_first("a protocol that is none", {"protocol": "grpc"}, None, ("protocol", REJECTED, "h2c, http or https")),
     of_first("one of two ports", {"port": "7000"}, {"grpc-lb.port": "7000"}, ports=(50051, 7000)),
     of_first("no port said: the first mapping", {}, {"grpc-lb.port": "7000"}, ports=(7000, 50051)),
     of_first("a backend's name", {"backend": "RNG_blue"}, {"grpc-lb.service": "rng-blue"}),
@@ -171,7 +171,7 @@ FIRST = [
         "a method that is none",
         {"backend.loadbalancer.method": "rr"},
         {},
-        ("backend.loadbalancer.method", REFUSED, "must be one of wrr, drr"),
+        ("backend.loadbalancer.method", REJECTED, "must be one of wrr, drr"),
     ),
     of_first(
         "sticky sessions",
@@ -203,7 +203,7 @@ FIRST = [
         "a breaker that is none",
         {"backend.circuitbreaker.expression": "NetworkErrorRatio() >"},
         {},
-        ("backend.circuitbreaker.expression", REFUSED, "cannot be read at its end"),
+        ("backend.circuitbreaker.expression", REJECTED, "cannot be read at its end"),
     ),
     of_first(
         "most connections, by host",
@@ -270,7 +270,7 @@ FIRST = [
         settings=TraefikLabels(entry_points=["https"]),
     ),
     of_first(
-        "a label that is none", {"frontend.rules": "x"}, {}, ("frontend.rules", REFUSED, "version 1 of Traefik has")
+        "a label that is none", {"frontend.rules": "x"}, {}, ("frontend.rules", REJECTED, "version 1 of Traefik has")
     ),
     of_first("a tag that fits", {"tags": "grpc,eu"}, {}, settings=TraefikLabels(constraints="tag==gr*,tag!=test")),
     of_first("a tag that fits not", {"tags": "test"}, None, settings=TraefikLabels(constraints="tag!=test")),
@@ -317,7 +317,7 @@ SECOND = [
     rule("PathPrefix(`/rng.v1.R/Ge`)", {METHODS: "rng.v1.R/Ge"}, (_, DIFFERS, "only Ge is taken")),
     rule("PathPrefix(`/`)", {}),
     rule("PathPrefix(`/rng.v1.R/{id:.*}`)", None, (_, LEFT_OUT, "/pkg.Service/")),
-    rule("PathPrefix(`rng`)", None, (_, REFUSED, "begin with /")),
+    rule("PathPrefix(`rng`)", None, (_, REJECTED, "begin with /")),
     rule("Path(`/rng.v1.R/Get`)", {METHODS: "rng.v1.R/Get"}),
     rule("Path(`/health`)", None, (_, LEFT_OUT, "no call of gRPC fits")),
     rule(r"PathRegexp(`^/rng\.v1\.R/`)", {SERVICES: "rng.v1.R"}),
@@ -357,21 +357,21 @@ SECOND = [
         {HOSTS: "a.internal,b.internal", SERVICES: "rng.v1.R", METHODS: "rng.v1.S/Get"},
     ),
     rule("Host(`a.internal`) && (Path(`/rng.v1.R/Get`) || Method(`POST`))", {HOSTS: "a.internal"}),
-    rule("Host(`a.internal`", None, (_, REFUSED, "cannot be read at its end")),
-    rule("Host(`a.internal`) & PathPrefix(`/`)", None, (_, REFUSED, "cannot be read at character 20")),
-    rule("HostSNI(`*`)", None, (_, REFUSED, "HostSNI is none")),
+    rule("Host(`a.internal`", None, (_, REJECTED, "cannot be read at its end")),
+    rule("Host(`a.internal`) & PathPrefix(`/`)", None, (_, REJECTED, "cannot be read at character 20")),
+    rule("HostSNI(`*`)", None, (_, REJECTED, "HostSNI is none")),
     rule("Host(`*.rng.internal`)", None, (_, LEFT_OUT, "one level of names")),
     rule("Host(`*`)", {}),
     rule("HostRegexp(`.+`)", {}),
     rule(
         " || ".join(f"Host(`h{number}.internal`)" for number in range(65)),
         None,
-        (_, REFUSED, "at most 64 routes, got 65"),
+        (_, REJECTED, "at most 64 routes, got 65"),
     ),
     rule(
         " && ".join(f"(Header(`a{n}`, `b`) || Header(`c{n}`, `d`))" for n in range(40)),
         None,
-        (_, REFUSED, "at most 512 cases"),
+        (_, REJECTED, "at most 512 cases"),
     ),
     of_second("nothing but the scheme: the default rule", {"routers.rng.rule": ""}, {HOSTS: "service-rng-service-app"}),
     of_second(
@@ -418,7 +418,7 @@ SECOND = [
         "a label twice",
         {"routers.rng.priority": "1", "routers.rng.Priority": "2"},
         {PRIORITY: "1"},
-        ("routers.rng.Priority", REFUSED, "must be there once"),
+        ("routers.rng.Priority", REJECTED, "must be there once"),
     ),
     of_second("a priority", {"routers.rng.priority": "100"}, {PRIORITY: "100"}),
     of_second(
@@ -596,7 +596,7 @@ SECOND = [
         "a setting that is none",
         {"routers.rng.rules": "x"},
         None,
-        ("routers.rng.rules", REFUSED, "a setting that Traefik has"),
+        ("routers.rng.rules", REJECTED, "a setting that Traefik has"),
     ),
     of_second(
         "a constraint that fits",
@@ -609,7 +609,7 @@ SECOND = [
         "labels of both generations",
         {"frontend.rule": "Host:old.internal"},
         {},
-        ("frontend.rule", REFUSED, "versions 2 and 3"),
+        ("frontend.rule", REJECTED, "versions 2 and 3"),
     ),
 ]
 

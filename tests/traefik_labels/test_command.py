@@ -50,9 +50,16 @@ def test_what_is_left_out_is_said_and_makes_another_exit_status(capsys: pytest.C
     assert main([H2C, RULE, "traefik.backend.loadbalancer.sticky=true", "traefik.weight=1001"]) == 1
     lines = told(capsys)
     assert (
-        "    traefik.weight=1001\n      refused: must be a whole number 0..1000 (read as grpc-lb.weight=1001)" in lines
+        "    traefik.weight=1001\n      rejected: must be a whole number 0..1000 (read as grpc-lb.weight=1001)" in lines
     )
     assert "    traefik.backend.loadbalancer.sticky=true\n      left out: gRPC clients keep no cookies" in lines
+
+
+def test_json_says_rejected_as_the_lambda_logs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([H2C, RULE, "traefik.weight=1001", "traefik.backend.loadbalancer.sticky=true", "--json"]) == 1
+    (one,) = json.loads(told(capsys))
+    outcomes = [(remark["label"], remark["outcome"]) for remark in one["remarks"]]
+    assert outcomes[:2] == [("traefik.weight", "rejected"), ("traefik.backend.loadbalancer.sticky", "left out")]
 
 
 def test_what_only_differs_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:

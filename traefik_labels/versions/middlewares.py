@@ -64,7 +64,7 @@ class Middlewares:
     def _gather(self, names: dict[str, str], label: str, text: str, origin: str, within: tuple[str, ...] = ()) -> bool:
         """Add those of a router or a chain, each once; False where a chain has no end, and Traefik refuses it."""
         if len(within) > _DEEPEST_CHAIN or (within and within[-1] in within[:-1]):
-            self._draft.refuse(label, f"must be chains of chains at most {_DEEPEST_CHAIN} deep, and none hold itself")
+            self._draft.reject(label, f"must be chains of chains at most {_DEEPEST_CHAIN} deep, and none hold itself")
             return False
         ends = True
         for name in dict.fromkeys(map(_own_name, text.split(","))) if text else ():
@@ -91,14 +91,14 @@ class Middlewares:
             return False
         if len({_kind(setting) for setting in settings}) != 1:
             where = next(iter(settings.values()), label)
-            self._draft.refuse(where, f"must make {name} a middleware of one kind: Traefik leaves its routers out")
+            self._draft.reject(where, f"must make {name} a middleware of one kind: Traefik leaves its routers out")
             return False
         kind = _kind(next(iter(settings)))
         refused = refusal(kind, {setting: self._draft.written[one] for setting, one in settings.items()})
         if refused is not None:
             setting, must_be = refused
             where = settings.get(setting, f"traefik.http.middlewares.{name}.{setting}")
-            self._draft.refuse(where, f"must be {must_be}: Traefik leaves its routers out")
+            self._draft.reject(where, f"must be {must_be}: Traefik leaves its routers out")
             return False
         let_through = [self._lets_setting_through(setting, one) for setting, one in settings.items()]
         return all(let_through)
@@ -132,7 +132,7 @@ def _retry(draft: Draft, labels: Settings) -> None:
             # Traefik counts the first try: https://github.com/traefik/traefik/blob/v3.6.0/pkg/middlewares/retry/retry.go
             draft.put("grpc-lb.retry.max-retries", str(int(text) - 1), label)
         elif setting == "retry.attempts":
-            draft.refuse(label, "must be a number of tries, 1 or more")
+            draft.reject(label, "must be a number of tries, 1 or more")
         elif setting == "retry.initialinterval":
             policies.put_time(draft, "grpc-lb.retry.base-backoff", label, text)
         else:

@@ -27,13 +27,13 @@ def are_whole(services: Mapping[str, Settings], container: Container, draft: Dra
         label = next(iter(its.values()), f"traefik.http.services.{name}")
         where = "Traefik leaves out the whole container, and so is it here"
         if its and not any(setting.startswith("loadbalancer") for setting in its):
-            draft.refuse(label, f"must be of a service with loadbalancer settings; {where}")
+            draft.reject(label, f"must be of a service with loadbalancer settings; {where}")
             whole = False
         elif _text(draft, its, _URL) and (_text(draft, its, _SCHEME) or _text(draft, its, _PORT)):
-            draft.refuse(its[_URL], f"cannot be combined with server.scheme and server.port; {where}")
+            draft.reject(its[_URL], f"cannot be combined with server.scheme and server.port; {where}")
             whole = False
         elif not _text(draft, its, _URL) and not _text(draft, its, _PORT) and not container.ports:
-            draft.refuse(its.get(_PORT, f"traefik.http.services.{name}.{_PORT}"), f"must be there; {where}")
+            draft.reject(its.get(_PORT, f"traefik.http.services.{name}.{_PORT}"), f"must be there; {where}")
             whole = False
     return whole
 
@@ -64,7 +64,7 @@ def are_reached_as_said(its: Settings, draft: Draft, ignored: Sequence[str]) -> 
     """Whether Traefik takes what is said of how its servers are reached and chosen."""
     strategy = _text(draft, its, _STRATEGY)
     if strategy and strategy not in policies.STRATEGIES:
-        draft.refuse(its[_STRATEGY], f"must be one of {', '.join(policies.STRATEGIES)}; Traefik leaves the service out")
+        draft.reject(its[_STRATEGY], f"must be one of {', '.join(policies.STRATEGIES)}; Traefik leaves the service out")
         return False
     transport = _text(draft, its, _TRANSPORT)
     if transport and transport.lower() in map(str.lower, ignored):

@@ -206,7 +206,7 @@ def _is_kept_out(segment: Segment, draft: Draft) -> bool:
             remark(draft, row, label)
             kept_out |= row.drops_router
         elif setting not in READ and _RATE.fullmatch(setting) is None:
-            draft.refuse(label, "must be a label that version 1 of Traefik has")
+            draft.reject(label, "must be a label that version 1 of Traefik has")
     return kept_out
 
 
@@ -216,7 +216,7 @@ def _name_others(draft: Draft) -> None:
         if label.startswith(PREFIX) and V1_LABEL.fullmatch(label) is None and not _is_of_segment(label):
             row = unsupported_setting(V1, label.removeprefix(PREFIX))
             if row is None:
-                draft.refuse(label, "must be a label that version 1 of Traefik has")
+                draft.reject(label, "must be a label that version 1 of Traefik has")
             else:
                 remark(draft, row, label)
 

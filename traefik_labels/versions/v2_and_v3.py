@@ -45,10 +45,10 @@ def read_v2(container: Container, settings: TraefikLabels, draft: Draft) -> Part
     try:
         root = decode(draft.written)
     except CannotDecode as error:
-        draft.refuse(error.label, f"must be {error}; Traefik leaves out the whole container, and so is it here")
+        draft.reject(error.label, f"must be {error}; Traefik leaves out the whole container, and so is it here")
         return None
     for label, other in root.overwritten:
-        draft.refuse(label, f"must be there once, and {other} says the same: case makes no difference")
+        draft.reject(label, f"must be there once, and {other} says the same: case makes no difference")
     labels = labels_of(root)
     _remark_others(draft)
     name = normalized(container.traefik_name)
@@ -104,7 +104,7 @@ def _remark_others(draft: Draft) -> None:
         if row is not None:
             remark(draft, row, label)
         else:
-            draft.refuse(label, "must be a label that versions 2 and 3 of Traefik have")
+            draft.reject(label, "must be a label that versions 2 and 3 of Traefik have")
 
 
 def _router(name: str, its: Settings, seen: _Seen) -> Router | None:
@@ -116,7 +116,7 @@ def _router(name: str, its: Settings, seen: _Seen) -> Router | None:
     try:
         rule = written.get(rule_label, "") or fill_in(seen.settings.default_rule, seen.container)
     except NotReadable as error:
-        draft.refuse(rule_label, f"must be there where default_rule must be {error}")
+        draft.reject(rule_label, f"must be there where default_rule must be {error}")
         return None
     priority_label = its.get("priority", "")
     router = Router(
@@ -130,7 +130,7 @@ def _router(name: str, its: Settings, seen: _Seen) -> Router | None:
         entry_points=entry_points_of(written.get(its.get("entrypoints", ""), "")),
     )
     if router.priority > _HIGHEST:
-        draft.refuse(priority_label, f"must be at most {_HIGHEST}; Traefik leaves the router out")
+        draft.reject(priority_label, f"must be at most {_HIGHEST}; Traefik leaves the router out")
         return None
     syntax = _syntax(its, seen)
     is_read = read_calls(router, lambda text: read_rule(text, syntax), tells=service in seen.grpc)
@@ -158,7 +158,7 @@ def _service_of(name: str, its: Settings, seen: _Seen) -> str | None:
     if said:
         return said.removesuffix("@ecs")
     if len(seen.services) > 1:
-        seen.draft.refuse(
+        seen.draft.reject(
             label, f"must name one of the services {', '.join(sorted(seen.services))}, where there are several"
         )
         return None
