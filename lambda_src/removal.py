@@ -42,11 +42,14 @@ def answer(event: Mapping[str, Any]) -> None:
     log.configure()
     prefix = str(event["ResourceProperties"][PREFIX_PROPERTY])
     stays = event["ResourceProperties"].get(RETAIN_PROPERTY) == "true"
+    # What a stack of another prefix had is named by the physical id, since that is the prefix.
+    named = str(event.get("PhysicalResourceId") or prefix)
     status, reason = "SUCCESS", ""
-    if event["RequestType"] == "Delete" and not stays:
+    # CloudFormation makes up an id where creating was never answered: nothing has been written then, and a failure here
+    # would leave the rollback stuck.
+    if event["RequestType"] == "Delete" and not stays and named.startswith("/"):
         try:
-            # What a stack of another prefix had is named by the physical id, since that is the prefix.
-            remove(boto3.client("ssm", config=_ATTEMPTS), str(event.get("PhysicalResourceId") or prefix))
+            remove(boto3.client("ssm", config=_ATTEMPTS), named)
         except Exception as error:
             log.error("parameters not removed", prefix=prefix, error=type(error).__name__, problem=str(error))
             status, reason = "FAILED", f"{type(error).__name__}: {error}"[:_MAX_REASON]

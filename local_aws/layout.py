@@ -78,6 +78,15 @@ class Layout:
         """The CDK CLI's own."""
         return self.build / "node/node_modules/aws-cdk/lib/api/bootstrap/bootstrap-template.yaml"
 
+    def check_app(self) -> None:
+        """Raises LocalAwsError where there is nothing to deploy."""
+        if self.assembly is not None and not (self.assembly / "manifest.json").is_file():
+            raise LocalAwsError(
+                f"--assembly must be a folder that `cdk synth` wrote, with a manifest.json, got {self.assembly}"
+            )
+        if self.assembly is None and not (self.app_folder / "cdk.json").is_file():
+            raise LocalAwsError(f"--app must be a folder with a cdk.json, got {self.app_folder}")
+
     def check_tools(self) -> None:
         for tool in (self.venv / "python", self.ministack_python, self.cdk):
             if not tool.exists():

@@ -42,6 +42,7 @@ async def up(layout: Layout, context: Mapping[str, str]) -> None:
             "run it in a Linux virtual machine or container"
         )
     layout.check_tools()
+    layout.check_app()
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for interrupt in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(interrupt, stopping.set)

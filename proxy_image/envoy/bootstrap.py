@@ -9,8 +9,9 @@ from typing import Any
 from proxy_image.settings import Settings
 from proxy_image.telemetry import Address
 
-CONTROL_PLANE_CLUSTER = "grpc-lb-control-plane"
-# No service has such a name: theirs have no underscores.
+# No service has such a name: theirs have no underscores. Envoy would keep its own cluster, and send the service's calls
+# to the control plane.
+CONTROL_PLANE_CLUSTER = "grpc_lb_control_plane"
 TRACE_COLLECTOR_CLUSTER = "grpc_lb_trace_collector"
 OWN_CLUSTERS = frozenset({CONTROL_PLANE_CLUSTER, TRACE_COLLECTOR_CLUSTER})
 

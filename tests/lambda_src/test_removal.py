@@ -112,6 +112,15 @@ def test_nothing_is_deleted_that_is_to_stay(ssm: Any) -> None:
     assert answers[0]["Status"] == "SUCCESS"
 
 
+def test_a_resource_whose_creation_was_never_answered_goes_without_a_trace(ssm: Any) -> None:
+    """GIVEN an id that CloudFormation made up as no answer said one, WHEN it rolls back, THEN it is not held up."""
+    before, made_up = left(ssm), "shop-OrdersParameters1A2B-9XK3EXAMPLE"
+    with cloudformation() as (url, answers):
+        handler(event(url, "Delete", PhysicalResourceId=made_up), CONTEXT)
+    assert left(ssm) == before
+    assert (answers[0]["Status"], answers[0]["PhysicalResourceId"]) == ("SUCCESS", made_up)
+
+
 def test_what_a_last_refresh_writes_meanwhile_is_deleted_too(ssm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a refresh that ends after the first deletion, THEN its index does not stay."""
     late = iter([lambda: ssm.put_parameter(Name=f"{PREFIX}/index", Value="late", Type="String")])

@@ -12,6 +12,7 @@ import pytest
 from local_aws import addresses
 from local_aws.addresses import GATEWAY_PORT, Range, claim_range
 from local_aws.errors import LocalAwsError
+from local_aws.layout import Layout
 from local_aws.lifecycle.preflight import check_ports, listened_ports
 from local_aws.stand_in.resources import check_port_is_free
 
@@ -46,6 +47,18 @@ def test_a_port_taken_on_all_addresses_is_told_with_its_owner_and_the_way_out() 
         with pytest.raises(ValueError, match=f"port {port} must be free on 127.0.200.11"):
             check_port_is_free("127.0.200.11", port)
     check_ports([template(port)], Range(200))
+
+
+@pytest.mark.parametrize(
+    ("layout", "problem"),
+    [
+        (Layout(app_folder=Path("/none")), "--app must be a folder with a cdk.json, got /none"),
+        (Layout(assembly=Path("/none")), "--assembly must be a folder that `cdk synth` wrote, .*, got /none"),
+    ],
+)
+def test_a_folder_with_nothing_to_deploy_is_told_before_anything_starts(layout: Layout, problem: str) -> None:
+    with pytest.raises(LocalAwsError, match=problem):
+        layout.check_app()
 
 
 def test_two_runs_get_two_ranges(monkeypatch: pytest.MonkeyPatch) -> None:

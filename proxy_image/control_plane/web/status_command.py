@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import http.client
+import ipaddress
 import json
 import sys
 import time
@@ -56,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(
             USAGE, f"--watch must be {MIN_WATCH_SECONDS:g}..{MAX_WATCH_SECONDS:g} seconds, got {arguments.watch:g}"
         )
-    parts = urllib.parse.urlsplit(arguments.url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not _is_url(arguments.url):
         return _fail(USAGE, f"--url must be such as http://127.0.0.1:8080, got {arguments.url!r}")
     if arguments.watch is None:
         return _show(arguments)
@@ -70,6 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             time.sleep(arguments.watch)
     return code
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+    except ValueError:  # a bracket without its other
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def worst(report: dict[str, Any], fleet: list[dict[str, Any]]) -> int:
@@ -104,8 +112,18 @@ def fleet_lines(fleet: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the scheme is checked
+    # A proxy that the environment names is for the internet: its 127.0.0.1 is another machine.
+    handlers = [urllib.request.ProxyHandler({})] if _is_private(url) else []
+    with urllib.request.build_opener(*handlers).open(url, timeout=ANSWER_SECONDS) as answer:
         return json.load(answer)
+
+
+def _is_private(url: str) -> bool:
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -21,6 +21,10 @@ def uint32(value: int) -> wrappers_pb2.UInt32Value:
     return wrappers_pb2.UInt32Value(value=value)
 
 
+def uint64(value: int) -> wrappers_pb2.UInt64Value:
+    return wrappers_pb2.UInt64Value(value=value)
+
+
 def boolean(value: bool) -> wrappers_pb2.BoolValue:
     return wrappers_pb2.BoolValue(value=value)
 

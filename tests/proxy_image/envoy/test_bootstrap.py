@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from grpc_lb_contract.names import SERVICE_NAME
 from proxy_image.control_plane.xds.envoy.http2 import STREAM_WINDOW
 from proxy_image.envoy.binary import find_envoy
 from proxy_image.envoy.bootstrap import (
     CONNECTION_DRAIN_SECONDS,
     CONTROL_PLANE_CLUSTER,
+    OWN_CLUSTERS,
     TRACE_COLLECTOR_CLUSTER,
     Node,
     arguments,
@@ -55,6 +57,13 @@ def test_tracing_adds_its_collector_and_nothing_to_a_balancer_without(tmp_path: 
         settings = _settings(tmp_path, GRPC_LB_TRACING_PERCENT="1", GRPC_LB_TRACING_COLLECTOR=collector)
         _, cluster = bootstrap(settings, NODE, descriptors=20_000)["static_resources"]["clusters"]
         assert (cluster["name"], cluster["type"]) == (TRACE_COLLECTOR_CLUSTER, kind)
+
+
+def test_no_service_can_have_the_name_of_an_own_cluster_which_would_take_its_calls(tmp_path: Path) -> None:
+    settings = _settings(tmp_path, GRPC_LB_TRACING_PERCENT="1")
+    own = [each["name"] for each in bootstrap(settings, NODE, descriptors=20_000)["static_resources"]["clusters"]]
+    assert set(own) == OWN_CLUSTERS
+    assert [name for name in own if SERVICE_NAME.fullmatch(name)] == []
 
 
 def test_workers_wait_for_their_configuration_however_late_it_comes(tmp_path: Path) -> None:

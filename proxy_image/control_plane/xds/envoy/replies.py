@@ -18,6 +18,11 @@ _NOT_FOUND = 404
 _HAS_FRAGMENT = 'response.code_details == "path_normalization_failed"'
 NO_FRAGMENTS = "the call's path has a # in it, which this balancer does not pass on: no gRPC method has such a name"
 
+# What Envoy makes UNKNOWN, as of a status that gRPC has no word for: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+_UNAVAILABLE = 503
+_TOO_LARGE_TO_RETRY = 'response.code_details == "request_payload_exceeded_retry_buffer_limit"'
+TOO_LARGE_TO_RETRY = "the target could not be reached, and the call has sent more than this balancer keeps for a retry"
+
 
 def reply(condition: str, status: int, body: str) -> Any:
     """Where a CEL expression holds of an answer of Envoy's own: its HTTP status, and the message of a gRPC call."""
@@ -34,4 +39,9 @@ def reply(condition: str, status: int, body: str) -> Any:
 
 
 def replies() -> Any:
-    return http_connection_manager_pb2.LocalReplyConfig(mappers=[reply(_HAS_FRAGMENT, _NOT_FOUND, NO_FRAGMENTS)])
+    return http_connection_manager_pb2.LocalReplyConfig(
+        mappers=[
+            reply(_HAS_FRAGMENT, _NOT_FOUND, NO_FRAGMENTS),
+            reply(_TOO_LARGE_TO_RETRY, _UNAVAILABLE, TOO_LARGE_TO_RETRY),
+        ]
+    )

@@ -24,6 +24,9 @@ from proxy_image.control_plane.xds.messages import duration, fraction, packed, u
 RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 # A try that has run out of time is a reset to Envoy.
 RETRY_ON_RUN_OUT = "reset"
+# Envoy keeps what it has of a request until a response begins, to send it again to another target. A call that is
+# larger is not retried, and while a connection is being made Envoy reads on (default: a stream's window, 256 KiB).
+MAX_RETRIED_BYTES = 2**20
 OTHER_HOST_ATTEMPTS = 5
 MAX_BACK_OFF_TIMES = 10
 

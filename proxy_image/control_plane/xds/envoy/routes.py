@@ -14,6 +14,7 @@ from proxy_image.control_plane.xds.envoy.deadlines import Timed, TimedByEnvoy, t
 from proxy_image.control_plane.xds.envoy.grpc_web import matches_grpc, matches_preflights, preflight_filters, refused
 from proxy_image.control_plane.xds.envoy.mirror import mirror_policies
 from proxy_image.control_plane.xds.envoy.route_policy import (
+    MAX_RETRIED_BYTES,
     filters,
     hash_policies,
     own_retry_policy,
@@ -21,7 +22,7 @@ from proxy_image.control_plane.xds.envoy.route_policy import (
     retry_policy,
 )
 from proxy_image.control_plane.xds.host_routes import HostRoutes, Routed
-from proxy_image.control_plane.xds.messages import boolean, duration
+from proxy_image.control_plane.xds.messages import boolean, duration, uint64
 
 RouteMatch = route_components_pb2.RouteMatch
 
@@ -44,6 +45,7 @@ def route_configuration(document: Document, name: str, host_routes: HostRoutes |
                 domains=_domains(host),
                 routes=[*made.of(tuple(routes)), no_route],
                 retry_policy=retried,
+                request_body_buffer_limit=uint64(MAX_RETRIED_BYTES),
             )
             for host, routes in (HostRoutes(document) if host_routes is None else host_routes)
         ],
@@ -56,7 +58,7 @@ def route_configuration(document: Document, name: str, host_routes: HostRoutes |
 
 def _domains(host: str) -> list[str]:
     """A name may have a dot at its end, which says that it is a whole one: https://www.rfc-editor.org/rfc/rfc1034#section-3.1"""
-    return [host] if "*" in host else [host, f"{host}."]
+    return [host] if host == ALL else [host, f"{host}."]
 
 
 class _Made:

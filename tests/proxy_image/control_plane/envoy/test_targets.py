@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +122,45 @@ async def test_a_target_that_cannot_be_reached_fails_no_call_and_is_back_soon(tm
             return (await who(channel, 10))["b"] == 5
 
         await eventually(is_back, "calls for b")
+
+
+@contextmanager
+def port_that_answers_no_connection() -> Iterator[int]:
+    """As a host that is lost: its queue of connections is full, and the kernel says nothing to further ones."""
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for each in (first, second):
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
+async def test_a_request_of_almost_a_mebibyte_goes_to_another_target_where_its_own_cannot_be_reached(
+    tmp_path: Path,
+) -> None:
+    # GIVEN a target that is lost: what a call sends arrives before Envoy knows
+    with port_that_answers_no_connection() as lost:
+        async with (
+            backends("a") as (a,),
+            balancer(tmp_path, rng(a.target, target(lost))) as (_, envoy),
+            envoy.channel() as channel,
+        ):
+            await envoy.has(a.port, lost)
+            # WHEN both get large requests
+            method: Any = channel.unary_unary(WHO)
+            answers = await asyncio.gather(*(method(bytes(1_000_000), timeout=60) for _ in range(2)))
+            # THEN all are answered
+            assert answers == [b"a", b"a"]
+            assert await envoy.stat("cluster.rng.upstream_rq_retry") >= 1
+
+
+async def test_a_request_that_is_too_large_to_be_sent_again_is_unavailable_as_directly(tmp_path: Path) -> None:
+    async with backends("a") as (a,), balancer(tmp_path, rng(a.target)) as (_, envoy), envoy.channel() as channel:
+        await a.server.stop(0)
+        method: Any = channel.unary_unary(WHO)
+        call = method(bytes(3_000_000), timeout=60)
+        assert await call.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_when_no_target_can_be_reached_the_call_fails_at_once(tmp_path: Path) -> None:

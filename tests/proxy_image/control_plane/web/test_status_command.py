@@ -22,7 +22,9 @@ from tests.proxy_image.control_plane.test_process import file_settings, running,
 from tests.waiting import PATIENCE_SECONDS
 
 
-async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_table_shows_each_target_with_its_share(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with backends("a", "b") as (a, b):
         settings = file_settings(tmp_path, targets_file(tmp_path, a, b))
         async with running(settings) as control, running_envoy(settings) as envoy, envoy.channel() as channel:
@@ -32,6 +34,9 @@ async def test_the_table_shows_each_target_with_its_share(tmp_path: Path, capsys
             await who(channel, 40)
             await control.get("/metrics")
             url = f"http://127.0.0.1:{settings.web_port}"
+            # GIVEN the proxy for the internet that many tasks have in their environment
+            monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+            monkeypatch.delenv("no_proxy", raising=False)
             assert await asyncio.to_thread(command_line.main, ["status", "--url", url]) == 0
             lines = capsys.readouterr().out.splitlines()
             (ended,) = [line for line in lines if line.startswith("  ended in ")]
@@ -86,6 +91,12 @@ async def test_watching_shows_it_again_until_ctrl_c_and_ends_with_the_worst_prob
             await eventually(
                 lambda: asyncio.to_thread(lambda: status_command.main(["--url", url]) == status_command.ERROR)
             )
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "ftp://127.0.0.1:8080", "127.0.0.1:8080", "http://"])
+def test_a_url_that_is_none_is_told_in_a_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_command.main(["--url", url]) == status_command.USAGE
+    assert capsys.readouterr().err == f"error: --url must be such as http://127.0.0.1:8080, got {url!r}\n"
 
 
 PART = {"calls_per_second": 5.0, "failures": 1, "in_flight": 2, "zone": "z-b", "problems": ["lost"], "worst": "error"}
