@@ -52,7 +52,7 @@ from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import Placement, placement_of
 from cdk_grpc_lb.network.reachability import watch_callers, watch_direct_calls
-from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.ordering import start_after, start_when_allowed
 from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
@@ -595,7 +595,13 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         describe_groups(service)
         # Without a document no task gets ready, and without the sync there is no document.
-        start_after(service, placement.subnets.internet_connectivity_established, self.target_sync)
+        start_when_allowed(
+            service,
+            self.cluster,
+            placement.subnets.internet_connectivity_established,
+            self.target_sync,
+            has_capacity_providers=strategies is not None,
+        )
         internet_access = InternetAccess(
             self,
             placement,

@@ -164,8 +164,9 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         """
         inner = getattr(service, "service", None)
         if isinstance(inner, ecs.BaseService):
+            balanced = " (it has a balancer already)" if isinstance(service, self._service_class) else ""
             raise Props(type(self).__name__, path_of(self)).error(
-                "service", "an ECS service: the attribute service of it (it has a balancer already)", path_of(service)
+                "service", f"an ECS service: the attribute service of it{balanced}", path_of(service)
             )
         if not isinstance(service, ecs.BaseService):
             node = getattr(service, "node", None)

@@ -10,7 +10,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -160,7 +159,12 @@ class TargetSync(Construct):
             log_group=self.log_group,
         )
         # One refresh answers a whole batch, so a batch succeeds or fails as one.
-        self.function.add_event_source(event_sources.SqsEventSource(self.queue, batch_size=_BATCH_SIZE))
+        # Not an SqsEventSource, whose id has the path of the whole app: a stack that moves into a stage would make a
+        # second mapping of this queue before it deletes the first, and Lambda takes only one.
+        self.queue.grant_consume_messages(self.role)
+        self.function.add_event_source_mapping(
+            "Messages", event_source_arn=self.queue.queue_arn, batch_size=_BATCH_SIZE
+        )
 
         to_queue = targets.SqsQueue(self.queue, message_group_id=_MESSAGE_GROUP)
         self.task_rule: events.Rule = events.Rule(

@@ -20,7 +20,7 @@ from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
 from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import Placement, placement_of
-from cdk_grpc_lb.ordering import start_after
+from cdk_grpc_lb.ordering import start_when_allowed
 from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.labels import labelled_calls
 from cdk_grpc_lb.service.containers import labels_of, refuse_other_labels
@@ -229,7 +229,12 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             enable_execute_command=self._opens_shells,
         )
         describe_groups(service)
-        start_after(service, placement.subnets.internet_connectivity_established)
+        start_when_allowed(
+            service,
+            self.cluster,
+            placement.subnets.internet_connectivity_established,
+            has_capacity_providers=given.get("capacity_provider_strategies") is not None,
+        )
         internet_access = InternetAccess(
             self,
             placement,

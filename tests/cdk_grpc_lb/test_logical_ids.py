@@ -22,6 +22,7 @@ PINNED = {
     "RandomNumbersBalancerTargetSyncDeadLettersD5FB2BCD": "AWS::SQS::Queue",
     "RandomNumbersBalancerTargetSyncEveryMinuteEA6B11E1": "AWS::Events::Rule",
     "RandomNumbersBalancerTargetSyncFunctionEE9420D1": "AWS::Lambda::Function",
+    "RandomNumbersBalancerTargetSyncFunctionMessages923E01BA": "AWS::Lambda::EventSourceMapping",
     "RandomNumbersBalancerTargetSyncLogs5EE2A2F9": "AWS::Logs::LogGroup",
     "RandomNumbersBalancerTargetSyncQueue058EACF1": "AWS::SQS::Queue",
     "RandomNumbersBalancerTargetSyncRoleFE153966": "AWS::IAM::Role",

@@ -82,7 +82,7 @@ def test_no_balancer_starts_before_its_document_can_be_written(example: Synthesi
         for name, resource in example.body["Resources"].items()
         if resource["Type"] == "AWS::ECS::Service" and "Balancer" in name
     )
-    for part in ("TaskStateChanges", "EveryMinute", "SqsEventSource", "TargetSyncPublishing", "QueuePolicy"):
+    for part in ("TaskStateChanges", "EveryMinute", "FunctionMessages", "TargetSyncPublishing", "QueuePolicy"):
         assert [needed for needed in resource["DependsOn"] if part in needed], part
 
 
@@ -90,6 +90,22 @@ def test_no_task_starts_before_its_subnet_has_a_route(example: Synthesised) -> N
     for resource in example.body["Resources"].values():
         if resource["Type"] == "AWS::ECS::Service":
             assert len([needed for needed in resource["DependsOn"] if "DefaultRoute" in needed]) == 2
+
+
+def test_no_task_starts_before_ecs_may_pull_its_image_and_read_its_secrets(example: Synthesised) -> None:
+    """GIVEN each service, THEN it waits for the policy of its own task's execution role, in updates too."""
+    resources = example.body["Resources"]
+    services = [each for each in resources.values() if each["Type"] == "AWS::ECS::Service"]
+    for service in services:
+        task = resources[service["Properties"]["TaskDefinition"]["Ref"]]
+        (role, _) = task["Properties"]["ExecutionRoleArn"]["Fn::GetAtt"]
+        policies = [
+            name
+            for name, policy in example.of_type("AWS::IAM::Policy").items()
+            if {"Ref": role} in policy["Roles"] and name in service["DependsOn"]
+        ]
+        assert len(policies) == 1
+    assert len(services) == 2
 
 
 def test_invariant_6_the_containers_health_check_does_not_ask_the_control_plane(example: Synthesised) -> None:
@@ -179,8 +195,26 @@ def test_a_balancer_on_spot_runs_in_a_cluster_that_has_it() -> None:
     service = template.the("AWS::ECS::Service")
     assert "LaunchType" not in service
     assert service["CapacityProviderStrategy"] == [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]
-    providers = template.the("AWS::ECS::ClusterCapacityProviderAssociations")["CapacityProviders"]
-    assert "FARGATE_SPOT" in providers
+    ((name, providers),) = template.of_type("AWS::ECS::ClusterCapacityProviderAssociations").items()
+    assert "FARGATE_SPOT" in providers["CapacityProviders"]
+    # Made before the service asks for it, and deleted after the service, because ECS keeps what is in use.
+    (resource,) = [each for each in template.body["Resources"].values() if each["Type"] == "AWS::ECS::Service"]
+    assert name in resource["DependsOn"]
+
+
+def test_a_balancer_that_is_part_of_its_cluster_does_not_wait_for_itself() -> None:
+    """GIVEN one on Spot whose scope is the cluster, WHEN something there needs its service, THEN there is no cycle."""
+    stack = cdk.Stack(template_app(), "Stack")
+    cluster = ecs.Cluster(stack, "Cluster", vpc=ec2.Vpc(stack, "Vpc"))
+    balancer = GrpcBalancer(
+        cluster,
+        "Balancer",
+        cluster=cluster,
+        image=ecs.ContainerImage.from_registry("example/balancer"),
+        capacity_provider_strategies=[ecs.CapacityProviderStrategy(capacity_provider="FARGATE_SPOT", weight=1)],
+    )
+    balancer.auto_scale_task_count(max_capacity=4)
+    synthesise(stack)  # which rejects a cycle
 
 
 def test_balancers_let_each_other_see_their_page_and_bear_the_name_that_the_document_has(example: Synthesised) -> None:

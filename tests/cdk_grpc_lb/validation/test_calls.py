@@ -156,7 +156,7 @@ OF_SERVICES: list[tuple[Callable[[Any, Any], object], str]] = [
     ),
     (
         lambda _, lb: lb.register(lb.add_service("O", image=IMAGE, port=1), service_name="o"),
-        "service must be an ECS service: the attribute service of it",
+        r"service must be an ECS service: the attribute service of it \(it has a balancer already\), got",
     ),
 ]
 
