@@ -184,8 +184,8 @@ async def _refuse_delta(_requests: Any, context: Any) -> None:
 class AdsServer:
     """A listening ADS server: `async with`, on a unix socket (a `Path`) or an address `host:port`.
 
-    At the first call whose path is not UTF-8, which anyone may send, a grpcio server (1.85) closes its port for good and
-    serves only the streams that it has. Another one then takes its place.
+    At the first call whose path is not UTF-8, which anyone may send, a grpcio server (1.85) closes its port for good
+    and serves only the streams that it has. Another one then takes its place.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ NO_FRAGMENTS = "the call's path has a # in it, which this balancer does not pass
 # What Envoy makes UNKNOWN, as of a status that gRPC has no word for: https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 _UNAVAILABLE = 503
 _TOO_LARGE_TO_RETRY = 'response.code_details == "request_payload_exceeded_retry_buffer_limit"'
-TOO_LARGE_TO_RETRY = "the target could not be reached, and the call has sent more than this balancer keeps for a retry"
+TOO_LARGE_TO_RETRY = "a try failed, and the call has sent more than this balancer keeps for another one"
 
 
 def reply(condition: str, status: int, body: str) -> Any:

@@ -12,7 +12,7 @@ from proxy_image.control_plane.xds.proxyless import messages, names
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature, Quoted
 from proxy_image.control_plane.xds.proxyless.names import Name, read_name
 from proxy_image.control_plane.xds.proxyless.route_tables import RouteTables
-from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed, unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed, unfollowed, unfollowed_of_routes
 from proxy_image.control_plane.xds.resource_types import ResourceType
 from proxy_image.control_plane.xds.snapshot import Resource, Resources
 
@@ -80,8 +80,12 @@ class ClientResources:
     def _found_called(self, kind: ClientKind, clusters: Iterable[str]) -> Called:
         names = (read_name(ResourceType.CLUSTER, each) for each in clusters)
         services = [self._tables.services[name.plain] for name in names if name and name.plain in self._tables.services]
-        not_followed = (each for service in services for each in unfollowed(service.name, service.policy, kind))
-        return frozenset(service.name for service in services), frozenset(not_followed)
+        not_followed = frozenset(
+            each
+            for service in services
+            for each in (*unfollowed(service.name, service.policy, kind), *unfollowed_of_routes(service, kind))
+        )
+        return frozenset(service.name for service in services), not_followed
 
     def _made(self, profile: ClientProfile) -> Resources:
         before = self._before.get(profile, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from grpc_lb_contract import Method, TrafficPolicy
+from grpc_lb_contract import Method, Service, TrafficPolicy
 from grpc_lb_contract.policy.traffic_policy import DEFAULTS
 from proxy_image.control_plane.xds.proxyless.client_kind import ClientKind, Feature
 
@@ -28,6 +28,27 @@ class Unfollowed:
 def unfollowed(service: str, policy: TrafficPolicy, kind: ClientKind) -> Iterator[Unfollowed]:
     for label, problem in _problems(policy, kind.features):
         yield Unfollowed(service, f"grpc-lb.{label}", kind.name, problem)
+
+
+def unfollowed_of_routes(service: Service, kind: ClientKind) -> Iterator[Unfollowed]:
+    """What a service's routes say that the client cannot follow."""
+    for overrides in {route.overrides for route in service.routes}:
+        policy, _ = overrides.over(service.policy)
+        own = overrides.to_settings()
+        for label, problem in _problems(policy, kind.features):
+            if label in own:
+                yield Unfollowed(service.name, f"grpc-lb.routes.NAME.{label}", kind.name, problem)
+    for key in {condition.key for route in service.routes for condition in route.metadata if is_unseen(condition.key)}:
+        problem = f"a condition on {key} is one on metadata that no call has: {_UNSEEN}"
+        yield Unfollowed(service.name, "grpc-lb.metadata", kind.name, problem)
+
+
+_UNSEEN = "gRPC chooses a target before it adds metadata of its own, and by no binary metadata (gRFC A28, A42)"
+
+
+def is_unseen(key: str) -> bool:
+    """Whether Envoy sees metadata that a client does not when it chooses a route and a target."""
+    return key.endswith("-bin") or key in {"te", "user-agent"}
 
 
 def _problems(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[tuple[str, str]]:
@@ -66,6 +87,8 @@ def _balancing(policy: TrafficPolicy, features: frozenset[Feature]) -> Iterator[
             yield "balancing", "targets take calls in turn: the client does not know ring-hash (gRFC A42)"
         elif balancing.method is Method.MAGLEV:
             yield "balancing", "ring-hash takes the place of maglev"
+        if Feature.RING_HASH in features and is_unseen(balancing.metadata_key):
+            yield "balancing.metadata-key", f"targets take calls by chance: {_UNSEEN}"
     elif balancing.method is Method.RANDOM:
         yield "balancing", "targets take calls in turn: gRPC has no random"
     elif balancing.method is Method.LEAST_REQUEST and Feature.LEAST_REQUEST not in features:

@@ -26,7 +26,7 @@ function client(asked) {
 
 function call(asked) {
   const metadata = new grpc.Metadata({ waitForReady: asked.wait_for_ready });
-  for (const [key, value] of asked.metadata) metadata.add(key, value);
+  for (const [key, value] of asked.metadata) metadata.add(key, key.endsWith("-bin") ? Buffer.from(value) : value);
   const started = process.hrtime.bigint();
   const options = asked.timeout === null ? {} : { deadline: Date.now() + asked.timeout * 1000 };
   return new Promise((resolve) => {

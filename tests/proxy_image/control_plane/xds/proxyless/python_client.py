@@ -64,7 +64,7 @@ def _start(asked: dict[str, Any]) -> Any:
     return call.future(
         b"",
         timeout=asked["timeout"],
-        metadata=[tuple(pair) for pair in asked["metadata"]],
+        metadata=[(key, value.encode() if key.endswith("-bin") else value) for key, value in asked["metadata"]],
         wait_for_ready=asked["wait_for_ready"],
     )
 

@@ -18,9 +18,11 @@ from grpc_lb_contract import (
     Method,
     Mirror,
     OutlierDetection,
+    Overrides,
     RateLimit,
     Retry,
     RetryStatus,
+    Route,
     TrafficPolicy,
 )
 from proxy_image.control_plane.report.report import proxyless_of
@@ -32,7 +34,7 @@ from proxy_image.control_plane.xds.proxyless.client_kind import (
     read_client_kind,
 )
 from proxy_image.control_plane.xds.proxyless.load_reports import Reported, reported
-from proxy_image.control_plane.xds.proxyless.unsupported_settings import unfollowed
+from proxy_image.control_plane.xds.proxyless.unsupported_settings import unfollowed, unfollowed_of_routes
 from tests.proxy_image.control_plane.policies import ms, treated
 from tests.proxy_image.control_plane.support import backends, eventually, logged, service, target
 from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, xds_client
@@ -122,6 +124,16 @@ def test_a_client_of_an_unknown_language_is_sent_what_every_client_knows() -> No
 def test_what_a_python_client_cannot_follow_is_told(policy: TrafficPolicy, labels: list[str]) -> None:
     kind = ClientKind(Language.CORE, (58, 0, 0), "Python 1.85.1")
     assert [each.label for each in unfollowed("rng", policy, kind)] == [f"grpc-lb.{label}" for label in labels]
+
+
+def test_what_a_client_cannot_follow_of_a_route_of_its_own_is_told_too() -> None:
+    own = Overrides(deadline=Deadline(default=ms(500), max=ms(900)), retry=Retry(per_try_timeout=ms(100)))
+    exported = service("rng", target(1), routes=[Route(), Route(grpc_service="a.B", method="Export", overrides=own)])
+    labels = [each.label for each in unfollowed_of_routes(exported, ClientKind(Language.JAVA, (1, 76), "Java 1.76"))]
+    assert sorted(labels) == [
+        "grpc-lb.routes.NAME.deadline.default",
+        "grpc-lb.routes.NAME.retry.per-try-timeout",
+    ]
 
 
 def test_an_old_client_follows_less() -> None:

@@ -111,6 +111,21 @@ async def test_each_condition_means_what_it_means_behind_the_balancer(
             assert await client.who(3, metadata=metadata) == {"b" if value in fitting else "a": 3}, value
 
 
+@pytest.mark.parametrize("key", ["k-bin", "user-agent"])
+async def test_metadata_that_clients_choose_nothing_by_is_told(open_client: OpenClient, key: str) -> None:
+    # GIVEN a route and a hash by metadata that Envoy sees
+    by_key = TrafficPolicy(balancing=Balancing(Method.RING_HASH, metadata_key=key))
+    async with backends("a", "b") as (a, b), open_client() as (client, plane):
+        conditional = service("next", b.target, routes=[Route(metadata=(Condition(key),))])
+        await plane.serve(Document((replace(service("rng", a.target), policy=by_key), conditional)))
+        # WHEN calls have it
+        sent = [(key, "v")] if key == "k-bin" else []
+        # THEN the client does not go by it, and both are told
+        assert await client.who(3, metadata=sent) == {"a": 3}
+        told = {(each.service, each.label) for each in plane.state.clients.unfollowed}
+        assert {("next", "grpc-lb.metadata"), ("rng", "grpc-lb.balancing.metadata-key")} <= told
+
+
 async def test_a_route_of_a_method_has_its_own_deadline(open_client: OpenClient) -> None:
     async with backends("a") as (a,), open_client() as (client, plane):
         slow = Route(grpc_service=GRPC_SERVICE, method="Stay", overrides=Overrides(deadline=Deadline(max=ms(300))))
