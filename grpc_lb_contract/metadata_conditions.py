@@ -54,7 +54,10 @@ class Condition:
     def __post_init__(self) -> None:
         fits = not self.value if self.match in _WITHOUT_VALUE else _VALUE.fullmatch(self.value) is not None
         if not METADATA_KEY.allows(self.key) or not isinstance(self.match, Match) or not fits:
-            raise ValueError(f"each of metadata must be a condition such as x-canary=yes, got {str(self)!r}")
+            raise ValueError(
+                "each of metadata must be a condition such as x-canary=yes, with a lower-case key and a value of 1 to "
+                f"128 printable characters without spaces and commas, got {str(self)!r}"
+            )
 
     @property
     def is_negated(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grpc_lb_contract.named_fields import NamedFields
 from traefik_labels.grammar.syntax import NotReadable
 from traefik_labels.model import Container
 from traefik_labels.rules.constraints import constraint
@@ -18,7 +19,7 @@ _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TraefikLabels:
+class TraefikLabels(NamedFields):
     """Reads Traefik's docker labels beside those of this library, as a Traefik with these options does.
 
     Raises ValueError for options that cannot be read.

@@ -169,12 +169,15 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 "service", f"an ECS service: the attribute service of it{balanced}", path_of(service)
             )
         if not isinstance(service, ecs.BaseService):
-            node = getattr(service, "node", None)
-            raise Props(type(self).__name__, path_of(self)).error(
+            props = Props(type(self).__name__, path_of(self))
+            path = service.node.path if isinstance(service, Construct) else repr(service)
+            if not hasattr(service, "service_arn"):
+                raise props.error("service", "an ECS service", f"{path}, which is a {type(service).__name__}")
+            raise props.error(
                 "service",
                 "one made in this app, because its container gets labels (in the app that makes it, "
                 "import the balancer with GrpcBalancer.from_attributes)",
-                repr(service) if node is None else f"{node.path}, which is imported",
+                f"{path}, which is imported",
             )
         props = Props("the registered service", path_of(service))
         check_props(props, CallProps, calls)

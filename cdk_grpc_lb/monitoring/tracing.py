@@ -17,6 +17,7 @@ from cdk_grpc_lb.log_driver import calm_log_driver
 from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
 from cdk_grpc_lb.tokens import is_unresolved, number_text
 from cdk_grpc_lb.validation import Props
+from grpc_lb_contract.named_fields import NamedFields
 
 CONTAINER = "TraceCollector"
 # The AWS Distro for OpenTelemetry: https://gallery.ecr.aws/aws-observability/aws-otel-collector
@@ -36,7 +37,7 @@ _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collector:
+class Collector(NamedFields):
     """What takes the spans of a balancer: ``Collector.x_ray()``, ``Collector.otlp(...)``, ``Collector.at(...)``, or a
     sidecar with a configuration of your own.
 
@@ -89,7 +90,7 @@ class Collector:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tracing:
+class Tracing(NamedFields):
     """OpenTelemetry traces of a balancer's calls.
 
     The balancer's span stands between the caller's and the server's (W3C ``traceparent``). Calls whose caller has

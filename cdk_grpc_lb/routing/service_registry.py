@@ -21,6 +21,8 @@ from grpc_lb_contract.policy.traffic_policy import PREFIX
 
 _ALL_CALLS = "host * and gRPC service *"
 _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
+# A container has it as a docker label, and `only_label` writes it as name=value.
+_LABEL_NAME = re.compile(r"[^\s=:,]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def check_admission(props: Props, only_services: Sequence[str] | None, only_labe
                 raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
     if only_label is not None:
         name, _, _ = only_label.partition("=")
-        if not name or name.startswith(PREFIX) or is_unresolved(name):
+        if _LABEL_NAME.fullmatch(name) is None or name.startswith(PREFIX) or is_unresolved(name):
             raise props.error(
                 "only_label",
                 f"a label of your own whose name is known at synth, such as team=orders (not {PREFIX}...)",

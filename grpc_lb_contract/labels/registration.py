@@ -25,6 +25,7 @@ from grpc_lb_contract.labels.names import (
     route_label,
 )
 from grpc_lb_contract.metadata_conditions import Condition, write_conditions
+from grpc_lb_contract.named_fields import NamedFields
 from grpc_lb_contract.names import (
     ALL,
     MAX_PORT,
@@ -50,7 +51,7 @@ MAX_ROUTES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class RouteRule:
+class RouteRule(NamedFields):
     """Further routes of a service, under a name of their own.
 
     What is None is as the registration has it; `()` is none. gRPC services and methods go together: a rule that has

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import total_ordering
 from typing import Any
 
+from grpc_lb_contract.named_fields import NamedFields
 from grpc_lb_contract.policy.sections.deadline import Deadline
 from grpc_lb_contract.policy.sections.retry import Retry
 from grpc_lb_contract.policy.traffic_policy import (
@@ -34,7 +35,7 @@ OVERRIDES: tuple[PolicySetting, ...] = tuple(
 
 @total_ordering
 @dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(NamedFields):
     """Settings of a route that take the place of its service's: those that are not at their default.
 
     What is at its default is as the service has it. Raises ValueError for a budget of retries, which is the service's.

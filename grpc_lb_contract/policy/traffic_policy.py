@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
+from grpc_lb_contract.named_fields import NamedFields
 from grpc_lb_contract.policy.contradictions import contradictions
 from grpc_lb_contract.policy.sections.balancing import Balancing
 from grpc_lb_contract.policy.sections.deadline import Deadline
@@ -39,7 +40,7 @@ class RejectedSetting:
 
 
 @dataclass(frozen=True, slots=True)
-class TrafficPolicy:
+class TrafficPolicy(NamedFields):
     """All that a service's owner may say about its calls. `TrafficPolicy()` is what happens where nothing is said.
 
     Raises `ValueError` for a part of another kind, as each part does for a value that is not allowed.
@@ -62,7 +63,9 @@ class TrafficPolicy:
         for name, kind in _PARTS.items():
             part = getattr(self, name)
             if not isinstance(part, kind):
-                raise ValueError(f"TrafficPolicy.{name} must be a {kind.__name__}, got {part!r}")  # noqa: TRY004 - as every other
+                # ECS has a HealthCheck too.
+                whose = f" of {type(part).__module__}" if type(part).__name__ == kind.__name__ else ""
+                raise ValueError(f"TrafficPolicy.{name} must be a {kind.__name__}, got {part!r}{whose}")  # noqa: TRY004 - as every other
 
     def to_labels(self) -> dict[str, str]:
         """The labels that `from_labels` reads as this policy: those that differ from the defaults."""

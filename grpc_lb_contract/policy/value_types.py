@@ -11,6 +11,7 @@ from enum import Enum, StrEnum
 from functools import cache
 from typing import Any, Self, TypeVar
 
+from grpc_lb_contract.named_fields import NamedFields
 from grpc_lb_contract.names import is_grpc_service
 
 T = TypeVar("T")
@@ -178,7 +179,7 @@ def setting(default: Any, label: str, kind: ValueType, meaning: str) -> Any:
     return field(default=default, metadata={"setting": Setting(label, kind, meaning)})
 
 
-class PolicySection:
+class PolicySection(NamedFields):
     """A group of settings. Raises ValueError for what no label could say (`ConflictError` where two disagree)."""
 
     __slots__ = ()

@@ -98,5 +98,5 @@ def test_a_route_with_a_condition_of_a_newer_writer_takes_no_call() -> None:
     [("A",), ("a", Match.PRESENT, "b"), ("a", Match.EXACT, ""), ("a", Match.EXACT, "b,c"), ("a", Match.ABSENT, "b")],
 )
 def test_a_condition_that_no_label_could_say_is_not_made(wrong: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="each of metadata must be a condition such as x-canary=yes"):
+    with pytest.raises(ValueError, match="must be a condition such as x-canary=yes, with a lower-case key and"):
         Condition(*wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from proxy_image.control_plane.limits.xds_requests import MAX_NAMES_PER_TYPE, MAX_UNKNOWN_TYPES
+from tests.hostile import http2
 from tests.hostile.stage import MIB, Stage, attack
 from tests.hostile.xds_clients import CDS, EDS, XDS_ATTACKS, ads_channel, open_stream, outcome, request
 from tests.proxy_image.control_plane.support import eventually
@@ -67,6 +68,27 @@ async def test_a_message_that_grows_when_it_is_unpacked_is_refused(on_stage: Sta
     # INTERNAL is grpcio's own, where it still writes when the refusal comes.
     assert ended in ("UNIMPLEMENTED", "INTERNAL")
     assert on_stage.control_plane_memory - before < 10 * MIB
+
+
+async def test_a_path_that_is_no_text_ends_neither_the_streams_of_others_nor_the_port(on_stage: Stage) -> None:
+    """gRPC's server for Python closes its port at it, for good."""
+    async with ads_channel(on_stage.address("xds")) as on:
+        before = open_stream(on)
+        await before.write(request(CDS))
+        assert len((await asyncio.wait_for(before.read(), PATIENCE_SECONDS)).resources) == 3
+        # WHEN someone sends such a path, and again
+        for count in (1, 2):
+            _, writer = await asyncio.open_connection(*on_stage.address("xds"))
+            writer.write(http2.start() + http2.call(1, b"/\xff\xfe/x") + http2.message(1))
+            await writer.drain()
+            await on_stage.balancer.event("ads server starts again", count)
+            writer.close()
+        # THEN new clients are served, and streams that were there go on
+        async with ads_channel(on_stage.address("xds")) as another:
+            assert await eventually(lambda: _clusters_sent(another), "a new client's stream") == 3
+        await before.write(request(EDS, ["test"]))
+        assert len((await asyncio.wait_for(before.read(), PATIENCE_SECONDS)).resources) == 1
+        before.cancel()
 
 
 @pytest.mark.parametrize("changes", [3, pytest.param(10, marks=pytest.mark.long)])

@@ -57,7 +57,7 @@ def _tells(words: Callable[..., Iterator[str]], section: PolicySection, row: Pol
     if row.name == "enabled":
         return True  # without it there would be no words
     try:
-        without = replace(section, **{row.name: row.default})  # type: ignore[type-var]  # every section is a dataclass
+        without = replace(section, **{row.name: row.default})
     except ConflictError:
         return True  # other settings stand on it, so that words about those are words about it
     return list(words(section)) != list(words(without))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,8 @@ from proxy_image.control_plane.xds.proxyless.client_register import ClientRegist
 from proxy_image.control_plane.xds.resource_types import Audience
 
 log = logging.getLogger(__name__)
-for _logger in (log, ads_stream.log):
+# What clients get wrong may be gRPC's to tell.
+for _logger in (log, ads_stream.log, *map(logging.getLogger, ("grpc._cython.cygrpc", "asyncio"))):
     _logger.addFilter(LogRate())
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -60,6 +61,9 @@ _CLIENT_OPTIONS = (
     ("grpc.http2.bdp_probe", 0),
 )
 STOP_SECONDS = 0.5
+LISTEN_AGAIN_SECONDS = 0.1
+# Of grpcio's server, the coroutine that accepts calls.
+_ACCEPTING = "AioServer._server_main_loop"
 
 
 class AdsService:
@@ -178,7 +182,11 @@ async def _refuse_delta(_requests: Any, context: Any) -> None:
 
 
 class AdsServer:
-    """A listening ADS server: `async with`, on a unix socket (a `Path`) or an address `host:port`."""
+    """A listening ADS server: `async with`, on a unix socket (a `Path`) or an address `host:port`.
+
+    At the first call whose path is not UTF-8, which anyone may send, a grpcio server (1.85) closes its port for good
+    and serves only the streams that it has. Another one then takes its place.
+    """
 
     def __init__(
         self,
@@ -195,30 +203,71 @@ class AdsServer:
         self._where = where
         self._connections = connections
         self._stop_seconds = stop_seconds
-        self._server: grpc.aio.Server | None = None
+        self._servers: list[grpc.aio.Server] = []
+        self._background: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def start(self) -> None:
         """Raises `OSError` where the address cannot be listened on."""
+        self._in_background(self._keep_listening(await self._listen()))
+
+    async def _listen(self) -> asyncio.Task[Any] | None:
+        """A further server. Returns what accepts its calls."""
         is_own = isinstance(self._where, Path)
         bounds = () if is_own else (*_CLIENT_OPTIONS, ("grpc.max_allowed_incoming_connections", self._connections))
         server = grpc.aio.server(options=(*_SERVER_OPTIONS, *bounds))
         server.add_generic_rpc_handlers((self._service.handler,))
         if not is_own:
             server.add_generic_rpc_handlers((self._service.reports_handler,))
-        address = f"unix:{self._where}" if is_own else str(self._where)
         try:
-            self.port = server.add_insecure_port(address)
+            self.port = server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}: {error}") from None
+            raise OSError(f"cannot listen on {self._address}: {error}") from None
         if isinstance(self._where, Path):
             self._where.chmod(0o600)
+        before = asyncio.all_tasks()
         await server.start()
-        self._server = server
+        self._servers.append(server)
+        started = asyncio.all_tasks() - before
+        return next((task for task in started if getattr(task.get_coro(), "__qualname__", "") == _ACCEPTING), None)
+
+    @property
+    def _address(self) -> str:
+        if isinstance(self._where, Path):
+            return f"unix:{self._where}"
+        host, _, port = self._where.rpartition(":")
+        return f"{host}:{self.port or port}"
+
+    async def _keep_listening(self, accepting: asyncio.Task[Any] | None) -> None:
+        while accepting is not None:
+            await asyncio.wait((accepting,))
+            problem = accepting.exception()
+            log.warning("ads server starts again", extra={"facts": {"address": self._address, "problem": str(problem)}})
+            self._in_background(self._forget(self._servers[-1]))
+            while True:
+                try:
+                    accepting = await self._listen()
+                    break
+                except OSError:
+                    await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _forget(self, server: grpc.aio.Server) -> None:
+        """Once its last stream has ended."""
+        with suppress(Exception):  # what ended it, once more
+            await server.wait_for_termination()
+        self._servers.remove(server)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop(self._stop_seconds)
+        background = tuple(self._background)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await asyncio.gather(*(server.stop(self._stop_seconds) for server in self._servers))
 
     async def __aenter__(self) -> AdsServer:
         await self.start()

@@ -10,6 +10,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb import (
     Balancing,
@@ -219,6 +220,10 @@ def test_a_registered_service_takes_a_policy(stack: cdk.Stack) -> None:
             r"^TrafficPolicy.retry must be a Retry, got Deadline\(",
         ),
         (
+            lambda: TrafficPolicy(health_check=ecs.HealthCheck(command=["probe"])),  # type: ignore[arg-type]
+            r"^TrafficPolicy.health_check must be a HealthCheck, got HealthCheck\(.*\) of aws_cdk.aws_ecs$",
+        ),
+        (
             lambda: Balancing(method=Method.MAGLEV, metadata_key=cdk.Aws.REGION),
             r"metadata_key must be a metadata key: 1 to 64 of a-z, 0-9, - _ and ., got '\${Token\[",
         ),
@@ -227,7 +232,7 @@ def test_a_registered_service_takes_a_policy(stack: cdk.Stack) -> None:
             r"calls_per_second must be a whole number 1..1000000, got -1888",
         ),
     ],
-    ids=["a Duration", "a text", "a list", "another part", "a token", "a token for a number"],
+    ids=["a Duration", "a text", "a list", "another part", "a namesake of ECS", "a token", "a token for a number"],
 )
 def test_a_part_says_how_python_writes_what_it_takes(make: Callable[[], object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):

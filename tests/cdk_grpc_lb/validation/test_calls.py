@@ -8,6 +8,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -153,6 +154,10 @@ OF_SERVICES: list[tuple[Callable[[Any, Any], object], str]] = [
             calls_metric="x",
         ),
         r"calls_metric must be a cloudwatch\.IMetric, got 'x'",
+    ),
+    (
+        lambda stack, lb: lb.register(ecs.FargateTaskDefinition(stack, "Task"), service_name="o"),
+        "service must be an ECS service, got Stack/Task, which is a FargateTaskDefinition",
     ),
     (
         lambda _, lb: lb.register(lb.add_service("O", image=IMAGE, port=1), service_name="o"),
