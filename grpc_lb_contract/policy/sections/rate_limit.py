@@ -15,7 +15,8 @@ class RateLimit(PolicySection):
         None,
         "rate-limit.calls-per-second",
         whole(1, MAX_COUNT),
-        "Maximum calls a second for each route of the service.",
+        "Maximum calls a second for each route of the service, in each balancer. Calls to a host that another service "
+        "names count on their own, and a change of any service's routes starts the count anew.",
     )
     burst: int | None = setting(
         None,

@@ -57,8 +57,11 @@ def route_configuration(document: Document, name: str, host_routes: HostRoutes |
 
 
 def _domains(host: str) -> list[str]:
-    """A name may have a dot at its end, which says that it is a whole one: https://www.rfc-editor.org/rfc/rfc1034#section-3.1"""
-    return [host] if host == ALL else [host, f"{host}."]
+    """A name may have a dot at its end, which says that it is a whole one: https://www.rfc-editor.org/rfc/rfc1034#section-3.1
+
+    None of a wildcard, which a pattern of Traefik's labels may have become: that takes no such name.
+    """
+    return [host] if "*" in host else [host, f"{host}."]
 
 
 class _Made:

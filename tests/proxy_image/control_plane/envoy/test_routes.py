@@ -82,8 +82,8 @@ async def test_while_services_come_and_go_no_call_to_another_fails(tmp_path: Pat
         ("one.test", "a"),
         ("one.test:50051", "a"),
         ("x.wild.test", "b"),
-        ("x.wild.test.", "b"),
-        ("x.wild.test.:50051", "b"),
+        ("one.test.", "a"),
+        ("x.wild.test.", "c"),
         ("elsewhere.test", "c"),
     ],
 )

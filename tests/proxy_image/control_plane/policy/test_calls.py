@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from typing import Any
 import grpc
 import pytest
 
-from grpc_lb_contract import Deadline, Fault, RateLimit, Retry, RetryStatus, Status, TrafficPolicy
-from tests.proxy_image.control_plane.calls import failure_of, reads, settled, start
+from grpc_lb_contract import Deadline, Document, Fault, RateLimit, Retry, RetryStatus, Route, Status, TrafficPolicy
+from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, settled, start
 from tests.proxy_image.control_plane.policies import codes, ms, treated
-from tests.proxy_image.control_plane.support import STAY, WHO, backends, balancer, eventually
+from tests.proxy_image.control_plane.support import STAY, WHO, backends, balancer, eventually, service
 from tests.waiting import PATIENCE_SECONDS
 
 OK = grpc.StatusCode.OK
+ACCEPTED_ROUTES = "http.calls.rds.calls.update_success"
 SIGMAS = 5
 
 
@@ -206,6 +208,30 @@ async def test_calls_beyond_the_rate_are_answered_resource_exhausted_and_reach_n
         started = time.monotonic()
         refilled = min(10, 5 * (1 + started - emptied))
         assert 5 <= (await codes(channel, 20))[OK] <= refilled + 5 * (1 + time.monotonic() - started)
+
+
+async def test_a_rate_limit_counts_other_services_hosts_on_their_own_and_anew_when_routes_change(
+    tmp_path: Path,
+) -> None:
+    """As its label's description says: `grpc-lb.rate-limit.calls-per-second`."""
+    policy = TrafficPolicy(rate_limit=RateLimit(calls_per_second=1, burst=5))
+    async with backends("a") as (a,):
+        limited = replace(service("rng", a.target), policy=policy)
+        before, after = (
+            Document((limited, service("other", routes=[Route("other.test", name)]))) for name in ("x.One", "x.Two")
+        )
+        async with (
+            balancer(tmp_path, before) as (plane, envoy),
+            envoy.channel() as channel,
+            channel_to(envoy, "other.test") as of_the_other_host,
+        ):
+            await envoy.has(a.port)
+            assert (await codes(channel, 8))[OK] >= 5
+            assert (await codes(of_the_other_host, 8))[OK] >= 5
+            accepted = await envoy.stat(ACCEPTED_ROUTES)
+            await plane.serve(after)
+            await eventually(lambda: reads(envoy.stat(ACCEPTED_ROUTES), accepted + 1))
+            assert (await codes(channel, 20))[OK] >= 5
 
 
 async def test_faults_abort_a_share_of_the_calls_with_the_status_that_was_asked_for(tmp_path: Path) -> None:
