@@ -59,6 +59,12 @@ class Frontend:
         self._check_open(props, vpc)
         if tasks is None or (self.subnets is None and tasks.selection is None and not self.internet_facing):
             return  # no load balancer, or one in the same subnets
+        if self.internet_facing and self.subnets is None and not vpc.public_subnets:
+            allowed = (
+                "left out in a VPC without public subnets (one that is imported knows those that are named: "
+                "public_subnet_ids of Vpc.from_vpc_attributes)"
+            )
+            raise props.error("internet_facing", allowed, f"True in the VPC {vpc.node.path}")
         subnets = subnets_of(props, "load_balancer_subnets", vpc, self.resolved_subnets)
         self._check_public(props, vpc, subnets)
         _check_zones(props, vpc, subnets, tasks.subnets)

@@ -150,12 +150,16 @@ def test_a_name_outside_of_its_zone_is_refused(stack: cdk.Stack) -> None:
 
 def test_a_vpc_without_a_way_out_is_refused(stack: cdk.Stack) -> None:
     cluster = ecs.Cluster.from_cluster_attributes(stack, "Existing", cluster_name="a", vpc=isolated_vpc(stack))
-    with pytest.raises(ValueError, match=r"^load_balancer_subnets must be subnets that the VPC Stack/Isolated has"):
+    with pytest.raises(
+        ValueError,
+        match=r"^internet_facing must be left out in a VPC without public subnets .*, got True in the VPC Stack/Iso",
+    ):
         GrpcBalancer(stack, "Balancer", cluster=cluster, internet_facing=True)
+    public = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
+    with pytest.raises(ValueError, match=r"^load_balancer_subnets must be subnets that the VPC Stack/Isolated has"):
+        GrpcBalancer(stack, "Public", cluster=cluster, internet_facing=True, load_balancer_subnets=public)
     with pytest.raises(ValueError, match=r"^task_subnets must be subnets that the VPC Stack/Isolated has"):
-        GrpcBalancer(
-            stack, "Another", cluster=cluster, task_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC)
-        )
+        GrpcBalancer(stack, "Another", cluster=cluster, task_subnets=public)
 
 
 def test_plain_text_on_the_internet_is_warned_of(stack: cdk.Stack) -> None:
