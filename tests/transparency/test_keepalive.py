@@ -129,9 +129,28 @@ async def test_a_server_that_restarts_is_called_again_and_callers_see_unavailabl
         await again.stop()
 
 
-async def status(channel: grpc.aio.Channel) -> grpc.StatusCode:
+async def test_a_call_that_would_wait_for_its_server_waits_directly_and_fails_through_the_balancer(
+    tmp_path: Path,
+) -> None:
+    server = Backend("server")
+    await server.start()
+    async with (
+        balanced(tmp_path, server.port) as ways,
+        grpc_aio.channel(ways.direct, **{"grpc.max_reconnect_backoff_ms": 100}) as directly,
+        grpc_aio.channel(ways.balanced) as through,
+    ):
+        await server.stop()
+        waiting = asyncio.create_task(who(directly, wait_for_ready=True))
+        assert await status(through, wait_for_ready=True) == grpc.StatusCode.UNAVAILABLE
+        assert not waiting.done()
+        await server.start(server.port)
+        assert await waiting == {"server": 1}
+        await server.stop()
+
+
+async def status(channel: grpc.aio.Channel, **options: Any) -> grpc.StatusCode:
     try:
-        await who(channel)
+        await who(channel, **options)
     except grpc.aio.AioRpcError as error:
         return error.code()
     return grpc.StatusCode.OK
