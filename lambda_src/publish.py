@@ -131,9 +131,12 @@ class ParameterStore:
         until = changes_expected_until
         source = self._source(stored)
         document, packed = _packed(document, cause, until, source, incomplete, self._texts)
-        if stored.document is not None and stored.generation == packed.generation:
-            return self._announce(stored.document, stored, until, stop_reasons, incomplete)
         there = frozenset(stored.shards) if stored.document is not None else frozenset[str]()
+        # The same document may come in other shards: by another version's cuts or zlib, or where the index says more
+        # and has no room for it any longer.
+        is_there = stored.generation == packed.generation and packed.shards.keys() <= there
+        if stored.document is not None and is_there:
+            return self._announce(stored.document, stored, until, stop_reasons, incomplete)
         new = [name for name in packed.shards if name not in there]
         if len(new) > PUTS_AT_ONCE and not self._written and self._there is None:
             # An invocation that ended too early may have written most of them.

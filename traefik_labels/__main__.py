@@ -76,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tls=options.tls,
         )
         answers = answers_to(_containers(options), settings)
-    except (NoLabels, ValueError, OSError) as error:
+    except OSError as error:
+        print(f"error: --file must be a file that can be read, got {options.file}: {error.strerror}", file=sys.stderr)
+        return 2
+    except (NoLabels, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -655,6 +655,13 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)
 
 
+ImportedBalancer._of_its_own_app = frozenset(
+    name
+    for name in (*dir(GrpcBalancer), *GrpcBalancer.__annotations__)
+    if not name.startswith("_") and not hasattr(GrpcBalancerBase, name)
+)
+
+
 def own_balancer(service: Construct, id: str, cluster: ecs.ICluster, service_name: str) -> GrpcBalancer:  # noqa: A002 - as above
     """The balancer of one service, and of those that are added to it by name."""
     names = [service_name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import aws_cdk as cdk
 import jsii
@@ -259,6 +259,15 @@ class ImportedBalancer(GrpcBalancerBase):
     """A balancer of another stack or app."""
 
     is_imported = True
+    _of_its_own_app: ClassVar[frozenset[str]]
+    """What one has where it is made, and here not. Set by the module that makes them, which imports this one."""
+
+    if not TYPE_CHECKING:  # which knows that they are not there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            is_elsewhere = name in self._of_its_own_app
+            unknown = f"an imported balancer has no attribute {name!r}"
+            raise AttributeError(str(self._elsewhere(name)) if is_elsewhere else unknown)
 
     def __init__(
         self,

@@ -10,6 +10,9 @@ from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
+from grpc_lb_contract import read_labels
+from grpc_lb_contract.labels.names import PORT
+from grpc_lb_contract.policy.traffic_policy import PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,10 @@ def labels_of(container: ecs.ContainerDefinition) -> Mapping[str, str]:
 def refuse_other_labels(
     props: Props, container: ecs.ContainerDefinition, said: Mapping[str, str], labels: Mapping[str, str]
 ) -> None:
-    """Raise ValueError where the container says otherwise already, by hand or because it is registered already."""
+    """Raise ValueError where the container says otherwise already, by hand or because it is registered already.
+
+    So for a label by hand that the Lambda would reject.
+    """
     for label, value in labels.items():
         if said.get(label, value) != value:
             raise props.error(
@@ -89,6 +95,19 @@ def refuse_other_labels(
                 f"a container whose label {label} is {value}, or that has none yet",
                 f"{container.container_name}, where it is {said[label]}",
             )
+    by_hand = {
+        label: text
+        for label, text in said.items()
+        if label.startswith(PREFIX) and label not in labels and not is_unresolved(text)
+    }
+    if not by_hand:
+        return
+    port = labels[PORT]
+    ports = [int(port)] if port.isdecimal() else []
+    for error in read_labels({**by_hand, **labels}, mapped_ports=ports, default_service="", family="").errors:
+        if error.label in by_hand:
+            whose = f"{container.container_name}, for {props.construct} {props.path}"
+            raise ValueError(f"docker label {error.label} {error.problem}, got {error.value!r} (container {whose})")
 
 
 def _containers(definition: ecs.TaskDefinition) -> list[ecs.ContainerDefinition]:

@@ -16,6 +16,7 @@ from grpc_lb_contract import (
     assemble,
     generation_of,
     index_parameter,
+    pack,
     read_index,
     shard_parameter,
 )
@@ -257,6 +258,29 @@ def test_an_index_that_does_not_say_whose_it_is_is_written_again_with_the_same_g
     sync.minute()
     index = read_index(aws.parameters[INDEX])
     assert (index.cluster, index.prefix, index.generation) == (CLUSTER, PREFIX, generation)
+
+
+def test_an_index_that_has_no_room_to_say_whose_it_is_gets_shards(aws: FakeAws, store: ParameterStore) -> None:
+    """GIVEN a document that just fits beside an index of an older version, THEN no reader finds it torn."""
+    store.cluster = CLUSTER
+    count = next(count for count in range(1, 200) if pack(fleet(0, count + 1)).shards)
+    before = pack(fleet(0, count))
+    aws.parameters[INDEX] = before.index
+    assert publish(store, fleet(0, count)).generation == before.generation
+    assert (read_index(aws.parameters[INDEX]).cluster, read(aws)) == (CLUSTER, fleet(0, count))
+
+
+def test_the_same_document_in_other_shards_is_written_whole(
+    aws: FakeAws, store: ParameterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN shards of a version that cuts elsewhere, as another zlib does too, WHEN only the index is to change."""
+    with monkeypatch.context() as older:
+        older.setattr("grpc_lb_contract.document.shards.CUT_AT_BYTES", 2_000)
+        generation = publish(store, fleet(0, 500)).generation
+    newer = new_store(aws)
+    published = newer.publish(fleet(0, 500), newer.read(), changes_expected_until=1_790_000_000.0).stored
+    assert published.generation == generation
+    assert (read_index(aws.parameters[INDEX]).generation, read(aws)) == (generation, fleet(0, 500))
 
 
 def test_the_serial_of_an_index_grows_with_each_one_also_where_the_clock_is_behind(aws: FakeAws, sync: Sync) -> None:

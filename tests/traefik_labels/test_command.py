@@ -150,7 +150,7 @@ def test_traefik_may_be_set_up_otherwise(capsys: pytest.CaptureFixture[str]) -> 
         ([], '{"containerDefinitions": [{"portMappings": 5}]}', "portMappings must be a list, got 5"),
         ([H2C, "--default-rule", "{{" + "(" * 1500 + ".Name" + ")" * 1500 + "}}"], "", "default_rule must be a templ"),
         ([], "[1]", "labels must be an object of texts, a list of name=value, or a task definition"),
-        (["--file", "no-such-file"], "", "[Errno 2] No such file or directory: 'no-such-file'"),
+        (["--file", "no-such"], "", "--file must be a file that can be read, got no-such: No such file or directory"),
         ([H2C, "--file", "x"], "", "labels must be given as arguments or with --file, got both"),
         ([H2C, "--constraints", "x"], "", "constraints must be an expression such as Label(`name`, `value`); "),
         ([H2C, "--domain", "a b"], "", "domain must be a domain such as ecs.internal, got 'a b'"),

@@ -21,6 +21,7 @@ from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.minute_stats import Figures, Tally
 from proxy_image.control_plane.stats.watcher import Watcher
+from proxy_image.control_plane.xds.proxyless.load_reports import OTHERS
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ MAX_SERVICES = 200
 # So few failures in a minute are a client's bad luck; a service that few call must wake nobody for one of them.
 FAILURES_THAT_COUNT = 5
 STDERR = 2
+# A line of up to 4 KiB stays whole in a pipe, and one that is cut makes no metric: what it says of clients is bounded.
+MAX_TOLD_OF, MAX_TEXT = 15, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,7 @@ def lines(
             else [Directive(((names.BALANCER,),), told), of_balancer]
         )
         dimensions = {**own, names.SERVICE: name}
-        told_of = [
-            {"zone": each.zone, "client": each.client, each.outcome: each.calls} for each in proxyless.get(name, ())
-        ]
+        told_of = _told_of(proxyless.get(name, ()))
         more = {"proxyless": told_of} if told_of else {}
         yield metrics_line(*directives, at=at, namespace=namespace, dimensions=dimensions, **more)
     told = _told(
@@ -99,6 +100,22 @@ def lines(
     directive = Directive(((names.BALANCER,),), told)
     left_out = max(0, len(services) - MAX_SERVICES)
     yield metrics_line(directive, at=at, namespace=namespace, dimensions=own, services_without_metrics=left_out)
+
+
+def _told_of(calls: Sequence[ProxylessCalls]) -> list[dict[str, object]]:
+    """The most calls as they are, and the others together."""
+    most = frozenset(sorted(calls, key=lambda each: each.calls, reverse=True)[:MAX_TOLD_OF])
+    others: Counter[str] = Counter()
+    for each in calls:
+        others[each.outcome] += 0 if each in most else each.calls
+    return [
+        *(
+            {"zone": each.zone[:MAX_TEXT], "client": each.client[:MAX_TEXT], each.outcome: each.calls}
+            for each in calls
+            if each in most
+        ),
+        *({"zone": OTHERS, "client": OTHERS, outcome: count} for outcome, count in sorted(others.items()) if count),
+    ]
 
 
 def failure_percent(figures: Figures) -> float:

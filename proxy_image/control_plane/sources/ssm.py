@@ -56,7 +56,7 @@ class SsmSource:
         self._decoder = DocumentDecoder()
         self._shards: dict[str, str] = {}
         self._torn_shards: dict[str, str] = {}
-        self._odd: tuple[str, float] | None = None
+        self._odd: tuple[tuple[type[DocumentError], str], float] | None = None
         self._has_whole = False
 
     async def run(self) -> None:
@@ -121,12 +121,13 @@ class SsmSource:
             # Not there yet, or taken away: either way no reason to send calls nowhere.
             return Trouble.MISSING, f"parameter {name} is not there: has the Lambda published to this prefix?"
         if text == self._accepted:
+            self._odd = None
             return None, ""
         if self._refused is not None and text == self._refused[0]:
             return self._refused[1:]
         try:
             index = read_index(text)
-            self._check_source(index, text)
+            self._check_source(index)
             if index.incomplete and not self._has_whole:
                 await self._use_last_good()
             if index.incomplete and self._has_whole:
@@ -147,14 +148,18 @@ class SsmSource:
         await asyncio.to_thread(self._last_good.save, texts)
         return None, ""
 
-    def _check_source(self, index: Index, text: str) -> None:
+    def _check_source(self, index: Index) -> None:
         try:
             check_source(index, prefix=self._prefix, accepted=self._index)
-        except (ForeignIndex, OldIndex):
-            if self._odd is None or self._odd[0] != text:
-                self._odd = text, time.monotonic()
+        except (ForeignIndex, OldIndex) as error:
+            # Whatever else the index says: where tasks come and go, no index stays for so long.
+            odd = type(error), index.cluster
+            if self._odd is None or self._odd[0] != odd:
+                self._odd = odd, time.monotonic()
             if index.prefix not in ("", self._prefix) or time.monotonic() - self._odd[1] < ODD_FOR_SECONDS:
                 raise
+        else:
+            self._odd = None
 
     async def _fetch(self, index: Index, text: str) -> tuple[Document, Texts]:
         # Shards are named by their content, so the ones that are here already are not read again.

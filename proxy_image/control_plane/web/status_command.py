@@ -8,6 +8,7 @@ import dataclasses
 import http.client
 import ipaddress
 import json
+import os
 import sys
 import time
 import urllib.error
@@ -34,6 +35,17 @@ _BAR = 20
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 shown, 1 no balancer answers there, 2 wrong usage, 3 shown and it reports an error, 4 a warning."""
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` has. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m proxy_image status",
         description="Shows how a balancer task and the others beside it stand: services, targets, shares, problems.",

@@ -56,6 +56,23 @@ def old_service(stack: cdk.Stack, cluster: ecs.ICluster, **labels: str) -> ecs.F
     return ecs.FargateService(stack, "Old", cluster=cluster, task_definition=definition, min_healthy_percent=100)
 
 
+@pytest.mark.parametrize(
+    ("label", "value", "problem"),
+    [
+        ("grpc-lb.weigth", "5", r"must be a label that exists \(grpc-lb.weight\?\)"),
+        ("grpc-lb.deadline.max", "5", "must be a time 1ms..24h such as .*"),
+    ],
+)
+def test_a_label_by_hand_that_the_lambda_would_reject_is_refused(
+    stack: cdk.Stack, label: str, value: str, problem: str
+) -> None:
+    balancer = balancer_in(stack)
+    service = old_service(stack, balancer.cluster, **{label: value, "grpc-lb.priority": "7", "team": "rng"})
+    told = f"^docker label {label} {problem}, got '{value}' \\(container App, for the registered service Stack/Old\\)$"
+    with pytest.raises(ValueError, match=told):
+        balancer.register(service, service_name="old")
+
+
 def test_a_vpc_beside_a_cluster_is_refused(stack: cdk.Stack) -> None:
     cluster = existing_cluster(stack)
     with contradiction(SERVICE, "vpc", "cluster", "a cluster has its VPC; leave vpc out"):

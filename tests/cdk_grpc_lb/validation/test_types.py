@@ -144,3 +144,8 @@ def test_an_imported_balancer_says_where_to_watch_it(stack: cdk.Stack) -> None:
     for call in (imported.add_alarms, imported.add_dashboard, lambda: imported.auto_scale_task_count(max_capacity=3)):
         with pytest.raises(ValueError, match="must be called where the balancer is made, got the imported one"):
             call()
+    for name in ("connect", "allow_xds_from", "add_cluster", "load_balancer", "parameter_prefix"):
+        with pytest.raises(AttributeError, match=f"{name} must be called where the balancer is made, got the imported"):
+            getattr(imported, name)
+    with pytest.raises(AttributeError, match="an imported balancer has no attribute 'conect'"):
+        getattr(imported, "conect")  # noqa: B009 - a type checker knows better

@@ -170,6 +170,27 @@ async def test_client_balancer_and_server_are_one_trace_each_the_parent_of_the_n
     assert collector.resource["team"] == "orders"
 
 
+async def test_what_a_caller_chooses_is_cut_short_in_spans(tmp_path: Path) -> None:
+    """Collectors refuse a bundle of more than 4 MiB, with the spans of all callers in it."""
+    collector = Collector()
+    options = [("grpc.primary_user_agent", "a" * 5_000)]
+    async with (
+        backends("a") as (a,),
+        collector.listening(),
+        traced(tmp_path, rng(a.target), collector, "100") as (_, envoy),
+        grpc.aio.insecure_channel(f"127.0.0.1:{envoy.settings.port}", options=options) as channel,
+    ):
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/test.Test/{'m' * 5_000}")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await method(b"")
+        (call,) = await collector.calls(1)
+        for span in (call, *collector.of_tries):
+            assert (len(span.name), attributes(span)["user_agent"]) == (255, "a" * 255)
+            assert span.ByteSize() < 3_000
+            # AND what is not there is not told of
+            assert "grpc.timeout" not in attributes(span)
+
+
 async def test_a_failed_call_says_its_grpc_status_and_that_it_is_an_error(tmp_path: Path) -> None:
     async with traced_calls(tmp_path, "100") as (a, collector, channel):
         a.abort = grpc.StatusCode.INTERNAL

@@ -18,6 +18,7 @@ import pytest
 
 from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, BalancerState, Publisher, lines
 from proxy_image.control_plane.reconciler import Reconciler
+from proxy_image.control_plane.report.report import ProxylessCalls
 from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.minute_stats import Figures
 from proxy_image.control_plane.stats.target_history import Change
@@ -180,6 +181,26 @@ def test_a_line_stays_whole_in_a_pipe() -> None:
         "b" * 255, "n" * 255, {"s" * 63: whole}, BalancerState(10**9 / 7, 10**9 / 7, 20, 50, 10**6), at=2e9
     ):
         assert len(line) < 4096
+
+
+def test_a_line_stays_whole_in_a_pipe_whatever_clients_there_are() -> None:
+    """GIVEN calls of 100 kinds of clients, THEN the line has those with the most, and the others together."""
+    calls = [
+        ProxylessCalls("s" * 63, f"{number:064}", f"C-core {number:0200}", outcome, 10**7 + number)
+        for number in range(100)
+        for outcome in ("dropped", "error", "ok")
+    ]
+    service = Figures(10**9, 10**9, 10**9 / 7, 1000, 1000, 1000, 100.0, 100 / 7)
+    line = next(
+        lines("b" * 255, "GrpcLb", {"s" * 63: service}, ALL_IS_WELL, at=1_790_000_000, proxyless={"s" * 63: calls})
+    )
+    assert len(line) < 4096
+    told = json.loads(line)["proxyless"]
+    assert [each["zone"] for each in told[:3]] == [f"{95:064}"] * 3
+    assert [each for each in told if each["zone"] == "others"] == [
+        {"zone": "others", "client": "others", outcome: sum(10**7 + number for number in range(95))}
+        for outcome in ("dropped", "error", "ok")
+    ]
 
 
 def publisher(tmp_path: Path, write: Any, **more: Any) -> Publisher:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -360,6 +362,33 @@ async def test_an_index_that_was_copied_or_put_back_takes_no_target_away(
     # AND the Lambda's next one is, as ever
     put(world, rng(target(3)), 10)
     assert await world.source.read() is None or source
+
+
+async def test_another_cluster_whose_tasks_change_all_the_time_is_believed_after_minutes_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a cluster that was replaced by another one, WHEN its Lambda never leaves an index as it is."""
+    now = [0.0]
+    monkeypatch.setattr(ssm, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    put(world, rng(target(1)), 1)
+    assert await world.source.read() is None
+    another = {"cluster": "arn:aws:ecs:eu-west-1:1:cluster/new"}
+    for number in range(4):
+        put(world, rng(target(100 + number)), 10 + number, **another)
+        assert await world.source.read() is Trouble.BROKEN
+        now[0] += ssm.ODD_FOR_SECONDS / 4
+    # THEN it is believed in the end
+    put(world, rng(target(200)), 20, **another)
+    assert await world.source.read() is None
+    assert world.sink.document == rng(target(200))
+    # AND what is copied now and then, and rewritten, never is
+    for number in range(3):
+        put(world, rng(target(1)), 30)
+        assert await world.source.read() is Trouble.BROKEN
+        now[0] += ssm.ODD_FOR_SECONDS - 1
+        put(world, rng(target(300 + number)), 40 + number, **another)
+        assert await world.source.read() is None
+        assert await world.source.read() is None
 
 
 def publish_incomplete(world: World, document: Document) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -97,6 +98,23 @@ async def test_watching_shows_it_again_until_ctrl_c_and_ends_with_the_worst_prob
 def test_a_url_that_is_none_is_told_in_a_line(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_command.main(["--url", url]) == status_command.USAGE
     assert capsys.readouterr().err == f"error: --url must be such as http://127.0.0.1:8080, got {url!r}\n"
+
+
+@pytest.mark.parametrize("watch", [(), ("--watch", "0.2")])
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word(watch: tuple[str, ...]) -> None:
+    """GIVEN more than a pipe holds, as of a large fleet, WHEN `head` closes it."""
+    script = f"""
+from proxy_image.control_plane.web import status_command
+status_command._show = lambda _: print("x" * 1_000_000) or status_command.ERROR
+raise SystemExit(status_command.main({[*watch]}))
+"""
+    shown = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert shown.stdout is not None
+    assert shown.stdout.read(1) == b"x"
+    shown.stdout.close()
+    assert shown.stderr is not None
+    with shown.stderr as errors:
+        assert (errors.read(), shown.wait(PATIENCE_SECONDS)) == (b"", 0)
 
 
 PART = {"calls_per_second": 5.0, "failures": 1, "in_flight": 2, "zone": "z-b", "problems": ["lost"], "worst": "error"}

@@ -16,6 +16,7 @@ from envoy.extensions.tracers.opentelemetry.samplers.v3 import (
     parent_based_sampler_pb2,
     trace_id_ratio_based_sampler_pb2,
 )
+from envoy.type.tracing.v3 import custom_tag_pb2
 
 from proxy_image.control_plane.xds.messages import boolean, duration, fraction, packed
 from proxy_image.envoy.bootstrap import TRACE_COLLECTOR_CLUSTER
@@ -26,8 +27,18 @@ Hcm = http_connection_manager_pb2.HttpConnectionManager
 # A collector that takes no data costs Envoy what is kept for it, no call.
 EXPORT_SECONDS = 5.0
 
+# What a caller chooses is cut short: collectors refuse more than 4 MiB at once, and with it the spans of other callers.
+_MAX_TEXT = 255
 # The name of a span, as OpenTelemetry's conventions for RPC have it, but for the slash before it.
-_METHOD = "%REQ(:PATH)%"
+_METHOD = f"%REQ(:PATH):{_MAX_TEXT}%"
+# Attributes that Envoy makes of whole headers.
+_OF_HEADERS = {
+    "user_agent": "USER-AGENT",
+    "grpc.path": ":PATH",
+    "grpc.authority": ":AUTHORITY",
+    "grpc.content_type": "CONTENT-TYPE",
+    "grpc.timeout": "GRPC-TIMEOUT",
+}
 
 
 def traced(manager: Any, tracing: TracingSettings) -> None:
@@ -64,6 +75,10 @@ def traced(manager: Any, tracing: TracingSettings) -> None:
             spawn_upstream_span=boolean(True),
             operation=_METHOD,
             upstream_operation=_METHOD,
+            custom_tags=[
+                custom_tag_pb2.CustomTag(tag=tag, value=f"%REQ({header}):{_MAX_TEXT}%")
+                for tag, header in _OF_HEADERS.items()
+            ],
         )
     )
     # The sampler decides, by the trace's own id: Envoy would else decide by a request id, and trace no call without.
