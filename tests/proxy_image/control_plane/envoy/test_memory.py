@@ -131,7 +131,7 @@ async def test_invariant_14_uploads_that_nobody_reads_end_before_calls_of_others
         # WHEN one service's uploads would take twice Envoy's heap
         uploads: list[Any] = []
         while len(uploads) < STUCK:
-            # Envoy holds half a mebibyte of each: what comes between two of its looks is less than the heap between
+            # Envoy holds a mebibyte of each at most: what comes between two of its looks is less than the heap between
             # resets and refusals.
             uploads += [upload(mebibyte()) for _ in range(2)]
             await asyncio.sleep(0.1)
