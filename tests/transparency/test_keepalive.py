@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,7 +111,9 @@ async def test_keepalive_of_grpcs_own_clients_ends_no_quiet_stream(tmp_path: Pat
         assert [same(one) for one in outcomes] == [Outcome(0, "", received=("1 bytes", "1 bytes"))] * 2
 
 
-async def test_a_server_that_restarts_is_called_again_and_callers_see_unavailable_meanwhile(tmp_path: Path) -> None:
+@asynccontextmanager
+async def a_server(tmp_path: Path) -> AsyncIterator[tuple[Backend, grpc.aio.Channel, grpc.aio.Channel]]:
+    """A server that a test may stop, with a channel to it and one through the balancer."""
     server = Backend("server")
     await server.start()
     async with (
@@ -117,6 +121,11 @@ async def test_a_server_that_restarts_is_called_again_and_callers_see_unavailabl
         grpc_aio.channel(ways.direct, **{"grpc.max_reconnect_backoff_ms": 100}) as directly,
         grpc_aio.channel(ways.balanced) as through,
     ):
+        yield server, directly, through
+
+
+async def test_a_server_that_restarts_is_called_again_and_callers_see_unavailable_meanwhile(tmp_path: Path) -> None:
+    async with a_server(tmp_path) as (server, directly, through):
         assert await who(through) == await who(directly) == {"server": 1}
         await server.stop()
         for channel in (directly, through):
@@ -132,13 +141,7 @@ async def test_a_server_that_restarts_is_called_again_and_callers_see_unavailabl
 async def test_a_call_that_would_wait_for_its_server_waits_directly_and_fails_through_the_balancer(
     tmp_path: Path,
 ) -> None:
-    server = Backend("server")
-    await server.start()
-    async with (
-        balanced(tmp_path, server.port) as ways,
-        grpc_aio.channel(ways.direct, **{"grpc.max_reconnect_backoff_ms": 100}) as directly,
-        grpc_aio.channel(ways.balanced) as through,
-    ):
+    async with a_server(tmp_path) as (server, directly, through):
         await server.stop()
         waiting = asyncio.create_task(who(directly, wait_for_ready=True))
         assert await status(through, wait_for_ready=True) == grpc.StatusCode.UNAVAILABLE

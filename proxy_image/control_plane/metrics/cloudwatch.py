@@ -107,7 +107,8 @@ def _told_of(calls: Sequence[ProxylessCalls]) -> list[dict[str, object]]:
     most = frozenset(sorted(calls, key=lambda each: each.calls, reverse=True)[:MAX_TOLD_OF])
     others: Counter[str] = Counter()
     for each in calls:
-        others[each.outcome] += 0 if each in most else each.calls
+        if each not in most:
+            others[each.outcome] += each.calls
     return [
         *(
             {"zone": each.zone[:MAX_TEXT], "client": each.client[:MAX_TEXT], each.outcome: each.calls}
