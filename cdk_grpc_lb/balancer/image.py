@@ -16,7 +16,7 @@ from cdk_grpc_lb.staging import stage
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
-# What the image listens on; `proxy_image/settings.py` has the same numbers as defaults.
+# What the image listens on; `proxy_image/settings/variables.py` has the same numbers as defaults.
 CALLS_PORT = 50051
 READY_PORT = 8081
 WEB_PORT = 8080
