@@ -22,7 +22,7 @@ from proxy_image.machine import (
     usable_cpus,
     workers,
 )
-from proxy_image.settings import VARIABLES, Settings, SettingsError, from_environment, unknown_variables
+from proxy_image.settings import SOURCES, VARIABLES, Settings, SettingsError, from_environment, unknown_variables
 from proxy_image.supervisor.preflight import PreflightError, check_ports, remove_run_dir, take_state_directory
 from proxy_image.supervisor.supervisor import CONTROL_PLANE, WRONG_SETTING, Supervisor
 
@@ -124,7 +124,7 @@ def _overlay(env: Mapping[str, str], flags: Mapping[str, str | None]) -> dict[st
     """The environment as if the flags had been set in it; a source given as a flag replaces any other source."""
     overlaid = dict(env)
     given = {variable.name: flags[variable.field] for variable in VARIABLES if flags.get(variable.field) is not None}
-    sources = {"GRPC_LB_PARAMETER_PREFIX", "GRPC_LB_TARGETS_FILE"}
+    sources = {source.name for source in SOURCES}
     if sources & given.keys():
         for name in sources:
             overlaid.pop(name, None)

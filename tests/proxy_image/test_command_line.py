@@ -45,7 +45,7 @@ def test_the_targets_file_of_the_help_is_one_and_has_every_field() -> None:
         ("10.0.0.2", "a", TargetState.DRAINING),
     ]
     for unknown in (TARGETS_FILE.replace(key, "unknown") for key in re.findall('"([a-z_]+)":', TARGETS_FILE)):
-        with pytest.raises(TargetsFileError, match="fields of .* must be") as raised:
+        with pytest.raises(TargetsFileError, match="fields of ") as raised:
             parse_targets(unknown, "the help")
         allowed = str(raised.value).partition(" must be ")[2].partition(", got ")[0]
         assert all(f'"{field}":' in TARGETS_FILE for field in allowed.split(", "))
