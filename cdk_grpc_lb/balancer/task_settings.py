@@ -11,7 +11,7 @@ import aws_cdk as cdk
 from cdk_grpc_lb.tokens import is_unresolved, number_text
 from cdk_grpc_lb.validation import FARGATE_SIZES, Props
 
-# As proxy_image/settings.py has them.
+# As proxy_image/settings/variables.py has them.
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _MAX_CONCURRENCY = 256
 # As proxy_image/metadata.py has them.

@@ -2,7 +2,7 @@
 
 Seen with Envoy 1.40 and grpcio: a client under load leaves with its next response, an idle one in the last third of
 Envoy's drain time, a stream stays until it ends; the listener takes new connections until `stop_listening`, and streams
-outlive that too. How long each part takes: `proxy_image/settings.py`, and on ECS
+outlive that too. How long each part takes: `proxy_image/settings/variables.py`, and on ECS
 `cdk_grpc_lb/balancer/draining.py`.
 """
 
