@@ -149,9 +149,9 @@ async def test_the_ceiling_ends_a_call_whatever_its_own_deadline_is(tmp_path: Pa
         envoy.channel() as channel,
     ):
 
-        async def ends_with(timeout: float | None) -> None:
+        async def ends_with(own: float | None) -> None:
             started = time.monotonic()
-            ending: Any = start(channel.unary_unary(STAY), timeout=timeout)
+            ending: Any = start(channel.unary_unary(STAY), timeout=own)
             assert await ending.code() == grpc.StatusCode.DEADLINE_EXCEEDED
             assert time.monotonic() - started > 1.4
 
