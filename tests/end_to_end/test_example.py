@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from grpc_lb_contract.document.shards import EXPECTED
+from grpc_lb_contract.document.index import EXPECTED
 from local_aws.demo import scenes
 from local_aws.demo.claims import Claim
 from local_aws.demo.stage import Stage, Watched

@@ -17,7 +17,7 @@ from proxy_image.control_plane.stats import call_stats
 from proxy_image.control_plane.stats.call_stats import NONE_ENDED, Ended, EndedCalls
 from proxy_image.control_plane.stats.histogram import NO_TIMES, Histogram
 from proxy_image.control_plane.stats.reported_calls import ReportedCalls
-from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, NO_LIMIT, OWN_CLUSTERS
+from proxy_image.envoy.shared_values import CALLS_STAT_PREFIX, NO_LIMIT, OWN_CLUSTERS
 
 # Uptimes are whole seconds, and a reading takes its time.
 _UPTIME_ROUNDED = 3
