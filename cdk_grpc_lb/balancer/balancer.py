@@ -22,29 +22,21 @@ from cdk_grpc_lb.balancer.image import (
     READY_PORT,
     WEB_PORT,
     XDS_PORT,
-    balancer_container,
-    balancer_task,
-    built_image,
-    check_image,
 )
 from cdk_grpc_lb.balancer.network_load_balancer import Frontend, add_tasks
 from cdk_grpc_lb.balancer.parameters import known_name, own_prefix
 from cdk_grpc_lb.balancer.permissions import allow_reading
 from cdk_grpc_lb.balancer.polling import polling_environment
 from cdk_grpc_lb.balancer.target_sync import ONLY_SERVICES, TargetSync, check_settings_fit
-from cdk_grpc_lb.balancer.task_settings import DEFAULT_MEMORY_MIB, PROXYLESS_MEMORY_MIB, Running
+from cdk_grpc_lb.balancer.task import BalancerTask
+from cdk_grpc_lb.balancer.task_settings import Running
 from cdk_grpc_lb.checked_calls import checked
-from cdk_grpc_lb.monitoring.access_log import AccessLog, access_log_environment, check_access_log
+from cdk_grpc_lb.monitoring.access_log import AccessLog
 from cdk_grpc_lb.monitoring.call_metrics import MetricsSource
-from cdk_grpc_lb.monitoring.call_statistics import call_statistics_environment, check_call_statistics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
 from cdk_grpc_lb.monitoring.tracing import (
     Tracing,
     add_collector,
-    balancer_cpu,
-    balancer_memory,
-    check_tracing,
-    tracing_environment,
 )
 from cdk_grpc_lb.nag import acknowledge
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
@@ -63,7 +55,7 @@ from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props, check_region, surely_other, vpc_of
+from cdk_grpc_lb.validation import Props, surely_other, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
 from grpc_lb_contract.labels.names import ENABLE
@@ -253,133 +245,75 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         props.whole_number("desired_count", count, 1, _MAX_TARGETS)
         if proxyless_only:
             refuse_proxy_props(props, given)
-        cpu = cpu if cpu is not None else 256 if proxyless_only else 512
-        if memory_limit_mib is None:
-            memory_limit_mib = PROXYLESS_MEMORY_MIB if proxyless_only else DEFAULT_MEMORY_MIB
-        props.fargate_size(cpu, memory_limit_mib)
-        drain = Drain.checked(props, drain_delay, drain_time)
-        polling = polling_environment(props, poll_interval, idle_poll_interval)
+        prefix = own_prefix(self)
+        self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
+        self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
+        self._published.check()
+        task = BalancerTask(
+            has_envoy=not proxyless_only,
+            cpu=cpu,
+            memory_limit_mib=memory_limit_mib,
+            architecture=cpu_architecture,
+            image=image,
+            image_build_args=image_build_args,
+            drain=Drain.checked(props, drain_delay, drain_time),
+            polling=polling_environment(props, poll_interval, idle_poll_interval),
+            tracing=tracing,
+            access_log=access_log,
+            call_statistics=call_statistics,
+            published=self._published,
+            client_addresses=client_addresses,
+            running=Running(
+                log_level=log_level,
+                envoy_concurrency=envoy_concurrency,
+                max_metadata=max_metadata,
+                max_metadata_entries=max_metadata_entries,
+                web_hosts=web_hosts,
+                domain_name=domain_name,
+            ),
+        )
+        task.check(props)
         vpc = vpc_of(props, cluster)
-        if proxyless_only:
-            port, certificate = XDS_PORT, xds_certificate
+        placement = placement_of(props, vpc, task_subnets, assign_public_ip=assign_public_ip)
         front = Frontend(
-            port=port,
+            port=XDS_PORT if proxyless_only else port,
             internet_facing=internet_facing,
             open_listener=open_listener,
-            certificate=certificate,
+            certificate=xds_certificate if proxyless_only else certificate,
+            xds_certificate=xds_certificate,
             ssl_policy=ssl_policy,
             domain_name=domain_name,
             domain_zone=domain_zone,
             subnets=load_balancer_subnets,
             cross_zone_enabled=cross_zone_enabled,
         )
-        placement = placement_of(props, vpc, task_subnets, assign_public_ip=assign_public_ip)
-        of_load_balancer = {
-            "port": None if proxyless_only else port,
-            "internet_facing": internet_facing,
-            "certificate": None if proxyless_only else certificate,
-            "ssl_policy": ssl_policy,
-            "domain_name": domain_name,
-            "domain_zone": domain_zone,
-            "load_balancer_subnets": load_balancer_subnets,
-            "client_addresses": client_addresses,
-            "xds_certificate": xds_certificate,
-        }
-        self._cloud_map = CloudMap.checked(props, cloud_map_namespace, cloud_map_name, of_load_balancer)
-        front.check(props, vpc, placement if self._cloud_map is None else None)
-        if xds_certificate is not None and domain_name is None:
-            raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
-        for prop, given_certificate in (("certificate", certificate), ("xds_certificate", xds_certificate)):
-            if given_certificate is not None:
-                why = "a load balancer takes no other certificate"
-                check_region(props, prop, self, given_certificate.certificate_arn, why=why)
+        self._cloud_map = CloudMap.checked(props, cloud_map_namespace, cloud_map_name, given)
+        front.check(props, self, vpc, placement if self._cloud_map is None else None)
         check_admission(props, only_services, only_label)
-        if tracing is not None:
-            check_tracing(props, tracing, memory_limit_mib)
-        if access_log is not None:
-            check_access_log(props, access_log)
-        check_call_statistics(props, call_statistics)
-        running = Running(
-            log_level=log_level,
-            envoy_concurrency=envoy_concurrency,
-            max_metadata=max_metadata,
-            max_metadata_entries=max_metadata_entries,
-            web_hosts=web_hosts,
-            domain_name=domain_name,
-        )
-        running.check(props)
-        check_image(props, image, image_build_args)
         check_capacity(props, capacity_provider_strategies)
 
         self._count_is_given = desired_count is not None
-        self._own_services: list[str] | None = None
-        self._needs_of_services = []
-        self._served = []
-        self._admission = ServiceRegistry(only_services, only_label)
-        self._admission.watch(self, knows_all=True)
-        watch_overlap(self)
         self._exposed_by_default = exposed_by_default
         # Whoever calls a balancer with a certificate speaks TLS to it.
-        self._traefik_labels = None if traefik_labels is None else with_tls(traefik_labels, certificate is not None)
+        has_tls = front.certificate is not None
+        self._traefik_labels = None if traefik_labels is None else with_tls(traefik_labels, has_tls)
         self._log_retention = log_retention
         self._removal_policy = removal_policy
-        prefix = own_prefix(self)
-        self._known_name = known_name(self, prefix)
-        self.cloudwatch_name: str | None = name_of(prefix) if cloudwatch_metrics else None
-        self._published = MetricsSource(props, self.cloudwatch_name, cloudwatch_namespace)
-        self._published.check()
+        self._xds_certificate = xds_certificate
         self.cluster = cluster
         self.clusters: list[ecs.ICluster] = [cluster]
         self.port: int = front.resolved_port
         self.parameter_prefix = prefix
-        self.target_sync = self._sync("TargetSync", cluster, self.parameter_prefix)
-        self.target_syncs = [self.target_sync]
+        self._known_name = known_name(self, prefix)
 
-        self.log_group = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.task_definition = balancer_task(
-            self, cpu=cpu, memory_limit_mib=memory_limit_mib, architecture=cpu_architecture
-        )
-        allow_reading(self.task_definition, self.parameter_prefix)
-        self._image = (
-            image
-            if image is not None
-            else built_image(self, props, self.task_definition, image_build_args, cpu_architecture)
-        )
-        self.container = balancer_container(
-            self,
-            self.task_definition,
-            image=self._image,
-            environment={
-                PARAMETER_PREFIX: self.parameter_prefix,
-                **drain.environment,
-                **polling,
-                **tracing_environment(tracing),
-                **access_log_environment(access_log),
-                **call_statistics_environment(call_statistics),
-                **self._published.environment,
-                **running.environment(cpu, has_envoy=not proxyless_only),
-                **({"GRPC_LB_PROXY_PROTOCOL": "true"} if client_addresses else {}),
-            },
-            stop_timeout=drain.stop_timeout,
-            log_group=self.log_group,
-            ports=(*(() if proxyless_only else (CALLS_PORT,)), READY_PORT, WEB_PORT, XDS_PORT),
-            cpu=balancer_cpu(tracing, cpu),
-            memory_limit_mib=balancer_memory(tracing, memory_limit_mib),
-            is_asked_for_readiness=self._cloud_map is not None,
-        )
-        self.trace_collector = add_collector(self, self.task_definition, tracing, log_group=self.log_group)
-        # The Lambda names the balancers in the document by it, so that the page of each shows them all.
-        self.container.add_docker_label(BALANCER_LABEL, self.parameter_prefix)
-        if exposed_by_default:
-            self.container.add_docker_label(ENABLE, "false")
-        if capacity_provider_strategies is not None and isinstance(cluster, ecs.Cluster):
-            cluster.enable_fargate_capacity_providers()
-        self._needs = (*BALANCER_NEEDS, *("xray",) * (tracing is not None and self.trace_collector is not None))
+        self._take_services(only_services, only_label)
+        self.target_sync = self._sync("TargetSync", cluster, prefix)
+        self.target_syncs = [self.target_sync]
+        self._make_task(task)
         self.service: ecs.FargateService = self._make_service(
             count, placement, task_subnets, capacity_provider_strategies
         )
         self.task_security_group: ec2.ISecurityGroup = self.service.connections.security_groups[0]
-
         self.load_balancer_security_group: ec2.ISecurityGroup = self.task_security_group
         if self._cloud_map is None:
             self._put_load_balancer_in_front(
@@ -390,7 +324,6 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
         self.host: str = front.name(self, self.load_balancer) if self._cloud_map is None else self._cloud_map.host
         self.xds_listener = self.listener if proxyless_only and self.has_load_balancer else None
-        self._xds_certificate = xds_certificate
         self._let_callers_in(front, vpc)
 
     @classmethod
@@ -571,6 +504,35 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             removal_policy=self._removal_policy,
         )
 
+    def _take_services(self, only_services: Sequence[str] | None, only_label: str | None) -> None:
+        """Be ready for services that are added or registered, and watch at synth that they go together."""
+        self._admission = ServiceRegistry(only_services, only_label)
+        self._own_services: list[str] | None = None
+        self._needs_of_services = []
+        self._served = []
+        self._admission.watch(self, knows_all=True)
+        watch_overlap(self)
+
+    def _make_task(self, task: BalancerTask) -> None:
+        self.log_group = logs.LogGroup(self, "Logs", retention=self._log_retention)
+        self.task_definition = task.make_definition(self)
+        allow_reading(self.task_definition, self.parameter_prefix)
+        self._image = task.image_for(self, self._props, self.task_definition)
+        self.container = task.make_container(
+            self,
+            self.task_definition,
+            image=self._image,
+            parameter_prefix=self.parameter_prefix,
+            log_group=self.log_group,
+            is_asked_for_readiness=self._cloud_map is not None,
+        )
+        self.trace_collector = add_collector(self, self.task_definition, task.tracing, log_group=self.log_group)
+        # The Lambda names the balancers in the document by it, so that the page of each shows them all.
+        self.container.add_docker_label(BALANCER_LABEL, self.parameter_prefix)
+        if self._exposed_by_default:
+            self.container.add_docker_label(ENABLE, "false")
+        self._needs = (*BALANCER_NEEDS, *("xray",) * (self.trace_collector is not None))
+
     def _make_service(
         self,
         count: int,
@@ -578,6 +540,8 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         task_subnets: ec2.SubnetSelection | None,
         strategies: Sequence[ecs.CapacityProviderStrategy] | None,
     ) -> ecs.FargateService:
+        if strategies is not None and isinstance(self.cluster, ecs.Cluster):
+            self.cluster.enable_fargate_capacity_providers()
         service = ecs.FargateService(
             self,
             "Service",

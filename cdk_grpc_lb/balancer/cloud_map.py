@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "grpc"
 # Far below the 50 seconds for which a task that is told to stop serves on: by then no answer has it any more.
 _TIME_TO_LIVE = cdk.Duration.seconds(10)
+
+_OF_A_LOAD_BALANCER = (
+    "port",
+    "internet_facing",
+    "certificate",
+    "ssl_policy",
+    "domain_name",
+    "domain_zone",
+    "load_balancer_subnets",
+    "client_addresses",
+    "xds_certificate",
+)
 
 # The balancers that have the names of a namespace.
 _HOLDERS: WeakKeyDictionary[servicediscovery.INamespace, dict[str, str]] = WeakKeyDictionary()
@@ -39,17 +51,18 @@ class CloudMap:
         props: Props,
         namespace: servicediscovery.INamespace | None,
         name: str | None,
-        of_load_balancer: Mapping[str, object],
+        given: Mapping[str, Any],
     ) -> CloudMap | None:
         """None without a namespace. Raises ValueError for props that only a load balancer can follow.
 
-        :param of_load_balancer: Such props, by name; those that are None or False are not given.
+        :param given: All props of the balancer, by name; those that are None or False are not given.
         """
         if namespace is None:
             if name is not None:
                 raise props.error("cloud_map_namespace", "given with cloud_map_name (or leave out both)", None)
             return None
-        for prop, value in of_load_balancer.items():
+        for prop in _OF_A_LOAD_BALANCER:
+            value = given[prop]
             if value is not None and value is not False and not (prop == "port" and value == CALLS_PORT):
                 fix = "there is no load balancer, callers reach the tasks themselves; leave out either"
                 raise props.conflict("cloud_map_namespace", prop, fix)
@@ -59,14 +72,14 @@ class CloudMap:
                 "a servicediscovery.PrivateDnsNamespace, because clients look up private addresses in DNS",
                 f"{namespace.node.path}, which is {namespace.type.name}",
             )
-        given = DEFAULT_NAME if name is None else name
-        if not is_unresolved(given) and not is_dns_label(given):
-            raise props.error("cloud_map_name", "up to 63 of a-z, 0-9 and -, without a dot", repr(given))
-        holder = _HOLDERS.setdefault(namespace, {}).setdefault(given, props.path)
+        own_name = DEFAULT_NAME if name is None else name
+        if not is_unresolved(own_name) and not is_dns_label(own_name):
+            raise props.error("cloud_map_name", "up to 63 of a-z, 0-9 and -, without a dot", repr(own_name))
+        holder = _HOLDERS.setdefault(namespace, {}).setdefault(own_name, props.path)
         if holder != props.path:
             allowed = f"another one than that of {holder}, because a namespace has each name once"
-            raise props.error("cloud_map_name", allowed, repr(given))
-        return cls(namespace, given)
+            raise props.error("cloud_map_name", allowed, repr(own_name))
+        return cls(namespace, own_name)
 
     @property
     def host(self) -> str:

@@ -1,22 +1,18 @@
-"""The balancer's task: its image, and what the image is told."""
+"""The balancer's image: what it listens on, and how it is built."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import aws_cdk as cdk
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk_grpc_lb.log_driver import calm_log_driver
-from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
 from cdk_grpc_lb.staging import stage
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
-# What the image listens on; `proxy_image/settings.py` has the same numbers as defaults.
+# What the image listens on; `proxy_image/settings/variables.py` has the same numbers as defaults.
 CALLS_PORT = 50051
 READY_PORT = 8081
 WEB_PORT = 8080
@@ -27,77 +23,8 @@ IMAGE_FOLDERS = ("proxy_image", "grpc_lb_contract")
 DOCKERFILE = "proxy_image/Dockerfile"
 PARAMETER_PREFIX = "GRPC_LB_PARAMETER_PREFIX"
 STATE_DIR = "/var/lib/grpc-lb"
-_USER = "10001:10001"
+USER = "10001:10001"
 _PLATFORMS = {"X86_64": ecr_assets.Platform.LINUX_AMD64, "ARM64": ecr_assets.Platform.LINUX_ARM64}
-
-
-def balancer_task(
-    balancer: Construct, *, cpu: int, memory_limit_mib: int, architecture: ecs.CpuArchitecture | None
-) -> ecs.FargateTaskDefinition:
-    definition = ecs.FargateTaskDefinition(
-        balancer,
-        "TaskDefinition",
-        cpu=cpu,
-        memory_limit_mib=memory_limit_mib,
-        runtime_platform=ecs.RuntimePlatform(
-            cpu_architecture=architecture if architecture is not None else ecs.CpuArchitecture.X86_64,
-            operating_system_family=ecs.OperatingSystemFamily.LINUX,
-        ),
-        volumes=[ecs.Volume(name="state")],
-    )
-    acknowledge(
-        definition,
-        {
-            "ECS2": "the balancer's settings are no secrets",
-            ANY_RESOURCE: "the token to pull images with belongs to no repository",
-        },
-    )
-    return definition
-
-
-def balancer_container(
-    balancer: Construct,
-    definition: ecs.FargateTaskDefinition,
-    *,
-    image: ecs.ContainerImage,
-    environment: Mapping[str, str],
-    stop_timeout: cdk.Duration,
-    log_group: logs.ILogGroup,
-    ports: Sequence[int],
-    cpu: int | None = None,
-    memory_limit_mib: int | None = None,
-    is_asked_for_readiness: bool = False,
-) -> ecs.ContainerDefinition:
-    """The hardened container: not root, no capabilities, a read-only file system but for its state (invariant 12)."""
-    linux = ecs.LinuxParameters(balancer, "LinuxParameters")
-    linux.drop_capabilities(ecs.Capability.ALL)
-    container = definition.add_container(
-        CONTAINER,
-        image=image,
-        environment=dict(environment),
-        cpu=cpu,
-        memory_limit_mib=memory_limit_mib,
-        logging=calm_log_driver(log_group, "balancer"),
-        user=_USER,
-        readonly_root_filesystem=True,
-        linux_parameters=linux,
-        stop_timeout=stop_timeout,
-        # It asks the image's first process and Envoy, never the control plane (invariant 6).
-        health_check=ecs.HealthCheck(
-            # Where no load balancer asks whether a task is ready yet, it is ECS that has to know.
-            command=["CMD", "python", "-m", "proxy_image.health", *["--ready"] * is_asked_for_readiness],
-            interval=cdk.Duration.seconds(10),
-            timeout=cdk.Duration.seconds(5),
-            retries=3,
-            start_period=cdk.Duration.seconds(180 if is_asked_for_readiness else 30),
-        ),
-        port_mappings=[ecs.PortMapping(container_port=port) for port in ports],
-        # A caller's connection and the one to its target are a descriptor each. 65,535 is Fargate's own limit,
-        # written down: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
-        ulimits=[ecs.Ulimit(name=ecs.UlimitName.NOFILE, soft_limit=65_535, hard_limit=65_535)],
-    )
-    container.add_mount_points(ecs.MountPoint(container_path=STATE_DIR, source_volume="state", read_only=False))
-    return container
 
 
 def check_image(props: Props, image: ecs.ContainerImage | None, build_args: Mapping[str, str] | None) -> None:

@@ -17,7 +17,7 @@ from cdk_grpc_lb.network.callers import peers_of
 from cdk_grpc_lb.network.placement import Placement
 from cdk_grpc_lb.network.subnets import address_ranges, subnets_of
 from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props
+from cdk_grpc_lb.validation import Props, check_region
 
 if TYPE_CHECKING:
     from aws_cdk import aws_certificatemanager as acm
@@ -44,17 +44,17 @@ class Frontend:
     internet_facing: bool
     open_listener: bool | None
     certificate: acm.ICertificate | None
+    xds_certificate: acm.ICertificate | None
     ssl_policy: elbv2.SslPolicy | None
     domain_name: str | None
     domain_zone: route53.IHostedZone | None
     subnets: ec2.SubnetSelection | None
     cross_zone_enabled: bool
 
-    def check(self, props: Props, vpc: ec2.IVpc, tasks: Placement | None) -> None:
+    def check(self, props: Props, balancer: Construct, vpc: ec2.IVpc, tasks: Placement | None) -> None:
         """Raise ValueError for what no deployment could take. Without `tasks`, no load balancer is made for them."""
         props.whole_number("port", self.resolved_port, 1, 65_535)
-        if self.ssl_policy is not None and self.certificate is None:
-            raise props.error("certificate", "given with ssl_policy: there is no TLS without one", None)
+        self._check_certificates(props, balancer)
         self._check_domain(props)
         self._check_open(props, vpc)
         if tasks is None or (self.subnets is None and tasks.selection is None and not self.internet_facing):
@@ -134,6 +134,17 @@ class Frontend:
             target=route53.RecordTarget.from_alias(route53_targets.LoadBalancerTarget(load_balancer)),
         )
         return self.domain_name
+
+    def _check_certificates(self, props: Props, balancer: Construct) -> None:
+        if self.ssl_policy is not None and self.certificate is None:
+            raise props.error("certificate", "given with ssl_policy: there is no TLS without one", None)
+        if self.xds_certificate is not None and self.domain_name is None:
+            raise props.error("domain_name", "given with xds_certificate: clients verify the name that they call", None)
+        # Without Envoy the two are one, which was given as the latter.
+        for prop, certificate in (("xds_certificate", self.xds_certificate), ("certificate", self.certificate)):
+            if certificate is not None:
+                why = "a load balancer takes no other certificate"
+                check_region(props, prop, balancer, certificate.certificate_arn, why=why)
 
     def _check_public(self, props: Props, vpc: ec2.IVpc, subnets: ec2.SelectedSubnets) -> None:
         if not self.internet_facing:

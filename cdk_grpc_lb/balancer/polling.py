@@ -6,7 +6,7 @@ import aws_cdk as cdk
 
 from cdk_grpc_lb.validation import Props
 
-# What the image takes, and what it does by default (proxy_image/settings.py).
+# What the image takes, and what it does by default (proxy_image/settings/variables.py).
 _MIN_MILLISECONDS, _MAX_SECONDS = 50, 20
 IMAGES_INTERVAL_MILLISECONDS, IMAGES_IDLE_MILLISECONDS = 500, 5000
 

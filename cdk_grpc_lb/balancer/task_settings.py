@@ -11,7 +11,7 @@ import aws_cdk as cdk
 from cdk_grpc_lb.tokens import is_unresolved, number_text
 from cdk_grpc_lb.validation import FARGATE_SIZES, Props
 
-# As proxy_image/settings.py has them.
+# As proxy_image/settings/variables.py has them.
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _MAX_CONCURRENCY = 256
 # As proxy_image/metadata.py has them.
@@ -25,7 +25,7 @@ STUCK_STREAMS = 1_000
 STUCK_STREAM_KIB = 512
 # Envoy's own, with some hundred services.
 ENVOY_MIB = 64
-# As proxy_image/envoy/bootstrap.py has them: what is kept for the rest of the task, and the share of Envoy's memory
+# As proxy_image/envoy/overload.py has them: what is kept for the rest of the task, and the share of Envoy's memory
 # from which it resets streams.
 RESERVED_MIB = 256
 RESET_FROM = 0.8

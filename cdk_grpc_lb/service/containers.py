@@ -11,8 +11,7 @@ from aws_cdk import aws_ecs as ecs
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import read_labels
-from grpc_lb_contract.labels.names import PORT
-from grpc_lb_contract.policy.traffic_policy import PREFIX
+from grpc_lb_contract.labels.names import PORT, is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def refuse_other_labels(
     by_hand = {
         label: text
         for label, text in said.items()
-        if label.startswith(PREFIX) and label not in labels and not is_unresolved(text)
+        if is_ours(label) and label not in labels and not is_unresolved(text)
     }
     if not by_hand:
         return

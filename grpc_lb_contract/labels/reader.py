@@ -17,6 +17,7 @@ from grpc_lb_contract.labels.names import (
     SERVICE,
     WEIGHT,
     is_known,
+    is_ours,
     problem_with,
     route_name,
     selection_meant,
@@ -24,7 +25,7 @@ from grpc_lb_contract.labels.names import (
 from grpc_lb_contract.labels.registration import MAX_ROUTES, WEIGHT_KIND, CallSelection, Registration
 from grpc_lb_contract.labels.route_labels import read_rules
 from grpc_lb_contract.names import ALL, MAX_PORT, SERVICE_NAME, SERVICE_NAME_RULE, service_name_from
-from grpc_lb_contract.policy.traffic_policy import PREFIX, TrafficPolicy
+from grpc_lb_contract.policy.traffic_policy import TrafficPolicy
 
 MAX_ERRORS = 100
 """Of one container: its labels are told, logged and kept in the document wherever they are wrong."""
@@ -63,13 +64,13 @@ def read_labels(
         else:
             more += 1
 
-    unknown = sorted(label for label in labels if label.startswith(PREFIX) and not is_known(label))
+    unknown = sorted(label for label in labels if is_ours(label) and not is_known(label))
     misspelt = _misspelt_selections(labels, unknown[:MAX_SUGGESTIONS])
     registration = _read_registration(labels, mapped_ports, default_service, refuse, frozenset(misspelt.values()))
     for number, label in enumerate(unknown):
         # What may have been meant is sought for, which takes a while, where it will be told.
         told = len(errors) < MAX_ERRORS
-        problem = problem_with(label, suggest=number < MAX_SUGGESTIONS) if told else ""
+        problem = problem_with(label, labels[label], suggest=number < MAX_SUGGESTIONS) if told else ""
         refuse(label, f"{problem} ({no_route(misspelt[label])})" if label in misspelt else problem)
     if more:
         errors[-1] = replace(errors[-1], problem=f"{errors[-1].problem} (and {more:,} more errors of this container)")

@@ -2,7 +2,7 @@
 
 Seen with Envoy 1.40 and grpcio: a client under load leaves with its next response, an idle one in the last third of
 Envoy's drain time, a stream stays until it ends; the listener takes new connections until `stop_listening`, and streams
-outlive that too. How long each part takes: `proxy_image/settings.py`, and on ECS
+outlive that too. How long each part takes: `proxy_image/settings/variables.py`, and on ECS
 `cdk_grpc_lb/balancer/draining.py`.
 """
 
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy_image.envoy.admin import Activity, Admin, AdminError
-from proxy_image.envoy.bootstrap import CONNECTION_DRAIN_SECONDS, move_seconds
+from proxy_image.envoy.command_line import move_seconds
+from proxy_image.envoy.shared_values import CONNECTION_DRAIN_SECONDS
 from proxy_image.supervisor.child import wait_for
 
 log = logging.getLogger(__name__)

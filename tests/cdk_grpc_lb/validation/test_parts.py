@@ -59,7 +59,7 @@ def old_service(stack: cdk.Stack, cluster: ecs.ICluster, **labels: str) -> ecs.F
 @pytest.mark.parametrize(
     ("label", "value", "problem"),
     [
-        ("grpc-lb.weigth", "5", r"must be a label that exists \(grpc-lb.weight\?\)"),
+        ("GRPC-LB.weigth", "5", r"must be a label that exists \(grpc-lb.weight\?\)"),
         ("grpc-lb.deadline.max", "5", "must be a time 1ms..24h such as .*"),
     ],
 )

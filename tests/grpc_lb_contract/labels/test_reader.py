@@ -142,7 +142,17 @@ def test_an_unknown_label_names_the_one_that_may_be_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["grpc-lb.host", "grpc-lb.Hosts", "grpc-lb.grpc_services", "grpc-lb.method", "grpc-lb.metadat"]
+    "label",
+    [
+        "grpc-lb.host",
+        "grpc-lb.Hosts",
+        "GRPC-LB.hosts",
+        "Grpc-Lb.host",
+        "grpc\N{EN DASH}lb.hosts",
+        "grpc-lb.grpc_services",
+        "grpc-lb.method",
+        "grpc-lb.metadat",
+    ],
 )
 def test_a_misspelt_label_about_calls_takes_no_call_instead_of_every_one(label: str) -> None:
     reading = read({"grpc-lb.enable": "true", label: "x=y"})
@@ -185,13 +195,40 @@ def test_an_unknown_label_takes_no_route_where_none_hangs_on_it(labels: dict[str
         ("grpc-lb.grpc_services", "grpc-lb.grpc-services"),
         ("grpc-lb.route.slow.methods", "grpc-lb.routes.slow.methods"),
         ("grpc-lb.routes.slow.method", "grpc-lb.routes.slow.methods"),
+        ("GRPC-LB.weight", "grpc-lb.weight"),
+        ("grpc_lb.weight", "grpc-lb.weight"),
+        (" grpclb.port", "grpc-lb.port"),
+        ("GRPC-LB.Routes.slow.methods", "grpc-lb.routes.slow.methods"),
+        ("grpc-lb.ratelimit", "grpc-lb.rate-limit.calls-per-second"),
     ],
 )
 def test_a_misspelt_label_gets_the_nearest_real_one_and_no_wrong_list(label: str, nearest: str) -> None:
     (message,) = messages(read({"grpc-lb.enable": "true", label: "1"}))
 
     assert f"({nearest}?)" in message
-    assert ("one of the labels" in message) == label.startswith("grpc-lb.routes.")
+    assert ("one of the labels" in message) == (".routes." in label.lower())
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "meant"),
+    [
+        ("grpc-lb.rate-limit", "5", "(grpc-lb.rate-limit.calls-per-second?)"),
+        ("grpc-lb.rate-limit.average", "5", "grpc-lb.rate-limit.burst, got '5'"),
+        ("grpc-lb.retry", "3", "(grpc-lb.retry.max-retries?)"),
+        ("grpc-lb.retry", "UNAVAILABLE", "(grpc-lb.retry.on?)"),
+        ("grpc-lb.deadline", "a while", "(grpc-lb.deadline.max?)"),
+        ("grpc-lb.routes.slow.retry", "3", "(grpc-lb.routes.slow.retry.max-retries?)"),
+        ("grpc-lb.routes", "slow", "must have a route's name of 1 to 63 of a-z, 0-9 and - after grpc-lb.routes."),
+    ],
+)
+def test_a_label_without_its_last_part_is_told_the_one_that_takes_its_value(label: str, value: str, meant: str) -> None:
+    (message,) = messages(read({"grpc-lb.enable": "true", label: value}))
+
+    assert meant in message
+
+
+def test_a_label_of_another_tool_that_is_only_named_alike_is_its_own() -> None:
+    assert messages(read({"grpc-lb.enable": "true", "grpc_lb.colour": "blue", "grpclb": "x"})) == []
 
 
 def test_a_label_that_none_is_near_is_told_where_they_all_are() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 from opentelemetry import trace
 from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
@@ -21,9 +22,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from grpc_lb_contract import Document
+from grpc_lb_contract import Document, Route
+from proxy_image.envoy import bootstrap
 from tests.grpc_servers import SERVER_OPTIONS
 from tests.ports import free_ports
+from tests.proxy_image.control_plane.calls import channel_to
 from tests.proxy_image.control_plane.support import (
     WHO,
     Backend,
@@ -33,13 +36,32 @@ from tests.proxy_image.control_plane.support import (
     balancer,
     eventually,
     rng,
+    service,
     who,
 )
+from tests.transparency.peers import raw_h2
 
 TRACEPARENT = "00-{trace}-00f067aa0ba902b7-{flags}"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+# The path is UTF-8 until it is cut at 255 bytes.
+NO_UTF8 = {
+    ":path": b"/test.Test/" + "\N{DEGREE SIGN}".encode() * 200,
+    "user-agent": b"caf\xe9",
+    "content-type": b"application/grpc+\xff",
+    "grpc-timeout": b"\xff",
+    "tracestate": b"a=\xff",
+    "x-request-id": b"\xff",
+    "x-client-trace-id": b"\xff",
+    "x-envoy-downstream-service-cluster": b"\xff",
+}
 # An address of its own: ports of 127.0.0.1 that are free now may be the balancer's in a moment.
 ELSEWHERE = "127.0.0.9"
+
+
+@pytest.fixture(autouse=True)
+def flushed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly every test waits for spans."""
+    monkeypatch.setattr(bootstrap, "FLUSH_MILLISECONDS", 100)
 
 
 @dataclass
@@ -50,6 +72,15 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     resource: dict[str, str] = field(default_factory=dict)
     hangs: bool = False
+    refused: int = 0
+    """Bundles in which something is no OTLP."""
+
+    def _read(self, bundle: bytes) -> Any:
+        try:
+            return trace_service_pb2.ExportTraceServiceRequest.FromString(bundle)
+        except DecodeError:
+            self.refused += 1
+            raise
 
     async def _export(self, request: Any, _context: Any) -> Any:
         if self.hangs:
@@ -64,7 +95,7 @@ class Collector:
         server = grpc.aio.server(options=SERVER_OPTIONS)
         export = grpc.unary_unary_rpc_method_handler(
             self._export,
-            request_deserializer=trace_service_pb2.ExportTraceServiceRequest.FromString,
+            request_deserializer=self._read,
             response_serializer=trace_service_pb2.ExportTraceServiceResponse.SerializeToString,
         )
         service = "opentelemetry.proto.collector.trace.v1.TraceService"
@@ -189,6 +220,31 @@ async def test_what_a_caller_chooses_is_cut_short_in_spans(tmp_path: Path) -> No
             assert span.ByteSize() < 3_000
             # AND what is not there is not told of
             assert "grpc.timeout" not in attributes(span)
+
+
+async def test_calls_with_texts_that_no_collector_takes_cost_no_other_caller_its_spans(tmp_path: Path) -> None:
+    """OTLP's texts are UTF-8: a collector refuses a bundle with others in it, whosever spans they are."""
+    collector = Collector()
+    async with backends("a") as (a,), collector.listening():
+        document = Document((service("rng", a.target, routes=(Route("rng.test"),)),))
+        async with (
+            traced(tmp_path, document, collector, "100") as (_, envoy),
+            raw_h2.connected(envoy.settings.port) as caller,
+            channel_to(envoy, "rng.test") as channel,
+        ):
+            # GIVEN odd calls, which a grpcio server would not survive: to a host without a service
+            for header, value in NO_UTF8.items():
+                stream = caller.new_stream()
+                usual = raw_h2.request(traceparent(sampled=True), path=WHO, authority="odd.test")
+                odd: dict[str, str | bytes] = {**dict(usual), header: value}
+                caller.h2.send_headers(stream.number, list(odd.items()), end_stream=True)
+                caller.flush()
+                await caller.next(stream)
+                assert dict(stream.headers[0])["grpc-status"] == "12"
+            # THEN the collector gets the span of the call after them, and is sent none that it would refuse
+            await who(channel)
+            (call,) = await collector.calls(1)
+            assert (call.name, collector.refused) == (WHO, 0)
 
 
 async def test_a_failed_call_says_its_grpc_status_and_that_it_is_an_error(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from envoy.config.core.v3 import extension_pb2, grpc_service_pb2
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import base_pb2, extension_pb2, grpc_service_pb2
 from envoy.config.trace.v3 import http_tracer_pb2, opentelemetry_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 from envoy.extensions.tracers.opentelemetry.resource_detectors.v3 import static_config_resource_detector_pb2
 from envoy.extensions.tracers.opentelemetry.samplers.v3 import (
@@ -19,7 +21,7 @@ from envoy.extensions.tracers.opentelemetry.samplers.v3 import (
 from envoy.type.tracing.v3 import custom_tag_pb2
 
 from proxy_image.control_plane.xds.messages import boolean, duration, fraction, packed
-from proxy_image.envoy.bootstrap import TRACE_COLLECTOR_CLUSTER
+from proxy_image.envoy.shared_values import TRACE_COLLECTOR_CLUSTER
 from proxy_image.telemetry import TracingSettings
 
 Hcm = http_connection_manager_pb2.HttpConnectionManager
@@ -39,6 +41,15 @@ _OF_HEADERS = {
     "grpc.content_type": "CONTENT-TYPE",
     "grpc.timeout": "GRPC-TIMEOUT",
 }
+# What Envoy writes into spans as it came.
+_IN_SPANS = (
+    *_OF_HEADERS.values(),
+    "TRACESTATE",
+    "X-REQUEST-ID",
+    "X-CLIENT-TRACE-ID",
+    "X-ENVOY-DOWNSTREAM-SERVICE-CLUSTER",
+)
+_UNSAMPLED = f"00-{1:032x}-{1:016x}-00"
 
 
 def traced(manager: Any, tracing: TracingSettings) -> None:
@@ -81,6 +92,7 @@ def traced(manager: Any, tracing: TracingSettings) -> None:
             ],
         )
     )
+    manager.early_header_mutation_extensions.append(_without_odd_calls())
     # The sampler decides, by the trace's own id: Envoy would else decide by a request id, and trace no call without.
     manager.request_id_extension.typed_config.CopyFrom(
         packed(
@@ -88,6 +100,29 @@ def traced(manager: Any, tracing: TracingSettings) -> None:
                 pack_trace_reason=boolean(False), use_request_id_for_trace_sampling=boolean(False)
             )
         )
+    )
+
+
+def _without_odd_calls() -> Any:
+    """Calls with anything but printable ASCII where spans would have it count as ones that their caller does not trace.
+
+    OTLP's texts are UTF-8, and a collector refuses a bundle with one that is not, whosever spans it has beside it. gRPC
+    allows nothing else in a path or metadata, and what is UTF-8 may not be so any more once it is cut short.
+    https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+    """
+    headers = {f"'{header.lower()}'" for header in _IN_SPANS}
+    odd = " || ".join(
+        f"({header} in request.headers && !request.headers[{header}].matches('^[ -~]*$'))" for header in sorted(headers)
+    )
+    # An empty text sets nothing.
+    mutation = mutation_rules_pb2.HeaderMutation(
+        append=base_pb2.HeaderValueOption(
+            header=base_pb2.HeaderValue(key="traceparent", value=f"%CEL({odd} ? '{_UNSAMPLED}' : '')%"),
+            append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+    )
+    return _extension(
+        "envoy.http.early_header_mutation.header_mutation", header_mutation_pb2.HeaderMutation(mutations=[mutation])
     )
 
 
