@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from proxy_image import logs
-from proxy_image.envoy.bootstrap import max_heap_bytes
+from proxy_image.envoy.overload import max_heap_bytes
 from proxy_image.machine import (
     cgroup_cpus,
     cgroup_memory,
