@@ -38,7 +38,8 @@ from proxy_image.control_plane.xds.cache import SnapshotCache  # noqa: E402
 from proxy_image.control_plane.xds.envoy.listeners import Ports  # noqa: E402
 from proxy_image.control_plane.xds.snapshot_maker import snapshot  # noqa: E402
 from proxy_image.envoy.binary import environment, find_envoy  # noqa: E402
-from proxy_image.envoy.bootstrap import Node, arguments, bootstrap, to_json  # noqa: E402
+from proxy_image.envoy.bootstrap import Node, bootstrap, to_json  # noqa: E402
+from proxy_image.envoy.command_line import arguments  # noqa: E402
 from proxy_image.settings import Settings, from_environment  # noqa: E402
 
 CONNECTIONS, STREAMS = 8, 16

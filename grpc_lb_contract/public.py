@@ -5,19 +5,17 @@ from grpc_lb_contract.document.cause import Cause, CauseKind, Stop, TaskChange
 from grpc_lb_contract.document.decoder import DocumentDecoder
 from grpc_lb_contract.document.default_weight import DEFAULT_WEIGHT
 from grpc_lb_contract.document.diagnostics import Diagnostics, RejectedLabel, ShadowedRoute
+from grpc_lb_contract.document.index import Index, check_source, read_index
 from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.document.resolve_conflicts import RouteConflict, resolve_conflicts
 from grpc_lb_contract.document.shards import (
     MAX_PARAMETER_BYTES,
-    Index,
     Packed,
     assemble,
-    check_source,
     generation_of,
     index_parameter,
     pack,
-    read_index,
     shard_parameter,
     share_of_limit,
 )

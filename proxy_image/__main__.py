@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from proxy_image import logs
-from proxy_image.envoy.bootstrap import max_heap_bytes
+from proxy_image.envoy.overload import max_heap_bytes
 from proxy_image.machine import (
     cgroup_cpus,
     cgroup_memory,
@@ -39,7 +39,17 @@ With targets from SSM, as on ECS (AWS credentials and region from the environmen
 The state of a running balancer, as on its web page:
   python -m proxy_image status --url http://127.0.0.1:8080"""
 
-_EPILOG = """\
+TARGETS_FILE = """\
+  {"services": [{"name": "orders", "hosts": ["orders.internal"], "grpc_services": ["orders.v1.Orders"],
+                 "targets": ["10.0.0.1:50051", {"address": "10.0.0.2:50051", "zone": "a", "draining": true}]}],
+   "balancers": ["10.0.0.3:8080"]}"""
+
+_EPILOG = f"""\
+A targets file, with every field that it can have (only "name" and "targets" are required):
+{TARGETS_FILE}
+By default, a service takes the calls of all hosts and gRPC services. A draining target gets no new calls. "balancers"
+are the pages of others with the same targets: each page shows the sums of all.
+
 Flags win over variables. SIGTERM or Ctrl-C drains: readiness fails, then clients are sent away (GOAWAY) while their
 calls finish; a second one shortens that. Exit codes: 0 stopped, 1 this machine is in the way (a port is taken, a
 directory is not writable), 2 a setting is wrong. `status` has its own: see `python -m proxy_image status --help`."""

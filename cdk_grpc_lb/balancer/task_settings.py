@@ -25,7 +25,7 @@ STUCK_STREAMS = 1_000
 STUCK_STREAM_KIB = 512
 # Envoy's own, with some hundred services.
 ENVOY_MIB = 64
-# As proxy_image/envoy/bootstrap.py has them: what is kept for the rest of the task, and the share of Envoy's memory
+# As proxy_image/envoy/overload.py has them: what is kept for the rest of the task, and the share of Envoy's memory
 # from which it resets streams.
 RESERVED_MIB = 256
 RESET_FROM = 0.8

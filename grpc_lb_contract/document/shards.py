@@ -3,19 +3,6 @@
 A shard's name is the hash of its text, so a new generation never overwrites a shard of the one before: a reader that
 holds an index finds all of it, or notices that it does not. A document that fits beside the index is carried inside it;
 shards are compressed (`grpc_lb_contract.document.compression`).
-
-    {"format":1,"generation":"5dff83080d155c3bfe7a2b2e3c5ad2a1","cluster":"arn:aws:ecs:…:cluster/main",
-     "prefix":"/grpc-lb/main","serial":1790000000610,"changes_expected_until":1790000300,"cause":{"kind":"event",…}}
-    …the document's records, or none where the index has "shards":"…"
-
-`cluster`, `prefix` and `serial`, which grows with every index that is written, tell a reader an index that was copied
-from elsewhere, or put back: `check_source`.
-
-`"incomplete":true` says that the Lambda has no document to start from and is still reading task definitions: services
-are missing that have targets. A reader that has a whole document keeps it.
-
-`cause`, `changes_expected_until` and `incomplete` stand beside the generation and are no part of what it names: an
-index may be written again with the same generation, because changes are expected now, or no longer.
 """
 
 from __future__ import annotations
@@ -23,30 +10,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
-import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from grpc_lb_contract.document.cause import Cause, read_cause
+from grpc_lb_contract.document.cause import Cause
 from grpc_lb_contract.document.compression import compressed, decompressed
+from grpc_lb_contract.document.index import EXPECTED, FORMAT, INCOMPLETE, Index
 from grpc_lb_contract.document.model import Document
 from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.errors import (
-    DocumentError,
     DocumentTooLarge,
-    ForeignIndex,
     MissingShard,
     MixedGenerations,
-    OldIndex,
-    UnknownFormat,
 )
-
-FORMAT = 1
-"""Major version of the document's format. Readers refuse any other; additions do not change it."""
 
 # Standard tier: https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
 MAX_PARAMETER_BYTES = 4096
@@ -63,52 +42,12 @@ CUT_AT_BYTES = 3900
 TARGET_BYTES = 36
 SHARE_OF_OTHERS = 0.3
 
-MAX_EXPECTED_SECONDS = 600.0
-"""Changes are announced for at most this long at a time: what is further in the future comes from a wrong clock."""
-
-
 HASH_BYTES = 16
 
-MAX_SERIAL = 2**53
-"""Milliseconds since 1970 come to it in a quarter of a million years: no writer counts so far."""
+_ROOM_FOR_EXPECTED = {EXPECTED: 9_999_999_999}
 
 _compressed = lru_cache(maxsize=512)(compressed)
 """Most shards are those of the generation before."""
-
-_SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-
-EXPECTED = "changes_expected_until"
-INCOMPLETE = "incomplete"
-ROOM_FOR_EXPECTED = {EXPECTED: 9_999_999_999}
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """What a reader polls. `inline` is the whole document's text where it fits; else it is None, and `shards` name its
-    parts in their order. `cause` is why it was published, None where the index does not say.
-
-    `changes_expected_until`, in seconds since 1970, is set while the Lambda knows that targets are about to change:
-    tasks start or stop, or a deployment runs. The Lambda prolongs it while that lasts, and removes it when it is over.
-
-    `cluster` is the ARN of the cluster whose targets these are, `prefix` where the document lies, "" where not said;
-    `serial` is larger than that of every index before.
-    """
-
-    generation: str
-    shards: tuple[str, ...] = ()
-    inline: str | None = None
-    cause: Cause | None = None
-    changes_expected_until: float | None = None
-    cluster: str = ""
-    prefix: str = ""
-    serial: int = 0
-    incomplete: bool = False
-    """Whether services are missing: the writer had no document to start from, and will add them."""
-
-    def expects_changes(self, now: float) -> bool:
-        """Whether to poll fast; `now` is in seconds since 1970."""
-        until = self.changes_expected_until
-        return until is not None and now < until <= now + MAX_EXPECTED_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +83,12 @@ def pack(
     fields |= {name: value for name, value in source.items() if value}
     fields |= {INCOMPLETE: True} if incomplete else {}
     expected = {} if changes_expected_until is None else {EXPECTED: round(changes_expected_until)}
-    if _size(_index_line(fields | ROOM_FOR_EXPECTED) + text) <= MAX_PARAMETER_BYTES:
+    if _size(_index_line(fields | _ROOM_FOR_EXPECTED) + text) <= MAX_PARAMETER_BYTES:
         return Packed(_with_cause(_index_line(fields | expected) + text, cause), {}, generation)
     named = [(content_hash(shard), shard) for shard in _cut(text)]
     shards = dict(named)
     fields["shards"] = " ".join(name for name, _ in named)
-    size = _size(_index_line(fields | ROOM_FOR_EXPECTED))
+    size = _size(_index_line(fields | _ROOM_FOR_EXPECTED))
     if size > MAX_PARAMETER_BYTES:
         targets = sum(len(service.targets) for service in document.services)
         raise DocumentTooLarge(
@@ -175,63 +114,6 @@ def _with_cause(index: str, cause: Cause | None) -> str:
             return caused
         cause = cause.shorter()
     return index
-
-
-def read_index(text: str) -> Index:
-    """Read an index. Raises `UnknownFormat` for another major version, `DocumentError` for what is no index."""
-    line, newline, inline = text.partition("\n")
-    try:
-        fields = json.loads(line)
-        known = fields["format"], fields["generation"], fields.get("shards", "")
-        cause, until = read_cause(fields.get("cause")), _moment(fields.get(EXPECTED))
-        cluster, prefix, serial = (fields.get(name) for name in ("cluster", "prefix", "serial"))
-        incomplete = fields.get(INCOMPLETE) is True
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise DocumentError(
-            f"the index must start with a line of JSON that says its format, got {line[:120]!r}"
-        ) from None
-    version, generation, names = known
-    if isinstance(version, bool) or not isinstance(version, int) or version != FORMAT:
-        raise UnknownFormat(
-            f"the format of the document must be {FORMAT}, got {version!r}; update the balancer or the Lambda, so that "
-            "both are of the same major version"
-        )
-    if not isinstance(generation, str) or not isinstance(names, str) or not newline:
-        raise DocumentError(f"the index must name its generation and shards, got {line[:120]!r}")
-    shards = tuple(names.split())
-    odd = [name for name in shards if _SHARD_NAME.fullmatch(name) is None]
-    if odd:
-        raise DocumentError(f"the index must name shards by letters, digits, - and _, got {odd[0][:120]!r}")
-    return Index(
-        generation,
-        shards,
-        None if shards else inline,
-        cause,
-        until,
-        cluster if isinstance(cluster, str) else "",
-        prefix if isinstance(prefix, str) else "",
-        serial if isinstance(serial, int) and not isinstance(serial, bool) and 0 <= serial <= MAX_SERIAL else 0,
-        incomplete,
-    )
-
-
-def check_source(index: Index, *, prefix: str, accepted: Index | None = None) -> None:
-    """Whether an index may follow the one that a reader has `accepted` before, if any.
-
-    Raises `ForeignIndex` for one that was written for another prefix or cluster, `OldIndex` for one that was written
-    before the accepted one and names another generation.
-    """
-    if index.prefix and index.prefix != prefix:
-        raise ForeignIndex(f"the index must be of the prefix {prefix}, got one of {index.prefix}: who copied it?")
-    if accepted is None:
-        return
-    if accepted.cluster and index.cluster != accepted.cluster:
-        got = index.cluster or "one that names none"
-        raise ForeignIndex(f"the index must be of the cluster {accepted.cluster}, got {got}: who copied it?")
-    if index.serial < accepted.serial and index.generation != accepted.generation:
-        raise OldIndex(
-            f"the serial of the index must be {accepted.serial} or more, got {index.serial}: who put an old one back?"
-        )
 
 
 def assemble(index: Index, shards: Mapping[str, str], decode: Callable[[str], Document] = decode_document) -> Document:
@@ -272,17 +154,6 @@ def index_parameter(prefix: str) -> str:
 
 def shard_parameter(prefix: str, name: str) -> str:
     return f"{prefix}/shards/{name}"
-
-
-def _moment(value: object) -> float | None:
-    """None for what is no moment: a newer writer's, or spoilt. No reader needs it to serve."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        moment = float(value)
-    except OverflowError:
-        return None
-    return moment if math.isfinite(moment) else None
 
 
 def _checked(name: str, shards: Mapping[str, str]) -> str:

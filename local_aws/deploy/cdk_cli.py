@@ -13,7 +13,7 @@ from typing import Any
 from local_aws.deploy.docker_stub import IMAGES_VARIABLE
 from local_aws.deploy.images import ImageStore
 from local_aws.deploy.synth_environment import synth_environment
-from local_aws.deploy.without_cli import ACCOUNT, WithoutCli
+from local_aws.deploy.without_cli import WithoutCli
 from local_aws.layout import Layout
 from local_aws.process.commands import run
 from local_aws.process.processes import RUN_MARK
@@ -23,8 +23,7 @@ class CdkCli:
     def __init__(self, layout: Layout, *, endpoint: str, region: str, mark: str) -> None:
         self._layout = layout
         self._region = region
-        # An assembly that is there already needs no CLI.
-        self._without_cli = None if layout.assembly is None else WithoutCli(endpoint, region)
+        self._without_cli = WithoutCli(endpoint, region)
         self._environment = {
             # The user's proxies are for the outside; every address here is this machine's.
             **{
@@ -54,17 +53,16 @@ class CdkCli:
         await self._run("synth", "--quiet", "--output", str(self.assembly), *values)
 
     async def bootstrap(self) -> None:
-        """By the CLI, unless the layout names what was synthesised before: then by the CLI's template alone."""
-        if self._without_cli is not None:
-            await asyncio.to_thread(self._without_cli.bootstrap, self._layout.bootstrap_template)
-            return
-        # Away from cdk.json, or the CLI would synthesise the app for it.
-        await self._run("bootstrap", f"aws://{ACCOUNT}/{self._region}", folder=self._layout.run)
+        """By the CLI's own template, without the CLI, which takes longer to start than the rest of it does."""
+        await asyncio.to_thread(self._without_cli.bootstrap, self._layout.bootstrap_template)
 
     async def deploy(self) -> dict[str, dict[str, str]]:
-        """Deploy every stack of the assembly; the outputs of each, by its name."""
+        """Deploy every stack of the assembly; the outputs of each, by its name.
+
+        By the CLI, unless the layout names what was synthesised before.
+        """
         outputs = self._layout.run / "outputs.json"
-        if self._without_cli is not None:
+        if self._layout.assembly is not None:
             made = await asyncio.to_thread(self._without_cli.deploy, self.assembly, ImageStore(self._layout.images))
             outputs.write_text(json.dumps(made))
             return made
@@ -79,12 +77,12 @@ class CdkCli:
     def templates(self) -> list[Any]:
         return [json.loads(file.read_text()) for file in sorted(self.assembly.glob("*.template.json"))]
 
-    async def _run(self, command: str, *arguments: str, folder: Path | None = None) -> None:
+    async def _run(self, command: str, *arguments: str) -> None:
         await run(
             *(str(self._layout.cdk), command, *arguments, "--no-notices", "--ci"),
             log=self._layout.run / f"cdk-{command}.log",
             environment=self._environment,
-            folder=folder or self._layout.app_folder,
+            folder=self._layout.app_folder,
             what=f"cdk {command}",
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from shutil import make_archive
 from typing import Any
@@ -24,7 +25,10 @@ WAIT = {"Delay": 1, "MaxAttempts": 60}
 class WithoutCli:
     def __init__(self, endpoint: str, region: str) -> None:
         self._endpoint, self._region = endpoint, region
-        self._cloudformation = client_of(endpoint, region, "cloudformation")
+
+    @cached_property
+    def _cloudformation(self) -> Any:
+        return client_of(self._endpoint, self._region, "cloudformation")
 
     def bootstrap(self, template: Path) -> None:
         """Returns once all of the CLI's own template is there. Raises LocalAwsError."""

@@ -131,7 +131,7 @@ class Run:
             await aws.answers()
             await cdk.bootstrap()
 
-        async with step("local AWS starts, is bootstrapped (cdk bootstrap), and the app is synthesised (cdk synth)"):
+        async with step("local AWS starts and is bootstrapped, and the app is synthesised (cdk synth)"):
             await all_of(cdk.synth(self._context), bootstrap())
         check_ports(cdk.templates(), addresses)
         if self._layout.tasks_as is TasksAs.CONTAINERS:

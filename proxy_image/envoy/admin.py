@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy_image.envoy.alive import ANSWER_SECONDS
-from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX
+from proxy_image.envoy.shared_values import CALLS_STAT_PREFIX
 from proxy_image.envoy.unix_http import UnixConnection
 
 _CONNECTIONS = f"http.{CALLS_STAT_PREFIX}.downstream_cx_active"

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy_image.envoy.admin import Activity, Admin, AdminError
-from proxy_image.envoy.bootstrap import CONNECTION_DRAIN_SECONDS, move_seconds
+from proxy_image.envoy.command_line import move_seconds
+from proxy_image.envoy.shared_values import CONNECTION_DRAIN_SECONDS
 from proxy_image.supervisor.child import wait_for
 
 log = logging.getLogger(__name__)

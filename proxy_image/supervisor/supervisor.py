@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from proxy_image.envoy.admin import Admin
 from proxy_image.envoy.binary import environment, find_envoy
-from proxy_image.envoy.bootstrap import Node, arguments, bootstrap, to_json
+from proxy_image.envoy.bootstrap import Node, bootstrap, to_json
+from proxy_image.envoy.command_line import arguments
 from proxy_image.settings import VARIABLES, Settings, to_environment
 from proxy_image.supervisor import heartbeat
 from proxy_image.supervisor.child import Child

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from grpc_lb_contract.document.shards import EXPECTED
+from grpc_lb_contract.document.index import EXPECTED
 from local_aws.demo import scenes
 from local_aws.demo.claims import Claim
 from local_aws.demo.stage import Stage, Watched
@@ -70,64 +70,6 @@ async def test_invariant_6_no_call_fails_while_the_control_planes_are_killed(sta
     assert_held(await under_load(stack, scenes.kill_control_planes))
 
 
-@contextmanager
-def index_replaced(stack: LocalStack, text: str) -> Iterator[set[str]]:
-    """Something else in the place of the target document's index, while the Lambda, which would mend it, rests.
-
-    SOURCE in it becomes what the index in use says of where it comes from, which balancers hold every index to.
-    """
-    ssm, name = stack.client("ssm"), f"{stack.addresses.parameter_prefix}/index"
-    functions = stack.client("lambda")
-    (source,) = functions.list_event_source_mappings()["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=False)
-    time.sleep(REFRESH_SECONDS)
-    line, _, document = ssm.get_parameter(Name=name)["Parameter"]["Value"].partition("\n")
-    in_use = {facts["generation"] for facts in health(stack)}
-    fields = json.loads(line)
-    # While it says so, balancers read it ten times as often: the next wrong one too.
-    good = json.dumps(fields | {EXPECTED: round(time.time()) + 300}) + "\n" + document
-    named = json.dumps({"cluster": fields["cluster"], "prefix": fields["prefix"], "serial": fields["serial"] + 1})
-    text = text.replace('"SOURCE":0', named[1:-1])
-    ssm.put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
-    try:
-        yield in_use
-    finally:
-        ssm.put_parameter(Name=name, Value=good, Type="String", Overwrite=True)
-        functions.update_event_source_mapping(UUID=source["UUID"], Enabled=True)
-
-
-GENERATION = "0123456789abcdef"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("no document at all", "broken"),
-        (f'{{"format":1,"SOURCE":0,"generation":"{GENERATION}"}}\n{{"service":"rng"', "torn"),
-        (f'{{"format":1,"SOURCE":0,"generation":"{GENERATION}","shards":"{GENERATION}"}}\n', "torn"),
-        (f'{{"format":2,"generation":"{GENERATION}"}}\n', "unknown_format"),
-        ("x" * 4096, "broken"),
-    ],
-    ids=["broken", "half-written", "shard-missing", "wrong-version", "largest"],
-)
-async def test_a_wrong_document_in_ssm_is_told_and_costs_no_call(stack: LocalStack, text: str, reason: str) -> None:
-    until("the balancers have no problem", lambda: all(facts["problem"] is None for facts in health(stack)))
-
-    async with SteadyLoad(stack.addresses.balancer, rate=RATE) as load:
-        with index_replaced(stack, text) as in_use:
-            await asyncio.to_thread(
-                until,
-                f"each balancer tells that the document is {reason}",
-                lambda: all(facts["problem"] and facts["problem"]["reason"] == reason for facts in health(stack)),
-            )
-            assert {facts["generation"] for facts in health(stack)} == in_use
-        await asyncio.to_thread(
-            until, "the balancers have no problem", lambda: all(facts["problem"] is None for facts in health(stack))
-        )
-    assert not load.report().failures
-    assert load.report().calls
-
-
 async def test_invariant_11_a_label_with_a_port_that_is_not_mapped_is_refused_and_harms_nobody(
     stack: LocalStack,
 ) -> None:
@@ -145,3 +87,68 @@ async def test_invariant_11_a_label_with_a_port_that_is_not_mapped_is_refused_an
 
     assert not load.report().failures
     assert task not in load.report().tasks
+
+
+@pytest.fixture(scope="module")
+def resting_lambda(stack: LocalStack) -> Iterator[None]:
+    """From its first use to the end of this file the Lambda, which would mend a wrong document, does nothing."""
+    functions = stack.client("lambda")
+    (source,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=False)
+    time.sleep(REFRESH_SECONDS)
+    yield
+    functions.update_event_source_mapping(UUID=source["UUID"], Enabled=True)
+
+
+@contextmanager
+def index_replaced(stack: LocalStack, text: str) -> Iterator[set[str]]:
+    """Something else in the place of the target document's index.
+
+    SOURCE in it becomes what the index in use says of where it comes from, which balancers hold every index to.
+    """
+    ssm, name = stack.client("ssm"), f"{stack.addresses.parameter_prefix}/index"
+    line, _, document = ssm.get_parameter(Name=name)["Parameter"]["Value"].partition("\n")
+    in_use = {facts["generation"] for facts in health(stack)}
+    fields = json.loads(line)
+    # While it says so, balancers read it ten times as often: the next wrong one too.
+    good = json.dumps(fields | {EXPECTED: round(time.time()) + 300}) + "\n" + document
+    named = json.dumps({"cluster": fields["cluster"], "prefix": fields["prefix"], "serial": fields["serial"] + 1})
+    text = text.replace('"SOURCE":0', named[1:-1])
+    ssm.put_parameter(Name=name, Value=text, Type="String", Overwrite=True)
+    try:
+        yield in_use
+    finally:
+        ssm.put_parameter(Name=name, Value=good, Type="String", Overwrite=True)
+
+
+GENERATION = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no document at all", "broken"),
+        (f'{{"format":1,"SOURCE":0,"generation":"{GENERATION}"}}\n{{"service":"rng"', "torn"),
+        (f'{{"format":1,"SOURCE":0,"generation":"{GENERATION}","shards":"{GENERATION}"}}\n', "torn"),
+        (f'{{"format":2,"generation":"{GENERATION}"}}\n', "unknown_format"),
+        ("x" * 4096, "broken"),
+    ],
+    ids=["broken", "half-written", "shard-missing", "wrong-version", "largest"],
+)
+@pytest.mark.usefixtures("resting_lambda")
+async def test_a_wrong_document_in_ssm_is_told_and_costs_no_call(stack: LocalStack, text: str, reason: str) -> None:
+    until("the balancers have no problem", lambda: all(facts["problem"] is None for facts in health(stack)))
+
+    async with SteadyLoad(stack.addresses.balancer, rate=RATE) as load:
+        with index_replaced(stack, text) as in_use:
+            await asyncio.to_thread(
+                until,
+                f"each balancer tells that the document is {reason}",
+                lambda: all(facts["problem"] and facts["problem"]["reason"] == reason for facts in health(stack)),
+            )
+            assert {facts["generation"] for facts in health(stack)} == in_use
+        await asyncio.to_thread(
+            until, "the balancers have no problem", lambda: all(facts["problem"] is None for facts in health(stack))
+        )
+    assert not load.report().failures
+    assert load.report().calls

@@ -23,7 +23,7 @@ import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2, json_format
 
-from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
+from proxy_image.envoy.shared_values import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
 from proxy_image.settings import Settings, from_environment
 from proxy_image.supervisor import heartbeat
 

@@ -1,6 +1,7 @@
 """`python -m proxy_image` as its user meets it: help, mistakes, ports that are taken."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy_image.__main__ import _overlay
+from grpc_lb_contract import TargetState
+from proxy_image.__main__ import TARGETS_FILE, _overlay
+from proxy_image.control_plane.sources.targets_file import TargetsFileError, parse_targets
 from proxy_image.settings import VARIABLES
 from tests.imports import loaded_by
 from tests.ports import free_ports
@@ -33,6 +36,19 @@ def test_help_names_every_variable_and_its_default() -> None:
             assert f"{variable.flag} " in told
             assert f"[{variable.name}" in told
             assert variable.default is None or f"{variable.name}; default {variable.default}]" in told
+
+
+def test_the_targets_file_of_the_help_is_one_and_has_every_field() -> None:
+    (orders,) = parse_targets(TARGETS_FILE, "the help").services
+    assert [(target.ip, target.zone, target.state) for target in orders.targets] == [
+        ("10.0.0.1", "", TargetState.SERVING),
+        ("10.0.0.2", "a", TargetState.DRAINING),
+    ]
+    for unknown in (TARGETS_FILE.replace(key, "unknown") for key in re.findall('"([a-z_]+)":', TARGETS_FILE)):
+        with pytest.raises(TargetsFileError, match="fields of ") as raised:
+            parse_targets(unknown, "the help")
+        allowed = str(raised.value).partition(" must be ")[2].partition(", got ")[0]
+        assert all(f'"{field}":' in TARGETS_FILE for field in allowed.split(", "))
 
 
 def test_each_mistake_is_one_line_without_a_traceback() -> None:

@@ -115,8 +115,9 @@ def _requests() -> Iterator[tuple[str, Exchange]]:
         yield "paths that HTTP forbids", request(path=path)
     for kind in ("grpc+proto", "grpc+json", "grpc+own", "grpc;charset=utf-8", "grpc+proto; x=y"):
         yield "content types", request(content_type=f"application/{kind}")
-    for kind in ("application/GRPC", "application/json", "application/grpc-web", "text/plain"):
-        yield "content types of other protocols", request(content_type=kind)
+    for kind in ("GRPC", "json", "proto", "connect+proto", "grpc-web", "grpc-web+json"):
+        yield "content types of other protocols", request(content_type=f"application/{kind}")
+    yield "content types of other protocols", request(content_type="text/plain")
     yield "no content type", request(without=("content-type",))
     for method in ("GET", "PUT", "DELETE", "OPTIONS", "PATCH"):
         yield "methods", request(method=method)

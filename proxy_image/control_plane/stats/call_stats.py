@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from proxy_image.control_plane.stats.histogram import NO_TIMES, Histogram
-from proxy_image.envoy.bootstrap import CALLS_STATISTICS, METHODS_STATISTICS
+from proxy_image.envoy.shared_values import CALLS_STATISTICS, METHODS_STATISTICS
 
 _T = TypeVar("_T")
 

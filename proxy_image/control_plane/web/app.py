@@ -41,8 +41,9 @@ from proxy_image.control_plane.stats.watcher import Watcher
 from proxy_image.control_plane.web.current_report import current_report, facts
 from proxy_image.control_plane.web.page import views
 from proxy_image.control_plane.web.page.charts import Charts
+from proxy_image.control_plane.web.page.frame import whole_page
 from proxy_image.control_plane.web.page.live import Live, TooManyPagesError
-from proxy_image.control_plane.web.page.views import Beside
+from proxy_image.control_plane.web.page.service_views import Beside
 from proxy_image.envoy.bootstrap import Node
 
 COME_AGAIN_SECONDS = "5"
@@ -142,8 +143,8 @@ class _Endpoints:
         path = request.url.path
         main = views.main_of(path, report, self._beside())
         if main is None:
-            return HTMLResponse(views.document(path, views.no_such_page(path, report), report, live=False), 404)
-        return HTMLResponse(views.document(path, main, report))
+            return HTMLResponse(whole_page(path, views.no_such_page(path, report), report, live=False), 404)
+        return HTMLResponse(whole_page(path, main, report))
 
     async def live(self, request: Request) -> Response:
         await first_document(self._reconciler)

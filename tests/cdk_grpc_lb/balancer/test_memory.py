@@ -12,7 +12,7 @@ from aws_cdk.assertions import Template
 from cdk_grpc_lb import GrpcBalancer
 from cdk_grpc_lb.balancer import task_settings as memory
 from proxy_image.control_plane.xds.envoy.http2 import STREAM_WINDOW
-from proxy_image.envoy import bootstrap
+from proxy_image.envoy import overload
 from tests.cdk_grpc_lb.apps import template_app
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "transparency.md"
@@ -29,7 +29,7 @@ def test_the_default_memory_holds_a_thousand_stuck_streams() -> None:
     template.has_resource_properties(
         "AWS::ECS::TaskDefinition", {"Cpu": str(memory.DEFAULT_CPU), "Memory": str(default)}
     )
-    before_resets = bootstrap.max_heap_bytes(default * 2**20) * bootstrap.RESET_FROM
+    before_resets = overload.max_heap_bytes(default * 2**20) * overload.RESET_FROM
     assert before_resets >= memory.ENVOY_MIB * 2**20 + memory.STUCK_STREAMS * 2 * STREAM_WINDOW
 
 
@@ -39,8 +39,8 @@ def test_more_streams_take_a_larger_task() -> None:
 
 def test_the_formula_is_that_of_envoys_configuration_and_of_the_documentation() -> None:
     assert memory.STUCK_STREAM_KIB * 2**10 == 2 * STREAM_WINDOW
-    assert memory.RESERVED_MIB * 2**20 == bootstrap.RESERVED_MEMORY
-    assert memory.RESET_FROM == bootstrap.RESET_FROM
+    assert memory.RESERVED_MIB * 2**20 == overload.RESERVED_MEMORY
+    assert memory.RESET_FROM == overload.RESET_FROM
     page = " ".join(PAGE.read_text().split())
     more = memory.STUCK_STREAMS * memory.STUCK_STREAM_KIB / 1024 / memory.RESET_FROM
     for said in (

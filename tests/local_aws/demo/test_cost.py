@@ -20,4 +20,4 @@ def test_the_cpu_of_a_process_grows_as_it_works_and_is_none_once_it_is_gone() ->
     while time.process_time() - began < 0.05:
         pass
     assert cpu_seconds(os.getpid()) > before
-    assert cpu_seconds(2**31 - 1) == 0
+    assert cpu_seconds(2**23) == 0  # Linux has no such id

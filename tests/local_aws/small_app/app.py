@@ -41,7 +41,7 @@ class Small(cdk.Stack):
             ),
         )
         echo.connections.allow_from(balancer, ec2.Port.tcp(PORT))
-        self.service(
+        checked = self.service(
             "Checked",
             desired_count=0,
             health_check=ecs.HealthCheck(
@@ -50,6 +50,10 @@ class Small(cdk.Stack):
                 retries=2,
             ),
         )
+        # ECS, and so the CDK, take no less than 5 s: the tests need not wait as long.
+        definition = checked.task_definition.node.default_child
+        assert isinstance(definition, ecs.CfnTaskDefinition)
+        definition.add_property_override("ContainerDefinitions.0.HealthCheck.Interval", 1)
         self.service("Broken", desired_count=0, environment={"CRASH": "1"})
         # One queue is left to the tests to read, the other goes to a Lambda.
         seen = self.fifo("Seen")

@@ -9,17 +9,14 @@ import pytest
 from grpc_lb_contract.names import SERVICE_NAME
 from proxy_image.control_plane.xds.envoy.http2 import STREAM_WINDOW
 from proxy_image.envoy.binary import find_envoy
-from proxy_image.envoy.bootstrap import (
+from proxy_image.envoy.bootstrap import Node, bootstrap, to_json
+from proxy_image.envoy.command_line import arguments, move_seconds
+from proxy_image.envoy.overload import max_heap_bytes
+from proxy_image.envoy.shared_values import (
     CONNECTION_DRAIN_SECONDS,
     CONTROL_PLANE_CLUSTER,
     OWN_CLUSTERS,
     TRACE_COLLECTOR_CLUSTER,
-    Node,
-    arguments,
-    bootstrap,
-    max_heap_bytes,
-    move_seconds,
-    to_json,
 )
 from proxy_image.settings import Settings, from_environment
 from tests.waiting import PATIENCE_SECONDS

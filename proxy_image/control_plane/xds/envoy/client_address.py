@@ -11,7 +11,7 @@ from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_p
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from proxy_image.control_plane.xds.messages import boolean, packed
-from proxy_image.envoy.bootstrap import FORGEABLE_HEADERS
+from proxy_image.envoy.shared_values import FORGEABLE_HEADERS
 
 # What servers read the caller's address from. Nothing that comes to a balancer may set them: the load balancer in front
 # works on connections and adds no header.

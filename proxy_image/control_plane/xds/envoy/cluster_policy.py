@@ -12,7 +12,7 @@ from envoy.type.v3 import percent_pb2
 from grpc_lb_contract import Balancing, HealthCheck, Limits, Method, OutlierDetection, Retry
 from grpc_lb_contract.policy.sections.outlier_detection import SUCCESS_RATE_MIN_TARGETS
 from proxy_image.control_plane.xds.messages import boolean, duration, uint32
-from proxy_image.envoy.bootstrap import NO_LIMIT
+from proxy_image.envoy.shared_values import NO_LIMIT
 
 Cluster = cluster_pb2.Cluster
 

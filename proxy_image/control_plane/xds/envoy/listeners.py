@@ -31,7 +31,7 @@ from proxy_image.control_plane.xds.envoy.telemetry.access_log import access_log
 from proxy_image.control_plane.xds.envoy.telemetry.call_statistics import call_statistics
 from proxy_image.control_plane.xds.envoy.telemetry.tracing import traced
 from proxy_image.control_plane.xds.messages import boolean, duration, packed, uint32, with_connection_duration_jitter
-from proxy_image.envoy.bootstrap import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
+from proxy_image.envoy.shared_values import CALLS_STAT_PREFIX, CONNECTION_DRAIN_SECONDS
 from proxy_image.metadata import DEFAULT_METADATA, MetadataLimits
 from proxy_image.telemetry import OFF, Telemetry
 

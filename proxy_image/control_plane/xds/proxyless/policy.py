@@ -24,7 +24,7 @@ from proxy_image.control_plane.xds.envoy.cluster_policy import MAX_EJECTION_TIME
 from proxy_image.control_plane.xds.envoy.route_policy import FAULT_FILTER, MAX_BACK_OFF_TIMES
 from proxy_image.control_plane.xds.messages import fraction, packed, uint32
 from proxy_image.control_plane.xds.proxyless.client_kind import Feature
-from proxy_image.envoy.bootstrap import NO_LIMIT
+from proxy_image.envoy.shared_values import NO_LIMIT
 
 Features = frozenset[Feature]
 

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from grpc_lb_contract import Document, Route
-from proxy_image.envoy.bootstrap import REFUSE_CALLS_FROM, max_heap_bytes
+from proxy_image.envoy.overload import REFUSE_CALLS_FROM, max_heap_bytes
 from tests.proxy_image.control_plane.calls import reads, start
 from tests.proxy_image.control_plane.support import (
     GRPC_SERVICE,

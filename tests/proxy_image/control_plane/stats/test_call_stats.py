@@ -24,7 +24,7 @@ from proxy_image.control_plane.stats.watcher import EnvoyStatistics
 from proxy_image.control_plane.stats.window import service_window
 from proxy_image.control_plane.xds.envoy.listeners import ConnectionTimes, Ports, listeners
 from proxy_image.control_plane.xds.envoy.telemetry.call_statistics import MAX_OF_METHODS
-from proxy_image.envoy.bootstrap import CALLS_STATISTICS, METHODS_STATISTICS
+from proxy_image.envoy.shared_values import CALLS_STATISTICS, METHODS_STATISTICS
 from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, start
 from tests.proxy_image.control_plane.envoy.test_access_log import logged as logged_calls
 from tests.proxy_image.control_plane.grpc_web import ALLOWED, client, post, web_and_plain

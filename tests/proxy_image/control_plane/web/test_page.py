@@ -47,6 +47,7 @@ from proxy_image.control_plane.web.app import web_app
 from proxy_image.control_plane.web.current_report import current_report
 from proxy_image.control_plane.web.page import live as live_pages
 from proxy_image.control_plane.web.page import views
+from proxy_image.control_plane.web.page.frame import whole_page
 from proxy_image.control_plane.web.page.markup import joined, tag
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports
@@ -129,7 +130,7 @@ async def test_nothing_that_is_shown_can_become_markup(tmp_path: Path) -> None:
             main = views.main_of(path, report)
             assert main is not None
             elements = Elements()
-            elements.feed(views.document(path, main, report))
+            elements.feed(whole_page(path, main, report))
             assert set(elements.names) <= set(MADE_HERE.split())
             assert elements.names.count("script") == 1
             assert not [name for name, _ in elements.attributes if name.startswith("on") or name == "style"]

@@ -19,7 +19,7 @@ from google.protobuf import wrappers_pb2
 
 from proxy_image.control_plane.xds.envoy.grpc_web import GRPC
 from proxy_image.control_plane.xds.messages import packed, with_stats_scope
-from proxy_image.envoy.bootstrap import CALLS_STATISTICS, METHODS_STATISTICS
+from proxy_image.envoy.shared_values import CALLS_STATISTICS, METHODS_STATISTICS
 from proxy_image.telemetry import CallStatistics
 
 # Of each kind. A service has as many as there are statuses that its calls end with: 20,000 are 1,000 services and more.

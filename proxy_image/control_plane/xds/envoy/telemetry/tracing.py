@@ -21,7 +21,7 @@ from envoy.extensions.tracers.opentelemetry.samplers.v3 import (
 from envoy.type.tracing.v3 import custom_tag_pb2
 
 from proxy_image.control_plane.xds.messages import boolean, duration, fraction, packed
-from proxy_image.envoy.bootstrap import TRACE_COLLECTOR_CLUSTER
+from proxy_image.envoy.shared_values import TRACE_COLLECTOR_CLUSTER
 from proxy_image.telemetry import TracingSettings
 
 Hcm = http_connection_manager_pb2.HttpConnectionManager
