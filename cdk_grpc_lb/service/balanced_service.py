@@ -204,7 +204,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         self._connections = ec2.Connections(
             security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
         )
-        self.balancer._connect(self.service, task.serving, labelled, said)
+        self.balancer._connect(props, self.service, task.serving, labelled, said)
         self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
         self._published_service = self.service_name
