@@ -158,6 +158,7 @@ async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes
         await eventually(lambda: reads(envoy.stat(EJECTED), 1))
         assert await codes(channel, 20) == {grpc.StatusCode.OK: 20}
         a.abort = None
+        await eventually(lambda: reads(envoy.stat(EJECTED), 0))
 
         async def is_back() -> bool:
             return (await who(channel, 10))["a"] == 5
