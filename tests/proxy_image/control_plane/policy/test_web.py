@@ -15,7 +15,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from grpc_lb_contract import Condition, Document, Fault, Match, RateLimit, Route, Status, TrafficPolicy, Web
+from grpc_lb_contract import Condition, Deadline, Document, Fault, Match, RateLimit, Route, Status, TrafficPolicy, Web
 from proxy_image.control_plane.xds.envoy.grpc_web import REFUSAL
 from proxy_image.control_plane.xds.envoy.routes import NO_ROUTE
 from tests.proxy_image.control_plane.calls import reads
@@ -218,10 +218,17 @@ async def test_grpc_goes_on_beside_it_and_by_the_way_it_went_before(served: Serv
 
 async def test_what_the_balancer_itself_answers_is_a_grpc_status_that_the_page_may_read(tmp_path: Path) -> None:
     allowed = TrafficPolicy(web=Web(enabled=True, allow_origins=frozenset({ALLOWED})))
-    async with backends("a") as (a,):
+    in_time = replace(allowed, deadline=Deadline(max=timedelta(milliseconds=100)))
+    async with backends("a", "held") as (a, held):
+        held.hold = True
         document = Document(
             (
                 web(service("none", routes=[Route("none.test")]), allowed),
+                web(
+                    # With a rate limit, it is Envoy that keeps the deadline.
+                    service("late", held.target, routes=[Route("late.test")]),
+                    replace(in_time, rate_limit=RateLimit(calls_per_second=1_000)),
+                ),
                 web(
                     service("slow", a.target, routes=[Route("slow.test")]),
                     replace(allowed, rate_limit=RateLimit(calls_per_second=1)),
@@ -240,10 +247,11 @@ async def test_what_the_balancer_itself_answers_is_a_grpc_status_that_the_page_m
                 assert status_of(answer) in statuses, (answer.headers, answer.content)
                 return status_of(answer) == statuses[-1]
 
-            # Envoy takes the request for no gRPC call when it answers in the server's place: it maps the HTTP status.
             assert await answers("none.test", "14")
+            assert await answers("late.test", "4")
+            # Envoy takes the request for no gRPC call when it answers in the server's place: it maps the HTTP status.
             assert await answers("faulty.test", "2")
-            await eventually(lambda: answers("slow.test", "0", "14"))
+            await eventually(lambda: answers("slow.test", "0", "8"))
 
 
 async def test_a_preflight_has_none_of_the_calls_metadata_and_is_answered_all_the_same(tmp_path: Path) -> None:
