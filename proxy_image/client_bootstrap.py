@@ -13,7 +13,7 @@ from pathlib import Path
 
 from grpc_lb_contract.proxyless import BOOTSTRAP, with_place
 from proxy_image.envoy.bootstrap import Node
-from proxy_image.machine import read_task
+from proxy_image.machine import is_on_ecs, read_task
 
 # ECS may not know a task that has just started; a client that waits longer is worse off than one without a zone.
 TRIES = 5
@@ -41,12 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _node() -> Node:
-    for _ in range(TRIES - 1):
-        node = read_task(os.environ).node
+    node = read_task(os.environ).node
+    for _ in range(TRIES - 1 if is_on_ecs(os.environ) else 0):
         if node.zone:
-            return node
+            break
         time.sleep(PAUSE_SECONDS)
-    return read_task(os.environ).node
+        node = read_task(os.environ).node
+    return node
 
 
 if __name__ == "__main__":

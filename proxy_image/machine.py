@@ -30,15 +30,19 @@ class EcsTask:
     memory: int | None = None
 
 
+def is_on_ecs(env: Mapping[str, str]) -> bool:
+    """Whether ECS says where it may be asked about this task."""
+    return env.get(_METADATA, "").startswith("http://")
+
+
 def read_task(env: Mapping[str, str]) -> EcsTask:
     """This task as ECS knows it; outside ECS, or if ECS does not answer in two seconds, a node named as the host."""
-    base = env.get(_METADATA)
     document: Any = {}
-    if base is not None and base.startswith("http://"):
+    if is_on_ecs(env):
         try:
             # Not through a proxy that the environment names: the address is the task's own.
             direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with direct.open(f"{base}/task", timeout=_METADATA_SECONDS) as answer:
+            with direct.open(f"{env[_METADATA]}/task", timeout=_METADATA_SECONDS) as answer:
                 document = json.load(answer)
         except (OSError, ValueError, urllib.error.URLError):
             document = {}

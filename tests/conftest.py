@@ -16,7 +16,7 @@ import pytest
 from botocore.client import ClientCreator
 from hypothesis import is_hypothesis_test, settings
 
-from tests.sharing import groups_of, session_fixtures, shares_with_its_module, uses_aws_cdk
+from tests.sharing import groups_of, makes_constructs, session_fixtures, shares_with_its_module
 
 # Here, and not in a conftest.py of each folder that needs them: there pytest would make them again.
 from tests.wheel.fixtures import installed as installed
@@ -85,14 +85,17 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not any("::" in argument for argument in config.args):
         keep_wanted(config, items)
-    groups = groups_of({item.nodeid: session_fixtures(item) for item in items})
+    groups = groups_of({item.nodeid: session_fixtures(item) | node_of(item) for item in items})
     for item in items:
         if item.nodeid in groups:
             item.add_marker(pytest.mark.xdist_group(groups[item.nodeid]))
-        elif uses_aws_cdk(item):
-            item.add_marker(pytest.mark.xdist_group("aws_cdk"))
         elif shares_with_its_module(item):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def node_of(item: pytest.Item) -> frozenset[str]:
+    """The Node of aws-cdk-lib, as one more fixture that is made once, whether or not a test shares templates too."""
+    return frozenset({"aws_cdk"} if makes_constructs(item) else ())
 
 
 def keep_wanted(config: pytest.Config, items: list[pytest.Item]) -> None:

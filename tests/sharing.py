@@ -29,17 +29,17 @@ def groups_of(shared: Mapping[str, frozenset[str]]) -> dict[str, str]:
     return {test: find(min(fixtures)) for test, fixtures in shared.items() if fixtures}
 
 
-def uses_aws_cdk(item: pytest.Item) -> bool:
+def makes_constructs(item: pytest.Item) -> bool:
     """Whether a test makes constructs: aws-cdk-lib runs in a Node of each process, where its code is slow at first."""
     module = getattr(item, "module", None)
-    return module is not None and _imports_aws_cdk(module)
+    return module is not None and _has_constructs(module)
 
 
 @cache  # a module has many tests
-def _imports_aws_cdk(module: ModuleType) -> bool:
-    names = vars(module).values()
-    origins = (value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "") for value in names)
-    return any(str(origin).startswith(("aws_cdk", "cdk_grpc_lb")) for origin in origins)
+def _has_constructs(module: ModuleType) -> bool:
+    kinds = [value for value in vars(module).values() if isinstance(value, (ModuleType, type))]
+    origins = (kind.__name__ if isinstance(kind, ModuleType) else kind.__module__ for kind in kinds)
+    return any(origin.partition(".")[0] in ("aws_cdk", "cdk_grpc_lb", "app") for origin in origins)
 
 
 def session_fixtures(item: pytest.Item) -> frozenset[str]:

@@ -20,7 +20,7 @@ from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.sources.sink import Sink
 from proxy_image.control_plane.sources.targets_file import TargetsFileSource
 from proxy_image.control_plane.state import ControlPlaneState
-from proxy_image.control_plane.stats.ejection_log import EjectionLog
+from proxy_image.control_plane.stats.history.ejection_log import EjectionLog
 from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.reported_calls import reported_calls
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher

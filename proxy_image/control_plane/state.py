@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 
 from proxy_image.control_plane.sources.sink import Trouble
-from proxy_image.control_plane.stats.target_history import Journal
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.xds.proxyless.client_register import ClientRegister
 from proxy_image.control_plane.xds.resource_types import Audience
 

@@ -53,7 +53,7 @@ def bootstrap(settings: Settings, node: Node, *, descriptors: int, memory: int |
         },
         "static_resources": {"clusters": [_control_plane_cluster(settings.ads_socket), *collector]},
         "cluster_manager": {"outlier_detection": {"event_log_path": str(settings.ejections_log)}},
-        "layered_runtime": {"layers": [_RUNTIME, *([_TRACING_RUNTIME] if tracing else [])]},
+        "layered_runtime": {"layers": [_RUNTIME, *([_tracing_runtime()] if tracing else [])]},
         "admin": {
             "address": {"pipe": {"path": str(settings.admin_socket), "mode": _OWNER_ONLY}},
             "ignore_global_conn_limit": True,
@@ -114,10 +114,14 @@ def _control_plane_cluster(socket: Path) -> dict[str, Any]:
 
 # Spans leave together, as many as a second has: by default every 5 spans are a request
 # (https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/trace/v3/opentelemetry.proto).
-_TRACING_RUNTIME = {
-    "name": "tracing",
-    "static_layer": {"tracing": {"opentelemetry": {"min_flush_spans": 512, "flush_interval_ms": 1000}}},
-}
+_MIN_FLUSH_SPANS = 512
+FLUSH_MILLISECONDS = 1000
+
+
+def _tracing_runtime() -> dict[str, Any]:
+    flush = {"min_flush_spans": _MIN_FLUSH_SPANS, "flush_interval_ms": FLUSH_MILLISECONDS}
+    return {"name": "tracing", "static_layer": {"tracing": {"opentelemetry": flush}}}
+
 
 # Envoy closes a connection half of whose first 500 streams are reset within a second of their start, as a gRPC
 # deadline or cancel does: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/operations/runtime

@@ -26,7 +26,7 @@ MakeApp = Callable[[str], cdk.App]
 @pytest.fixture(scope="session")
 def checked_app(tmp_path_factory: pytest.TempPathFactory) -> MakeApp:
     """Makes apps that the CDK checks against CloudFormation's schema. A process takes 3 s to load that, so that all
-    who need it, or what is made with it, run in one.
+    who need it, or what is made with it, run in one: that of all constructs.
     """
     return lambda name: cdk.App(context=FLAGS, outdir=str(tmp_path_factory.mktemp(name)))
 

@@ -26,7 +26,7 @@ from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.state import ControlPlaneState
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.group_shares import GroupReport
-from proxy_image.control_plane.stats.target_history import Change
+from proxy_image.control_plane.stats.history.entries import Change
 from proxy_image.control_plane.web.current_report import facts
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports

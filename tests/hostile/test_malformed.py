@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 import grpc
@@ -19,7 +20,7 @@ from tests.proxy_image.control_plane.support import Backend, Envoy, backends, ba
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # It is refused at once, or waits for more: then the test closes.
-ANSWER_SECONDS = 0.3
+ANSWER_SECONDS = 1.0
 SERVED_SECONDS = 60
 SERVED = b"honest"
 
@@ -43,6 +44,41 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
             yield Served(envoy, backend, on)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What callers with a mistake were answered, each at the same time as all others of their kind."""
+
+    answered: dict[str, bytes]
+    calls_seen: int
+    """How many of them a server saw."""
+    honest: dict[str, Counter[str]]
+    """What an honest caller was answered beside each, on a connection that was there before."""
+
+
+async def refused(served: Served, mistakes: Mapping[str, bytes]) -> Refused:
+    answered: dict[str, bytes] = {}
+    honest: dict[str, Counter[str]] = {}
+
+    async def say(what: str) -> None:
+        answered[what] = await said_to(served, mistakes[what])
+        honest[what] = await who(served.on, 3)
+
+    before = served.backend.seen["who"]
+    await asyncio.gather(*map(say, mistakes))
+    calls_seen = served.backend.seen["who"] - before - sum(map(Counter.total, honest.values()))
+    return Refused(answered, calls_seen, honest)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def http2_refused(served: Served) -> Refused:
+    return await refused(served, HTTP2)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def http1_refused(served: Served) -> Refused:
+    return await refused(served, HTTP1)
+
+
 async def said_to(served: Served, says: bytes, seconds: float = ANSWER_SECONDS) -> bytes:
     """What a caller that says this is answered before it is closed, is served, or leaves."""
     reading, writing = await asyncio.open_connection("127.0.0.1", served.envoy.settings.port)
@@ -59,21 +95,20 @@ async def said_to(served: Served, says: bytes, seconds: float = ANSWER_SECONDS) 
 
 
 @pytest.mark.parametrize("what", HTTP2)
-async def test_malformed_http2_reaches_no_server(served: Served, what: str) -> None:
-    await _assert_is_refused(served, HTTP2[what])
+async def test_malformed_http2_reaches_no_server(served: Served, http2_refused: Refused, what: str) -> None:
+    _assert_is_refused(served, http2_refused, what)
 
 
 @pytest.mark.parametrize("what", HTTP1)
-async def test_malformed_http1_reaches_no_server(served: Served, what: str) -> None:
-    await _assert_is_refused(served, HTTP1[what])
+async def test_malformed_http1_reaches_no_server(served: Served, http1_refused: Refused, what: str) -> None:
+    _assert_is_refused(served, http1_refused, what)
 
 
-async def _assert_is_refused(served: Served, says: bytes) -> None:
-    before = served.backend.seen["who"]
-    assert SERVED not in await said_to(served, says)
-    assert served.backend.seen["who"] == before
+def _assert_is_refused(served: Served, refused: Refused, what: str) -> None:
+    assert SERVED not in refused.answered[what]
+    assert refused.calls_seen == 0
     # AND an honest caller, whose connection was there before, notices nothing
-    assert await who(served.on, 3) == {"honest": 3}
+    assert refused.honest[what] == {"honest": 3}
     assert served.envoy.process.returncode is None
 
 

@@ -9,14 +9,15 @@ from typing import Any
 
 
 @contextmanager
-def task_metadata(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the URL under which `/v4/id/task` is the document."""
+def task_metadata(*documents: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the URL under which `/v4/id/task` is each document once, and the last from then on."""
+    left = list(documents)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/v4/id/task" else 404)
             self.end_headers()
-            self.wfile.write(json.dumps(document).encode())
+            self.wfile.write(json.dumps(left.pop(0) if len(left) > 1 else left[0]).encode())
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
             pass

@@ -55,6 +55,14 @@ async def test_a_client_prefers_the_zone_that_ecs_says_its_task_is_in(language: 
             assert await client.who(20) == {"a": 20}
 
 
+def test_ecs_is_asked_again_where_it_does_not_know_the_zone_yet(tmp_path: Path) -> None:
+    file = tmp_path / "bootstrap.json"
+    with task_metadata({}, {"AvailabilityZone": "z1"}) as url:
+        text = bootstrap(["127.0.0.1:1"], "client")
+        assert write(file, text, ECS_CONTAINER_METADATA_URI_V4=f"{url}/v4/id").returncode == 0
+    assert json.loads(file.read_text())["node"]["locality"] == {"zone": "z1"}
+
+
 def test_without_a_zone_the_bootstrap_is_there_for_every_user(tmp_path: Path) -> None:
     file = tmp_path / "bootstrap.json"
     assert write(file, bootstrap(["127.0.0.1:1"], "client")).returncode == 0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image.control_plane.stats.call_stats import OK
-from proxy_image.control_plane.stats.target_history import Change
+from proxy_image.control_plane.stats.history.entries import Change
 from proxy_image.control_plane.stats.target_latency import Wait
 
 NOTHING = "–"

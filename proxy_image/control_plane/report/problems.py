@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.sources.sink import Origin, Trouble
-from proxy_image.control_plane.stats.target_history import Rejection
+from proxy_image.control_plane.stats.history.entries import Rejection
 from proxy_image.control_plane.xds.capabilities import LeftOut
 
 # The source is read once a second by default; a list this old was missed many times.

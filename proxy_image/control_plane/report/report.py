@@ -22,9 +22,10 @@ from proxy_image.control_plane.report.problems import (
 from proxy_image.control_plane.report.service_report import ServiceReport, service_report
 from proxy_image.control_plane.stats.envoy_stats import Reading
 from proxy_image.control_plane.stats.histogram import difference, percentiles
+from proxy_image.control_plane.stats.history.entries import Change
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.last_hour.hour import Usual
 from proxy_image.control_plane.stats.silent_targets import NO_SILENCES, Silences
-from proxy_image.control_plane.stats.target_history import Change, Journal
 from proxy_image.control_plane.stats.window import EndedWindow, ended_window, window_of
 from proxy_image.control_plane.xds.proxyless.client_register import ClientGroup, ClientRegister
 from proxy_image.control_plane.xds.proxyless.unsupported_settings import Unfollowed

@@ -12,9 +12,10 @@ from proxy_image.control_plane.report.problems import NO_ANSWER
 from proxy_image.control_plane.stats.call_stats import Ended
 from proxy_image.control_plane.stats.envoy_stats import Breaker, Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.group_shares import GroupReport, group_reports
+from proxy_image.control_plane.stats.history.entries import TargetEvent, TargetId, identity
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.minute_stats import uneven
 from proxy_image.control_plane.stats.silent_targets import NO_SILENCES, Silences, Stalled
-from proxy_image.control_plane.stats.target_history import Journal, TargetEvent, TargetId, identity
 from proxy_image.control_plane.stats.target_latency import Wait, wait_of
 from proxy_image.control_plane.stats.window import EndedWindow, ServiceWindow, TargetWindow, service_window
 

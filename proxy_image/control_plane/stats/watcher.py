@@ -12,13 +12,14 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from proxy_image.control_plane.stats import silence_log
-from proxy_image.control_plane.stats.ejection_log import EjectionLog
-from proxy_image.control_plane.stats.envoy_stats import STATS_FILTER, Reading, UnreadableError, read
+from proxy_image.control_plane.stats.admin_answers import STATS_FILTER, UnreadableError, read
+from proxy_image.control_plane.stats.envoy_stats import Reading
+from proxy_image.control_plane.stats.history.ejection_log import EjectionLog
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.last_hour.hour import Hour
 from proxy_image.control_plane.stats.last_hour.hour_file import HourFile
 from proxy_image.control_plane.stats.reported_calls import ReportedCalls
 from proxy_image.control_plane.stats.silent_targets import SilenceWatch
-from proxy_image.control_plane.stats.target_history import Journal
 from proxy_image.control_plane.stats.window import WINDOW_SECONDS
 from proxy_image.envoy.admin import Admin, AdminError
 

@@ -21,7 +21,7 @@ from grpc_lb_contract import Cause, CauseKind, TaskChange
 from grpc_lb_contract.names import host_port
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Urgency
-from proxy_image.control_plane.stats.target_history import Change
+from proxy_image.control_plane.stats.history.entries import Change
 
 ANSWER_SECONDS = 5
 FAILED = 1

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from grpc_lb_contract import Document, Group, Route, Service, Target, TargetState
 from proxy_image.control_plane.metrics.control_plane_metrics import WorkCollector
 from proxy_image.control_plane.state import ControlPlaneState
-from proxy_image.control_plane.stats.target_history import Journal
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
 from proxy_image.control_plane.xds.cache import SnapshotCache

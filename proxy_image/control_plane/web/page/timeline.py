@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.report import Report
-from proxy_image.control_plane.stats.target_history import Change
+from proxy_image.control_plane.stats.history.entries import Change
 from proxy_image.control_plane.web.page.markup import Html, joined, tag
 from proxy_image.control_plane.web.page.parts import moment
 

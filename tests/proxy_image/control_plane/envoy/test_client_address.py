@@ -141,12 +141,17 @@ async def test_the_load_balancers_own_health_checks_are_answered(tmp_path: Path)
     """GIVEN checks that begin with a header for nobody (LOCAL), for a caller, or with none, THEN each is answered."""
     async with backends("a") as (a,), balancer(tmp_path, rng(a.target), GRPC_LB_PROXY_PROTOCOL="true") as (_, envoy):
         local = SIGNATURE + bytes([LOCAL, 0, 0, 0])
-        for begins_with in (local, header(CALLER), b""):
+
+        async def answer(begins_with: bytes) -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", envoy.settings.ready_port)
             writer.write(begins_with + b"GET /ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
-            answer = await reader.read()
+            answered = await reader.read()
             writer.close()
-            assert answer.startswith(b"HTTP/1.1 200"), begins_with
+            return answered
+
+        # Side by side: Envoy closes each a second after its answer.
+        for answered in await asyncio.gather(*map(answer, (local, header(CALLER), b""))):
+            assert answered.startswith(b"HTTP/1.1 200")
 
 
 async def test_calls_that_do_not_begin_with_the_protocol_are_refused(tmp_path: Path) -> None:

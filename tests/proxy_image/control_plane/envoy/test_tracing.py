@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from grpc_lb_contract import Document, Route
+from proxy_image.envoy import bootstrap
 from tests.grpc_servers import SERVER_OPTIONS
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.calls import channel_to
@@ -55,6 +56,12 @@ NO_UTF8 = {
 }
 # An address of its own: ports of 127.0.0.1 that are free now may be the balancer's in a moment.
 ELSEWHERE = "127.0.0.9"
+
+
+@pytest.fixture(autouse=True)
+def flushed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly every test waits for spans."""
+    monkeypatch.setattr(bootstrap, "FLUSH_MILLISECONDS", 100)
 
 
 @dataclass

@@ -50,6 +50,13 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_connections, "STALLED_SECONDS", 0.5)
 
 
+def watched(monkeypatch: pytest.MonkeyPatch, **limits: int) -> web_connections.Connections:
+    """The connections of the next server."""
+    made = web_connections.Connections(20, **limits)
+    monkeypatch.setattr("proxy_image.control_plane.web.server.Connections", lambda _most: made)
+    return made
+
+
 @asynccontextmanager
 async def server(connections: int = 20) -> AsyncIterator[int]:
     app = Starlette(
@@ -116,10 +123,14 @@ async def test_a_connection_without_a_whole_request_is_closed(short: None, says:
 
 
 @pytest.mark.parametrize("requests", [1, 20])
-async def test_a_client_that_reads_nothing_is_closed(short: None, requests: int) -> None:
+async def test_a_client_that_reads_nothing_is_closed(
+    short: None, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = watched(monkeypatch)
     async with server() as port, connected(port) as (one,):
         one[1].write(LARGE * requests)
-        await asyncio.sleep(3)
+        await eventually(lambda: limits.all, seconds=CLOSED_SECONDS)
+        await eventually(lambda: not limits.all, seconds=CLOSED_SECONDS)
         assert len(await read_all(one)) < LARGE_BYTES
 
 
@@ -168,8 +179,7 @@ async def test_nobody_gives_way_while_all_are_answered() -> None:
 
 async def test_what_all_leave_unread_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_connections, "MAX_UNREAD_BYTES", 3 * LARGE_BYTES)
-    limits = web_connections.Connections(20, most_unread=3 * LARGE_BYTES)
-    monkeypatch.setattr("proxy_image.control_plane.web.server.Connections", lambda _most: limits)
+    limits = watched(monkeypatch, most_unread=3 * LARGE_BYTES)
     async with server() as port, connected(port, 8) as unread:
         for _, writing in unread:
             writing.write(LARGE)

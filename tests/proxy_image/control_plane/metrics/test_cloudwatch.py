@@ -20,8 +20,8 @@ from proxy_image.control_plane.metrics.cloudwatch import MAX_SERVICES, BalancerS
 from proxy_image.control_plane.reconciler import Reconciler
 from proxy_image.control_plane.report.report import ProxylessCalls
 from proxy_image.control_plane.state import ControlPlaneState
+from proxy_image.control_plane.stats.history.entries import Change
 from proxy_image.control_plane.stats.minute_stats import Figures
-from proxy_image.control_plane.stats.target_history import Change
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.xds.cache import SnapshotCache
 from proxy_image.control_plane.xds.envoy.listeners import Ports

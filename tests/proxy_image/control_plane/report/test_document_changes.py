@@ -20,7 +20,8 @@ from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.sources.last_good import LastGood
 from proxy_image.control_plane.sources.poll_intervals import Intervals
 from proxy_image.control_plane.sources.ssm import SsmSource
-from proxy_image.control_plane.stats.target_history import Change, Journal, What, identity
+from proxy_image.control_plane.stats.history.entries import Change, What, identity
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.web import status_command
 from proxy_image.control_plane.web.app import web_app

@@ -14,9 +14,10 @@ from grpc_lb_contract import Document, HealthCheck, OutlierDetection, TrafficPol
 from proxy_image.control_plane.report.problems import Standing, service_problems
 from proxy_image.control_plane.report.report import Report, report
 from proxy_image.control_plane.sources.sink import Origin
-from proxy_image.control_plane.stats import ejection_log
-from proxy_image.control_plane.stats.ejection_log import EjectionLog
-from proxy_image.control_plane.stats.target_history import Journal, TargetEvent, What, identity
+from proxy_image.control_plane.stats.history import ejection_log
+from proxy_image.control_plane.stats.history.ejection_log import EjectionLog
+from proxy_image.control_plane.stats.history.entries import TargetEvent, What, identity
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from tests.proxy_image.control_plane.policies import codes, ms, treated
 from tests.proxy_image.control_plane.support import (

@@ -11,15 +11,10 @@ import grpc
 import pytest
 
 from grpc_lb_contract.names import host_port
-from proxy_image.control_plane.stats.envoy_stats import (
-    Reading,
-    ServiceCounts,
-    TargetCounts,
-    UnreadableError,
-    read,
-)
+from proxy_image.control_plane.stats.admin_answers import UnreadableError, read
+from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
 from proxy_image.control_plane.stats.histogram import Histogram, difference, percentiles
-from proxy_image.control_plane.stats.target_history import Journal
+from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
 from proxy_image.control_plane.stats.window import service_window, window_of
 from tests.proxy_image.control_plane.calls import failure_of, start

@@ -7,7 +7,8 @@ from dataclasses import replace
 from grpc_lb_contract import Cause, CauseKind, Stop
 from grpc_lb_contract.document.cause import HEALTH_CHECK_FAILS
 from proxy_image.control_plane.stats.envoy_stats import Reading, ServiceCounts, TargetCounts
-from proxy_image.control_plane.stats.target_history import MAX_TARGETS, Journal, What, identity
+from proxy_image.control_plane.stats.history.entries import What, identity
+from proxy_image.control_plane.stats.history.journal import MAX_TARGETS, Journal
 from tests.proxy_image.control_plane.support import rng, target
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image import __main__ as command_line
-from proxy_image.control_plane.stats.target_history import Change
+from proxy_image.control_plane.stats.history.entries import Change
 from proxy_image.control_plane.web import status_command
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.policies import codes

@@ -62,7 +62,7 @@ async def test_weights_are_shares_of_the_calls(open_client: OpenClient, calls: i
         blue = target(a.port, group="blue"), target(b.port, group="blue")
         await plane.serve(weighed({"blue": 90, "green": 10}, *blue, target(canary.port, group="green")))
         await client.who(20)
-        answers = await client.who(calls)
+        answers = await client.who(calls, parallel=True)
         assert answers["canary"] == pytest.approx(calls / 10, abs=4 * (calls * 0.1 * 0.9) ** 0.5)
         assert answers["a"] == pytest.approx(answers["b"], rel=0.05)
 
@@ -180,7 +180,7 @@ async def test_a_fault_hits_its_share_of_the_calls_and_ends_with_the_policy(open
             return "OK" in (await client.calls(10)).codes
 
         await eventually(some_pass)
-        assert (await client.calls(1000)).codes["ABORTED"] == pytest.approx(300, abs=75)
+        assert (await client.calls(1000, parallel=True)).codes["ABORTED"] == pytest.approx(300, abs=75)
         await plane.serve(of(a, policy=TrafficPolicy()))
         await client.sees(20, {"a": 20})
 
@@ -248,7 +248,7 @@ async def test_a_target_whose_answers_all_fail_is_ejected_where_asked(open_clien
         await plane.serve(of(a, b, c, policy=TrafficPolicy(outlier_detection=ejection)))
 
         async def is_ejected() -> bool:
-            return set((await client.calls(30)).codes) == {"OK"}
+            return set((await client.calls(30, parallel=True)).codes) == {"OK"}
 
         await eventually(is_ejected)
 
@@ -262,8 +262,8 @@ async def test_a_target_below_the_others_success_rate_is_ejected_where_asked(ope
         await plane.serve(of(*servers, policy=TrafficPolicy(outlier_detection=ejection)))
 
         async def is_ejected() -> bool:
-            await client.calls(120)
-            return set((await client.calls(30)).codes) == {"OK"}
+            await client.calls(120, parallel=True, apart=0.002)  # several times in each interval
+            return set((await client.calls(30, parallel=True)).codes) == {"OK"}
 
         await eventually(is_ejected)
 

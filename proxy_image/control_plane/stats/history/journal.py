@@ -6,93 +6,26 @@ import re
 import time
 from collections import Counter as Count
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
-from grpc_lb_contract import Cause, Document, Service, Target, TargetState, generation_of
+from grpc_lb_contract import Cause, Document, TargetState, generation_of
 from grpc_lb_contract.document.cause import HEALTH_CHECK_FAILS
-from proxy_image.control_plane.document_changes import changed_services
-from proxy_image.control_plane.stats.ejection_log import EjectionEvent
-from proxy_image.control_plane.stats.ejection_reasons import why_ejected
 from proxy_image.control_plane.stats.envoy_stats import Reading
+from proxy_image.control_plane.stats.history.changes import TargetChanges, names, other_changes, target_changes
+from proxy_image.control_plane.stats.history.ejection_log import EjectionEvent
+from proxy_image.control_plane.stats.history.ejection_reasons import why_ejected
+from proxy_image.control_plane.stats.history.entries import MAX_NAMED, Change, Rejection, TargetEvent, TargetId, What
 from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 
 _SERVICE_OF = re.compile(r"[a-z0-9-]*")
 
 MAX_CHANGES = 200
-MAX_NAMED = 50
 MAX_EVENTS = 20
 MAX_TARGETS = 2_000
 MAX_REJECTIONS = 50
 
 UNEXPLAINED = "no longer in the document"
-
-
-class What(StrEnum):
-    """What can become of a target."""
-
-    JOINED = "joined"
-    DRAINING = "draining"
-    EJECTED = "ejected"
-    UNHEALTHY = "unhealthy"
-    RETURNED = "returned"
-    LEFT = "left"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetEvent:
-    at: float
-    """Seconds since 1970, as everywhere in the journal."""
-    what: What
-    why: str
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class TargetId:
-    """A target over its whole life: a task that is given the address of an earlier one is another target."""
-
-    service: str
-    address: str
-    task: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One document that was put into use. The lists hold the first MAX_NAMED; the counts are whole.
-
-    `is_first` marks the first since the control plane started, whose cause may be long past. `envoy_at` is when Envoy
-    had taken all of it, None where it has not, or a newer one came first. `event_to_envoy_seconds` compares the clock
-    of ECS with this machine's.
-    """
-
-    at: float
-    generation: str
-    origin: str
-    services: int
-    targets: int
-    joined_count: int
-    left_count: int
-    drained_count: int
-    joined: tuple[str, ...]
-    left: tuple[str, ...]
-    drained: tuple[str, ...]
-    settings: tuple[str, ...] = ()
-    """What else changed: services that came or went, their routes, weights or policies; the first MAX_NAMED."""
-    cause: Cause | None = None
-    is_first: bool = False
-    envoy_at: float | None = None
-    event_to_envoy_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    at: float
-    audience: str
-    resource_type: str
-    node: str
-    error: str
 
 
 class Journal:
@@ -121,35 +54,9 @@ class Journal:
         cause: Cause | None = None,
     ) -> None:
         """A document was put into use; `generation` is by default its own."""
-        reasons = {} if cause is None else cause.reasons
-        old, new = (dict(_targets(services)) for services in changed_services(before, document))
-        joined, left = sorted(new.keys() - old.keys()), sorted(old.keys() - new.keys())
-        drained = sorted(each for each in new.keys() & old.keys() if _began(TargetState.DRAINING, old[each], new[each]))
-        for each in joined:
-            first = "in the first document of this control plane" if before is None else "new in the document"
-            self._note(each, What.JOINED, first)
-            if new[each] is TargetState.DRAINING:
-                self._note(each, What.DRAINING, "its task was told to stop")
-        for each in drained:
-            told = (
-                f"its task was told to stop: {reasons[each.task]}"
-                if each.task in reasons
-                else "its task was told to stop"
-            )
-            self._note(each, What.DRAINING, f"{told}; calls in flight finish")
-        for each in new.keys() & old.keys():
-            if _began(TargetState.SERVING, old[each], new[each]):
-                self._note(each, What.RETURNED, "the document says that it serves again")
-        for each in left:
-            self._note(each, What.LEFT, _why_gone(reasons[each.task]) if each.task in reasons else UNEXPLAINED)
-            self._states.pop(each, None)
-            self._left_alone.pop(each, None)
-            for what in (What.EJECTED, What.RETURNED):
-                self._not_logged.pop((each, what), None)
-            self._left[each] = None
-        self._states.update(new)
-        for each in joined:
-            self._left.pop(each, None)
+        changed = target_changes(before, document)
+        self._note_changes(changed, before, {} if cause is None else cause.reasons)
+        self._states.update(changed.states)
         self._forget()
         self.changes.append(
             Change(
@@ -158,17 +65,37 @@ class Journal:
                 origin,
                 len(document.services),
                 len(self._states),
-                len(joined),
-                len(left),
-                len(drained),
-                _named(joined),
-                _named(left, {} if cause is None else {each.task: each.reason for each in cause.stops}),
-                _named(drained),
-                () if before is None else tuple(_settings(before, document))[:MAX_NAMED],
+                len(changed.joined),
+                len(changed.left),
+                len(changed.drained),
+                names(changed.joined),
+                names(changed.left, {} if cause is None else {each.task: each.reason for each in cause.stops}),
+                names(changed.drained),
+                () if before is None else tuple(other_changes(before, document))[:MAX_NAMED],
                 cause,
                 is_first=before is None,
             )
         )
+
+    def _note_changes(self, changed: TargetChanges, before: Document | None, reasons: Mapping[str, str]) -> None:
+        for each in changed.joined:
+            first = "in the first document of this control plane" if before is None else "new in the document"
+            self._note(each, What.JOINED, first)
+            self._left.pop(each, None)
+            if changed.states[each] is TargetState.DRAINING:
+                self._note(each, What.DRAINING, "its task was told to stop")
+        for each in changed.drained:
+            why = f": {reasons[each.task]}" if each.task in reasons else ""
+            self._note(each, What.DRAINING, f"its task was told to stop{why}; calls in flight finish")
+        for each in changed.returned:
+            self._note(each, What.RETURNED, "the document says that it serves again")
+        for each in changed.left:
+            self._note(each, What.LEFT, _why_gone(reasons[each.task]) if each.task in reasons else UNEXPLAINED)
+            self._states.pop(each, None)
+            self._left_alone.pop(each, None)
+            for what in (What.EJECTED, What.RETURNED):
+                self._not_logged.pop((each, what), None)
+            self._left[each] = None
 
     def explained(self, cause: Cause | None) -> None:
         """ECS may say why a task stopped after its target has left."""
@@ -279,52 +206,5 @@ class Journal:
             self.targets.pop(first, None)
 
 
-def identity(service: str, target: Target) -> TargetId:
-    return TargetId(service, target.address, target.task)
-
-
-def _targets(services: Iterable[Service]) -> Iterator[tuple[TargetId, TargetState]]:
-    for service in services:
-        for target in service.targets:
-            yield identity(service.name, target), target.state
-
-
-def _settings(before: Document, after: Document) -> Iterator[str]:
-    changed = changed_services(before, after)
-    old, new = ({service.name: service for service in services} for services in changed)
-    for name in sorted(old.keys() | new.keys()):
-        if name not in old or name not in new:
-            yield f"{name} is {'gone' if name not in new else 'new'}"
-            continue
-        was, now = old[name], new[name]
-        differs = (
-            ("routes", was.routes != now.routes),
-            ("policy", was.policy != now.policy),
-            ("groups or weights", was.groups != now.groups),
-        )
-        if any(differ for _, differ in differs):
-            yield f"{name}: {' and '.join(what for what, differ in differs if differ)} changed"
-    for what, count, count_before in (
-        ("labels rejected", after.diagnostics.rejected_count, before.diagnostics.rejected_count),
-        ("shadowed routes", after.diagnostics.shadowed_count, before.diagnostics.shadowed_count),
-        ("balancers", len(after.balancers), len(before.balancers)),
-    ):
-        if count != count_before:
-            yield f"{what}: {count}, before {count_before}"
-
-
-def _began(state: TargetState, before: TargetState, after: TargetState) -> bool:
-    return after is state and before is not state
-
-
 def _why_gone(reason: str) -> str:
     return reason if reason.startswith(HEALTH_CHECK_FAILS) else f"its task stopped: {reason}"
-
-
-def _named(targets: list[TargetId], reasons: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
-    return tuple(
-        f"{each.service} {each.address}"
-        + ("" if each.task == each.address else f" (task {each.task})")
-        + (f": {reasons[each.task]}" if reasons.get(each.task) else "")
-        for each in targets[:MAX_NAMED]
-    )

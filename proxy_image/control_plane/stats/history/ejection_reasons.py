@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy_image.control_plane.stats.ejection_log import WHY
 from proxy_image.control_plane.stats.envoy_stats import EJECTIONS, Reading, ServiceCounts, TargetCounts
+from proxy_image.control_plane.stats.history.ejection_log import WHY
 
 _NOTHING = ServiceCounts({})
 

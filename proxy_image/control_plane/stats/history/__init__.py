@@ -1,0 +1,1 @@
+"""What became of targets and documents, in memory and bounded."""
