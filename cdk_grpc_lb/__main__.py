@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -33,16 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def write_build_context(folder: Path) -> None:
     """Raises ValueError for a folder that has something in it."""
-    from cdk_grpc_lb.staging import files_of, find_folder
+    from cdk_grpc_lb.staging import find_folder, read, write
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"the folder must be new or empty, got {folder}: name another one")
-    for name in _FOLDERS:
-        source = find_folder(name)
-        for file in files_of(source):
-            copy = folder / name / file.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+    write(read([find_folder(name) for name in _FOLDERS]), folder)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,7 @@ def stage(scope: Construct, *names: str) -> str:
         within.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=within) as unfinished:
             whole = Path(unfinished) / "whole"
-            for folder in {(whole / name).parent for name in files}:
-                folder.mkdir(parents=True, exist_ok=True)
-            for name, content in files.items():
-                (whole / name).write_bytes(content)
+            write(files, whole)
             whole.replace(staged)
     return os.fspath(staged)
 
@@ -81,6 +78,17 @@ def read(folders: list[Path]) -> dict[str, bytes]:
         for folder in folders
         for file in files_of(folder)
     }
+
+
+def write(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write them into a folder, readable for all whatever this machine's umask is: in a Lambda and in a container they
+    are another user's. https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html
+    """
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    for written in folder.rglob("*"):
+        written.chmod(0o755 if written.is_dir() else 0o644)
 
 
 def digest(files: Mapping[str, bytes]) -> str:

@@ -28,6 +28,7 @@ from grpc_lb_contract.cloudwatch import NAMESPACE
 from traefik_labels import TraefikLabels
 from traefik_labels.settings import to_json
 
+LAMBDA_FOLDERS = ("lambda_src", "grpc_lb_contract", "traefik_labels")
 # All events of a cluster are one message group, so that one refresh runs at a time (invariant 3).
 _MESSAGE_GROUP = "targets"
 # As much as buys a whole CPU, which refreshes use for most of their time and which costs cents a month; see
@@ -142,7 +143,7 @@ class TargetSync(Construct):
             description="Lists the tasks of an ECS cluster and writes the target document of its gRPC balancer",
             runtime=lambda_.Runtime.PYTHON_3_14,
             architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(stage(self, "lambda_src", "grpc_lb_contract", "traefik_labels")),
+            code=lambda_.Code.from_asset(stage(self, *LAMBDA_FOLDERS)),
             handler="lambda_src.handler.handler",
             environment={
                 "GRPC_LB_CLUSTER": cluster_arn,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import json
 import os
 import shutil
 import sys
@@ -12,6 +13,9 @@ import aws_cdk as cdk
 import pytest
 
 from app import ROOT
+from cdk_grpc_lb.__main__ import main
+from cdk_grpc_lb.balancer.image import IMAGE_FOLDERS
+from cdk_grpc_lb.balancer.target_sync import LAMBDA_FOLDERS
 from cdk_grpc_lb.staging import digest, files_of, find_folder, read, stage
 
 
@@ -58,6 +62,23 @@ def test_an_installed_folder_is_preferred_to_one_beside_the_package(tmp_path: Pa
 def test_a_folder_that_is_nowhere_is_an_error_that_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"lambda_src must be at .*_assets/lambda_src \(installed\) or .*"):
         find_folder("lambda_src", tmp_path / "cdk_grpc_lb")
+
+
+def test_any_user_can_read_an_asset_whatever_umask_it_was_made_with(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        staged = stage(cdk.Stack(cdk.App(outdir=str(tmp_path)), "Stack"), "lambda_src", "grpc_lb_contract")
+        assert main(["build-context", str(tmp_path / "context")]) == 0
+    finally:
+        os.umask(before)
+    for folder in (Path(staged), tmp_path / "context"):
+        modes = {(entry.is_dir(), entry.stat().st_mode & 0o777) for entry in folder.rglob("*")}
+        assert modes == {(True, 0o755), (False, 0o644)}
+
+
+def test_cdk_watch_follows_every_folder_that_an_asset_is_made_of() -> None:
+    watched = json.loads((ROOT / "cdk.json").read_text())["watch"]["include"]
+    assert {f"{folder}/**" for folder in (*LAMBDA_FOLDERS, *IMAGE_FOLDERS, "rng_service")} <= set(watched)
 
 
 def test_a_folder_is_staged_once(tmp_path: Path) -> None:
