@@ -180,7 +180,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             balancer = own_balancer(self, "Balancer", self.cluster, labelled.service_name)
             balancer._admit(props, labelled, self, name_is_given=service_name is not None)
         self.balancer = balancer
-        self.balancer._connect(self.service, task.serving, labelled, said)
+        self.balancer._connect(props, self.service, task.serving, labelled, said)
         self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
         self._published_service = self.service_name
