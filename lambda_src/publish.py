@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from grpc_lb_contract import (
     Cause,
@@ -27,21 +24,17 @@ from grpc_lb_contract import (
     index_parameter,
     pack,
     read_index,
-    shard_parameter,
 )
 from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.document.records import service_texts
-from grpc_lb_contract.document.shards import content_hash
 from lambda_src import log
-from lambda_src.clock import Clock, OutOfTime, SecondsLeft
+from lambda_src.clock import Clock, SecondsLeft
 from lambda_src.discovery.saved_definitions import SavedDefinitions, definitions_path
-from lambda_src.parameters import PER_CALL, PUTS_AT_ONCE, ParameterWriter, chunks, parameters_below
+from lambda_src.parameters import ParameterWriter
+from lambda_src.shard_parameters import ShardParameters
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
-
-RESERVED_SECONDS = 2.0
-"""Of the invocation's time: with less left, no shard is begun."""
 
 
 class _Source(TypedDict):
@@ -77,18 +70,17 @@ class PublishResult:
 
 
 class ParameterStore:
-    """The document under one prefix. The content of shards is kept, so that a warm process reads the index alone."""
+    """The document under one prefix: its index, and the shards that it names."""
 
     def __init__(self, ssm: SSMClient, prefix: str) -> None:
         self._ssm = ssm
         self.prefix = prefix
         self._index_name = index_parameter(prefix)
+        self._shards = ShardParameters(ssm, prefix, lambda: self._writer)
+        # The text of the index, as it was read or written last.
+        self._index_there: str | None = None
+        # The text of the last index that could be read, and what it says.
         self._last: tuple[str, Stored] | None = None
-        self._shards: Mapping[str, str] = {}
-        self._written: set[str] = set()
-        self._written_beside: str | None = None
-        self._there: set[str] | None = None
-        self._kept: frozenset[str] | None = None
         self._texts = service_texts()
         self.clock = Clock()
         self.cluster = ""
@@ -100,10 +92,9 @@ class ParameterStore:
         Raises `UnknownFormat` for a document of another major version, which must not be overwritten by this one.
         """
         text = self._index_text()
-        if text != self._written_beside:
-            # Another writer may have deleted what no index names.
-            self._written.clear()
-            self._written_beside, self._there, self._kept = text, None, None
+        if text != self._index_there:
+            self._index_there = text
+            self._shards.forget_what_is_there()
         if text is None:
             return Stored()
         if self._last is not None and self._last[0] == text and not fully:
@@ -137,14 +128,10 @@ class ParameterStore:
         is_there = stored.generation == packed.generation and packed.shards.keys() <= there
         if stored.document is not None and is_there:
             return self._announce(stored.document, stored, until, stop_reasons, incomplete)
-        new = [name for name in packed.shards if name not in there]
-        if len(new) > PUTS_AT_ONCE and not self._written and self._there is None:
-            # An invocation that ended too early may have written most of them.
-            self._written = self._read_all_shards()
-        # Not again what an attempt wrote that failed later: PutParameter allows but about three a second.
-        self._put_shards({name: packed.shards[name] for name in new if name not in self._written}, seconds_left)
+        new = {name: text for name, text in packed.shards.items() if name not in there}
+        self._shards.write(new, seconds_left)
         self._put_index(packed.index)
-        self._written.clear()
+        self._shards.indexed(packed.shards, before=stored.shards)
         published = Stored(
             document,
             packed.generation,
@@ -154,37 +141,12 @@ class ParameterStore:
             serial=source["serial"],
             incomplete=incomplete,
         )
-        self._last, self._shards = (packed.index, published), packed.shards
-        # Readers that got the index before this one are reading the shards that it names.
-        self._kept = frozenset(packed.shards) | frozenset(stored.shards)
-        if self._there is not None and len(self._there - self._kept) >= PER_CALL:
-            self._delete_all_but(self._kept)
+        self._last = packed.index, published
         return PublishResult(published, writes=len(new) + 1)
 
     def tidy(self) -> None:
         """Delete shards that no index names any more, where there are any. Does not raise."""
-        if self._kept is not None and (self._kept if self._there is None else self._there - self._kept):
-            self._delete_all_but(self._kept)
-
-    def _put_shards(self, shards: Mapping[str, str], seconds_left: SecondsLeft) -> None:
-        """As many at once as the quota allows. All that was written is noted, whichever fails."""
-        writing: dict[str, Future[None]] = {}
-        with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
-            for name, text in shards.items():
-                self._writer.wait()
-                if seconds_left() < RESERVED_SECONDS or any(one.done() and one.exception() for one in writing.values()):
-                    break
-                writing[name] = pool.submit(self._writer.put_now, shard_parameter(self.prefix, name), text)
-        written = {name for name, one in writing.items() if one.exception() is None}
-        self._written |= written
-        if self._there is not None:
-            self._there |= written
-        for one in writing.values():
-            one.result()
-        if len(written) < len(shards):
-            raise OutOfTime(
-                f"{len(shards) - len(written)} of {len(shards)} new shards are not written; the next refresh goes on"
-            )
+        self._shards.tidy()
 
     def _announce(
         self,
@@ -216,9 +178,8 @@ class ParameterStore:
         try:
             index = read_index(text)
             self._check_source(index)
-            self._shards = self._read_shards(index.shards, {} if fully else self._shards)
             return Stored(
-                assemble(index, self._shards),
+                assemble(index, self._shards.read(index.shards, again=fully)),
                 index.generation,
                 index.shards,
                 cause=index.cause,
@@ -243,50 +204,17 @@ class ParameterStore:
         serial = max(stored.serial + 1, round(self.clock.now() * 1000))
         return {"cluster": self.cluster, "prefix": self.prefix, "serial": serial}
 
-    def _read_shards(self, names: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
-        shards = {name: known[name] for name in names if name in known}
-        by_parameter = {shard_parameter(self.prefix, name): name for name in names if name not in known}
-        for chunk in chunks(list(by_parameter)):
-            for parameter in self._ssm.get_parameters(Names=chunk)["Parameters"]:
-                shards[by_parameter[parameter["Name"]]] = parameter["Value"]
-        return shards
-
     @cached_property
     def _writer(self) -> ParameterWriter:
         return ParameterWriter(self._ssm, self.clock)
 
     def _put_index(self, text: str) -> None:
         self._writer.put(self._index_name, text)
-        self._written_beside = text
+        self._index_there = text
 
     def saved_definitions(self) -> SavedDefinitions:
         """Those under this prefix, which are written at the same rate as the document."""
         return SavedDefinitions(self._ssm, definitions_path(self.prefix), self._writer.put)
-
-    def _read_all_shards(self) -> set[str]:
-        try:
-            there = dict(self._shards_by_path())
-            self._there = set(there)
-            return {name for name, text in there.items() if content_hash(text) == name}
-        except (BotoCoreError, ClientError):
-            return set()  # they are written again
-
-    def _shards_by_path(self) -> Iterator[tuple[str, str]]:
-        path = shard_parameter(self.prefix, "")
-        for name, text in parameters_below(self._ssm, path.rstrip("/")):
-            yield name.removeprefix(path), text
-
-    def _delete_all_but(self, kept: frozenset[str]) -> None:
-        try:
-            # What others left there is looked for by each process once.
-            there = {name for name, _ in self._shards_by_path()} if self._there is None else self._there
-            for chunk in chunks(sorted(there - kept)):
-                self._writer.wait()
-                self._ssm.delete_parameters(Names=[shard_parameter(self.prefix, name) for name in chunk])
-            self._there = set(kept)
-        except (BotoCoreError, ClientError) as error:
-            # What is left over costs nothing and is found again by the next sharded generation.
-            log.warning("old shards not deleted", problem=str(error))
 
 
 def _packed(

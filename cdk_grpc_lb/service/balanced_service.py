@@ -17,6 +17,7 @@ from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
+from cdk_grpc_lb.network.ingress import tcp
 from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import Placement, placement_of
@@ -25,11 +26,11 @@ from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.labels import labelled_calls
 from cdk_grpc_lb.service.containers import labels_of, refuse_other_labels
 from cdk_grpc_lb.service.defaults import logical_name, make_cluster
-from cdk_grpc_lb.service.deployment import MAX_TASKS, ROLL_BACK, check_alarms, check_capacity, check_percents
+from cdk_grpc_lb.service.deployment import Deployment
 from cdk_grpc_lb.service.endpoints_needed import endpoints_needed, images_of
 from cdk_grpc_lb.service.props import DEFAULTS, CallProps, ServiceProps, TaskProps, part_of
 from cdk_grpc_lb.service.scaling import ScalingCalls, auto_scale
-from cdk_grpc_lb.service.task import OwnTask, given_task
+from cdk_grpc_lb.service.task import Made, OwnTask, given_task
 from cdk_grpc_lb.signatures import shown, takes
 from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.validation import Props, vpc_of
@@ -142,34 +143,15 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         super().__init__(scope, id)
         self._props = props = Props(type(self).__name__, path_of(self))
         check_props(props, ServiceProps, given)
-        vpc, cluster, balancer = given.get("vpc"), given.get("cluster"), given.get("balancer")
-        task_definition, port, service_name = given.get("task_definition"), given.get("port"), given.get("service_name")
-        security_groups, strategies = given.get("security_groups"), given.get("capacity_provider_strategies")
-        min_percent, max_percent = given.get("min_healthy_percent", 100), given.get("max_healthy_percent", 200)
-        _refuse_contradictions(props, vpc, cluster, balancer)
-        if balancer is not None:
-            balancer._refuse_strangers(props, self, cluster)
-        if cluster is not None:
-            vpc_of(props, cluster)
-        if security_groups is not None and not security_groups:
-            raise props.error("security_groups", "a list that names at least one (leave it out for one of its own)", [])
+        self._check_place(given)
         own_task = OwnTask(part_of(given, TaskProps))
-        whole = None
-        if task_definition is not None:
-            container_name = given.get("container_name")
-            whole = given_task(props, task_definition, beside=own_task, container_name=container_name)
-            port = whole.serving.port
-        else:
-            own_task.check(props, given.get("container_name"))
+        whole = _whole_task(props, given, own_task)
+        port = whole.serving.port if whole is not None else given.get("port")
         assert port is not None  # noqa: S101 - checked by either
+        service_name, balancer = given.get("service_name"), given.get("balancer")
         name = service_name if service_name is not None else logical_name(id)
         labelled = labelled_calls(props, part_of(given, CallProps), service_name=name, port=port)
-        desired_count = given.get("desired_count")
-        count = desired_count if desired_count is not None else 2
-        props.whole_number("desired_count", count, 0, MAX_TASKS)
-        check_percents(props, count, min_percent, max_percent)
-        check_capacity(props, strategies)
-        check_alarms(props, given.get("deployment_alarms"))
+        deployment = Deployment.checked(props, given)
         said = {} if whole is None else labels_of(whole.serving.container)
         if whole is not None:
             labels = balancer._labels_for(labelled, said) if balancer is not None else labelled.labels
@@ -177,55 +159,71 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         if balancer is not None:
             balancer._admit(props, labelled, self, name_is_given=service_name is not None)
 
-        if cluster is None:
-            cluster = balancer.cluster if balancer is not None else make_cluster(self, vpc)
-        if strategies is not None and isinstance(cluster, ecs.Cluster):
-            cluster.enable_fargate_capacity_providers()
-        placement = placement_of(
-            props, cluster.vpc, given.get("task_subnets"), assign_public_ip=given.get("assign_public_ip")
-        )
-        self.cluster = cluster
+        self.cluster = self._cluster_of(given)
         self.port = port
         self.service_name = labelled.service_name
-
+        placement = placement_of(
+            props, self.cluster.vpc, given.get("task_subnets"), assign_public_ip=given.get("assign_public_ip")
+        )
         task = whole if whole is not None else own_task.make(self)
         self.log_group = task.log_group
         self.task_definition = task.definition
         self.container = task.serving.container
         self._opens_shells = given.get("enable_execute_command", False)
-        self.service: ecs.FargateService = self._make_service(given, placement, count, min_percent, max_percent)
-        self._count_is_given = desired_count is not None
+        self.service: ecs.FargateService = self._make_service(given, placement, deployment)
+        self._count_is_given = given.get("desired_count") is not None
+        self._connections = ec2.Connections(
+            security_groups=self.service.connections.security_groups, default_port=tcp(port)
+        )
 
         if balancer is None:
             # Of this service alone: the cluster may have others, with balancers of their own.
-            balancer = own_balancer(self, "Balancer", cluster, labelled.service_name)
+            balancer = own_balancer(self, "Balancer", self.cluster, labelled.service_name)
             balancer._admit(props, labelled, self, name_is_given=service_name is not None)
         self.balancer = balancer
-        self._connections = ec2.Connections(
-            security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
-        )
-        self.balancer._connect(self.service, task.serving, labelled, said)
+        self.balancer._connect(props, self.service, task.serving, labelled, said)
         self.balancer._needs_of_services.append(self._endpoints_needed)
         self._published = self.balancer._published
         self._published_service = self.service_name
 
-    def _make_service(
-        self, given: ServiceProps, placement: Placement, count: int, min_percent: int, max_percent: int
-    ) -> ecs.FargateService:
+    def _check_place(self, given: ServiceProps) -> None:
+        """Raise ValueError for a VPC, cluster, balancer or security groups that do not go together."""
+        props = self._props
+        vpc, cluster, balancer = given.get("vpc"), given.get("cluster"), given.get("balancer")
+        _refuse_contradictions(props, vpc, cluster, balancer)
+        if balancer is not None:
+            balancer._refuse_strangers(props, self, cluster)
+        if cluster is not None:
+            vpc_of(props, cluster)
+        security_groups = given.get("security_groups")
+        if security_groups is not None and not security_groups:
+            raise props.error("security_groups", "a list that names at least one (leave it out for one of its own)", [])
+
+    def _cluster_of(self, given: ServiceProps) -> ecs.ICluster:
+        """The one that is given, that of the balancer, or one that is made."""
+        cluster, balancer = given.get("cluster"), given.get("balancer")
+        if cluster is None:
+            cluster = balancer.cluster if balancer is not None else make_cluster(self, given.get("vpc"))
+        if given.get("capacity_provider_strategies") is not None and isinstance(cluster, ecs.Cluster):
+            cluster.enable_fargate_capacity_providers()
+        return cluster
+
+    def _make_service(self, given: ServiceProps, placement: Placement, deployment: Deployment) -> ecs.FargateService:
+        strategies = deployment.capacity_provider_strategies
         service = ecs.FargateService(
             self,
             "Service",
             cluster=self.cluster,
             task_definition=self.task_definition,
-            desired_count=count,
+            desired_count=deployment.desired_count,
             vpc_subnets=given.get("task_subnets"),
             security_groups=given.get("security_groups"),
             assign_public_ip=placement.assign_public_ip,
-            capacity_provider_strategies=given.get("capacity_provider_strategies"),
-            min_healthy_percent=min_percent,
-            max_healthy_percent=max_percent,
-            circuit_breaker=given.get("circuit_breaker") or ROLL_BACK,
-            deployment_alarms=given.get("deployment_alarms"),
+            capacity_provider_strategies=strategies,
+            min_healthy_percent=deployment.min_healthy_percent,
+            max_healthy_percent=deployment.max_healthy_percent,
+            circuit_breaker=deployment.circuit_breaker,
+            deployment_alarms=deployment.alarms,
             enable_execute_command=self._opens_shells,
         )
         describe_groups(service)
@@ -233,7 +231,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
             service,
             self.cluster,
             placement.subnets.internet_connectivity_established,
-            has_capacity_providers=given.get("capacity_provider_strategies") is not None,
+            has_capacity_providers=strategies is not None,
         )
         internet_access = InternetAccess(
             self,
@@ -309,3 +307,12 @@ def _refuse_contradictions(
         raise props.conflict("vpc", "cluster", "a cluster has its VPC; leave vpc out")
     if vpc is not None and balancer is not None:
         raise props.conflict("vpc", "balancer", "a service runs in the VPC of its balancer; leave vpc out")
+
+
+def _whole_task(props: Props, given: ServiceProps, own_task: OwnTask) -> Made | None:
+    """The task definition that is given, None where one is made. Raises ValueError for what either cannot be."""
+    definition, container_name = given.get("task_definition"), given.get("container_name")
+    if definition is not None:
+        return given_task(props, definition, beside=own_task, container_name=container_name)
+    own_task.check(props, container_name)
+    return None

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar, Protocol
 
 import boto3
@@ -153,14 +154,15 @@ class FakeAws:
         return answered
 
     def _ListTasks(self, parameters: Json) -> Answer:  # noqa: N802 - AWS's name
-        running = [
+        running = (
             task["taskArn"]
             for name, task in self.tasks.items()
             if task["desiredStatus"] == parameters["desiredStatus"] and self.listed(name)
-        ]
+        )
         start, size = int(parameters.get("nextToken", "0")), parameters["maxResults"]
-        more = {"nextToken": str(start + size)} if start + size < len(running) else {}
-        return 200, {"taskArns": running[start : start + size], **more}
+        *page, rest = *islice(running, start, start + size), next(running, None)
+        more = {} if rest is None else {"nextToken": str(start + size)}
+        return 200, {"taskArns": page, **more}
 
     def _DescribeTasks(self, parameters: Json) -> Answer:  # noqa: N802
         assert 0 < len(parameters["tasks"]) <= 100

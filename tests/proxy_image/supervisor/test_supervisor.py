@@ -7,29 +7,48 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from proxy_image.envoy import alive
 from proxy_image.envoy.binary import find_envoy
-from tests.proxy_image.balancer import call, channel, is_alive, running_balancer, running_server, until, zombies_of
+from tests.proxy_image.balancer import (
+    Balancer,
+    call,
+    channel,
+    is_alive,
+    running_balancer,
+    running_server,
+    until,
+    zombies_of,
+)
 
+sharing = pytest.mark.asyncio(loop_scope="module")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and only Linux has PR_SET_PDEATHSIG")
 
 
-async def test_a_balancer_starts_and_carries_a_call(tmp_path: Path) -> None:
-    async with running_server() as target, running_balancer(tmp_path, target) as balancer:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def serving(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Balancer]:
+    """One for all tests that only look at it."""
+    async with running_server() as target, running_balancer(tmp_path_factory.mktemp("serving"), target) as balancer:
         await balancer.ready()
-        async with channel(balancer.address) as client:
-            await call(client)
+        yield balancer
+
+
+@sharing
+async def test_a_balancer_starts_and_carries_a_call(serving: Balancer) -> None:
+    async with channel(serving.address) as client:
+        await call(client)
 
 
 @linux
-async def test_envoys_allocator_may_use_restartable_sequences(tmp_path: Path) -> None:
-    async with running_server() as target, running_balancer(tmp_path, target) as balancer:
-        pid = (await balancer.event("envoy started"))["pid"]
-        assert "GLIBC_TUNABLES=glibc.pthread.rseq=0" in environment_of(pid)
+@sharing
+async def test_envoys_allocator_may_use_restartable_sequences(serving: Balancer) -> None:
+    pid = (await serving.event("envoy started"))["pid"]
+    assert "GLIBC_TUNABLES=glibc.pthread.rseq=0" in environment_of(pid)
 
 
 def environment_of(pid: int) -> list[str]:
@@ -159,15 +178,15 @@ async def test_an_envoy_that_ends_at_once_is_told_with_its_own_words(tmp_path: P
         assert len(balancer.events("control plane started")) == 1
 
 
-async def test_invariant_12_envoys_admin_is_for_its_owner_alone(tmp_path: Path) -> None:
-    async with running_server() as target, running_balancer(tmp_path, target) as balancer:
-        await balancer.ready()
-        assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
-        assert stat.S_IMODE((tmp_path / "run" / "admin.sock").stat().st_mode) == 0o600
-        # AND over the network it answers on the listeners' two ports alone
-        _, listening = balancer.admin._request("GET", "/listeners")
-        ports = {line.rpartition(":")[2] for line in listening.split() if line[-1].isdigit()}
-        assert ports == {str(balancer.ports["port"]), str(balancer.ports["ready"])}
+@sharing
+async def test_invariant_12_envoys_admin_is_for_its_owner_alone(serving: Balancer) -> None:
+    run_dir = serving.state_dir / "run"
+    assert stat.S_IMODE(run_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE((run_dir / "admin.sock").stat().st_mode) == 0o600
+    # AND over the network it answers on the listeners' two ports alone
+    _, listening = serving.admin._request("GET", "/listeners")
+    ports = {line.rpartition(":")[2] for line in listening.split() if line[-1].isdigit()}
+    assert ports == {str(serving.ports["port"]), str(serving.ports["ready"])}
 
 
 @linux

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2
 from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 
+from grpc_lb_contract import Status
 from proxy_image.control_plane.xds.messages import packed, uint32
 
 # A gRPC call's 404 is UNIMPLEMENTED, which a server says of a method that it has not.
@@ -23,8 +25,16 @@ _UNAVAILABLE = 503
 _TOO_LARGE_TO_RETRY = 'response.code_details == "request_payload_exceeded_retry_buffer_limit"'
 TOO_LARGE_TO_RETRY = "a try failed, and the call has sent more than this balancer keeps for another one"
 
+# Envoy takes gRPC-Web for no gRPC when it answers in a server's place, and makes UNAVAILABLE of both HTTP statuses.
+# With the status and the words that a gRPC call gets, these are the same for both.
+_ALSO_FOR_WEB = (
+    ("max_duration_timeout", Status.DEADLINE_EXCEEDED, "downstream duration timeout"),
+    ("local_rate_limited", Status.RESOURCE_EXHAUSTED, "local_rate_limited"),
+)
+_OK = 200
 
-def reply(condition: str, status: int, body: str) -> Any:
+
+def reply(condition: str, status: int, body: str, **headers: str) -> Any:
     """Where a CEL expression holds of an answer of Envoy's own: its HTTP status, and the message of a gRPC call."""
     return http_connection_manager_pb2.ResponseMapper(
         filter=accesslog_pb2.AccessLogFilter(
@@ -35,7 +45,17 @@ def reply(condition: str, status: int, body: str) -> Any:
         ),
         status_code=uint32(status),
         body={"inline_string": body},
+        headers_to_add=[
+            base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=key.replace("_", "-"), value=value))
+            for key, value in headers.items()
+        ],
     )
+
+
+def _with_status(details: str, status: Status, message: str) -> Any:
+    """Without a body and with a status of gRPC, which Envoy's gRPC-Web filter leaves as it is."""
+    condition = f'response.code_details == "{details}"'
+    return reply(condition, _OK, "", grpc_status=str(status.code), grpc_message=message)
 
 
 def replies() -> Any:
@@ -43,5 +63,6 @@ def replies() -> Any:
         mappers=[
             reply(_HAS_FRAGMENT, _NOT_FOUND, NO_FRAGMENTS),
             reply(_TOO_LARGE_TO_RETRY, _UNAVAILABLE, TOO_LARGE_TO_RETRY),
+            *(_with_status(*each) for each in _ALSO_FOR_WEB),
         ]
     )

@@ -143,6 +143,8 @@ async def test_a_new_target_starts_slowly(tmp_path: Path) -> None:
         weight = max(0.1, min(1.0, (time.monotonic() - joined) / window))
         assert 1 <= first <= 40 * weight / (1 + weight) + 8
 
+        await asyncio.sleep(joined + window - time.monotonic())
+
         async def full_share() -> bool:
             return abs((await who(channel, 40))["b"] - 20) <= 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 
 from grpc_lb_contract import (
     Document,
@@ -157,6 +158,7 @@ async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes
         await eventually(lambda: reads(envoy.stat(EJECTED), 1))
         assert await codes(channel, 20) == {grpc.StatusCode.OK: 20}
         a.abort = None
+        await eventually(lambda: reads(envoy.stat(EJECTED), 0))
 
         async def is_back() -> bool:
             return (await who(channel, 10))["a"] == 5
@@ -164,43 +166,58 @@ async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes
         await eventually(is_back, "calls for a")
 
 
-@pytest.mark.parametrize(
-    ("status", "unavailable", "error"),
-    [
-        (grpc.StatusCode.UNAVAILABLE, True, True),
-        (grpc.StatusCode.DEADLINE_EXCEEDED, True, True),
-        (grpc.StatusCode.UNKNOWN, False, True),
-        (grpc.StatusCode.UNIMPLEMENTED, False, True),
-        (grpc.StatusCode.INTERNAL, False, True),
-        (grpc.StatusCode.DATA_LOSS, False, True),
-        (grpc.StatusCode.NOT_FOUND, False, False),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, False, False),
-        (grpc.StatusCode.CANCELLED, False, False),
-        (grpc.StatusCode.ABORTED, False, False),
-    ],
-)
-async def test_which_statuses_count(tmp_path: Path, status: grpc.StatusCode, unavailable: bool, error: bool) -> None:
-    """Both ways to eject, in one balancer: the same target behind each."""
-    ways = {"unavailable": ("consecutive_gateway_failures", unavailable), "error": ("consecutive_errors", error)}
+COUNTED = [
+    (grpc.StatusCode.UNAVAILABLE, True, True),
+    (grpc.StatusCode.DEADLINE_EXCEEDED, True, True),
+    (grpc.StatusCode.UNKNOWN, False, True),
+    (grpc.StatusCode.UNIMPLEMENTED, False, True),
+    (grpc.StatusCode.INTERNAL, False, True),
+    (grpc.StatusCode.DATA_LOSS, False, True),
+    (grpc.StatusCode.NOT_FOUND, False, False),
+    (grpc.StatusCode.RESOURCE_EXHAUSTED, False, False),
+    (grpc.StatusCode.CANCELLED, False, False),
+    (grpc.StatusCode.ABORTED, False, False),
+]
+WAYS = {"unavailable": "consecutive_gateway_failures", "error": "consecutive_errors"}
 
-    def treated_so(name: str, setting: str, *targets: Target) -> Service:
-        outlier = OutlierDetection(**{setting: 2}, base_ejection_time=timedelta(minutes=1))  # type: ignore[arg-type]
+
+def name_of(way: str, status: grpc.StatusCode) -> str:
+    return f"{way}-{status.name.lower().replace('_', '-')}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ejecting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Backend, Envoy]]:
+    """For each status a service for each way to eject, all in one balancer with the same two targets."""
+
+    def treated_so(way: str, status: grpc.StatusCode, *targets: Target) -> Service:
+        outlier = OutlierDetection(**{WAYS[way]: 2}, base_ejection_time=timedelta(minutes=1))  # type: ignore[arg-type]
+        name = name_of(way, status)
         asked = service(name, *targets, routes=[Route(f"{name}.test")])
         return replace(asked, policy=TrafficPolicy(outlier_detection=outlier))
 
     async with backends("a", "b") as (a, b):
-        document = Document(tuple(treated_so(name, ways[name][0], a.target, b.target) for name in ways))
-        async with balancer(tmp_path, document) as (_, envoy):
-            a.abort = status
-            for name, (setting, counts) in ways.items():
-                async with channel_to(envoy, f"{name}.test") as channel:
-                    seen = a.seen["who"]
-                    await codes(channel, 4)
-                    if counts:
-                        ejected = f"cluster.{name}.outlier_detection.ejections_active"
-                        await eventually(lambda stat=ejected: reads(envoy.stat(stat), 1), setting)  # type: ignore[misc]
-                    await codes(channel, 16)
-                    assert a.seen["who"] - seen == (2 if counts else 10), setting
+        services = (treated_so(way, status, a.target, b.target) for status, *_ in COUNTED for way in WAYS)
+        async with balancer(tmp_path_factory.mktemp("ejecting"), Document(tuple(services))) as (_, envoy):
+            yield a, envoy
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("status", "unavailable", "error"), COUNTED)
+async def test_which_statuses_count(
+    ejecting: tuple[Backend, Envoy], status: grpc.StatusCode, unavailable: bool, error: bool
+) -> None:
+    a, envoy = ejecting
+    a.abort = status
+    for way, counts in (("unavailable", unavailable), ("error", error)):
+        name = name_of(way, status)
+        async with channel_to(envoy, f"{name}.test") as channel:
+            seen = a.seen["who"]
+            await codes(channel, 4)
+            if counts:
+                ejected = f"cluster.{name}.outlier_detection.ejections_active"
+                await eventually(lambda stat=ejected: reads(envoy.stat(stat), 1), way)  # type: ignore[misc]
+            await codes(channel, 16)
+            assert a.seen["who"] - seen == (2 if counts else 10), way
 
 
 async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ import base64
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import grpc
 import pytest
+import pytest_asyncio
 
-from grpc_lb_contract import Condition, Document, Fault, Match, RateLimit, Route, Status, TrafficPolicy, Web
+from grpc_lb_contract import Condition, Deadline, Document, Fault, Match, RateLimit, Route, Status, TrafficPolicy, Web
 from proxy_image.control_plane.xds.envoy.grpc_web import REFUSAL
 from proxy_image.control_plane.xds.envoy.routes import NO_ROUTE
 from tests.proxy_image.control_plane.calls import reads
@@ -45,9 +47,11 @@ OTHER = "http://other.test:8000"
 PLAIN = "/plain.Plain/Any"
 
 
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Backend, Backend, Envoy, ControlPlane]]:
-    """A service for browsers, and one that is not."""
+Served = tuple[Backend, Backend, Envoy, ControlPlane]
+
+
+@asynccontextmanager
+async def a_service_for_browsers_and_one_that_is_not(state_dir: Path) -> AsyncIterator[Served]:
     async with backends("a", "plain") as (a, plain):
         settings = Web(
             enabled=True,
@@ -56,11 +60,24 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Backend, Backend, Envoy,
             expose_headers=frozenset({"x-cost"}),
             max_age=timedelta(minutes=5),
         )
-        async with balancer(tmp_path, web_and_plain(a, plain, settings)) as (plane, envoy):
+        async with balancer(state_dir, web_and_plain(a, plain, settings)) as (plane, envoy):
             yield a, plain, envoy, plane
 
 
-Served = tuple[Backend, Backend, Envoy, ControlPlane]
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with a_service_for_browsers_and_one_that_is_not(tmp_path) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def untouched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """One for all tests of whose requests none may reach a target."""
+    async with a_service_for_browsers_and_one_that_is_not(tmp_path_factory.mktemp("untouched")) as made:
+        yield made
+
+
+sharing = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("http2", [False, True])
@@ -99,9 +116,10 @@ async def test_the_form_of_old_browsers_in_base64_is_taken_too(served: Served) -
         assert base64.b64decode(answer.content.split(b"=")[0] + b"==").startswith(frame(b"a"))
 
 
+@sharing
 @pytest.mark.parametrize("http2", [False, True])
-async def test_a_preflight_is_answered_by_the_balancer_and_says_what_is_allowed(served: Served, http2: bool) -> None:
-    _, _, envoy, _ = served
+async def test_a_preflight_is_answered_by_the_balancer_and_says_what_is_allowed(untouched: Served, http2: bool) -> None:
+    _, _, envoy, _ = untouched
     async with client(envoy, http2=http2) as browser:
         allowed = await preflight(browser, WHO, ALLOWED, "x-tenant")
         assert allowed.headers["access-control-allow-origin"] == ALLOWED
@@ -127,10 +145,11 @@ async def test_any_origin_is_allowed_where_the_owner_says_so(served: Served) -> 
         await eventually(allowed)
 
 
+@sharing
 @pytest.mark.parametrize("http2", [False, True])
-async def test_a_service_without_the_label_gets_no_request_of_a_browser(served: Served, http2: bool) -> None:
+async def test_a_service_without_the_label_gets_no_request_of_a_browser(untouched: Served, http2: bool) -> None:
     """Nor does the service that takes all other calls of that host."""
-    a, plain, envoy, _ = served
+    a, plain, envoy, _ = untouched
     async with client(envoy, http2=http2) as browser:
         types = ("application/grpc-web+proto", "application/grpc-web-text", "application/json", "text/html")
         calls = [await post(browser, PLAIN, content_type, origin=ALLOWED) for content_type in types]
@@ -142,8 +161,9 @@ async def test_a_service_without_the_label_gets_no_request_of_a_browser(served: 
     assert await envoy.stat("cluster.plain.upstream_rq_total") == await envoy.stat("cluster.all.upstream_rq_total") == 0
 
 
-async def test_http_1_is_for_grpc_web_alone_whatever_a_request_calls_itself(served: Served) -> None:
-    a, plain, envoy, _ = served
+@sharing
+async def test_http_1_is_for_grpc_web_alone_whatever_a_request_calls_itself(untouched: Served) -> None:
+    a, plain, envoy, _ = untouched
     async with client(envoy) as other:
         for path in (WHO, PLAIN):
             as_grpc = await post(other, path, "application/grpc", te="trailers")
@@ -160,13 +180,14 @@ async def test_http_1_is_for_grpc_web_alone_whatever_a_request_calls_itself(serv
     assert await envoy.stat("cluster.plain.upstream_rq_total") == await envoy.stat("cluster.all.upstream_rq_total") == 0
 
 
+@sharing
 @pytest.mark.parametrize("http2", [False, True])
 @pytest.mark.parametrize("content_type", ["application/grpc-web+json", "application/grpc-webs", "application/grpcs"])
 async def test_what_only_begins_as_grpc_web_does_reaches_no_target(
-    served: Served, content_type: str, http2: bool
+    untouched: Served, content_type: str, http2: bool
 ) -> None:
     """Envoy would hand it on as it is: the server resets it, and is ejected for that where its owner asks for it."""
-    _, _, envoy, _ = served
+    _, _, envoy, _ = untouched
     async with client(envoy, http2=http2) as browser:
         answer = await post(browser, WHO, content_type, origin=ALLOWED)
         assert (answer.status_code, answer.text) in ((415, REFUSAL), (404, NO_ROUTE))
@@ -197,10 +218,17 @@ async def test_grpc_goes_on_beside_it_and_by_the_way_it_went_before(served: Serv
 
 async def test_what_the_balancer_itself_answers_is_a_grpc_status_that_the_page_may_read(tmp_path: Path) -> None:
     allowed = TrafficPolicy(web=Web(enabled=True, allow_origins=frozenset({ALLOWED})))
-    async with backends("a") as (a,):
+    in_time = replace(allowed, deadline=Deadline(max=timedelta(milliseconds=100)))
+    async with backends("a", "held") as (a, held):
+        held.hold = True
         document = Document(
             (
                 web(service("none", routes=[Route("none.test")]), allowed),
+                web(
+                    # With a rate limit, it is Envoy that keeps the deadline.
+                    service("late", held.target, routes=[Route("late.test")]),
+                    replace(in_time, rate_limit=RateLimit(calls_per_second=1_000)),
+                ),
                 web(
                     service("slow", a.target, routes=[Route("slow.test")]),
                     replace(allowed, rate_limit=RateLimit(calls_per_second=1)),
@@ -219,10 +247,11 @@ async def test_what_the_balancer_itself_answers_is_a_grpc_status_that_the_page_m
                 assert status_of(answer) in statuses, (answer.headers, answer.content)
                 return status_of(answer) == statuses[-1]
 
-            # Envoy takes the request for no gRPC call when it answers in the server's place: it maps the HTTP status.
             assert await answers("none.test", "14")
+            assert await answers("late.test", "4")
+            # Envoy takes the request for no gRPC call when it answers in the server's place: it maps the HTTP status.
             assert await answers("faulty.test", "2")
-            await eventually(lambda: answers("slow.test", "0", "14"))
+            await eventually(lambda: answers("slow.test", "0", "8"))
 
 
 async def test_a_preflight_has_none_of_the_calls_metadata_and_is_answered_all_the_same(tmp_path: Path) -> None:
@@ -262,9 +291,10 @@ async def test_a_service_that_takes_the_calls_without_a_key_answers_no_preflight
             assert (await post(browser, WHO)).status_code == 415
 
 
-async def test_a_connection_that_says_nothing_yet_stays(served: Served) -> None:
+@sharing
+async def test_a_connection_that_says_nothing_yet_stays(untouched: Served) -> None:
     """Its protocol is not known before it speaks. Envoy's own would close it after 15 s."""
-    _, _, envoy, _ = served
+    _, _, envoy, _ = untouched
     with socket.create_connection(("127.0.0.1", envoy.settings.port)):
         dump = (await envoy.admin("/config_dump?resource=dynamic_listeners")).text
         assert '"continue_on_listener_filters_timeout": true' in dump

@@ -14,7 +14,7 @@ from pathlib import Path
 from grpc_lb_contract.proxyless import bootstrap
 from tests.proxy_image.balancer import REAL, Balancer, running_balancer
 from tests.proxy_image.control_plane.support import backends
-from tests.proxy_image.control_plane.xds.proxyless.harness import client_process, parsed
+from tests.proxy_image.control_plane.xds.proxyless.harness import SharedClients, parsed
 
 
 @asynccontextmanager
@@ -37,7 +37,9 @@ def now_serves(balancer: Balancer, *ports: int) -> None:
     whole.rename(balancer.state_dir / "targets.json")
 
 
-async def test_a_killed_task_and_control_plane_fail_no_call_but_the_one_in_the_task(tmp_path: Path) -> None:
+async def test_a_killed_task_and_control_plane_fail_no_call_but_the_one_in_the_task(
+    tmp_path: Path, shared_clients: SharedClients
+) -> None:
     # GIVEN clients that call two tasks one call at a time, so that one call of each is in flight at most
     async with (
         backends("a", "c") as (a, c),
@@ -47,7 +49,10 @@ async def test_a_killed_task_and_control_plane_fail_no_call_but_the_one_in_the_t
         now_serves(balancer, a.port, port_b)
         await balancer.ready()
         config = parsed(bootstrap([f"127.0.0.1:{balancer.ports['xds']}"], "test"))
-        async with client_process("Python", "test", config) as python, client_process("Node", "test", config) as node:
+        async with (
+            shared_clients.client("Python", "test", config) as python,
+            shared_clients.client("Node", "test", config) as node,
+        ):
             for client in (python, node):
                 await client.sees(20, {"a": 10, "b": 10})
             # WHEN the control plane and a task are killed while they call, until another control plane has started
