@@ -15,14 +15,14 @@ from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
-from cdk_grpc_lb.network.ingress import let_in
+from cdk_grpc_lb.network.ingress import let_in, tcp
 from cdk_grpc_lb.network.names import description_for
 from cdk_grpc_lb.network.reachability import Called, watch_arrow
 from cdk_grpc_lb.paths import in_one_stack, path_of
 from cdk_grpc_lb.routing.labels import LabelledCalls, labelled_calls
 from cdk_grpc_lb.routing.overlap import watch_overlap
 from cdk_grpc_lb.routing.service_registry import ServiceRegistry
-from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container
+from cdk_grpc_lb.service.containers import Serving, labels_of, refuse_other_labels, serving_container, watch_labels
 from cdk_grpc_lb.service.props import DEFAULTS, AddedServiceProps, CallProps
 from cdk_grpc_lb.service.traffic_shift import refuse_traffic_shift
 from cdk_grpc_lb.signatures import takes
@@ -75,9 +75,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     @property
     def connections(self) -> ec2.Connections:
         """Who may call: the security group of the load balancer, with the balancer's port as the default port."""
-        return ec2.Connections(
-            security_groups=[self.load_balancer_security_group], default_port=ec2.Port.tcp(self.port)
-        )
+        return ec2.Connections(security_groups=[self.load_balancer_security_group], default_port=tcp(self.port))
 
     @checked
     def allow_from(self, other: ec2.IConnectable, description: str | None = None) -> None:
@@ -188,13 +186,19 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         said = labels_of(serving.container)
         refuse_other_labels(props, serving.container, said, self._labels_for(labelled, said))
         self._admit(props, labelled, service, name_is_given=True)
-        self._connect(service, serving, labelled, said)
+        self._connect(props, service, serving, labelled, said)
 
     def _connect(
-        self, service: ecs.BaseService, serving: Serving, labelled: LabelledCalls, said: Mapping[str, str]
+        self,
+        props: Props,
+        service: ecs.BaseService,
+        serving: Serving,
+        labelled: LabelledCalls,
+        said: Mapping[str, str],
     ) -> None:
         """Put the labels onto the container, which says some already, and let the balancer's tasks call it."""
         labels = dict(self._labels_for(labelled, said))
+        watch_labels(props, service, serving.container, dict(labels))
         if self._known_name is not None:
             # The Lambdas of the cluster's other balancers learn from it whose service it is.
             known = said.get(REGISTERED_LABEL)

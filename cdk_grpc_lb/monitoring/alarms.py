@@ -15,6 +15,7 @@ from constructs import Construct
 from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.monitoring import alarm_conditions
 from cdk_grpc_lb.monitoring.alarm_conditions import FIVE_MINUTES, NAMES, PAGING, AlarmCondition
+from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.project import RUNBOOK
 from cdk_grpc_lb.signatures import shown, takes
 from cdk_grpc_lb.tokens import is_unresolved
@@ -102,6 +103,7 @@ class GrpcAlarms(Construct):
             topic = cast("sns.ITopic | None", wanted[prop])
             if topic is not None:
                 check_region(props, prop, self, topic.topic_arn, why="alarms have no actions in another one")
+                self._warn_of_fifo(prop, topic)
         self._log_group = balancer.log_group
         self.alarms = {}
         for condition in self._of_balancer(balancer):
@@ -111,6 +113,18 @@ class GrpcAlarms(Construct):
                 self._make(condition, condition.name if number == 0 else f"{condition.name}{sync.node.id}")
         # Before it serves there is nobody to tell anything, and silence would be trouble.
         self.node.add_dependency(balancer.service)
+
+    def _warn_of_fifo(self, prop: str, topic: sns.ITopic) -> None:
+        """A FIFO topic takes no message without a group, and an alarm's action is the topic's ARN alone.
+
+        https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_RequestParameters
+        """
+        if topic.fifo:
+            cdk.Annotations.of(self).add_warning_v2(
+                f"cdk-grpc-lb:fifo:{prop}",
+                f"{prop} {path_of(topic)} is a FIFO topic, which takes no message without a message group, and "
+                "CloudWatch's alarms name none: nobody would hear of them; give a standard topic",
+            )
 
     def _of_balancer(self, balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
         wanted = self._wanted

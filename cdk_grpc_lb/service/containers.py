@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from aws_cdk import aws_ecs as ecs
+from constructs import IConstruct
 
+from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import read_labels
@@ -107,6 +109,21 @@ def refuse_other_labels(
         if error.label in by_hand:
             whose = f"{container.container_name}, for {props.construct} {props.path}"
             raise ValueError(f"docker label {error.label} {error.problem}, got {error.value!r} (container {whose})")
+
+
+def watch_labels(
+    props: Props, service: IConstruct, container: ecs.ContainerDefinition, labels: Mapping[str, str]
+) -> None:
+    """Have synth fail at the service where labels were added that `refuse_other_labels` would not have taken."""
+
+    def check() -> list[str]:
+        try:
+            refuse_other_labels(props, container, labels_of(container), labels)
+        except ValueError as problem:
+            return [str(problem)]
+        return []
+
+    check_at_synth(service, check)
 
 
 def _containers(definition: ecs.TaskDefinition) -> list[ecs.ContainerDefinition]:

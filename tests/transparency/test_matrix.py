@@ -9,7 +9,9 @@ import pytest
 from tests.transparency.matrix import SERVERS, unexpected_differences
 
 ROUNDS = 5
-pytestmark = pytest.mark.timeout(600)
+# They take longer than any other test that shares nothing. As a group they begin before those, and not at the end, when
+# every other process is through.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("matrix")]
 
 
 @pytest.mark.parametrize("served_by", SERVERS)

@@ -247,7 +247,9 @@ def test_a_certificate_of_another_region_is_refused(in_ireland: cdk.Stack, prop:
         balancer_in(in_ireland, domain_name="LB.example.com", domain_zone=zone, **props)
 
 
-def test_alarms_refuse_a_topic_of_another_region_and_a_url_that_is_too_long(in_ireland: cdk.Stack) -> None:
+def test_alarms_refuse_a_topic_of_another_region_and_a_long_url_and_warn_of_a_fifo_topic(
+    in_ireland: cdk.Stack,
+) -> None:
     arn = "arn:aws:sns:us-east-1:123456789012:pages"
     balancer, topic = balancer_in(in_ireland), sns.Topic.from_topic_arn(in_ireland, "Topic", arn)
     allowed = "of the stack's region, eu-west-1: alarms have no actions in another one"
@@ -256,6 +258,10 @@ def test_alarms_refuse_a_topic_of_another_region_and_a_url_that_is_too_long(in_i
         props: dict[str, Any] = {prop: topic}
         with refused(f"{alarms}{number}", prop, allowed, arn):
             GrpcAlarms(in_ireland, f"{number}", balancer=balancer, **props)
+    fifo = sns.Topic.from_topic_arn(in_ireland, "Fifo", "arn:aws:sns:eu-west-1:123456789012:pages.fifo")
+    made = GrpcAlarms(in_ireland, "First", balancer=balancer, topic=fifo, warning_topic=sns.Topic(in_ireland, "Plain"))
+    (warning,) = (entry.data for entry in made.node.metadata if entry.type == "aws:cdk:warning")
+    assert str(warning).startswith("topic Ireland/Fifo is a FIFO topic, which takes no message without")
     with refused(f"{alarms}Url", "runbook_url", "of at most 255 characters", "264"):
         GrpcAlarms(in_ireland, "Url", balancer=balancer, runbook_url="https://" + "x" * 256)
 

@@ -73,6 +73,24 @@ def test_a_label_by_hand_that_the_lambda_would_reject_is_refused(
         balancer.register(service, service_name="old")
 
 
+@pytest.mark.parametrize(("label", "value"), [("grpc-lb.weigth", "5"), ("grpc-lb.service", "new")])
+def test_a_label_that_is_added_after_the_registration_is_refused_at_synth(
+    stack: cdk.Stack, label: str, value: str
+) -> None:
+    balancer = balancer_in(stack)
+    service = old_service(stack, balancer.cluster)
+    balancer.register(service, service_name="old")
+    container = service.task_definition.default_container
+    assert container is not None
+    container.add_docker_label("team", "rng")
+    container.add_docker_label("grpc-lb.retry.max-retries", "2")
+    assert service.node.validate() == []
+    container.add_docker_label(label, value)
+    (problem,) = service.node.validate()
+    assert label in problem
+    assert "the registered service Stack/Old)" in problem
+
+
 def test_a_vpc_beside_a_cluster_is_refused(stack: cdk.Stack) -> None:
     cluster = existing_cluster(stack)
     with contradiction(SERVICE, "vpc", "cluster", "a cluster has its VPC; leave vpc out"):

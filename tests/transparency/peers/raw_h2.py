@@ -9,6 +9,7 @@ import urllib.parse
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import h2.config
@@ -16,6 +17,8 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hyperframe.frame import GoAwayFrame
 
 from tests.transparency.peers.script import METHOD, SCRIPT, Call, Metadata, Outcome, Step, pairs, shown, written
@@ -27,6 +30,9 @@ STATUS_OF_RESET = {7: 14, 8: 1, 11: 8, 12: 7}
 CANCEL = 8
 MAX_STREAM = 2**31 - 1
 INTERNAL, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED = 13, 14, 4, 1
+# hpack codes a text bit by bit, in a time that grows with the square of its length; many calls have the same long ones.
+HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
+HUFFMAN.encode = cache(HUFFMAN.encode)  # type: ignore[method-assign]  # the one way in
 OWN_KEYS = {"content-type", "te", "grpc-timeout", "grpc-status", "grpc-message", "user-agent"}
 
 
@@ -61,6 +67,7 @@ class Connection:
             client_side=is_client, header_encoding="utf-8", validate_inbound_headers=False
         )
         self.h2 = h2.connection.H2Connection(config)
+        self.h2.encoder.huffman_coder = HUFFMAN
         self.reader, self.writer = reader, writer
         self.streams: dict[int, Stream] = {}
         self.acknowledges = True

@@ -87,7 +87,7 @@ def pairs(metadata: Any) -> tuple[tuple[str, str], ...]:
 
 
 def shown(message: bytes) -> str:
-    return message.decode() if message.strip(b"m") else f"{len(message)} bytes"
+    return f"{len(message)} bytes" if message == b"m" * len(message) else message.decode()
 
 
 def _text(value: Any) -> str:
