@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,14 +16,13 @@ from lambda_src.discovery.definitions import Definitions
 from lambda_src.discovery.ecs_listing import EcsCluster, Listing, ListingFailed
 from lambda_src.discovery.events import Batch
 from lambda_src.discovery.selection import Selection
+from lambda_src.process_log import ProcessLog
 from lambda_src.publish import ParameterStore
-from lambda_src.refresh_state import RefreshState, about, log_overlap, log_registered_elsewhere, log_remarks
+from lambda_src.refresh_state import RefreshState, about
 from lambda_src.transform import scaled_to_zero
-from lambda_src.transform.balancers import overlapping, registered_elsewhere
 from lambda_src.transform.causes import cause_of, reasons_of
 from lambda_src.transform.document import EVERYTHING_LABELLED, TransformCache, Transformed, transform
 from lambda_src.transform.expected_changes import announcement
-from lambda_src.transform.label_parsing import TraefikRemark
 
 BEHIND_FOR_SECONDS = 5.0
 BEHIND_FIRST_PAUSE = 0.1
@@ -80,9 +78,7 @@ class Refresher:
         self._view = ClusterView(cluster, self._definitions, self._clock)
         self._settled: freshness.Settled | None = None
         self._versions: dict[str, int | None] = {}
-        self._remarked: frozenset[TraefikRemark] = frozenset()
-        self._overlap: frozenset[str] = frozenset()
-        self._foreign: Mapping[str, str] = {}
+        self._process_log = ProcessLog(store.prefix, selection)
         self._transformed = TransformCache()
         self._calls = 0
         self.failures = 0
@@ -110,12 +106,10 @@ class Refresher:
         now = self._clock.now()
         settled, self._settled = self._settled, None
         nothing_new = freshness.tells_nothing_new(batch, settled, now)
-        if settled is not None and nothing_new:
-            just_listed = now - settled.at < freshness.pause(HEALTH_PAUSE, self._calls)
-            if just_listed or not settled.pending:
-                self._settled = settled
-                log.info("nothing new", **about(batch, now))
-                return
+        if settled is not None and nothing_new and (not settled.pending or self._has_just_listed(settled, now)):
+            self._settled = settled
+            log.info("nothing new", **about(batch, now))
+            return
         backoff = RETRY_FIRST_PAUSE
         while True:
             try:
@@ -134,6 +128,9 @@ class Refresher:
                 backoff = min(2 * backoff, RETRY_MAX_PAUSE)
             else:
                 return
+
+    def _has_just_listed(self, settled: freshness.Settled, now: float) -> bool:
+        return now - settled.at < freshness.pause(HEALTH_PAUSE, self._calls)
 
     def _refresh(self, batch: Batch, seconds_left: SecondsLeft, *, waits: bool) -> None:
         started = self._clock.now()
@@ -174,7 +171,7 @@ class Refresher:
             return behind_pause
         draft = self._draft(run, listing)
         run.drafted(draft)
-        self._log_what_is_new(draft, listing)
+        self._process_log.tell(draft, listing)
         emptied = freshness.emptied(run.stored.document, run.stored.unreadable, draft.document)
         emptied -= freshness.stopped_for_sure(run.stored.document, emptied, listing, run.batch.hints)
         if not emptied <= run.suspected:
@@ -199,14 +196,6 @@ class Refresher:
         run.listed(listing)
         self._transformed.labels.keep(self._definitions.known)
         return listing
-
-    def _log_what_is_new(self, draft: Transformed, listing: Listing) -> None:
-        self._remarked = log_remarks(draft.remarks, self._remarked)
-        others = overlapping(draft.document.balancers, self._store.prefix, self._selection)
-        self._overlap = log_overlap(others, self._overlap)
-        names = {service.name for service in draft.document.services}
-        foreign = registered_elsewhere(listing.tasks.values(), listing.definitions, names, self._store.prefix)
-        self._foreign = log_registered_elsewhere(foreign, self._foreign)
 
     def _publish(self, run: RefreshState, listing: Listing, draft: Transformed) -> None:
         started = time.monotonic()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from grpc_lb_contract import Cause, TargetState, share_of_limit
@@ -15,8 +15,6 @@ from lambda_src.discovery.ecs_listing import Listing
 from lambda_src.discovery.events import Batch, Hint
 from lambda_src.publish import PublishResult, Stored
 from lambda_src.transform.document import Transformed
-from lambda_src.transform.label_parsing import TraefikRemark
-from traefik_labels import Outcome
 
 T = TypeVar("T")
 
@@ -149,42 +147,6 @@ class RefreshState:
             if one not in self._said:
                 self._said.add(one)
                 yield one
-
-
-def log_remarks(remarks: Iterable[TraefikRemark], before: frozenset[TraefikRemark]) -> frozenset[TraefikRemark]:
-    """Log those that were not there `before`: each revision of a task definition once, in a process."""
-    for one in remarks:
-        if one not in before:
-            facts = {"family": one.family, "revision": one.revision, "container": one.container, **asdict(one.remark)}
-            if one.remark.outcome is Outcome.NOT_NEEDED:
-                log.info("traefik label", **facts)
-            else:
-                log.warning("traefik label", **facts)
-    return frozenset(remarks)
-
-
-def log_overlap(others: frozenset[str], before: frozenset[str]) -> frozenset[str]:
-    """Log the balancers that this one takes services of, where they are not those of `before`."""
-    if others and others != before:
-        log.warning(
-            "balancers overlap",
-            others=sorted(others),
-            problem="this balancer serves every labelled service of the cluster, those of the others too, which have "
-            "to let it in; give each balancer only_services or only_label",
-        )
-    return others
-
-
-def log_registered_elsewhere(services: Mapping[str, str], before: Mapping[str, str]) -> Mapping[str, str]:
-    """Log the services that other balancers have, where they are not those of `before`."""
-    if services and services != before:
-        log.warning(
-            "services of other balancers",
-            services=dict(sorted(services.items())),
-            problem="this balancer serves services that are registered with others alone, and whose security groups "
-            "do not let it in; give it only_services or only_label, or register them with it too",
-        )
-    return services
 
 
 def about(batch: Batch, now: float) -> dict[str, object]:

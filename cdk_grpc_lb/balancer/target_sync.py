@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
@@ -41,6 +41,12 @@ _REFRESH_TIMEOUT = cdk.Duration.seconds(60)
 _VISIBILITY_TIMEOUT = cdk.Duration.seconds(180)
 # Each attempt retries for most of a minute by itself: a dead letter means minutes of failures.
 _ATTEMPTS = 5
+_DEAD_LETTER_RETENTION = cdk.Duration.days(14)
+# Events are hints: after an hour of refreshes that all failed, an old one tells nothing a new one does not.
+_EVENT_RETENTION = cdk.Duration.hours(1)
+_RUNTIME = lambda_.Runtime.PYTHON_3_14
+_ARCHITECTURE = lambda_.Architecture.ARM_64
+_EVERY_MINUTE = events.Schedule.rate(cdk.Duration.minutes(1))
 ONLY_SERVICES = "GRPC_LB_ONLY_SERVICES"
 # All variables of a function have 4,096 bytes, of which the names of cluster, parameters and metrics may need 1,000:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -107,19 +113,45 @@ class TargetSync(Construct):
         check_settings_fit(props, longest, services, traefik, only_label or "")
         self.cluster = cluster
         self.parameter_prefix = parameter_prefix
-        stack, cluster_arn = cdk.Stack.of(self), cluster.cluster_arn
+        stack = cdk.Stack.of(self)
         suffix = suffix_of(stack, parameter_prefix)
+        self.dead_letter_queue: sqs.Queue = self._make_dead_letter_queue()
+        self.queue: sqs.Queue = self._make_queue()
+        self.log_group: logs.LogGroup = logs.LogGroup(self, "Logs", retention=log_retention)
+        self.role: iam.Role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.log_group.grant_write(self.role)
+        allow_listing(stack, self.role, cluster_arn=cluster.cluster_arn, cluster_name=cluster.cluster_name)
+        publishing = allow_publishing(self, stack, self.role, parameter_prefix, suffix)
+        environment = {
+            "GRPC_LB_CLUSTER": cluster.cluster_arn,
+            "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
+            **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
+            **({ONLY_SERVICES: services} if only_services is not None else {}),
+            **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
+            **({"GRPC_LB_TRAEFIK_LABELS": traefik} if traefik_labels is not None else {}),
+            **published.environment,
+        }
+        self.function: lambda_.Function = self._make_function(environment)
+        self._hand_messages_to_function()
+        to_queue = targets.SqsQueue(self.queue, message_group_id=_MESSAGE_GROUP)
+        self.task_rule: events.Rule = self._make_task_rule(to_queue)
+        self.minute_rule: events.Rule = self._make_minute_rule(to_queue)
+        self.function.node.add_dependency(publishing)
+        remove_with_stack(self, self.function, parameter_prefix, suffix, publishing, policy=removal_policy)
 
-        self.dead_letter_queue: sqs.Queue = sqs.Queue(
+    def _make_dead_letter_queue(self) -> sqs.Queue:
+        return sqs.Queue(
             self,
             "DeadLetters",
             fifo=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            retention_period=cdk.Duration.days(14),
+            retention_period=_DEAD_LETTER_RETENTION,
         )
+
+    def _make_queue(self) -> sqs.Queue:
         # An event is deduplicated by its whole content, of which its id is a part: no two events are taken for one.
-        self.queue: sqs.Queue = sqs.Queue(
+        return sqs.Queue(
             self,
             "Queue",
             fifo=True,
@@ -127,38 +159,27 @@ class TargetSync(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             visibility_timeout=_VISIBILITY_TIMEOUT,
-            # Events are hints: after an hour of refreshes that all failed, an old one tells nothing a new one does not.
-            retention_period=cdk.Duration.hours(1),
+            retention_period=_EVENT_RETENTION,
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letter_queue, max_receive_count=_ATTEMPTS),
         )
 
-        self.log_group: logs.LogGroup = logs.LogGroup(self, "Logs", retention=log_retention)
-        self.role: iam.Role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.log_group.grant_write(self.role)
-        allow_listing(stack, self.role, cluster_arn=cluster_arn, cluster_name=cluster.cluster_name)
-        publishing = allow_publishing(self, stack, self.role, parameter_prefix, suffix)
-        self.function: lambda_.Function = lambda_.Function(
+    def _make_function(self, environment: Mapping[str, str]) -> lambda_.Function:
+        return lambda_.Function(
             self,
             "Function",
             description="Lists the tasks of an ECS cluster and writes the target document of its gRPC balancer",
-            runtime=lambda_.Runtime.PYTHON_3_14,
-            architecture=lambda_.Architecture.ARM_64,
+            runtime=_RUNTIME,
+            architecture=_ARCHITECTURE,
             code=lambda_.Code.from_asset(stage(self, *LAMBDA_FOLDERS)),
             handler="lambda_src.handler.handler",
-            environment={
-                "GRPC_LB_CLUSTER": cluster_arn,
-                "GRPC_LB_PARAMETER_PREFIX": parameter_prefix,
-                **({"GRPC_LB_EXPOSED_BY_DEFAULT": "true"} if exposed_by_default else {}),
-                **({ONLY_SERVICES: services} if only_services is not None else {}),
-                **({"GRPC_LB_ONLY_LABEL": only_label} if only_label is not None else {}),
-                **({"GRPC_LB_TRAEFIK_LABELS": traefik} if traefik_labels is not None else {}),
-                **published.environment,
-            },
+            environment=dict(environment),
             memory_size=_MEMORY_MEGABYTES,
             timeout=_REFRESH_TIMEOUT,
             role=self.role,
             log_group=self.log_group,
         )
+
+    def _hand_messages_to_function(self) -> None:
         # One refresh answers a whole batch, so a batch succeeds or fails as one.
         # Not an SqsEventSource, whose id has the path of the whole app: a stack that moves into a stage would make a
         # second mapping of this queue before it deletes the first, and Lambda takes only one.
@@ -167,29 +188,28 @@ class TargetSync(Construct):
             "Messages", event_source_arn=self.queue.queue_arn, batch_size=_BATCH_SIZE
         )
 
-        to_queue = targets.SqsQueue(self.queue, message_group_id=_MESSAGE_GROUP)
-        self.task_rule: events.Rule = events.Rule(
+    def _make_task_rule(self, to_queue: targets.SqsQueue) -> events.Rule:
+        return events.Rule(
             self,
             "TaskStateChanges",
             description="A task of the cluster started, stopped, or was told to stop",
             event_pattern=events.EventPattern(
                 source=["aws.ecs"],
                 detail_type=["ECS Task State Change"],
-                detail={"clusterArn": [cluster_arn]},
+                detail={"clusterArn": [self.cluster.cluster_arn]},
             ),
             targets=[to_queue],
         )
+
+    def _make_minute_rule(self, to_queue: targets.SqsQueue) -> events.Rule:
         # ECS sends no event when only the health of a task changes, and delivers the others at least once, if at all.
-        self.minute_rule: events.Rule = events.Rule(
+        return events.Rule(
             self,
             "EveryMinute",
             description="Looks at the cluster again, for what no event told",
-            schedule=events.Schedule.rate(cdk.Duration.minutes(1)),
+            schedule=_EVERY_MINUTE,
             targets=[to_queue],
         )
-
-        self.function.node.add_dependency(publishing)
-        remove_with_stack(self, self.function, parameter_prefix, suffix, publishing, policy=removal_policy)
 
 
 def check_settings_fit(props: Props, prop: str, *settings: str) -> None:

@@ -20,7 +20,7 @@ from tests.proxy_image.control_plane.support import rng, target
 
 # Numbers that bound nothing: addresses, identifiers, what a reply says, switches from 0 to 100.
 BOUND_NOTHING = re.compile(
-    r"port_value|mode|identifier|level|name|status|status_code|enforcing_\w+|value_fixed|numerator"
+    r"port_value|mode|identifier|level|name|status|status_code|enforcing_\w+|value_fixed|numerator|header\.value"
 )
 # Names that say little without that of what they are in.
 GENERAL = {"value", "interval", "timeout", "base_interval", "max_interval", "int_value"}
@@ -66,7 +66,7 @@ def _paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
                 yield from _paths(inner, path)
         case bool():
             return
-        case int() | float() | str() if NUMBER.fullmatch(str(value)) and not BOUND_NOTHING.fullmatch(path[-1]):
+        case int() | float() | str() if NUMBER.fullmatch(str(value)) and not BOUND_NOTHING.fullmatch(_name(path)):
             yield path
 
 

@@ -22,6 +22,19 @@ MAX_NAMES_PER_CALL = 10
 CONNECT_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 2.0
 
+# Variables that a client of botocore is made of. None of them is a secret.
+_MAY_BE_WRONG = (
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_RETRY_MODE",
+)
+
 
 class ReadFailedError(Exception):
     """SSM gave no answer, or refused."""
@@ -67,7 +80,12 @@ class SsmParameters:
 
 
 def ssm_parameters() -> SsmParameters:
-    """Parameters of the region and endpoint that the environment names. Raises `WrongSettingError`."""
+    """Parameters of the region and endpoint that the environment names. Raises `WrongSettingError`.
+
+    An empty variable is as good as none, as with the balancer's own settings; botocore would take it for a value.
+    """
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
+        del os.environ[name]
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,
@@ -76,14 +94,17 @@ def ssm_parameters() -> SsmParameters:
     )
     try:
         # botocore reads AWS_DEFAULT_REGION alone, ECS and every other SDK set or read AWS_REGION.
-        session, region = get_session(), os.environ.get("AWS_REGION") or None
+        session, region = get_session(), os.environ.get("AWS_REGION")
         return SsmParameters(cast("SSMClient", session.create_client("ssm", config=config, region_name=region)))
     except NoRegionError:
         raise WrongSettingError(
             "AWS_REGION is missing: set it to the region of the parameters, such as eu-central-1"
         ) from None
     except (BotoCoreError, ValueError) as error:
-        raise WrongSettingError(f"the AWS settings of the environment cannot be used: {error}") from None
+        given = ", ".join(f"{name}={os.environ[name]!r}" for name in _MAY_BE_WRONG if name in os.environ)
+        raise WrongSettingError(
+            f"the AWS settings of the environment cannot be used: {error} (correct or unset one of {given})"
+        ) from None
 
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}

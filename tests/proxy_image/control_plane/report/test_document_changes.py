@@ -23,7 +23,7 @@ from proxy_image.control_plane.sources.ssm import SsmSource
 from proxy_image.control_plane.stats.history.entries import Change, What, identity
 from proxy_image.control_plane.stats.history.journal import Journal
 from proxy_image.control_plane.stats.watcher import EnvoyStatistics, Watcher
-from proxy_image.control_plane.web import status_command
+from proxy_image.control_plane.web import status_lines
 from proxy_image.control_plane.web.app import web_app
 from tests.proxy_image.control_plane.fakes import PREFIX, FakeParameters
 from tests.proxy_image.control_plane.support import (
@@ -173,7 +173,7 @@ async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_
         assert "2 more labels" in page
         assert (await here.samples("grpc_lb_rejected_labels"))[""] == 3
         assert (await here.samples("grpc_lb_shadowed_routes"))[""] == 1
-        print("\n".join(status_command.lines(report)))
+        print("\n".join(status_lines.lines(report)))
         shown = capsys.readouterr().out
         assert "grpc-lb.port of revision 4 must be 1..65535, got 'http'" in shown
         assert "rng-copy asks for calls that go to rng" in shown
@@ -189,7 +189,7 @@ def test_the_terminal_shows_the_last_change_with_its_cause() -> None:
     journal.applied(rng(target(1), target(2)), rng(target(2)), "ssm", "g2", stopped("task-1", 998.0))
     journal.in_use("g2")
     change = json.loads(json.dumps(dataclasses.asdict(journal.changes[-1])))
-    lines = list(status_command.change_lines(change, now=1_060.0))
+    lines = list(status_lines.change_lines(change, now=1_060.0))
     assert lines[0] == "changed 1 min 0 s ago, generation g2"
     assert f"  ECS's event: task task-1 of rng is DEPROVISIONING, told to stop: {WHY}" in lines
     assert "  left: rng 127.0.0.1:1 (task task-1)" in lines

@@ -127,6 +127,19 @@ async def test_what_ssm_answers_is_told_apart_and_asked_once(
         assert len(requests) == 1, "the poll is the retry"
 
 
+def test_an_empty_variable_of_aws_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for name in ("AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_RETRY_MODE"):
+        monkeypatch.setenv(name, "")
+    assert ssm_parameters()._client.meta.endpoint_url == "https://ssm.eu-west-1.amazonaws.com"
+
+
+def test_a_wrong_setting_of_aws_is_said_with_the_variables_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu_west")
+    with pytest.raises(WrongSettingError, match="correct or unset one of AWS_REGION='eu_west'"):
+        ssm_parameters()
+
+
 def test_the_region_may_come_from_the_variable_that_every_sdk_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN AWS_REGION alone, which botocore does not read, THEN it is the region of the parameters."""
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
@@ -134,8 +147,14 @@ def test_the_region_may_come_from_the_variable_that_every_sdk_reads(monkeypatch:
     assert ssm_parameters()._client.meta.region_name == "eu-central-1"
 
 
-def test_a_missing_region_is_said_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_REGION")
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
+@pytest.mark.parametrize("text", [None, "", " "])
+def test_a_region_that_is_missing_or_empty_is_said_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        if text is None:
+            monkeypatch.delenv(name)
+        else:
+            monkeypatch.setenv(name, text)
     with pytest.raises(WrongSettingError, match="AWS_REGION is missing"):
         ssm_parameters()

@@ -15,7 +15,7 @@ import pytest
 from grpc_lb_contract import Cause, CauseKind, TaskChange
 from proxy_image import __main__ as command_line
 from proxy_image.control_plane.stats.history.entries import Change
-from proxy_image.control_plane.web import status_command
+from proxy_image.control_plane.web import status_command, status_lines
 from tests.ports import free_ports
 from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import backends, eventually, running_envoy, who
@@ -124,8 +124,8 @@ SILENT = {"balancer": {"ip": "10.0.0.3", "port": 8080}, "summary": None, "proble
 
 def test_the_fleet_is_shown_with_its_sum_and_who_does_not_answer() -> None:
     own = {**OTHER, "summary": {**PART, "problems": []}}
-    assert [*status_command.fleet_lines([own])] == []
-    assert [*status_command.fleet_lines([own, OTHER, SILENT])] == [
+    assert [*status_lines.fleet_lines([own])] == []
+    assert [*status_lines.fleet_lines([own, OTHER, SILENT])] == [
         "all balancers: 2 of 3 answer, 10.0 calls/s, 2 failed, 4 in flight",
         "  this one z-b: 5.0 calls/s, 1 failed, 2 in flight; no problems",
         "  10.0.0.2:8080 z-b: 5.0 calls/s, 1 failed, 2 in flight; lost",
@@ -176,5 +176,5 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
         "changes": [dataclasses.asdict(change)],
         "problems": [{"severity": "error", "title": "\x07", "detail": "\x1b]0;x", "do": "\r"}],
     }  # fmt: skip
-    text = "\n".join(status_command.lines(report))
+    text = "\n".join(status_lines.lines(report))
     assert all(letter.isprintable() or letter == "\n" for letter in text)
