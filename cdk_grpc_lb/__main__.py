@@ -11,7 +11,9 @@ _DOCKERFILE = "proxy_image/Dockerfile"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cdk_grpc_lb", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m cdk_grpc_lb", description="What an app that uses cdk-grpc-lb needs beside it."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     context = commands.add_parser(
         "build-context",

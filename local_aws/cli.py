@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,10 @@ def _outage(layout: Layout, options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(_layout: Layout, options: argparse.Namespace) -> int:
-    from local_aws.demo import main as demo
+def _demo(layout: Layout, options: argparse.Namespace) -> int:
+    from local_aws.demo import play
 
-    return int(demo(options.arguments))
+    return play.main(options.arguments, layout if layout.seed is not None else replace(layout, seed=play.SEED))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("up", help="start it and stay until Ctrl-C")
+    command = _command(commands, "up", "start it and stay until Ctrl-C")
     command.add_argument(
         "-c",
         "--context",
@@ -144,34 +144,38 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_up)
 
-    command = commands.add_parser("down", help="stop what `up` started, also after a crash")
+    command = _command(commands, "down", "stop what `up` started, also after a crash")
     command.set_defaults(run=_down)
 
-    command = commands.add_parser("tasks", help="every task, as JSON")
+    command = _command(commands, "tasks", "every task, as JSON")
     command.add_argument("--table", action="store_true", help="for reading")
     command.set_defaults(run=_tasks)
 
-    command = commands.add_parser(
-        "stop-task", help="stop a task as ECS does: SIGTERM, then SIGKILL after its stop timeout"
-    )
+    command = _command(commands, "stop-task", "stop a task as ECS does: SIGTERM, then SIGKILL after its stop timeout")
     command.add_argument("task", metavar="ARN", help="or its id")
     command.add_argument(
         "--via", choices=("control", "api"), default="control", help="api: by StopTask (default: control)"
     )
     command.set_defaults(run=_stop_task)
 
-    command = commands.add_parser("kill-task", help="SIGKILL all processes of a task")
+    command = _command(commands, "kill-task", "SIGKILL all processes of a task")
     command.add_argument("task", metavar="ARN", help="or its id")
     command.set_defaults(run=_kill_task)
 
-    command = commands.add_parser("outage", help="make every AWS API hang or refuse, for tasks, Lambda and clients")
+    command = _command(commands, "outage", "make every AWS API hang or refuse, for tasks, Lambda and clients")
     command.add_argument("mode", choices=("hang", "refuse", "none"))
     command.set_defaults(run=_outage)
 
-    command = commands.add_parser("demo", help="show the problem and its cure", add_help=False)
-    command.add_argument("arguments", nargs=argparse.REMAINDER)
+    # Its options are the demo's own to read, so that here nothing begins with what an option begins with.
+    command = commands.add_parser("demo", help="show the problem and its cure", add_help=False, prefix_chars="\0")
+    command.add_argument("arguments", nargs="*")
     command.set_defaults(run=_demo)
     return parser
+
+
+def _command(commands: Any, name: str, does: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(name, help=does, description=does)
+    return made
 
 
 def _name(text: str) -> str:

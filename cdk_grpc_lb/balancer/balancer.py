@@ -40,6 +40,7 @@ from cdk_grpc_lb.monitoring.tracing import (
 )
 from cdk_grpc_lb.nag import acknowledge
 from cdk_grpc_lb.network.endpoints import BALANCER_NEEDS, make_endpoints
+from cdk_grpc_lb.network.ingress import tcp
 from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import Placement, placement_of
@@ -321,7 +322,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             )
         # Not allow_internally, which adds a rule for what goes out too, and warns that all may.
         tasks = self.task_security_group
-        tasks.add_ingress_rule(tasks, ec2.Port.tcp(WEB_PORT), "the page of each asks the others")
+        tasks.add_ingress_rule(tasks, tcp(WEB_PORT), "the page of each asks the others")
         self.host: str = front.name(self, self.load_balancer) if self._cloud_map is None else self._cloud_map.host
         self.xds_listener = self.listener if proxyless_only and self.has_load_balancer else None
         self._let_callers_in(front, vpc)
@@ -616,7 +617,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             raise self._props.error(part, "asked of a balancer that has one", "a balancer with cloud_map_namespace")
 
     def _let_in(self, port: int, what: str) -> None:
-        self.service.connections.allow_from(self.load_balancer_security_group, ec2.Port.tcp(port), what)
+        self.service.connections.allow_from(self.load_balancer_security_group, tcp(port), what)
 
 
 ImportedBalancer._of_its_own_app = frozenset(

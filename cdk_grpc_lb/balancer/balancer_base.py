@@ -15,7 +15,7 @@ from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
-from cdk_grpc_lb.network.ingress import let_in
+from cdk_grpc_lb.network.ingress import let_in, tcp
 from cdk_grpc_lb.network.names import description_for
 from cdk_grpc_lb.network.reachability import Called, watch_arrow
 from cdk_grpc_lb.paths import in_one_stack, path_of
@@ -75,9 +75,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     @property
     def connections(self) -> ec2.Connections:
         """Who may call: the security group of the load balancer, with the balancer's port as the default port."""
-        return ec2.Connections(
-            security_groups=[self.load_balancer_security_group], default_port=ec2.Port.tcp(self.port)
-        )
+        return ec2.Connections(security_groups=[self.load_balancer_security_group], default_port=tcp(self.port))
 
     @checked
     def allow_from(self, other: ec2.IConnectable, description: str | None = None) -> None:

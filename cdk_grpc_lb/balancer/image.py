@@ -45,7 +45,7 @@ def built_image(
     architecture: ecs.CpuArchitecture | None,
 ) -> ecs.ContainerImage:
     """The image for the CPU of the balancer's task, which is X86_64 by default."""
-    platform = ecr_assets.Platform.LINUX_AMD64 if architecture is None else _platform_of(props, definition)
+    platform = _PLATFORMS["X86_64"] if architecture is None else _platform_of(props, definition)
     return ecs.ContainerImage.from_asset(
         stage(balancer, *IMAGE_FOLDERS),
         file=DOCKERFILE,

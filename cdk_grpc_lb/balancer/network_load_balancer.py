@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # New connections keep coming for two minutes after a target is deregistered, whatever the delay says:
 # https://github.com/aws/containers-roadmap/issues/470, https://github.com/kubernetes-sigs/aws-load-balancer-controller/issues/2366
 _DEREGISTRATION_DELAY = cdk.Duration.seconds(120)
+_HEALTH_INTERVAL, _HEALTH_TIMEOUT = cdk.Duration.seconds(5), cdk.Duration.seconds(3)
 
 # A target that is found unhealthy keeps the connections it has. By default they are reset at once: a balancer fails its
 # readiness first when it drains, and one that is slow for ten seconds would lose every stream. No drain is longer.
@@ -225,8 +226,8 @@ def add_tasks(listener: elbv2.NetworkListener, service: ecs.FargateService, port
             protocol=elbv2.Protocol.HTTP,
             port=str(READY_PORT),
             path="/ready",
-            interval=cdk.Duration.seconds(5),
-            timeout=cdk.Duration.seconds(3),
+            interval=_HEALTH_INTERVAL,
+            timeout=_HEALTH_TIMEOUT,
             healthy_threshold_count=2,
             unhealthy_threshold_count=2,
         ),

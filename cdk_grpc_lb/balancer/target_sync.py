@@ -41,6 +41,12 @@ _REFRESH_TIMEOUT = cdk.Duration.seconds(60)
 _VISIBILITY_TIMEOUT = cdk.Duration.seconds(180)
 # Each attempt retries for most of a minute by itself: a dead letter means minutes of failures.
 _ATTEMPTS = 5
+_DEAD_LETTER_RETENTION = cdk.Duration.days(14)
+# Events are hints: after an hour of refreshes that all failed, an old one tells nothing a new one does not.
+_EVENT_RETENTION = cdk.Duration.hours(1)
+_RUNTIME = lambda_.Runtime.PYTHON_3_14
+_ARCHITECTURE = lambda_.Architecture.ARM_64
+_EVERY_MINUTE = events.Schedule.rate(cdk.Duration.minutes(1))
 ONLY_SERVICES = "GRPC_LB_ONLY_SERVICES"
 # All variables of a function have 4,096 bytes, of which the names of cluster, parameters and metrics may need 1,000:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -140,7 +146,7 @@ class TargetSync(Construct):
             fifo=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            retention_period=cdk.Duration.days(14),
+            retention_period=_DEAD_LETTER_RETENTION,
         )
 
     def _make_queue(self) -> sqs.Queue:
@@ -153,8 +159,7 @@ class TargetSync(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             visibility_timeout=_VISIBILITY_TIMEOUT,
-            # Events are hints: after an hour of refreshes that all failed, an old one tells nothing a new one does not.
-            retention_period=cdk.Duration.hours(1),
+            retention_period=_EVENT_RETENTION,
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letter_queue, max_receive_count=_ATTEMPTS),
         )
 
@@ -163,8 +168,8 @@ class TargetSync(Construct):
             self,
             "Function",
             description="Lists the tasks of an ECS cluster and writes the target document of its gRPC balancer",
-            runtime=lambda_.Runtime.PYTHON_3_14,
-            architecture=lambda_.Architecture.ARM_64,
+            runtime=_RUNTIME,
+            architecture=_ARCHITECTURE,
             code=lambda_.Code.from_asset(stage(self, *LAMBDA_FOLDERS)),
             handler="lambda_src.handler.handler",
             environment=dict(environment),
@@ -202,7 +207,7 @@ class TargetSync(Construct):
             self,
             "EveryMinute",
             description="Looks at the cluster again, for what no event told",
-            schedule=events.Schedule.rate(cdk.Duration.minutes(1)),
+            schedule=_EVERY_MINUTE,
             targets=[to_queue],
         )
 

@@ -33,6 +33,8 @@ from cdk_grpc_lb.nag import ANY_RESOURCE, acknowledge
 from cdk_grpc_lb.validation import Props
 
 _PROXYLESS_CPU = 256
+_HEALTH_INTERVAL, _HEALTH_TIMEOUT = cdk.Duration.seconds(10), cdk.Duration.seconds(5)
+_X86_64, _LINUX = ecs.CpuArchitecture.X86_64, ecs.OperatingSystemFamily.LINUX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,8 @@ class BalancerTask:
             cpu=self.resolved_cpu,
             memory_limit_mib=self.resolved_memory_mib,
             runtime_platform=ecs.RuntimePlatform(
-                cpu_architecture=self.architecture if self.architecture is not None else ecs.CpuArchitecture.X86_64,
-                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+                cpu_architecture=self.architecture if self.architecture is not None else _X86_64,
+                operating_system_family=_LINUX,
             ),
             volumes=[ecs.Volume(name="state")],
         )
@@ -136,8 +138,8 @@ class BalancerTask:
             # It asks the image's first process and Envoy, never the control plane (invariant 6).
             health_check=ecs.HealthCheck(
                 command=["CMD", "python", "-m", "proxy_image.health", *["--ready"] * is_asked_for_readiness],
-                interval=cdk.Duration.seconds(10),
-                timeout=cdk.Duration.seconds(5),
+                interval=_HEALTH_INTERVAL,
+                timeout=_HEALTH_TIMEOUT,
                 retries=3,
                 start_period=cdk.Duration.seconds(180 if is_asked_for_readiness else 30),
             ),

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from aws_cdk import aws_ec2 as ec2
+
+
+@cache
+def tcp(port: int) -> ec2.Port:
+    """The port as rules have it, asked of the CDK's Node once."""
+    return ec2.Port.tcp(port)
 
 
 def let_in(
@@ -20,9 +27,9 @@ def let_in(
     otherwise.
     """
     if not in_callers_stack or not groups:
-        called.connections.allow_from(caller, ec2.Port.tcp(port), description)
+        called.connections.allow_from(caller, tcp(port), description)
         return
     for group in groups:
-        called.add_ingress_rule(group, ec2.Port.tcp(port), description, remote_rule=True)
+        called.add_ingress_rule(group, tcp(port), description, remote_rule=True)
         if not group.allow_all_outbound:
-            group.add_egress_rule(called, ec2.Port.tcp(port), description)
+            group.add_egress_rule(called, tcp(port), description)

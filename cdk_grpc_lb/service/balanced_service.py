@@ -17,6 +17,7 @@ from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import ServiceCallMetrics
 from cdk_grpc_lb.monitoring.ecs_metrics import ServiceMetrics
+from cdk_grpc_lb.network.ingress import tcp
 from cdk_grpc_lb.network.internet_access import InternetAccess
 from cdk_grpc_lb.network.names import describe_groups
 from cdk_grpc_lb.network.placement import Placement, placement_of
@@ -172,7 +173,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         self.service: ecs.FargateService = self._make_service(given, placement, deployment)
         self._count_is_given = given.get("desired_count") is not None
         self._connections = ec2.Connections(
-            security_groups=self.service.connections.security_groups, default_port=ec2.Port.tcp(port)
+            security_groups=self.service.connections.security_groups, default_port=tcp(port)
         )
 
         if balancer is None:

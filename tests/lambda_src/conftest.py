@@ -42,6 +42,8 @@ class Sync:
     time: Time = field(default_factory=Time)
     cluster: str = CLUSTER
     prefix: str = PREFIX
+    timeout: float = 60
+    """How long an invocation may take, in seconds."""
 
     _read: tuple[dict[str, str], Document] | None = field(default=None, init=False, repr=False)
 
@@ -68,7 +70,7 @@ class Sync:
             }
             for number, event in enumerate(events)
         ]
-        self.handler({"Records": records}, Context(self.time, self.time.now + 60))
+        self.handler({"Records": records}, Context(self.time, self.time.now + self.timeout))
 
     def minute(self) -> None:
         """The minute rule's event."""

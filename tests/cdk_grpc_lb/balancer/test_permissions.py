@@ -68,7 +68,8 @@ def use_all_of_it(deployed: Deployed, role: Role, monkeypatch: pytest.MonkeyPatc
     ids = [aws.run(number, service="rng") for number in range(1, TASKS)]
     lonely = aws.run(TASKS, family="lonely", service="lonely")
     aws.services["lonely"] = "ACTIVE"
-    sync = Sync(aws, time, prefix=deployed.prefix)
+    # Time enough for all it does; of 60 s, a Lambda that is denied a call would spend most on trying again.
+    sync = Sync(aws, time, prefix=deployed.prefix, timeout=12)
     for gone in ((), ids[:40], ids[40:80], [lonely]):
         for task in gone:
             del aws.tasks[task]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from local_aws.cli import main
 from local_aws.demo.claims import Claim
 from local_aws.demo.play import play_at_once
 from local_aws.demo.stage import SceneError
@@ -51,3 +52,11 @@ async def test_a_scene_that_breaks_off_ends_the_others_and_what_was_seen_is_show
         await play_at_once(claims, ("endless", endless()), ("broken", broken()))
     assert [each.text for each in claims] == ["seen before", "seen too"]
     await asyncio.wait_for(ended.wait(), 60)
+
+
+def test_the_demo_reads_its_own_options_and_those_before_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["demo", "--help"])
+    assert "--attach" in capsys.readouterr().out
+    assert main(["--name", "none-such", "demo", "--attach"]) == 1
+    assert "got no none-such.json" in "".join(capsys.readouterr())

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpc_lb_contract import Deadline, TrafficPolicy
+from grpc_lb_contract import Deadline, Document, Route, TrafficPolicy
 from proxy_image.control_plane.xds.envoy.deadlines import at_most
-from tests.proxy_image.control_plane.policies import treated
-from tests.proxy_image.control_plane.support import balancer, target
+from tests.proxy_image.control_plane.support import Envoy, balancer, service, target
 from tests.transparency.peers import grpc_aio
 from tests.transparency.peers.script import Call
 
@@ -39,25 +40,35 @@ def test_the_expression_takes_exactly_the_timeouts_that_are_no_longer(
         assert is_taken == (value * NANOSECONDS[unit] <= limit * 10**6)
 
 
-@pytest.mark.parametrize(
-    ("deadline", "own"),
-    [
-        (Deadline(max=timedelta(milliseconds=300)), 60.0),
-        (Deadline(max=timedelta(milliseconds=300)), None),
-        (Deadline(max=timedelta(hours=1)), 0.3),
-        (Deadline(default=timedelta(milliseconds=300)), None),
-        (Deadline(default=timedelta(milliseconds=300)), 0.6),
-        (Deadline(default=timedelta(milliseconds=300), max=timedelta(milliseconds=600)), None),
-        (Deadline(default=timedelta(milliseconds=300), max=timedelta(milliseconds=600)), 60.0),
-    ],
-    ids=["max", "max without one", "max, own shorter", "default", "default, own longer", "both", "both, own longer"],
-)
-async def test_a_stream_that_has_begun_meets_a_services_deadline_with_its_status(
-    tmp_path: Path, deadline: Deadline, own: float | None
-) -> None:
-    late = Call(READ, [["send", 1, 1], ["stay"]], deadline=own)
+CASES = {
+    "max": (Deadline(max=timedelta(milliseconds=300)), 60.0),
+    "max-without-one": (Deadline(max=timedelta(milliseconds=300)), None),
+    "max-own-shorter": (Deadline(max=timedelta(hours=1)), 0.3),
+    "default": (Deadline(default=timedelta(milliseconds=300)), None),
+    "default-own-longer": (Deadline(default=timedelta(milliseconds=300)), 0.6),
+    "both": (Deadline(default=timedelta(milliseconds=300), max=timedelta(milliseconds=600)), None),
+    "both-own-longer": (Deadline(default=timedelta(milliseconds=300), max=timedelta(milliseconds=600)), 60.0),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def envoy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Envoy]:
+    """A service for each case, on a host of its name."""
     async with grpc_aio.server() as port:
-        document = treated(TrafficPolicy(deadline=deadline), target(port))
-        async with balancer(tmp_path, document) as (_, envoy), grpc_aio.channel(envoy.settings.port) as channel:
-            outcomes = await asyncio.gather(*(grpc_aio.outcome(late, channel) for _ in range(50)))
-            assert Counter(outcome.status for outcome in outcomes) == {DEADLINE_EXCEEDED: 50}
+        services = tuple(
+            replace(
+                service(case, target(port), routes=[Route(f"{case}.test")]), policy=TrafficPolicy(deadline=deadline)
+            )
+            for case, (deadline, _) in CASES.items()
+        )
+        async with balancer(tmp_path_factory.mktemp("deadlines"), Document(services)) as (_, made):
+            yield made
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("case", CASES)
+async def test_a_stream_that_has_begun_meets_a_services_deadline_with_its_status(envoy: Envoy, case: str) -> None:
+    late = Call(READ, [["send", 1, 1], ["stay"]], deadline=CASES[case][1])
+    async with grpc_aio.channel(envoy.settings.port, **{"grpc.default_authority": f"{case}.test"}) as channel:
+        outcomes = await asyncio.gather(*(grpc_aio.outcome(late, channel) for _ in range(50)))
+        assert Counter(outcome.status for outcome in outcomes) == {DEADLINE_EXCEEDED: 50}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -11,11 +12,24 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 
-from grpc_lb_contract import Deadline, Document, Fault, RateLimit, Retry, RetryStatus, Route, Status, TrafficPolicy
+from grpc_lb_contract import (
+    Deadline,
+    Document,
+    Fault,
+    RateLimit,
+    Retry,
+    RetryStatus,
+    Route,
+    Service,
+    Status,
+    Target,
+    TrafficPolicy,
+)
 from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, settled, start
 from tests.proxy_image.control_plane.policies import codes, ms, treated
-from tests.proxy_image.control_plane.support import STAY, WHO, backends, balancer, eventually, service
+from tests.proxy_image.control_plane.support import STAY, WHO, Backend, Envoy, backends, balancer, eventually, service
 from tests.waiting import PATIENCE_SECONDS
 
 OK = grpc.StatusCode.OK
@@ -27,17 +41,36 @@ def retried(*statuses: RetryStatus, **more: Any) -> TrafficPolicy:
     return TrafficPolicy(retry=Retry(on=frozenset(statuses), **more))
 
 
+def name_of(status: RetryStatus) -> str:
+    return status.value.lower().replace("_", "-")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def retrying(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Backend, Backend, Envoy]]:
+    """For each status a service that retries it, all in one balancer with the same two targets."""
+
+    def service_for(status: RetryStatus, *targets: Target) -> Service:
+        name = name_of(status)
+        return replace(service(name, *targets, routes=[Route(f"{name}.test")]), policy=retried(status))
+
+    async with backends("a", "b") as (a, b):
+        document = Document(tuple(service_for(status, a.target, b.target) for status in RetryStatus))
+        async with balancer(tmp_path_factory.mktemp("retrying"), document) as (_, envoy):
+            yield a, b, envoy
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("status", list(RetryStatus))
-async def test_a_status_on_the_list_is_tried_again_on_another_target(tmp_path: Path, status: RetryStatus) -> None:
-    async with (
-        backends("a", "b") as (a, b),
-        balancer(tmp_path, treated(retried(status), a.target, b.target)) as (_, envoy),
-        envoy.channel() as channel,
-    ):
-        a.abort = grpc.StatusCode[status.value]
+async def test_a_status_on_the_list_is_tried_again_on_another_target(
+    retrying: tuple[Backend, Backend, Envoy], status: RetryStatus
+) -> None:
+    a, b, envoy = retrying
+    a.abort = grpc.StatusCode[status.value]
+    before = a.seen["who"], b.seen["who"]
+    async with channel_to(envoy, f"{name_of(status)}.test") as channel:
         assert await codes(channel, 10) == {OK: 10}
-        assert a.seen["who"] > 0
-        assert b.seen["who"] == 10
+    assert a.seen["who"] > before[0]
+    assert b.seen["who"] == before[1] + 10
 
 
 async def test_a_status_that_is_not_on_the_list_is_not_tried_again(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from grpc_lb_contract import (
     TrafficPolicy,
 )
 from proxy_image.control_plane.report.report import proxyless_of
+from proxy_image.control_plane.xds.proxyless import load_reports
 from proxy_image.control_plane.xds.proxyless.client_kind import (
     FIRST_VERSIONS,
     ClientKind,
@@ -41,7 +42,10 @@ from tests.proxy_image.control_plane.xds.proxyless.harness import LANGUAGES, xds
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_calls_that_a_client_makes_are_told_of(language: str, tmp_path: Path, caplog: Any) -> None:
+async def test_calls_that_a_client_makes_are_told_of(
+    language: str, tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_reports, "INTERVAL_SECONDS", 1.0)  # clients report no more often
     async with backends("a") as (a,), xds_client(language, tmp_path, zone="z1") as (client, plane):
         policy = TrafficPolicy(rate_limit=RateLimit(calls_per_second=1))
         await plane.serve(treated(policy, target(a.port, zone="z1")))
