@@ -122,6 +122,8 @@ def test_tests_are_compiled_once_as_pytest_rewrites_them(
     monkeypatch.setattr(set_up, "VENV", Path(sys.prefix))
     collects, *_ = set_up.FIRST_OF_TESTS
     monkeypatch.setattr(set_up, "FIRST_OF_TESTS", [collects])
+    # All that is imported is compiled into the new folder, and the two tests need no plugins.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     # GIVEN two tests, one of which cannot be collected
     (tmp_path / "test_one.py").write_text("def test_one():\n    assert True\n")
     (tmp_path / "test_other.py").write_text("import nothing_of_that_name\n")

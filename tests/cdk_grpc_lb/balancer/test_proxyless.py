@@ -136,18 +136,24 @@ def test_with_a_certificate_clients_fetch_their_targets_by_tls() -> None:
         GrpcBalancer(fleet.stack, "Nameless", cluster=fleet.cluster, xds_certificate=certificate)
 
 
+@pytest.fixture(scope="module")
+def fleet() -> Fleet:
+    """One for all that is refused, each with a client of its own."""
+    return Fleet()
+
+
 def strange(fleet: Fleet) -> None:
-    fleet.balancer.connect(fleet.plain("Client", 9000), to=[fleet.plain("Stranger", 7001)])
+    fleet.balancer.connect(fleet.plain("Strange", 9000), to=[fleet.plain("Stranger", 7001)])
 
 
 def twice(fleet: Fleet) -> None:
-    client = fleet.plain("Client", 9000)
+    client = fleet.plain("Twice", 9000)
     for _ in range(2):
         fleet.balancer.connect(client, to=[fleet.numbers])
 
 
 def nobody(fleet: Fleet) -> None:
-    fleet.balancer.connect(fleet.plain("Client", 9000), to=[])
+    fleet.balancer.connect(fleet.plain("Nobody", 9000), to=[])
 
 
 def no_such_container(fleet: Fleet) -> None:
@@ -164,15 +170,15 @@ def from_nowhere(fleet: Fleet) -> None:
     ("misuse", "said"),
     [
         (strange, r"to must be services that are behind this balancer: .*Numbers.*, got Fleet/Stranger"),
-        (twice, r"one without GRPC_XDS_BOOTSTRAP_CONFIG: connect it once, with all that it calls, got ClientApp"),
+        (twice, r"one without GRPC_XDS_BOOTSTRAP_CONFIG: connect it once, with all that it calls, got TwiceApp"),
         (nobody, r"to must be a list that names at least one service, got none"),
         (no_such_container, r"container_name must be one of Helper, ClientApp \(Fleet/ClientTask\), got 'x'"),
         (from_nowhere, r"source must be given where the client is a task definition"),
     ],
 )
-def test_a_misuse_is_an_error_that_says_what_to_do(misuse: Any, said: str) -> None:
+def test_a_misuse_is_an_error_that_says_what_to_do(fleet: Fleet, misuse: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        misuse(Fleet())
+        misuse(fleet)
 
 
 def only_proxyless(stack: cdk.Stack, **props: Any) -> GrpcBalancer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aws_cdk as cdk
@@ -77,10 +78,26 @@ def function_without_vpc(stack: Construct) -> lambda_.Function:
     return lambda_.Function(stack, "Function", runtime=lambda_.Runtime.PYTHON_3_13, handler="a", code=code)
 
 
-def connected(balancer: Any, **props: Any) -> object:
+@dataclass
+class Fleet:
+    """A balancer with two services."""
+
+    stack: cdk.Stack
+    balancer: Any
+    orders: Any
+    client: Any
+
+    def connect(self, **props: Any) -> object:
+        return self.balancer.connect(**{"client": self.client, "to": [self.orders], **props})
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Fleet:
+    """One for all calls that are refused before they make anything of it."""
+    stack = cdk.Stack(template_app(), "Stack")
+    balancer = balancer_in(stack)
     orders = balancer.add_service("Orders", image=IMAGE, port=1)
-    client = balancer.add_service("Client", image=IMAGE, port=1, hosts=["client"])
-    return balancer.connect(**{"client": client, "to": [orders], **props})
+    return Fleet(stack, balancer, orders, balancer.add_service("Client", image=IMAGE, port=1, hosts=["client"]))
 
 
 VALUES: list[tuple[Callable[[Any, Any], object], str]] = [
@@ -127,40 +144,27 @@ VALUES: list[tuple[Callable[[Any, Any], object], str]] = [
     ),
 ]
 # Those of services that are made first.
-OF_SERVICES: list[tuple[Callable[[Any, Any], object], str]] = [
+OF_SERVICES: list[tuple[Callable[[Fleet], object], str]] = [
+    (lambda it: ours.GrpcAlarms(it.stack, "A", balancer=it.orders), "balancer must be a Grpc"),
+    (lambda it: it.connect(to="orders"), "to must be a list of services, got 'orders'"),
+    (lambda it: it.connect(to=["orders"]), "to must be a list of services, of this library or of ECS, got 'orders'"),
+    (lambda it: it.connect(client="x"), "client must be a service or a task definition, got 'x'"),
+    (lambda it: it.connect(source="x"), "source must be a security group or .*, got 'x'"),
+    (lambda it: it.connect(fallback_address=5), "fallback_address must be host:port, got 5"),
     (
-        lambda stack, lb: ours.GrpcAlarms(stack, "A", balancer=lb.add_service("O", image=IMAGE, port=1)),
-        "balancer must be a Grpc",
-    ),
-    (lambda _, lb: connected(lb, to="orders"), "to must be a list of services, got 'orders'"),
-    (
-        lambda _, lb: connected(lb, to=["orders"]),
-        "to must be a list of services, of this library or of ECS, got 'orders'",
-    ),
-    (lambda _, lb: connected(lb, client="x"), "client must be a service or a task definition, got 'x'"),
-    (lambda _, lb: connected(lb, source="x"), "source must be a security group or .*, got 'x'"),
-    (lambda _, lb: connected(lb, fallback_address=5), "fallback_address must be host:port, got 5"),
-    (
-        lambda _, lb: lb.add_service("O", image=IMAGE, port=1).auto_scale_task_count(
-            max_capacity=4,
-            calls_per_target="3",
-        ),
+        lambda it: it.orders.auto_scale_task_count(max_capacity=4, calls_per_target="3"),
         "calls_per_target must be a number, got '3'",
     ),
     (
-        lambda _, lb: lb.add_service("O", image=IMAGE, port=1).auto_scale_task_count(
-            max_capacity=4,
-            calls_per_target=3,
-            calls_metric="x",
-        ),
+        lambda it: it.orders.auto_scale_task_count(max_capacity=4, calls_per_target=3, calls_metric="x"),
         r"calls_metric must be a cloudwatch\.IMetric, got 'x'",
     ),
     (
-        lambda stack, lb: lb.register(ecs.FargateTaskDefinition(stack, "Task"), service_name="o"),
+        lambda it: it.balancer.register(ecs.FargateTaskDefinition(it.stack, "Task"), service_name="o"),
         "service must be an ECS service, got Stack/Task, which is a FargateTaskDefinition",
     ),
     (
-        lambda _, lb: lb.register(lb.add_service("O", image=IMAGE, port=1), service_name="o"),
+        lambda it: it.balancer.register(it.orders, service_name="o"),
         r"service must be an ECS service: the attribute service of it \(it has a balancer already\), got",
     ),
 ]
@@ -175,9 +179,9 @@ def test_a_value_of_another_type_is_told(
 
 
 @pytest.mark.parametrize(("call", "sentence"), OF_SERVICES, ids=[sentence[:50] for _, sentence in OF_SERVICES])
-def test_so_is_one_beside_services(stack: cdk.Stack, call: Callable[[Any, Any], object], sentence: str) -> None:
+def test_so_is_one_beside_services(fleet: Fleet, call: Callable[[Fleet], object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        call(stack, balancer_in(stack))
+        call(fleet)
 
 
 @pytest.mark.parametrize(
