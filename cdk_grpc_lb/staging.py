@@ -88,7 +88,11 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     for written in folder.rglob("*"):
-        written.chmod(0o755 if written.is_dir() else 0o644)
+        mode = written.stat().st_mode
+        readable = mode | (0o555 if written.is_dir() else 0o444)
+        # Only where it must be: not every file system knows modes.
+        if readable != mode:
+            written.chmod(readable)
 
 
 def digest(files: Mapping[str, bytes]) -> str:

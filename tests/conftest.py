@@ -95,7 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def node_of(item: pytest.Item) -> frozenset[str]:
     """The Node of aws-cdk-lib, as one more fixture that is made once, whether or not a test shares templates too."""
-    return frozenset({"aws_cdk"} if makes_constructs(item) else ())
+    makes_app_here = "synths" in getattr(item, "fixturenames", ())
+    return frozenset({"aws_cdk"} if makes_app_here or makes_constructs(item) else ())
 
 
 def keep_wanted(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import aws_cdk as cdk
 import jsii
@@ -160,23 +160,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
             for all. By default what ``TrafficPolicy()`` says.
         """
-        inner = getattr(service, "service", None)
-        if isinstance(inner, ecs.BaseService):
-            balanced = " (it has a balancer already)" if isinstance(service, self._service_class) else ""
-            raise Props(type(self).__name__, path_of(self)).error(
-                "service", f"an ECS service: the attribute service of it{balanced}", path_of(service)
-            )
-        if not isinstance(service, ecs.BaseService):
-            props = Props(type(self).__name__, path_of(self))
-            path = service.node.path if isinstance(service, Construct) else repr(service)
-            if not hasattr(service, "service_arn"):
-                raise props.error("service", "an ECS service", f"{path}, which is a {type(service).__name__}")
-            raise props.error(
-                "service",
-                "one made in this app, because its container gets labels (in the app that makes it, "
-                "import the balancer with GrpcBalancer.from_attributes)",
-                f"{path}, which is imported",
-            )
+        self._refuse_what_is_no_service(service)
         props = Props("the registered service", path_of(service))
         check_props(props, CallProps, calls)
         self._refuse_strangers(props, service, service.cluster)
@@ -187,6 +171,25 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         refuse_other_labels(props, serving.container, said, self._labels_for(labelled, said))
         self._admit(props, labelled, service, name_is_given=True)
         self._connect(props, service, serving, labelled, said)
+
+    def _refuse_what_is_no_service(self, service: Any) -> None:
+        """Raise ValueError for what has an ECS service, was imported, or is something else."""
+        props = Props(type(self).__name__, path_of(self))
+        inner = getattr(service, "service", None)
+        if isinstance(inner, ecs.BaseService):
+            balanced = " (it has a balancer already)" if isinstance(service, self._service_class) else ""
+            raise props.error("service", f"an ECS service: the attribute service of it{balanced}", path_of(service))
+        if isinstance(service, ecs.BaseService):
+            return
+        path = service.node.path if isinstance(service, Construct) else repr(service)
+        if not hasattr(service, "service_arn"):
+            raise props.error("service", "an ECS service", f"{path}, which is a {type(service).__name__}")
+        raise props.error(
+            "service",
+            "one made in this app, because its container gets labels (in the app that makes it, "
+            "import the balancer with GrpcBalancer.from_attributes)",
+            f"{path}, which is imported",
+        )
 
     def _connect(
         self,

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import TypeVar
 
@@ -73,17 +73,17 @@ async def run(settings: Settings) -> None:
         if settings.has_envoy:
             await stack.enter_async_context(AdsServer(service, settings.ads_socket))
         log.info("control plane serves", extra={"facts": {"envoy": settings.has_envoy}})
-        tasks = [
-            asyncio.create_task(follow(), name="source"),
-            asyncio.create_task(_serve_clients(service, settings), name="ads for gRPC clients"),
-            asyncio.create_task(_serve_web(reconciler, state, watcher, own.node, settings), name="web"),
-            asyncio.create_task(watcher.run(), name="statistics"),
-            asyncio.create_task(_signalled(), name="signal"),
-            asyncio.create_task(beat(settings.heartbeat_socket), name="heartbeat"),
-            asyncio.create_task(tell_of_following(reconciler, state), name="following"),
-        ]
+        work: dict[str, Coroutine[None, None, None]] = {
+            "source": follow(),
+            "ads for gRPC clients": _serve_clients(service, settings),
+            "web": _serve_web(reconciler, state, watcher, own.node, settings),
+            "statistics": watcher.run(),
+            "signal": _signalled(),
+            "heartbeat": beat(settings.heartbeat_socket),
+            "following": tell_of_following(reconciler, state),
+        }
         if not settings.has_envoy:
-            tasks.append(asyncio.create_task(_serve_readiness(cache, settings), name="readiness"))
+            work["readiness"] = _serve_readiness(cache, settings)
         if settings.cloudwatch_balancer is not None:
             publisher = Publisher(
                 reconciler,
@@ -92,18 +92,25 @@ async def run(settings: Settings) -> None:
                 balancer=settings.cloudwatch_balancer,
                 namespace=settings.cloudwatch_namespace,
             )
-            tasks.append(asyncio.create_task(publisher.run(), name="cloudwatch"))
+            work["cloudwatch"] = publisher.run()
         try:
-            # None but the signal ends by itself; another one that does is a fault, and the supervisor restarts us.
-            ended, _running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
+            await _until_one_ends(work)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await reconciler.close()
     log.info("control plane stops")
+
+
+async def _until_one_ends(work: Mapping[str, Coroutine[None, None, None]]) -> None:
+    """None but the signal ends by itself; another one that does is a fault, and the supervisor restarts us."""
+    tasks = [asyncio.create_task(each, name=name) for name, each in work.items()]
+    try:
+        ended, _running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def source_of(settings: Settings, sink: Sink) -> Callable[[], Coroutine[None, None, None]]:
