@@ -142,14 +142,15 @@ def make_environment(name: str) -> None:
 
 def make_venv(folder: Path, requirements: Path) -> None:
     venv.create(folder, with_pip=False)
-    if not UV.exists():
-        run(str(folder / "bin" / "python"), "-m", "ensurepip")
-        pip_install(folder, requirements)
-        return
-    run(
-        *(str(UV), "pip", "install", "--quiet", "--no-deps", "--python", str(folder / "bin" / "python")),
-        *("--require-hashes", "--requirement", str(requirements)),
-    )
+    if UV.exists():
+        try:
+            uv_install(folder, requirements)
+        except SetUpError as error:
+            print(f"uv fails here, pip with its own settings is used, which takes minutes: {error}", flush=True)
+        else:
+            return
+    run(str(folder / "bin" / "python"), "-m", "ensurepip")
+    pip_install(folder, requirements)
 
 
 def compile_imports() -> None:
@@ -197,6 +198,14 @@ def make_uv() -> None:
         pip_install(UV_VENV, ROOT / "requirements" / "uv.txt", Path(sys.executable) if has_pip else None)
     except SetUpError as error:
         print(f"uv cannot be installed here, pip is used in its place, which takes minutes: {error}", flush=True)
+
+
+def uv_install(folder: Path, requirements: Path) -> None:
+    """With the certificates of the system, as pip: a company's own are among them."""
+    run(
+        *(str(UV), "pip", "install", "--quiet", "--system-certs", "--no-deps"),
+        *("--python", str(folder / "bin" / "python"), "--require-hashes", "--requirement", str(requirements)),
+    )
 
 
 def pip_install(folder: Path, requirements: Path, by: Path | None = None) -> None:

@@ -75,6 +75,27 @@ def test_and_by_its_own_pip_where_uv_cannot_be_installed(
     assert "--no-compile" in command
 
 
+def test_or_where_uv_cannot_install_as_without_the_index_of_pips_settings(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up.UV.parent.mkdir(parents=True)
+    set_up.UV.touch()
+    ran: list[Command] = []
+
+    def fails_in_uv(*command: str) -> None:
+        ran.append(command)
+        if command[0] == str(set_up.UV):
+            raise set_up.SetUpError("no route to the index")
+
+    monkeypatch.setattr(set_up, "run", fails_in_uv)
+    set_up.make_environment("ministack")
+    assert "is used, which takes minutes: no route to the index" in capsys.readouterr().out
+    assert [command[:3] for command in ran[1:]] == [
+        (str(set_up.BUILD / "ministack-venv" / "bin" / "python"), "-m", module) for module in ("ensurepip", "pip")
+    ]
+    assert is_checked_and_not_compiled(ran[-1])
+
+
 def test_what_is_made_already_is_left_as_it_is(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up.UV.parent.mkdir(parents=True)
     set_up.UV.touch()
