@@ -44,12 +44,12 @@ _OF_HEADERS = {
 # What Envoy writes into spans as it came.
 _IN_SPANS = (
     *_OF_HEADERS.values(),
-    "TRACESTATE",
     "X-REQUEST-ID",
     "X-CLIENT-TRACE-ID",
     "X-ENVOY-DOWNSTREAM-SERVICE-CLUSTER",
 )
 _ALL_IN_SPANS = "x-grpc-lb-in-spans"
+_PRINTABLE = "^[ -~]*$"
 _UNSAMPLED = f"00-{1:032x}-{1:016x}-00"
 
 
@@ -107,12 +107,16 @@ def traced(manager: Any, tracing: TracingSettings) -> None:
 def _without_odd_calls() -> Any:
     """Calls with anything but printable ASCII where spans would have it count as ones that their caller does not trace.
 
+    That is so for what a caller sends. Of what a server sends, only `grpc-message` is in spans.
+
     OTLP's texts are UTF-8, and a collector refuses a bundle with one that is not, whosever spans it has beside it. gRPC
     allows nothing else in a path or metadata, and what is UTF-8 may not be so any more once it is cut short.
     https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
     """
     # CEL takes long to find a header: it is asked for one, which all are written into before and which goes afterwards.
-    odd = f"!request.headers['{_ALL_IN_SPANS}'].matches('^[ -~]*$')"
+    # Of a header that is there twice, this has the first, which is all that Envoy takes of each but tracestate.
+    odd = f"!request.headers['{_ALL_IN_SPANS}'].matches('{_PRINTABLE}')"
+    odd += f" || ('tracestate' in request.headers && !request.headers['tracestate'].matches('{_PRINTABLE}'))"
     return _extension(
         "envoy.http.early_header_mutation.header_mutation",
         header_mutation_pb2.HeaderMutation(
