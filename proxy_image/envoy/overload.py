@@ -15,6 +15,8 @@ SHRINK_FROM = 0.9
 REFUSE_CALLS_FROM = 0.95
 REFUSE_CONNECTIONS_FROM = 0.98
 
+LOOK_EVERY = "0.25s"
+
 _CONNECTIONS_MONITOR = "envoy.resource_monitors.global_downstream_max_connections"
 _HEAP_MONITOR = "envoy.resource_monitors.fixed_heap"
 
@@ -42,7 +44,7 @@ def overload_manager(descriptors: int, memory: int | None) -> dict[str, Any]:
     # hold little are never cut for memory: new ones are refused, so that those have what is left.
     heap = _monitor(_HEAP_MONITOR, "fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=max_heap_bytes(memory))
     return {
-        "refresh_interval": "0.25s",
+        "refresh_interval": LOOK_EVERY,
         "resource_monitors": [connections, heap],
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": ACCOUNT_POWER_OF_TWO},
         "actions": [
