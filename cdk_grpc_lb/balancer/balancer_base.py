@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import aws_cdk as cdk
@@ -201,7 +202,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     ) -> None:
         """Put the labels onto the container, which says some already, and let the balancer's tasks call it."""
         labels = dict(self._labels_for(labelled, said))
-        watch_labels(props, service, serving.container, dict(labels))
+        watch_labels(props, service, serving.container, partial(self._labels_for, labelled))
         if self._known_name is not None:
             # The Lambdas of the cluster's other balancers learn from it whose service it is.
             known = said.get(REGISTERED_LABEL)

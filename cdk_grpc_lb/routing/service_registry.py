@@ -16,7 +16,7 @@ from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.model import RouteMatch
-from grpc_lb_contract.labels.names import SERVICE
+from grpc_lb_contract.labels.names import SERVICE, is_ours
 from grpc_lb_contract.policy.traffic_policy import PREFIX
 
 _ALL_CALLS = "host * and gRPC service *"
@@ -111,7 +111,7 @@ def check_admission(props: Props, only_services: Sequence[str] | None, only_labe
                 raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
     if only_label is not None:
         name, _, _ = only_label.partition("=")
-        if _LABEL_NAME.fullmatch(name) is None or name.startswith(PREFIX) or is_unresolved(name):
+        if _LABEL_NAME.fullmatch(name) is None or is_ours(name) or is_unresolved(name):
             raise props.error(
                 "only_label",
                 f"a label of your own whose name is known at synth, such as team=orders (not {PREFIX}...)",

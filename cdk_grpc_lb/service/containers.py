@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -112,13 +112,20 @@ def refuse_other_labels(
 
 
 def watch_labels(
-    props: Props, service: IConstruct, container: ecs.ContainerDefinition, labels: Mapping[str, str]
+    props: Props,
+    service: IConstruct,
+    container: ecs.ContainerDefinition,
+    labels_for: Callable[[Mapping[str, str]], Mapping[str, str]],
 ) -> None:
-    """Have synth fail at the service where labels were added that `refuse_other_labels` would not have taken."""
+    """Have synth fail at the service where labels were added that `refuse_other_labels` would not have taken.
+
+    :param labels_for: The labels that the container needs, of those that it has.
+    """
 
     def check() -> list[str]:
+        said = labels_of(container)
         try:
-            refuse_other_labels(props, container, labels_of(container), labels)
+            refuse_other_labels(props, container, said, labels_for(said))
         except ValueError as problem:
             return [str(problem)]
         return []

@@ -71,7 +71,9 @@ def is_ours(label: str) -> bool:
     >>> is_ours("GRPC-LB.wait"), is_ours("grpc_lb.weight"), is_ours("grpc_lb.of-another-tool")
     (True, True, False)
     """
-    return label.lower().startswith(PREFIX) or (_LIKE_OURS.match(label) is not None and is_known(_respelt(label)))
+    return label.lower().startswith(PREFIX) or (
+        _LIKE_OURS.match(label) is not None and is_known(_respelt(label).lower())
+    )
 
 
 def problem_with(label: str, value: str = "", *, suggest: bool = True) -> str:

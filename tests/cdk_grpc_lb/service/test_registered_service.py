@@ -79,14 +79,21 @@ def test_an_ec2_service_is_registered_the_same_way(stack: cdk.Stack) -> None:
     assert (source, port) == ("${BalancerServiceSecurityGroup9D588787.GroupId}", 7000)
 
 
-def test_a_label_that_may_have_any_value_keeps_its_own(stack: cdk.Stack) -> None:
+@pytest.mark.parametrize("is_added_later", [False, True])
+def test_a_label_that_may_have_any_value_keeps_its_own(stack: cdk.Stack, is_added_later: bool) -> None:
     cluster = ecs.Cluster(stack, "Cluster", vpc=existing_vpc(stack))
     definition = ecs.FargateTaskDefinition(stack, "Task")
-    definition.add_container(
-        "App", image=IMAGE, docker_labels={"team": "rng"}, port_mappings=[ecs.PortMapping(container_port=7000)]
+    team = {"team": "rng"}
+    container = definition.add_container(
+        "App",
+        image=IMAGE,
+        docker_labels={} if is_added_later else team,
+        port_mappings=[ecs.PortMapping(container_port=7000)],
     )
     service = ecs.FargateService(stack, "Old", cluster=cluster, task_definition=definition, min_healthy_percent=100)
     GrpcBalancer(stack, "Balancer", cluster=cluster, only_label="team").register(service, service_name="rng")
+    for name, value in team.items() if is_added_later else ():
+        container.add_docker_label(name, value)
     assert synthesise(stack).container("App")["DockerLabels"]["team"] == "rng"
 
 

@@ -116,6 +116,7 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
     ({"only_label": "=orders"}, "only_label", A_LABEL, "'=orders'"),
     ({"only_label": "team: orders"}, "only_label", A_LABEL, "'team: orders'"),
     ({"only_label": "grpc-lb.enable=true"}, "only_label", A_LABEL, "'grpc-lb.enable=true'"),
+    ({"only_label": "grpc_lb.weight=1"}, "only_label", A_LABEL, "'grpc_lb.weight=1'"),
     ({"cpu_architecture": ecs.CpuArchitecture.of("RISCV")}, "cpu_architecture", "X86_64 or ARM64", "RISCV"),
 ]
 

@@ -199,6 +199,7 @@ def test_an_unknown_label_takes_no_route_where_none_hangs_on_it(labels: dict[str
         ("grpc_lb.weight", "grpc-lb.weight"),
         (" grpclb.port", "grpc-lb.port"),
         ("GRPC-LB.Routes.slow.methods", "grpc-lb.routes.slow.methods"),
+        ("grpc_lb.routes.slow.HOSTS", "grpc-lb.routes.slow.hosts"),
         ("grpc-lb.ratelimit", "grpc-lb.rate-limit.calls-per-second"),
     ],
 )
@@ -216,6 +217,7 @@ def test_a_misspelt_label_gets_the_nearest_real_one_and_no_wrong_list(label: str
         ("grpc-lb.rate-limit.average", "5", "grpc-lb.rate-limit.burst, got '5'"),
         ("grpc-lb.retry", "3", "(grpc-lb.retry.max-retries?)"),
         ("grpc-lb.retry", "UNAVAILABLE", "(grpc-lb.retry.on?)"),
+        ("GRPC_LB.RETRY.MAX-RETRIES", "3", "(grpc-lb.retry.max-retries?)"),
         ("grpc-lb.deadline", "a while", "(grpc-lb.deadline.max?)"),
         ("grpc-lb.routes.slow.retry", "3", "(grpc-lb.routes.slow.retry.max-retries?)"),
         ("grpc-lb.routes", "slow", "must have a route's name of 1 to 63 of a-z, 0-9 and - after grpc-lb.routes."),
