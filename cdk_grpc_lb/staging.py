@@ -87,7 +87,7 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    for written in folder.rglob("*"):
+    for written in (folder, *folder.rglob("*")):
         mode = written.stat().st_mode
         readable = mode | (0o555 if written.is_dir() else 0o444)
         # Only where it must be: not every file system knows modes.

@@ -45,7 +45,8 @@ TARGETS_FILE = """\
    "balancers": ["10.0.0.3:8080"]}"""
 
 _EPILOG = f"""\
-A targets file, with every field that it can have (only "name" and "targets" are required):
+A targets file, with every field that it can have (required: "services", "name" and "targets", and the
+"address" of a target that is an object):
 {TARGETS_FILE}
 By default, a service takes the calls of all hosts and gRPC services. A draining target gets no new calls. "balancers"
 are the pages of others with the same targets: each page shows the sums of all.

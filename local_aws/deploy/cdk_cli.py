@@ -1,4 +1,4 @@
-"""The unmodified CDK CLI against the local AWS."""
+"""The unmodified CDK CLI against the local AWS, which is bootstrapped by the CLI's own template, without it."""
 
 from __future__ import annotations
 

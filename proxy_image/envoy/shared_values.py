@@ -1,4 +1,4 @@
-"""What Envoy's bootstrap and the control plane's resources must say alike."""
+"""Names and numbers that the bootstrap, the xDS resources, the statistics and the drain of Envoy must have alike."""
 
 # No service has such a name: theirs have no underscores. Envoy would keep its own cluster, and send the service's calls
 # to the control plane.

@@ -22,19 +22,6 @@ MAX_NAMES_PER_CALL = 10
 CONNECT_TIMEOUT_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 2.0
 
-# Variables that a client of botocore is made of. None of them is a secret.
-_MAY_BE_WRONG = (
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_SSM",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_CONFIG_FILE",
-    "AWS_CA_BUNDLE",
-    "AWS_RETRY_MODE",
-)
-
 
 class ReadFailedError(Exception):
     """SSM gave no answer, or refused."""
@@ -82,7 +69,8 @@ class SsmParameters:
 def ssm_parameters() -> SsmParameters:
     """Parameters of the region and endpoint that the environment names. Raises `WrongSettingError`.
 
-    An empty variable is as good as none, as with the balancer's own settings; botocore would take it for a value.
+    Removes empty AWS_… variables from the environment: they are as good as none, as with the balancer's own settings,
+    and botocore would take them for values.
     """
     for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
         del os.environ[name]
@@ -101,10 +89,10 @@ def ssm_parameters() -> SsmParameters:
             "AWS_REGION is missing: set it to the region of the parameters, such as eu-central-1"
         ) from None
     except (BotoCoreError, ValueError) as error:
-        given = ", ".join(f"{name}={os.environ[name]!r}" for name in _MAY_BE_WRONG if name in os.environ)
-        raise WrongSettingError(
-            f"the AWS settings of the environment cannot be used: {error} (correct or unset one of {given})"
-        ) from None
+        # Without their values, of which some are secrets. botocore reads its files too, where none names them.
+        given = [name for name in sorted(os.environ) if name.startswith("AWS_")]
+        where = ", ".join([*given, "or a file that AWS's SDKs read" if given else "a file that AWS's SDKs read"])
+        raise WrongSettingError(f"the AWS settings cannot be used: {error} (look at {where})") from None
 
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}

@@ -5,7 +5,7 @@ For scripts (JSON; times are seconds since 1970, shares 0 to 1, latencies millis
 - `/api/report`: everything; the fields are those of `report.report.Report`.
 - `/api/services/NAME`: one service, `report.service_report.ServiceReport`.
 - `/api/fleet`: this balancer and what the others said of themselves, `fleet.fleet.Member`; `/api/balancer`: this one.
-- `/api/timeline`: the changes of the target document, newest first, `stats.target_history.Change`.
+- `/api/timeline`: the changes of the target document, newest first, `stats.history.entries.Change`.
 - `/api/problems`: what is wrong and what to do, `report.problems.Problem`.
 - `/healthz`: that the control plane runs, and how things stand, in a few words.
 - `/metrics`: Prometheus' text format.

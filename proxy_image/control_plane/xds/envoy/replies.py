@@ -32,6 +32,9 @@ _ALSO_FOR_WEB = (
     ("local_rate_limited", Status.RESOURCE_EXHAUSTED, "local_rate_limited"),
 )
 _OK = 200
+# A gRPC call whose content type has parameters is none to Envoy either, which would give this answer no content type,
+# as clients of gRPC need. That of gRPC-Web has none by now: its filter has written gRPC's.
+_NO_PARAMETERS = "!request.headers['content-type'].contains(';')"
 
 
 def reply(condition: str, status: int, body: str, **headers: str) -> Any:
@@ -54,7 +57,7 @@ def reply(condition: str, status: int, body: str, **headers: str) -> Any:
 
 def _with_status(details: str, status: Status, message: str) -> Any:
     """Without a body and with a status of gRPC, which Envoy's gRPC-Web filter leaves as it is."""
-    condition = f'response.code_details == "{details}"'
+    condition = f'response.code_details == "{details}" && {_NO_PARAMETERS}'
     return reply(condition, _OK, "", grpc_status=str(status.code), grpc_message=message)
 
 

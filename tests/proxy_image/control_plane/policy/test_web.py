@@ -253,6 +253,15 @@ async def test_what_the_balancer_itself_answers_is_a_grpc_status_that_the_page_m
             assert await answers("faulty.test", "2")
             await eventually(lambda: answers("slow.test", "0", "8"))
 
+            # AND a gRPC client that Envoy does not know as one gets what it makes UNAVAILABLE of, with a content type
+            async with client(envoy, http2=True) as caller:
+
+                async def is_refused_as_http() -> bool:
+                    answer = await post(caller, WHO, "application/grpc;charset=utf-8", host="slow.test")
+                    return (answer.status_code, answer.headers.get("content-type")) == (429, "text/plain")
+
+                await eventually(is_refused_as_http)
+
 
 async def test_a_preflight_has_none_of_the_calls_metadata_and_is_answered_all_the_same(tmp_path: Path) -> None:
     """GIVEN a service for browsers that takes only calls with a key THEN its preflights, which lack it, are its own."""

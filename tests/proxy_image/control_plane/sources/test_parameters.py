@@ -136,7 +136,7 @@ def test_an_empty_variable_of_aws_is_as_good_as_none(monkeypatch: pytest.MonkeyP
 
 def test_a_wrong_setting_of_aws_is_said_with_the_variables_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu_west")
-    with pytest.raises(WrongSettingError, match="correct or unset one of AWS_REGION='eu_west'"):
+    with pytest.raises(WrongSettingError, match=r"eu_west.* \(look at .*AWS_REGION, .*or a file"):
         ssm_parameters()
 
 
