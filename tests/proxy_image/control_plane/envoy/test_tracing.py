@@ -233,17 +233,17 @@ async def test_calls_with_texts_that_no_collector_takes_cost_no_other_caller_its
             channel_to(envoy, "rng.test") as channel,
         ):
             # GIVEN odd calls, which a grpcio server would not survive: to a host without a service
-            usual = dict(raw_h2.request(traceparent(sampled=True), path=WHO, authority="odd.test"))
-            instead: list[list[tuple[str, str | bytes]]] = [
-                list({**usual, header: value}.items()) for header, value in NO_UTF8.items()
-            ]
-            # AND with an odd one after one that is in order
-            beside = [
+            usual: dict[str, str | bytes] = dict(
+                raw_h2.request(traceparent(sampled=True), path=WHO, authority="odd.test")
+            )
+            requests = [[*{**usual, header: value}.items()] for header, value in NO_UTF8.items()]
+            # AND with an odd header after one of its name that is in order
+            requests += [
                 [*{**usual, header: usual.get(header, "a=b")}.items(), (header, value)]
                 for header, value in NO_UTF8.items()
                 if not header.startswith(":")
             ]
-            for odd in (*instead, *beside):
+            for odd in requests:
                 stream = caller.new_stream()
                 caller.h2.send_headers(stream.number, odd, end_stream=True)
                 caller.flush()
