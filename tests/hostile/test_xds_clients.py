@@ -78,7 +78,8 @@ async def test_a_path_that_is_no_text_ends_neither_the_streams_of_others_nor_the
         assert len((await asyncio.wait_for(before.read(), PATIENCE_SECONDS)).resources) == 3
         # WHEN someone sends such a path, and again
         for count in (1, 2):
-            _, writer = await asyncio.open_connection(*on_stage.address("xds"))
+            # The port is shut for a moment: the log tells before another server listens.
+            _, writer = await eventually(lambda: asyncio.open_connection(*on_stage.address("xds")), "the port again")
             writer.write(http2.start() + http2.call(1, b"/\xff\xfe/x") + http2.message(1))
             await writer.drain()
             await on_stage.balancer.event("ads server starts again", count)
