@@ -3,6 +3,10 @@ BIN := build/venv/bin
 # Every process reads what another has compiled, and nothing is put beside the sources: most of a short process is that.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
+# Where the user has no home to write to, as in some containers, what keeps a cache there keeps it in build/.
+ifneq ($(shell test -d "$$HOME" -a -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/build/home
+endif
 # Most tests wait for processes they started, so more run at once than there are cores.
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1) + 1, 9))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
