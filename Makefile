@@ -49,7 +49,7 @@ lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict, of everything, of each example and of the apps of docs/apps.md; pyright of these and of the wheel
 	@$(BIN)/mypy . && $(BIN)/python -m tests.apps.pages build/apps && for app in examples/*/ build/apps/; do (cd $$app && echo $$app && \
-		MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
+		MYPYPATH="$(CURDIR)" "$(CURDIR)/$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" .) || exit 1; done
 	@$(BIN)/python -m pytest -q -p no:cacheprovider $(wildcard tests/*/types_of_*.py)
 docs: setup  ## write docs/api.md and the tables of docs/labels.md and docs/traefik.md, and build the documentation site into build/site
 	@$(BIN)/python dev/make_api.py
