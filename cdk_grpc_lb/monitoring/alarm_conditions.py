@@ -105,7 +105,7 @@ def of_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
         yield from _of_load_balancer(balancer)
     else:
         # Each task reports this metric every minute, so its samples are the tasks.
-        telling = balancer.metric_seconds_since_confirmed(period=MINUTE, statistic="SampleCount")
+        telling = balancer.metric_target_list_age(period=MINUTE, statistic="SampleCount")
         yield AlarmCondition(
             "NoBalancerReady",
             telling,
@@ -117,7 +117,7 @@ def of_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
         )
     yield AlarmCondition(
         "TargetsStale",
-        balancer.metric_seconds_since_confirmed(),
+        balancer.metric_target_list_age(),
         120,
         5,
         "A target list is not confirmed, or no balancer reports: calls continue with the last known targets.",

@@ -168,7 +168,7 @@ class BalancerMetrics(CallMetrics):
         """
         return self._metric(published.FAILURE_PERCENT, statistic, period, label)
 
-    def metric_seconds_since_confirmed(
+    def metric_target_list_age(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
         """The age of the target list: seconds since its source confirmed it, up to 6 when all is well. By default the

@@ -85,7 +85,7 @@ class GrpcDashboard(Construct):
         self._row(
             _graph(
                 "Freshness in seconds",
-                balancer.metric_seconds_since_confirmed(label="since the list was confirmed"),
+                balancer.metric_target_list_age(label="since the list was confirmed"),
                 balancer.metric_event_to_envoy(label="from a task's event to Envoy"),
             ),
             _graph(
@@ -104,7 +104,7 @@ class GrpcDashboard(Construct):
     def _counts(self) -> list[cloudwatch.IMetric]:
         balancer = self._balancer
         if not balancer.has_load_balancer:
-            count = balancer.metric_seconds_since_confirmed(period=MINUTE, statistic="SampleCount", label="that tell")
+            count = balancer.metric_target_list_age(period=MINUTE, statistic="SampleCount", label="that tell")
             return [count]
         hosts = balancer.target_group.metrics
         return [
