@@ -104,7 +104,7 @@ class GrpcDashboard(Construct):
     def _counts(self) -> list[cloudwatch.IMetric]:
         balancer = self._balancer
         if not balancer.has_load_balancer:
-            count = balancer.metric_target_list_age(period=MINUTE, statistic="SampleCount", label="that tell")
+            count = balancer.metric_target_list_age(period=MINUTE, statistic="SampleCount", label="that report")
             return [count]
         hosts = balancer.target_group.metrics
         return [

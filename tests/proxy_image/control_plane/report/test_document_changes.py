@@ -177,6 +177,7 @@ async def test_rejected_labels_and_shadowed_routes_are_on_the_page_in_the_api_an
         shown = capsys.readouterr().out
         assert "grpc-lb.port of revision 4 must be 1..65535, got 'http'" in shown
         assert "rng-copy asks for calls that go to rng" in shown
+        assert "more: docs/operate/alarms.md#labelrejected" in shown
         # AND they go when they are mended
         await here.publish(rng(target(1)))
         assert (await here.samples("grpc_lb_rejected_labels"))[""] == 0
