@@ -185,10 +185,10 @@ async def test_how_full_envoys_memory_is_is_read(tmp_path: Path) -> None:
         assert not watcher.readings[-1].refuses_calls
 
 
-def test_an_envoy_that_refuses_calls_is_an_error_that_says_what_to_do() -> None:
+def test_an_envoy_that_rejects_calls_is_an_error_that_says_what_to_do() -> None:
     full = Standing("g", Origin.SSM, 0.0, None, True, None, heap_percent=96, refuses_calls=True)
     found = report(None, (), (), Journal(), full, at=0.0, grpc_clients=0, task="", zone="").problems
-    (problem,) = [each for each in found if each.title == "Envoy refuses new calls"]
+    (problem,) = [each for each in found if each.title == "Envoy rejects new calls"]
     assert "96 %" in problem.detail
     assert "memory_limit_mib" in problem.do
 
