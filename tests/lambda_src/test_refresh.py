@@ -526,6 +526,19 @@ def test_invariant_7_listings_that_do_not_agree_keep_the_last_good_document(aws:
     assert aws.parameters == before
 
 
+def test_invariant_7_that_one_task_stops_says_nothing_of_another_that_a_listing_lacks(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN two tasks, of which one is told to stop, and an ECS that for a moment does not know the other
+    stops, stays = aws.run(1), aws.run(2)
+    sync.minute()
+    aws.stop(stops)
+    hidden = aws.tasks.pop(stays)
+    sync.time.after(0.1, lambda: aws.tasks.update({stays: hidden}))
+    # WHEN its event comes, THEN the other serves on, and was never gone
+    sync.handle(aws.event(stops))
+    assert (sync.serving(), sync.draining()) == ({stays}, {stops})
+    assert len(aws.written()) == 2
+
+
 def test_invariant_7_behind_an_unreadable_document_there_may_have_been_targets(aws: FakeAws, sync: Sync) -> None:
     # GIVEN a document that cannot be read, and an ECS that for a moment knows no task
     aws.parameters[index_parameter(PREFIX)] = "half writ"

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,29 @@ async def test_a_child_that_has_just_died_is_stopped_without_waiting_for_it() ->
     child.on_exit(3)
     # THEN it is gone at once
     await asyncio.wait_for(asyncio.gather(stopping, running), PATIENCE_SECONDS)
+
+
+async def test_a_child_that_was_well_is_restarted_as_after_its_first_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # GIVEN that however short a run is long enough
+    monkeypatch.setattr("proxy_image.supervisor.child.WELL_SECONDS", 0.0)
+    child = Child("child", lambda: (sys.executable, "-c", ""), os.environ)
+    running = asyncio.create_task(child.keep_running())
+
+    def delays() -> list[float]:
+        told = [record for record in caplog.records if record.getMessage() == "child stopped"]
+        return [vars(record)["facts"]["restart_in_seconds"] for record in told]
+
+    # WHEN it fails again and again, THEN each restart is as quick as the first
+    for count in (1, 2, 3):
+        pid = int(await until(lambda: child.pid, "start"))
+        await until(lambda pid=pid: reap(pid), "death")  # type: ignore[misc]
+        child.on_exit(0)
+        await until(lambda count=count: len(delays()) == count, "an end that is told")  # type: ignore[misc]
+    assert delays() == [0.1] * 3
+    child.leave()
+    await asyncio.wait_for(running, PATIENCE_SECONDS)
 
 
 async def test_a_child_whose_group_is_gone_when_patience_ends_is_no_error() -> None:

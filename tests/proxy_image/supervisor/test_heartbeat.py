@@ -38,6 +38,7 @@ async def test_a_process_that_falls_silent_is_noticed_after_some_turns(ear: Ear,
 
 
 def test_a_start_may_take_longer_and_not_for_ever(ear: Ear) -> None:
+    assert START_TURNS > SILENT_TURNS
     for _ in range(START_TURNS):
         ear.listen(7)
         assert not ear.hears_nothing()

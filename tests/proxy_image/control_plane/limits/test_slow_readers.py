@@ -10,9 +10,10 @@ import pytest
 from grpc_lb_contract import Document
 from proxy_image.control_plane.limits import per_xds_client
 from proxy_image.control_plane.xds.ads_server import AdsServer, AdsService
-from proxy_image.control_plane.xds.resource_types import Audience
+from proxy_image.control_plane.xds.resource_types import Audience, ResourceType
 from tests.hostile import http2
 from tests.hostile.xds_clients import ADS, LDS, outcome, request
+from tests.proxy_image.control_plane.ads_client import ads_client
 from tests.proxy_image.control_plane.support import control_plane, eventually, logged, service, settings_for, target
 
 
@@ -38,6 +39,18 @@ async def test_a_client_that_reads_no_response_is_ended(
             writing.close()
             await writing.wait_closed()
             del reading
+
+
+async def test_a_client_that_reads_its_response_holds_nothing_of_it(tmp_path: Path) -> None:
+    async with control_plane(settings_for(tmp_path)) as plane:
+        clients = AdsService(plane.cache, plane.state, plane.state.clients)
+        async with AdsServer(clients, "127.0.0.1:0") as server:
+            await plane.serve(Document(tuple(service(f"service-{number}", target(1)) for number in range(500))))
+            async with ads_client(plane.settings, "gRPC C-core", f"127.0.0.1:{server.port}") as client:
+                await client.ask(ResourceType.LISTENER)
+                response = await client.answer(ResourceType.LISTENER)
+                assert response.ByteSize() > 100_000
+                await eventually(lambda: clients.streams.held < 100_000)
 
 
 async def test_a_stream_without_a_request_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ def test_a_balancers_own_names_need_no_setting(host: str) -> None:
         "10.0.3.7.example.com",
         "localhost.example.com",
         "elb.amazonaws.com.example.com",
+        "web-1234.elb.amazonaws.com.example.com",
         "x.s3.amazonaws.com",
         "[::1].example.com",
         "1.2.3.4.5",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from math import sqrt
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-from grpc_lb_contract import Balancing, Method, TrafficPolicy
+from grpc_lb_contract import Balancing, Method, OutlierDetection, TrafficPolicy
 from tests.proxy_image.control_plane.calls import reads, start
 from tests.proxy_image.control_plane.policies import treated
 from tests.proxy_image.control_plane.support import STAY, WHO, Backend, backends, balancer, eventually, who
@@ -113,6 +114,28 @@ async def test_calls_with_the_same_key_go_to_the_same_target_and_few_move_when_a
         if method is Method.MAGLEV:
             # Nearly none goes between those that were there.
             assert sum(after[key] != "c" for key in moved) <= keys * 5 / 100
+
+
+@pytest.mark.parametrize("method", MOVED)
+async def test_a_call_whose_target_cannot_be_reached_is_sent_to_another_whatever_its_key(
+    tmp_path: Path, method: Method
+) -> None:
+    """GIVEN a target that is lost, and that Envoy must not eject, so that its keys still lead to it."""
+    stays = OutlierDetection(max_ejection_percent=0)
+    policy = replace(balanced(method, metadata_key="session"), outlier_detection=stays)
+    # Envoy picks another one by chance, up to five times: of so many, it is the lost one each time in 1 of 10^6 calls.
+    async with (
+        backends(*(f"b{number}" for number in range(15))) as servers,
+        balancer(tmp_path, treated(policy, *(each.target for each in servers))) as (_, envoy),
+        envoy.channel() as channel,
+    ):
+        before = await who_by_key(channel, 300)
+        lost = servers[0]
+        await lost.server.stop(0)
+        after = await who_by_key(channel, 300)
+        assert {key for key in before if before[key] != after[key]} == {key for key in before if before[key] == "b0"}
+        assert "b0" in before.values()
+        assert await envoy.stat("cluster.rng.outlier_detection.ejections_enforced_total") == 0
 
 
 async def test_calls_without_the_key_are_spread(tmp_path: Path) -> None:
