@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime
 
 import pytest
@@ -80,6 +81,34 @@ def test_without_the_minute_rule_events_list_a_large_cluster_again(aws: FakeAws,
     new = aws.run(1000)
     sync.handle(aws.event(new))
     assert {quiet, new} <= sync.serving()
+
+
+def test_a_listing_of_a_large_cluster_that_is_behind_about_a_task_of_no_event_is_made_again(
+    aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    # GIVEN a large cluster, and a task whose stop is known
+    stopping = min(fleet(aws, 150))
+    sync.minute()
+    before = copy.deepcopy(aws.tasks[stopping])
+    aws.stop(stopping)
+    sync.handle(aws.event(stopping))
+    # WHEN another's event has all of it listed, and ECS describes the first as it was before
+    sync.time.now += 120
+    new = aws.run(999)
+    stale = iter([before])
+
+    def answer(operation: str, parameters: Json) -> Answer | None:
+        if operation != "DescribeTasks" or stopping not in parameters["tasks"]:
+            return None
+        tasks = aws.tasks | {stopping: next(stale, aws.tasks[stopping])}
+        return 200, {"tasks": [tasks[task] for task in parameters["tasks"]], "failures": []}
+
+    aws.spoil = answer
+    sync.handle(aws.event(new))
+    # THEN it is listed once more, and the refresh ends well
+    assert new in sync.serving()
+    assert sync.draining() == {stopping}
+    assert logged.about("refresh failed, trying again") == []
 
 
 def test_a_service_of_a_large_cluster_whose_last_target_is_gone_is_confirmed_by_a_listing(
