@@ -67,6 +67,8 @@ class _Subscription:
     named_before: bool = False
     sent: dict[str, Resource] = field(default_factory=dict)
     nonce: str = ""
+    heard: str = ""
+    """The nonce of the client's last request."""
     answered: bool = False
     accepted: bool = False
     owed: bool = False
@@ -85,17 +87,20 @@ class Subscriptions:
         if resource_type is None:
             return Meaning.UNKNOWN_TYPE
         subscription = self._by_type.setdefault(resource_type, _Subscription())
-        # A request with another nonce crossed with a later response: the client repeats all it wants when it answers
-        # that one. A first request may carry version and nonce of an earlier stream; what the client holds is not
-        # known then, so everything is sent.
-        if request.nonce and subscription.nonce and request.nonce != subscription.nonce:
-            return Meaning.STALE
-        is_answer = bool(subscription.nonce) and request.nonce == subscription.nonce
+        # A request with another nonce crossed with a later response: it answers nothing, but names what the client now
+        # wants. A first request may carry version and nonce of an earlier stream; what the client holds is not known
+        # then, so everything is sent.
         meaning = Meaning.SUBSCRIPTION
-        if is_answer and not subscription.answered:
+        if request.nonce and subscription.nonce and request.nonce != subscription.nonce:
+            meaning = Meaning.STALE
+        elif request.nonce and subscription.nonce and not subscription.answered:
             meaning = Meaning.ACK if request.error is None else Meaning.NACK
             subscription.answered, subscription.accepted = True, request.error is None
-        if not _subscribe(subscription, resource_type, request.names) and meaning is Meaning.SUBSCRIPTION:
+        is_answer = meaning in (Meaning.ACK, Meaning.NACK) or (
+            meaning is Meaning.STALE and request.nonce != subscription.heard
+        )
+        subscription.heard = request.nonce
+        if not _subscribe(subscription, resource_type, request.names) and not is_answer:
             # Nothing new, and nothing to answer: the client dropped these and asks again within one request (Envoy
             # when a cluster is replaced; go-control-plane#431, consul#10339). It waits for them, although they did
             # not change.
