@@ -156,8 +156,10 @@ class Subscriptions:
         )
 
     def _awaits_answers(self, types: Iterable[ResourceType]) -> bool:
+        # Who no longer wants any of a type may not answer what came meanwhile (grpc-java#11232).
         asked = (self._by_type[each] for each in types if each in self._by_type)
-        return any(subscription.nonce and not subscription.answered for subscription in asked)
+        wanted = (each for each in asked if each.names or each.wildcard)
+        return any(subscription.nonce and not subscription.answered for subscription in wanted)
 
     def _routes_are_settled(self, resources: Resources) -> bool:
         """Whether the client uses the listeners and routes of these resources, as far as it asked for any."""

@@ -178,6 +178,15 @@ def test_an_answer_that_crossed_with_a_later_one_has_nothing_sent_again() -> Non
     assert client.gets(resources(a=3)) == []
 
 
+def test_who_drops_all_endpoints_and_never_answers_is_sent_routes_all_the_same() -> None:
+    client = connected(resources(a=1), "a")
+    old = client.nonces[EDS]
+    client.gets(resources(a=7))
+    client.ask(EDS, nonce=old)
+    client.accepts(client.gets(resources(a=7, b=2)))
+    assert ("RDS", ["calls"]) in names(client.gets(resources(a=7, b=2)))
+
+
 def test_what_a_client_asks_for_as_a_later_answer_crosses_is_sent() -> None:
     client = connected(resources(a=1, b=2), "a")
     old = client.nonces[EDS]
