@@ -67,8 +67,6 @@ class _Subscription:
     named_before: bool = False
     sent: dict[str, Resource] = field(default_factory=dict)
     nonce: str = ""
-    heard: str = ""
-    """The nonce of the client's last request."""
     answered: bool = False
     accepted: bool = False
     owed: bool = False
@@ -96,11 +94,7 @@ class Subscriptions:
         elif request.nonce and subscription.nonce and not subscription.answered:
             meaning = Meaning.ACK if request.error is None else Meaning.NACK
             subscription.answered, subscription.accepted = True, request.error is None
-        is_answer = meaning in (Meaning.ACK, Meaning.NACK) or (
-            meaning is Meaning.STALE and request.nonce != subscription.heard
-        )
-        subscription.heard = request.nonce
-        if not _subscribe(subscription, resource_type, request.names) and not is_answer:
+        if not _subscribe(subscription, resource_type, request.names) and meaning is Meaning.SUBSCRIPTION:
             # Nothing new, and nothing to answer: the client dropped these and asks again within one request (Envoy
             # when a cluster is replaced; go-control-plane#431, consul#10339). It waits for them, although they did
             # not change.
