@@ -15,7 +15,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
-from cdk_grpc_lb.tokens import is_unresolved
+from cdk_grpc_lb.tokens import is_token
 from cdk_grpc_lb.validation import Props
 
 _SUCH_AS: Mapping[str, str] = {
@@ -151,7 +151,7 @@ def _is_token(value: Any) -> bool:
     if isinstance(value, float) and not math.isfinite(value):
         return False  # jsii cannot be asked about these
     plain = isinstance(value, (str, int, float, list)) or _is_jsii(value)
-    return plain and not isinstance(value, bool) and bool(is_unresolved(value))
+    return plain and not isinstance(value, bool) and is_token(value)
 
 
 class _Named:
