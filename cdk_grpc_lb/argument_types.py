@@ -109,8 +109,11 @@ def _fits_one(hint: Any, value: Any) -> bool:
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(_fits(get_args(hint)[1], each) for each in value.values())
     if origin is not None and issubclass(origin, Sequence):
-        # A text where a list of names is asked for is told with how to leave it out.
-        return isinstance(value, str) or (_is_list(value) and all(_fits(get_args(hint)[0], each) for each in value))
+        (kind,) = get_args(hint)
+        # A text where a list of texts is asked for is told with how to leave it out.
+        return (kind is str and isinstance(value, str)) or (
+            _is_list(value) and all(_fits(kind, each) for each in value)
+        )
     if hint in (int, float):
         # Whole numbers are checked with their range, in one sentence.
         return isinstance(value, (int, float, str)) and (hint is int or not isinstance(value, (str, bool)))

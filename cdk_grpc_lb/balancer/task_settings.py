@@ -72,11 +72,15 @@ class Running:
             props.whole_number(
                 "max_metadata_entries", self.max_metadata_entries, _MIN_METADATA_ENTRIES, _MAX_METADATA_ENTRIES
             )
+        self._check_web_hosts(props)
+
+    def _check_web_hosts(self, props: Props) -> None:
+        names = "host names such as lb.example.com, *.corp.example.com, or *"
+        if isinstance(self.web_hosts, str):
+            raise props.error("web_hosts", f"a list of {names}", repr(self.web_hosts))
         for host in texts_of(self.web_hosts or ()):
             if not is_unresolved(host) and re.fullmatch(_WEB_HOST, host) is None:
-                raise props.error(
-                    "web_hosts", "host names such as lb.example.com, *.corp.example.com, or *", repr(host)
-                )
+                raise props.error("web_hosts", names, repr(host))
 
     def environment(self, cpu: int, *, has_envoy: bool) -> dict[str, str]:
         """The image's own settings for it."""
