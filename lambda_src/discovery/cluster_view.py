@@ -64,7 +64,7 @@ class ClusterView:
         Raises `ListingFailed` or botocore's error where ECS fails, `OutOfTime` when the invocation ends before.
         """
         if seconds_left() < RESERVED_SECONDS:
-            raise OutOfTime("no time was left to ask ECS; the next refresh goes on")
+            raise OutOfTime("no time was left to ask ECS; the next refresh continues")
         now = self._clock.now()
         last = None if whole or batch.asks_for_all else self._last
         if reads_on and self._last is not None and 0 <= now - self._listed_at < self._listed_for():

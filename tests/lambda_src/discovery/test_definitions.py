@@ -95,7 +95,7 @@ def test_an_unfinished_refresh_raises_nothing_so_that_the_next_minute_goes_on(
     services(aws, 300)
     sync.handler({}, Context(sync.time, sync.time.now + 14))
     [facts] = logged.about("refresh unfinished")
-    assert facts["problem"].endswith("of 300 task definitions were read; the next refresh goes on")
+    assert facts["problem"].endswith("of 300 task definitions were read; the next refresh continues")
     # THEN what was read is published, and says that it is not all
     assert 50 < len(sync.document().services) < 300
     assert read_index(aws.parameters[index_parameter(PREFIX)]).incomplete
