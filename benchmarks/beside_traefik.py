@@ -8,6 +8,7 @@ EventBridge does it. Takes about two minutes and ends with the table of docs/mig
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import sys
@@ -237,6 +238,11 @@ def tell(what: str) -> None:
 
 
 def main() -> int:
+    argparse.ArgumentParser(
+        prog="python -m benchmarks.beside_traefik",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     logging.disable(logging.CRITICAL)
     cluster = Cluster()
     with ExitStack() as stack:

@@ -35,8 +35,8 @@ _WITHOUT_VALUE = (Match.PRESENT, Match.ABSENT)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Condition:
-    """A call fits where its metadata has the key, with that value, with one that begins so, or with any; or, negated,
-    where it has not the key, or not with that value.
+    """A condition on a call's metadata: the key is present with this value, with a value that begins with it, or with
+    any value; or, negated, the key is absent, or does not have this value.
 
     >>> str(Condition("x-tenant", Match.PREFIX, "acme-"))
     'x-tenant^=acme-'
@@ -47,9 +47,9 @@ class Condition:
     key: str
     """The key, in lower case."""
     match: Match = Match.PRESENT
-    """How the value is compared. By default any will do."""
+    """How the value is compared. By default any value matches."""
     value: str = ""
-    """What it is compared with: nothing where any will do."""
+    """What it is compared with. Empty if any value matches, or none."""
 
     def __post_init__(self) -> None:
         fits = not self.value if self.match in _WITHOUT_VALUE else _VALUE.fullmatch(self.value) is not None

@@ -91,7 +91,7 @@ class ShardParameters:
             one.result()
         if len(written) < len(shards):
             raise OutOfTime(
-                f"{len(shards) - len(written)} of {len(shards)} new shards are not written; the next refresh goes on"
+                f"{len(shards) - len(written)} of {len(shards)} new shards are not written; the next refresh continues"
             )
 
     def _read_all(self) -> set[str]:

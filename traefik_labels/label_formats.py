@@ -41,7 +41,7 @@ def containers_from_json(text: str, like: Container) -> list[Container]:
     if isinstance(found, dict) and isinstance(found.get("containerDefinitions"), list):
         containers = list(_of_task_definition(found, like))
         if not containers:
-            raise NoLabels("containerDefinitions must be those of a container at least, got none")
+            raise NoLabels("containerDefinitions must have at least one container, got none")
         return containers
     if isinstance(found, dict) and isinstance(found.get("labels"), list | dict):
         found = found["labels"]  # a service of a compose file

@@ -49,7 +49,7 @@ _TIME = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 _ANSWERS_THAT_EJECT = 5
 """Envoy's own number of gateway failures in a row:
-https://www.envoyproxy.io/docs/envoy/v1.39.0/api-v3/config/cluster/v3/outlier_detection.proto"""
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/outlier_detection.proto"""
 
 
 def is_true(text: str) -> bool | None:

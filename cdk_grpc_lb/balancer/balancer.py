@@ -50,13 +50,13 @@ from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
-from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admission
+from cdk_grpc_lb.routing.service_registry import ServiceRegistry
 from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props, surely_other, vpc_of
+from cdk_grpc_lb.validation import Props, same_cluster, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
 from grpc_lb_contract.labels.names import ENABLE
@@ -78,24 +78,24 @@ _HEALTH_CHECK_GRACE = cdk.Duration.minutes(3)
 class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     """Balances each gRPC call between the tasks of the services that register with it.
 
-    Two tasks in two zones behind an internal Network Load Balancer. Which tasks there are to balance comes from the
+    By default two tasks in two zones behind an internal Network Load Balancer. It finds the tasks to balance by the
     docker labels of the cluster's tasks: those of ``add_service`` and ``register``, and those that others write by
     hand. Raises ValueError at synth for props that contradict each other or that no deployment could take.
 
     :param cluster: The cluster in which the balancer runs, and whose services it balances. ``add_cluster`` adds more.
-    :param desired_count: How many tasks balance. By default 2, so that one may fail or be replaced, until
+    :param desired_count: The number of balancer tasks. By default 2, so that one may fail or be replaced, until
         ``auto_scale_task_count`` is called.
     :param proxyless_only: Whether it serves gRPC clients that call the tasks directly (see ``connect``) and carries no
-        calls itself: its tasks run the control plane without Envoy, and the load balancer has the xDS port 18000 alone,
-        with ``xds_certificate`` by TLS. By default, it carries calls.
+        calls itself: its tasks run the control plane without Envoy, and the load balancer has only the xDS port 18000,
+        with TLS if ``xds_certificate`` is given. By default, it carries calls.
     :param cpu: The CPU units of each task. By default 512, or 256 with ``proxyless_only``.
     :param memory_limit_mib: The memory of each task in MiB, at least 1024 with a sidecar that takes traces. By
         default 1024, or 512 with ``proxyless_only``.
     :param cpu_architecture: The CPU that the tasks run on, and that their image is built for. By default x86_64.
-    :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less
-        and is taken away with two minutes' notice, in which a task drains. The providers are enabled in a cluster of
+    :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less;
+        AWS reclaims its tasks with two minutes' notice, in which they drain. The providers are enabled in a cluster of
         this app; an imported one must have them. By default, ``FARGATE`` alone.
-    :param image: The balancer's image, built before and of this version, from any registry: with it, synth and deploy
+    :param image: The balancer's image, already built of this version, from any registry: with it, synth and deploy
         need no Docker. ``python -m cdk_grpc_lb build-context FOLDER`` writes what to build it from. By default, it is
         built when the app is deployed.
     :param image_build_args: Build arguments of the image that is built: ``BASE_IMAGE`` for a base of your own (Python
@@ -103,32 +103,32 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         default the base is Python's public image, pinned by its digest.
     :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC, or the public ones of a VPC
         that has no others.
-    :param assign_public_ip: Whether the tasks get public addresses, which are no way in: their security group lets in
-        the load balancer alone. By default they do in public subnets, where they need them to pull their image.
+    :param assign_public_ip: Whether the tasks get public addresses. Their security group still lets in only the load
+        balancer. By default they do in public subnets, where they need them to pull their image.
     :param port: The port on which callers reach the balancer with HTTP/2. By default 50051, and 443 with a certificate.
-    :param internet_facing: Whether the load balancer has public addresses. By default it has not.
-    :param open_listener: Whether every address may call: of the VPC, or of the world where the load balancer is
-        internet-facing. By default the VPC may, and the world may not: allow callers with ``allow_from``.
+    :param internet_facing: Whether the load balancer has public addresses. By default it does not.
+    :param open_listener: Whether every address may call: of the VPC, or of the internet if the load balancer is
+        internet-facing. By default the VPC may and the internet may not: allow callers with ``allow_from``.
     :param certificate: The certificate with which the load balancer ends TLS (ALPN h2). By default, none: HTTP/2
         without TLS.
-    :param ssl_policy: Which versions and ciphers of TLS are taken. By default 1.2 and 1.3 with forward secrecy.
+    :param ssl_policy: Which versions and ciphers of TLS are accepted. By default 1.2 and 1.3 with forward secrecy.
     :param domain_name: A name for the balancer, within ``domain_zone``. By default, it has that of its load balancer.
-    :param domain_zone: The hosted zone in which a record of that name is made. By default, none.
+    :param domain_zone: The hosted zone in which that name becomes an alias record. By default, none.
     :param cloud_map_namespace: A private DNS namespace in which ECS keeps the addresses of the tasks, so that callers
-        reach them without a load balancer, which the smallest fleets save. Clients must look the name up again when a
-        connection ends, as gRPC's do. By default, there is a load balancer.
+        reach them without a load balancer: the cheapest way for small fleets. Clients must look the name up again when
+        a connection ends, as gRPC's do. By default, there is a load balancer.
     :param cloud_map_name: The name of the tasks in that namespace: ``grpc`` makes ``grpc.shop.internal``. By default
         ``grpc``.
     :param xds_certificate: The certificate with which the load balancer ends TLS for gRPC clients without a proxy, on
-        port 18000; it must hold ``domain_name``, by which they find it. By default they come without TLS.
-    :param load_balancer_subnets: The subnets of the load balancer. By default the private ones of the VPC, the public
-        ones where it is internet-facing.
+        port 18000; it must contain ``domain_name``, by which they find it. By default they connect without TLS.
+    :param load_balancer_subnets: The subnets of the load balancer. By default the private ones of the VPC, or the
+        public ones if it is internet-facing.
     :param cross_zone_enabled: Whether callers of one zone reach balancers of others, so that two tasks share the load
         of three zones; AWS charges for traffic between zones. By default they do.
     :param client_addresses: Whether servers, the access log and conditions on metadata get the caller's address, as
-        ``x-forwarded-for``: the load balancer tells it by the PROXY protocol. By default they get none. What callers
-        themselves write there is removed either way.
-    :param exposed_by_default: Whether containers of the cluster take part that no label asks for. By default only those
+        ``x-forwarded-for``: the load balancer sends it by the PROXY protocol. By default they get none. What callers
+        write there themselves is removed either way.
+    :param exposed_by_default: Whether containers of the cluster take part without a label. By default only those
         that are added, registered or labelled ``grpc-lb.enable=true``.
     :param only_services: The logical names of the services that this balancer takes, with ``*`` and ``?`` as wildcards:
         for a cluster that several teams' balancers share. By default, all.
@@ -136,16 +136,16 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         that are added or registered get it. By default, none.
     :param traefik_labels: Reads Traefik's docker labels too, as a Traefik with these options does: task definitions
         that Traefik balances today need no change. By default, only labels of this library.
-    :param drain_delay: How long a task that is told to stop fails its readiness check while it serves on, until the
-        load balancer sends it no new connection. By default 50 seconds: a Network Load Balancer needs 10 to see the
+    :param drain_delay: How long a task that is told to stop fails its readiness check and keeps serving, until the load
+        balancer sends it no new connection. By default 50 seconds: a Network Load Balancer needs 10 to see the
         failing check, and up to 40 to act on it.
     :param drain_time: How long, after that, connections are sent away (GOAWAY) while their calls finish. By default
         30 seconds.
     :param poll_interval: How often each task reads the target document while the Lambda announces changes: tasks start
         or stop, or a deployment runs; 50 milliseconds to 20 seconds. SSM answers 40 requests a second for the whole
         account. By default every half second.
-    :param idle_poll_interval: How often it does otherwise; a stop that nothing announces waits for it, and each read is
-        billed where CloudTrail or GuardDuty count it. By default every 5 seconds.
+    :param idle_poll_interval: How often it reads otherwise. A stop that nothing announces waits for it, and CloudTrail
+        or GuardDuty may bill each read. By default every 5 seconds.
     :param tracing: OpenTelemetry traces of the calls: ``Tracing(sampling_percent=1.0)`` sends them to X-Ray through a
         sidecar. By default, none.
     :param call_statistics: What the page and the metrics show of calls that ended: ``services`` for their gRPC status
@@ -157,14 +157,14 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         CloudWatch, as lines of their logs. CloudWatch bills 7 metrics for each service and 18 for the balancer. By
         default they do.
     :param cloudwatch_namespace: The namespace of those metrics. By default ``GrpcLb``.
-    :param log_level: Which lines the control plane logs, and what is worse: ``debug``, ``info``, ``warning`` or
+    :param log_level: The lowest level that the control plane logs: ``debug``, ``info``, ``warning`` or
         ``error``. By default ``info``.
     :param envoy_concurrency: The worker threads of Envoy. By default one for each whole CPU, and one for less.
-    :param max_metadata: The most metadata of one call, sent or answered; a call with more ends alone (docs/limits.md).
+    :param max_metadata: The most metadata of one call, in each direction; only a call with more fails (docs/limits.md).
         8 to 8192 KiB, by default 1024 KiB.
-    :param max_metadata_entries: The most entries of it, 50 to 20,000. By default 2,000.
+    :param max_metadata_entries: The most metadata entries of one call, 50 to 20,000. By default 2,000.
     :param web_hosts: Names under which people open the web page, beside ``domain_name``: ``lb.example.com``,
-        ``*.corp.example.com`` for all below it, or ``*`` for any. Requests for another host are refused, so that no
+        ``*.corp.example.com`` for all below it, or ``*`` for any. Requests for another host are rejected, so that no
         page of another origin reads it. By default IP addresses, names of private networks and of AWS load balancers.
     :param removal_policy: Whether the target document in SSM is deleted with the stack (``DESTROY``) or stays
         (``RETAIN``). By default it is deleted.
@@ -290,7 +290,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         self._cloud_map = CloudMap.checked(props, cloud_map_namespace, cloud_map_name, given)
         front.check(props, self, vpc, placement if self._cloud_map is None else None)
-        check_admission(props, only_services, only_label)
+        admission = ServiceRegistry.checked(props, only_services, only_label)
         check_capacity(props, capacity_provider_strategies)
 
         self._count_is_given = desired_count is not None
@@ -307,7 +307,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self.parameter_prefix = prefix
         self._known_name = known_name(self, prefix)
 
-        self._take_services(only_services, only_label)
+        self._take_services(admission)
         self.target_sync = self._sync("TargetSync", cluster, prefix)
         self.target_syncs = [self.target_sync]
         self._make_task(task)
@@ -360,7 +360,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if not is_unresolved(host) and (not host or ":" in host):
             raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
-        check_admission(props, only_services, only_label)
+        admission = ServiceRegistry.checked(props, only_services, only_label)
         published = MetricsSource(props, cloudwatch_name, cloudwatch_namespace, imported=True)
         published.check()
         return ImportedBalancer(
@@ -371,7 +371,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cluster=cluster,
             load_balancer_security_group=load_balancer_security_group,
             task_security_group=task_security_group,
-            admission=ServiceRegistry(only_services, only_label),
+            admission=admission,
             published=published,
         )
 
@@ -402,7 +402,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     def add_cluster(self, id: str, cluster: ecs.ICluster) -> TargetSync:  # noqa: A002 - as above
         """Balance the services of another cluster too, whose tasks the balancer can reach.
 
-        It has a target document of its own, so that trouble with one cluster leaves the targets of the others alone.
+        It has its own target document, so that a problem with one cluster does not affect the targets of the others.
         Services of the same name in several clusters share its calls.
 
         :param id: The id of the :class:`TargetSync` that is made.
@@ -410,7 +410,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """
         if self.node.try_find_child("Alarms") is not None:
             raise self._props.error("add_cluster", "called before add_alarms", "a call after it")
-        if not all(surely_other(cluster, known) for known in self.clusters):
+        if any(same_cluster(cluster, known) for known in self.clusters):
             raise self._props.error("cluster", "another one than those it has", cluster.node.path)
         sync = self._sync(id, cluster, own_prefix(self, id))
         self.clusters.append(cluster)
@@ -505,9 +505,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             removal_policy=self._removal_policy,
         )
 
-    def _take_services(self, only_services: Sequence[str] | None, only_label: str | None) -> None:
+    def _take_services(self, admission: ServiceRegistry) -> None:
         """Be ready for services that are added or registered, and watch at synth that they go together."""
-        self._admission = ServiceRegistry(only_services, only_label)
+        self._admission = admission
         self._own_services: list[str] | None = None
         self._needs_of_services = []
         self._served = []

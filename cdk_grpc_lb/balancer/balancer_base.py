@@ -16,7 +16,7 @@ from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
-from cdk_grpc_lb.network.ingress import let_in, tcp
+from cdk_grpc_lb.network.ingress import let_in, refers_to_stack_of, tcp
 from cdk_grpc_lb.network.names import description_for
 from cdk_grpc_lb.network.reachability import Called, watch_arrow
 from cdk_grpc_lb.paths import in_one_stack, path_of
@@ -57,7 +57,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
     task_security_group: ec2.ISecurityGroup
     """The security group of the balancer's tasks, from where calls come to the services."""
     cloudwatch_name: str | None
-    """The value of the dimension ``Balancer`` of its metrics; None where it publishes none, or is imported without."""
+    """The value of the dimension ``Balancer`` of its metrics; None if it publishes none, or is imported without."""
     _admission: ServiceRegistry
     _needs_of_services: list[Callable[[], list[str]]]
     """Of each service that was made for this balancer, the VPC endpoints that its tasks need."""
@@ -94,10 +94,10 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         min_capacity: int = 2,  # noqa: ARG002 - as above
         cpu_percent: int | None = 50,  # noqa: ARG002 - as above
     ) -> ecs.ScalableTaskCount:
-        """Let the number of balancer tasks follow their load. What is returned takes more policies, such as schedules.
+        """Scale the number of balancer tasks with their load. What it returns takes more policies, such as schedules.
 
-        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back; and
-        for an imported balancer, whose tasks are those of another app.
+        Raises ValueError at synth if ``desired_count`` is given too, because every deployment would reset the number,
+        and for an imported balancer, whose tasks belong to another app.
 
         :param max_capacity: The most tasks.
         :param min_capacity: The fewest tasks. By default 2, so that one may fail or be replaced.
@@ -129,7 +129,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
         container_name: str | None = None,
         **calls: Unpack[CallProps],
     ) -> None:
-        """Balance a service that exists already, made by hand or by another construct.
+        """Balance an existing service, made by hand or by another construct.
 
         Its container gets labels, which makes a new revision of its task definition and a rolling deployment, and its
         security group lets the balancer in. Nothing is replaced. Raises ValueError at synth for a service that cannot
@@ -145,21 +145,20 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             or ``*``. By default, all.
         :param grpc_services: The full names of the gRPC services whose calls come here, such as
             ``rng.v1.RandomNumber``. By default, all.
-        :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: beside
-            ``grpc_services`` where that is given, else these alone. By default, none.
+        :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: in
+            addition to ``grpc_services`` if that is given, otherwise only these. By default, none.
         :param metadata: Conditions on the request metadata of the calls that come here, all of which must hold, such
             as ``[Condition("x-tenant", Match.PREFIX, "acme-")]``. By default, none.
         :param priority: Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000,
             before conditions and methods count. By default 0.
         :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
             some of them. By default, none.
-        :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of
-            the same ``service_name``, among which those without a weight count
-            as 100: a canary that weighs 5 gets about 5 percent.
-            By default, where none of them has a weight, each task takes the same.
+        :param weight: Its share of the calls, 0 to 1000, relative to the other ECS services of the same
+            ``service_name``. Beside one with a weight, those without one count as 100: a canary that weighs 5 gets
+            about 5 percent. By default, if none of them has a weight, each task gets the same share.
         :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
-            services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
-            for all. By default what ``TrafficPolicy()`` says.
+            services of the same ``service_name`` should have the same, because the policy of the one with the most
+            tasks applies to all. By default ``TrafficPolicy()``.
         """
         self._refuse_what_is_no_service(service)
         props = Props("the registered service", path_of(service))
@@ -219,8 +218,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 callers,
                 serving.port,
                 "calls from the balancer",
-                # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
-                in_callers_stack=not in_one_stack(service, self) and in_one_stack(service, service.cluster),
+                # Services refer to their balancer, unless that refers to them.
+                in_callers_stack=refers_to_stack_of(group, user=service, here=self, clusters=self.clusters),
             )
         what = f"calls from the balancer {path_of(self)} to {path_of(service)}"
         watch_arrow(service, what, callers, groups, serving.port)
@@ -244,7 +243,9 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 f"{path}, which is not",
             ) from None
         # The caller's stack may have services of this balancer too, and so refer to this stack.
-        in_callers_stack = not all(in_one_stack(group, self) for group in groups)
+        in_callers_stack = not any(
+            refers_to_stack_of(group, user=other, here=self, clusters=self.clusters) for group in groups
+        )
         let_in(self.load_balancer_security_group, other, groups, port, description, in_callers_stack=in_callers_stack)
         what = f"{description}: connections to the balancer {path_of(self)}"
         watch_arrow(self, what, groups, [self.load_balancer_security_group], port)

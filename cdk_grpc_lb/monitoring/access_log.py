@@ -15,7 +15,7 @@ class AccessLog:
     Made with ``AccessLog.failures()``, ``AccessLog.sampled(percent)`` or ``AccessLog.all()``.
 
     :param calls: Which calls: ``failures``, ``sampled`` or ``all``.
-    :param percent: How many of the calls, where they are sampled. By default 1 percent.
+    :param percent: The percentage of the calls, if they are sampled. By default 1.
     """
 
     calls: str
@@ -23,14 +23,14 @@ class AccessLog:
 
     @classmethod
     def failures(cls) -> AccessLog:
-        """Calls that ended with another gRPC status than OK, or with none, also those that never reached a target."""
+        """Calls that ended without the gRPC status OK, also those that never reached a target."""
         return cls(calls="failures")
 
     @classmethod
     def sampled(cls, percent: float) -> AccessLog:
-        """A part of all calls.
+        """A share of all calls.
 
-        :param percent: How many, 0 to 100.
+        :param percent: The percentage, 0 to 100.
         """
         return cls(calls="sampled", percent=percent)
 

@@ -18,7 +18,7 @@ FIVE_MINUTES = cdk.Duration.minutes(5)
 
 _AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 _BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
-# Nothing happens where nothing is told, as with a service that nobody calls; or nobody is left to tell.
+# No data means that nothing happens, as with a service that nobody calls; or that nobody is left to report.
 _QUIET = cloudwatch.TreatMissingData.NOT_BREACHING
 _SILENCE_IS_TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
@@ -104,23 +104,23 @@ def of_balancer(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
     if balancer.has_load_balancer:
         yield from _of_load_balancer(balancer)
     else:
-        # Each task that serves tells of itself every minute.
-        telling = balancer.metric_seconds_since_confirmed(period=MINUTE, statistic="SampleCount")
+        # Each task reports this metric every minute, so its samples are the tasks.
+        telling = balancer.metric_target_list_age(period=MINUTE, statistic="SampleCount")
         yield AlarmCondition(
             "NoBalancerReady",
             telling,
             1,
             2,
-            "No balancer tells that it serves: all calls fail. Look at the balancers' log for why.",
+            "No balancer reports: all calls fail. Look at the balancers' log for why.",
             comparison=_BELOW,
             missing=_SILENCE_IS_TROUBLE,
         )
     yield AlarmCondition(
         "TargetsStale",
-        balancer.metric_seconds_since_confirmed(),
+        balancer.metric_target_list_age(),
         120,
         5,
-        "A balancer does not get news of targets, or none tells: calls go on with the last good ones.",
+        "A target list is not confirmed, or no balancer reports: calls continue with the last known targets.",
         missing=_SILENCE_IS_TROUBLE,
     )
     rejected = balancer.metric_rejected_resources(period=FIVE_MINUTES)
@@ -141,13 +141,13 @@ def of_documents(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
     )
     means = "A docker label cannot be applied, or two services ask for the same calls. Correct the task definition."
     yield AlarmCondition("LabelRejected", rejected, 1, 1, means)
-    means = "The document of targets is nearly full: beyond it, changes are rejected. Split the services."
+    means = "The target document is nearly full. Once it is, the target list is no longer updated. Split the services."
     yield AlarmCondition("DocumentNearlyFull", balancer.metric_document_used(period=FIVE_MINUTES), 80, 3, means)
 
 
 def process_stopped(lines: cloudwatch.IMetric) -> AlarmCondition:
     """lines: how many log lines say that Envoy or a control plane stopped."""
-    means = "Envoy or a control plane died, and was started again. Look at the lines before in its log."
+    means = "Envoy or a control plane stopped and was restarted. Look at the log lines before that."
     return AlarmCondition("ProcessStopped", lines, 1, 1, means)
 
 
@@ -175,7 +175,7 @@ def of_sync(sync: TargetSync) -> Iterator[AlarmCondition]:
     means = "The Lambda that keeps the target list fails or is throttled for 15 minutes. Look at its log."
     yield AlarmCondition("SyncFails", failed, 1, 3, means)
     age = sync.queue.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="Maximum")
-    yield AlarmCondition("SyncLag", age, 300, 1, "Changes of tasks wait for five minutes. Look at the Lambda's log.")
+    yield AlarmCondition("SyncLag", age, 300, 1, "Task changes have waited for five minutes. Look at the Lambda's log.")
     dead = sync.dead_letter_queue.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum")
     means = "Refreshes of the target list failed for more than ten minutes. Look at the Lambda's log."
     yield AlarmCondition("DeadLetters", dead, 1, 1, means)

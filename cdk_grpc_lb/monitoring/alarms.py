@@ -59,26 +59,27 @@ DEFAULTS: Mapping[str, Any] = {
 
 @shown
 class GrpcAlarms(Construct):
-    """Alarms of a balancer, of its services together, and of the Lambdas that keep its lists of targets.
+    """Alarms of a balancer, of its services together, and of the Lambdas that keep its target lists.
 
-    Each says in its description what it means; ``docs/operate/alarms.md`` has a section for each on what to do.
+    Each alarm's description says what it means; ``docs/operate/alarms.md`` has a section on what to do for each.
     CloudWatch bills an alarm by the metrics in it, 18 for a balancer of one cluster, and one metric more for log lines.
     Raises ValueError at synth for a threshold that makes no sense, and where the balancer publishes no metrics.
 
     :param balancer: The balancer, with all of its clusters: call ``add_cluster`` before.
-    :param topic: Where alarms are sent that should wake someone, and that all is well again. By default nowhere: they
-        show in CloudWatch alone.
+    :param topic: Where alarms are sent that should wake someone, and their ends. By default nowhere: only CloudWatch
+        shows them.
     :param warning_topic: Where the others are sent, which can wait for the morning. By default to ``topic``.
     :param ok_actions: Whether the end of an alarm is sent too. By default it is.
     :param runbook_url: Where your people find the runbook, such as your copy of ``docs/operate/alarms.md``: each
         alarm's description links to ``URL#alarm-name``, and to the log group to look at. By default, this project's.
     :param leave_out: The names of alarms that are not wanted, such as ``NoTargets`` where a service has no task at
         times. By default, all are made.
-    :param failures_percent: How many calls in a hundred of any service may fail in 3 of 5 minutes; fewer than 5 a
-        minute never count. By default 5.
-    :param imbalance: How many times its fair share the busiest target of a service may get for 10 minutes. By default
-        1.5: with 50 calls or more, chance alone does not reach it.
-    :param saturation_percent: How far limits may be used in 3 of 5 minutes. By default 80 percent.
+    :param failures_percent: The percentage of failed calls of any service from which ``CallsFail`` fires, in 3 of 5
+        minutes; fewer than 5 failures a minute never count. By default 5.
+    :param imbalance: How many times its fair share the busiest target of a service must get, for 10 minutes, for
+        ``TrafficImbalance`` to fire. By default 1.5: with 50 calls or more, chance alone does not reach it.
+    :param saturation_percent: The percentage of a limit from which ``LimitNear`` fires, in 3 of 5 minutes. By default
+        80.
     """
 
     alarms: dict[str, list[cloudwatch.Alarm]]

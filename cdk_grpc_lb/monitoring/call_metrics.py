@@ -72,8 +72,8 @@ class MetricsSource:
 
 
 class CallMetrics:
-    """What CloudWatch knows of calls, from the balancer that carries them. Each method raises ValueError where that
-    publishes nothing (``cloudwatch_metrics=False``, or imported without ``cloudwatch_name``).
+    """CloudWatch's metrics of calls, which the balancer that carries them publishes. Each method raises ValueError if
+    it publishes none (``cloudwatch_metrics=False``, or imported without ``cloudwatch_name``).
     """
 
     _published: MetricsSource
@@ -83,44 +83,42 @@ class CallMetrics:
     def metric_calls(
         self, *, period: cdk.Duration | None = None, statistic: str = "Sum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many calls came. By default their sum in each minute."""
+        """Calls received. By default their sum in each minute."""
         return self._metric(published.CALLS, statistic, period, label)
 
     def metric_failures(
         self, *, period: cdk.Duration | None = None, statistic: str = "Sum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many calls failed: at their target, for want of one, or at a limit. By default their sum in each
-        minute.
-        """
+        """Calls that failed at their target, found no target or exceeded a limit. By default their sum in a minute."""
         return self._metric(published.FAILURES, statistic, period, label)
 
     def metric_imbalance(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many times its fair share the busiest target got: 1 is even. Only of minutes with enough calls. By
-        default the highest that a balancer saw in each minute.
+        """How many times its fair share the busiest target got: 1 is even. Only in minutes with enough calls. By
+        default the highest that any balancer task saw in each minute.
         """
         return self._metric(published.IMBALANCE, statistic, period, label)
 
     def metric_serving_targets(
         self, *, period: cdk.Duration | None = None, statistic: str = "Minimum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many targets take calls; of several services, of the one that has the fewest. By default the fewest that
-        a balancer saw in each minute.
+        """Targets that take calls; for several services, those of the service that has the fewest. By default the
+        fewest that any balancer task saw in each minute.
         """
         return self._metric(published.SERVING_TARGETS, statistic, period, label)
 
     def metric_ejected_targets(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many targets were ejected because they fail. By default the most that a balancer saw in a minute."""
+        """Targets that were ejected because they fail. By default the most that any balancer task saw in a minute."""
         return self._metric(published.EJECTED_TARGETS, statistic, period, label)
 
     def metric_saturation(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """The highest use of a limit, in percent: 100 where a call met one, 0 without limits. By default the highest
-        that a balancer saw in each minute.
+        """The highest use of a limit, in percent: 100 if a call exceeded one, 0 without limits. By default the
+        highest that any balancer task saw in each minute.
         """
         return self._metric(published.SATURATION, statistic, period, label)
 
@@ -131,14 +129,14 @@ class CallMetrics:
 
 
 class ServiceCallMetrics(CallMetrics):
-    """What CloudWatch knows of the calls of one service: of :class:`GrpcBalancedService`, or of any other of a balancer
-    with ``balancer.service_metrics(NAME)``.
+    """CloudWatch's metrics of the calls of one service: a :class:`GrpcBalancedService`, or any other service of a
+    balancer with ``balancer.service_metrics(NAME)``.
     """
 
     def metric_calls_per_target(
         self, *, period: cdk.Duration | None = None, statistic: str = "Sum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many calls each serving target got in a minute. Each balancer task tells its own part of every minute, so
+        """Calls that each serving target got in a minute. Each balancer task reports its own part of every minute, so
         only the sum over one minute is the whole.
         """
         return self._metric(published.CALLS_PER_TARGET, statistic, period, label)
@@ -153,10 +151,10 @@ class MetricsOfService(ServiceCallMetrics):
 
 
 class BalancerMetrics(CallMetrics):
-    """What CloudWatch knows of a balancer and of the Lambda that keeps its list of targets."""
+    """CloudWatch's metrics of a balancer and of the Lambda that keeps its target list."""
 
     def service_metrics(self, service_name: str) -> ServiceCallMetrics:
-        """The metrics of a service's calls, however it came to this balancer.
+        """The metrics of the calls of any service of this balancer, also of one that only has docker labels.
 
         :param service_name: Its logical name.
         """
@@ -165,31 +163,31 @@ class BalancerMetrics(CallMetrics):
     def metric_failure_percent(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many calls in a hundred failed of the service that failed most; 0 for fewer than 5 failures in a minute.
-        By default the most that a balancer saw in each minute.
+        """The percentage of failed calls of the service with the highest; 0 for fewer than 5 failures in a minute. By
+        default the highest that any balancer task saw in each minute.
         """
         return self._metric(published.FAILURE_PERCENT, statistic, period, label)
 
-    def metric_seconds_since_confirmed(
+    def metric_target_list_age(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How old the list of targets is: seconds since its source confirmed it, up to 6 where all is well. By default
-        the oldest of all balancer tasks in each minute.
+        """The age of the target list: seconds since its source confirmed it, up to 6 when all is well. By default the
+        oldest of all balancer tasks in each minute.
         """
         return self._metric(published.TARGET_LIST_AGE, statistic, period, label)
 
     def metric_event_to_envoy(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How long a task's change took from ECS's event to Envoy, in seconds. Only of minutes with a change. By
-        default the slowest in each minute.
+        """Seconds from ECS's event about a task until Envoy uses the change. Only in minutes with a change. By default
+        the slowest in each minute.
         """
         return self._metric(published.EVENT_TO_ENVOY_SECONDS, statistic, period, label)
 
     def metric_draining_targets(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many targets were told to stop and finish their calls. By default the most that a balancer saw in each
+        """Targets that were told to stop and finish their calls. By default the most that any balancer task saw in each
         minute.
         """
         return self._metric(published.DRAINING_TARGETS, statistic, period, label)
@@ -197,13 +195,13 @@ class BalancerMetrics(CallMetrics):
     def metric_envoy_restarts(
         self, *, period: cdk.Duration | None = None, statistic: str = "Sum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """Envoy restarts within a task. By default their sum in each minute."""
+        """Restarts of Envoy within its task. By default their sum in each minute."""
         return self._metric(published.ENVOY_RESTARTS, statistic, period, label)
 
     def metric_rejected_resources(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many pieces of configuration a client rejected (NACK). By default the most that a balancer saw in each
+        """Resources that a client currently rejects (NACK). By default the most that any balancer task saw in each
         minute.
         """
         return self._metric(published.REJECTED_RESOURCES, statistic, period, label)
@@ -211,39 +209,37 @@ class BalancerMetrics(CallMetrics):
     def metric_client_connections(
         self, *, period: cdk.Duration | None = None, statistic: str = "Sum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many connections callers have open at the end of a minute: only the sum over one minute is the whole."""
+        """Connections of callers, open at the end of the minute: only the sum over one minute is the whole."""
         return self._metric(published.CLIENT_CONNECTIONS, statistic, period, label)
 
     def metric_refresh_failures(
         self, *, period: cdk.Duration | None = None, statistic: str = "Sum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many of the Lambda's attempts to refresh the list of targets failed. By default their sum in a minute."""
+        """The Lambda's failed attempts to refresh the target list. By default their sum in each minute."""
         return self._metric(published.REFRESH_FAILURES, statistic, period, label)
 
     def metric_rejected_labels(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many docker labels cannot be applied. By default the most that the Lambda saw in each minute."""
+        """Docker labels that cannot be applied. By default the most that the Lambda saw in each minute."""
         return self._metric(published.REJECTED_LABELS, statistic, period, label)
 
     def metric_shadowed_routes(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many routes are rejected because another service has them. By default the most that the Lambda saw in
-        each minute.
-        """
+        """Routes that another service holds. By default the most that the Lambda saw in each minute."""
         return self._metric(published.SHADOWED_ROUTES, statistic, period, label)
 
     def metric_document_targets(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How many targets the document has, serving and draining; of several clusters, that of the largest. By default
-        the most in each minute.
+        """Targets in the document, serving and draining; with several clusters, of the largest. By default the most in
+        each minute.
         """
         return self._metric(published.DOCUMENT_TARGETS, statistic, period, label)
 
     def metric_document_used(
         self, *, period: cdk.Duration | None = None, statistic: str = "Maximum", label: str | None = None
     ) -> cloudwatch.Metric:
-        """How much of what a document can hold is taken, in percent. By default the most in each minute."""
+        """How full the target document is, in percent. By default the most in each minute."""
         return self._metric(published.DOCUMENT_USED, statistic, period, label)

@@ -28,10 +28,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 @shown
 class GrpcDashboard(Construct):
-    """A CloudWatch dashboard of a balancer, all of its services, and what keeps their targets.
+    """A CloudWatch dashboard of a balancer, all of its services, and the Lambdas that keep their target lists.
 
-    Services are found by their metrics: those that docker labels alone made are there too, and a new one comes by
-    itself. CloudWatch bills a dashboard beyond the third of an account.
+    Services are found by their metrics, so those that only have docker labels are there too, and new ones appear
+    automatically. CloudWatch bills each dashboard beyond the third of an account.
 
     :param balancer: The balancer.
     :param dashboard_name: The name of the dashboard. By default, CloudFormation makes one.
@@ -85,7 +85,7 @@ class GrpcDashboard(Construct):
         self._row(
             _graph(
                 "Freshness in seconds",
-                balancer.metric_seconds_since_confirmed(label="since the list was confirmed"),
+                balancer.metric_target_list_age(label="since the list was confirmed"),
                 balancer.metric_event_to_envoy(label="from a task's event to Envoy"),
             ),
             _graph(
@@ -104,7 +104,7 @@ class GrpcDashboard(Construct):
     def _counts(self) -> list[cloudwatch.IMetric]:
         balancer = self._balancer
         if not balancer.has_load_balancer:
-            count = balancer.metric_seconds_since_confirmed(period=MINUTE, statistic="SampleCount", label="that tell")
+            count = balancer.metric_target_list_age(period=MINUTE, statistic="SampleCount", label="that report")
             return [count]
         hosts = balancer.target_group.metrics
         return [

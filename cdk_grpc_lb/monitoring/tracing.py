@@ -41,7 +41,7 @@ class Collector(NamedFields):
     """What takes the spans of a balancer: ``Collector.x_ray()``, ``Collector.otlp(...)``, ``Collector.at(...)``, or a
     sidecar with a configuration of your own.
 
-    :param config: The whole configuration of a sidecar, whose OTLP receiver listens with gRPC on ``127.0.0.1:4317``.
+    :param config: The whole configuration of a sidecar, whose OTLP receiver takes gRPC on ``127.0.0.1:4317``.
         By default, there is no sidecar.
     :param image: Its image, which takes its configuration as ``--config=env:AOT_CONFIG_CONTENT``, as all collectors of
         OpenTelemetry do. By default the AWS Distro for OpenTelemetry, in a fixed version.
@@ -93,11 +93,11 @@ class Collector(NamedFields):
 class Tracing(NamedFields):
     """OpenTelemetry traces of a balancer's calls.
 
-    The balancer's span stands between the caller's and the server's (W3C ``traceparent``). Calls whose caller has
-    decided already, either way, keep that decision.
+    The balancer's span is between the caller's and the server's (W3C ``traceparent``). If the caller has decided
+    whether a call is traced, that decision holds.
 
-    :param sampling_percent: How many of the calls are traced whose caller has not decided. By default 1 percent; 0
-        traces only where callers ask for it.
+    :param sampling_percent: The percentage to trace of the calls whose caller has not decided. By default 1; 0 traces
+        only those whose callers ask for it.
     :param collector: What takes the spans. By default a sidecar that sends them to X-Ray.
     :param service_name: The balancer's name in traces (``service.name``). By default ``grpc-lb``.
     :param attributes: Further attributes of its spans, such as ``{"deployment.environment.name": "prod"}``. Its task

@@ -54,7 +54,7 @@ def errors(groups: Iterable[ServiceGroup]) -> Iterator[str]:
     for name, of_name in _by_service(groups).items():
         if len(of_name) > 1 and all(group.labelled.weight == 0 for group in of_name):
             paths = ", ".join(group.path for group in of_name)
-            yield f"one weight at least of the service {name} must be above 0, got 0 for each of {paths}"
+            yield f"at least one weight of the service {name} must be above 0, got 0 for each of {paths}"
 
 
 def findings(groups: Iterable[ServiceGroup], *, knows_all: bool) -> Iterator[Finding]:

@@ -44,23 +44,23 @@ if TYPE_CHECKING:
 @shown
 @jsii.implements(ec2.IConnectable, iam.IGrantable)
 class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
-    """A Fargate service of which every task gets its fair share of the calls, on however few connections they come.
+    """A Fargate service each of whose tasks gets its fair share of the calls, however few connections callers have.
 
-    Makes what is not given: the VPC, the cluster and the balancer. The balancer's list of targets follows the tasks as
-    they start, stop, scale and fail. Raises ValueError at synth for props that contradict each other or that no
+    Makes what is not given: the VPC, the cluster and the balancer. The balancer's target list updates automatically as
+    tasks start, stop, scale and fail. Raises ValueError at synth for props that contradict each other or that no
     deployment could take.
 
     :param image: The image of the service's container. Either this or ``task_definition``.
     :param port: The container port on which the service takes gRPC calls. Needed with ``image``; with
         ``task_definition``, by default the only port that its containers map.
-    :param task_definition: The whole task, for what ``image`` is too little for: several containers, volumes, roles of
-        your own. It must be one for Fargate. Its container that maps the port gets the balancer's labels.
+    :param task_definition: The whole task, instead of ``image``: for several containers, volumes, roles of your own. It
+        must be for Fargate. Its container that maps the port gets the balancer's labels.
     :param container_name: The container of ``task_definition`` that takes the calls. By default the only one that maps
         the port.
     :param vpc: The VPC for the cluster that is made. By default, one with two zones is made, unless ``cluster`` or
         ``balancer`` is given.
     :param cluster: The cluster in which the service runs. By default the balancer's; without a balancer, one is made.
-    :param balancer: A balancer to share with other services. By default, one is made that serves this service alone,
+    :param balancer: A balancer to share with other services. By default, one is made that serves only this service,
         and those that are added to it (``service.balancer.add_service``).
     :param task_subnets: The subnets of the tasks. By default, the private ones of the VPC, or the public ones of a VPC
         that has no others.
@@ -74,21 +74,20 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         or ``*``. By default, all.
     :param grpc_services: The full names of the gRPC services whose calls come here, such as ``rng.v1.RandomNumber``. By
         default, all.
-    :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: beside
-        ``grpc_services`` where that is given, else these alone. By default, none.
+    :param methods: Full names of single methods whose calls come here, such as ``rng.v1.RandomNumber/Get``: in
+        addition to ``grpc_services`` if that is given, otherwise only these. By default, none.
     :param metadata: Conditions on the request metadata of the calls that come here, all of which must hold, such as
         ``[Condition("x-tenant", Match.PREFIX, "acme-")]``. By default, none.
     :param priority: Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000,
         before conditions and methods count. By default 0.
     :param routes: Further routes, each under a name of its own: other calls, or other deadlines and retries for
         some of them. By default, none.
-    :param weight: The part of its service's calls that it takes, 0 to 1000, compared with the other ECS services of the
-        same ``service_name``, among which those without a weight count
-        as 100: a canary that weighs 5 gets about 5 percent. By
-        default, where none of them has a weight, each task takes the same.
+    :param weight: Its share of the calls, 0 to 1000, relative to the other ECS services of the same ``service_name``.
+        Beside one with a weight, those without one count as 100: a canary that weighs 5 gets about 5 percent. By
+        default, if none of them has a weight, each task gets the same share.
     :param policy: How its calls are treated: deadlines, retries, limits, which target takes a call, and more. ECS
-        services of the same ``service_name`` should say the same, because that of the one with the most tasks holds
-        for all. By default what ``TrafficPolicy()`` says.
+        services of the same ``service_name`` should have the same, because the policy of the one with the most tasks
+        applies to all. By default ``TrafficPolicy()``.
     :param cpu: The CPU units of each task. By default 256.
     :param memory_limit_mib: The memory of each task in MiB. By default 512.
     :param runtime_platform: The operating system and CPU of the tasks, such as Linux on ARM64; the image must be for
@@ -99,21 +98,21 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         gets calls as soon as it runs.
     :param grpc_health_probe: The absolute path of ``grpc_health_probe``
         (https://github.com/grpc-ecosystem/grpc-health-probe) in the image. ECS then asks the server's gRPC health
-        service with it, in the place of ``health_check``. ECS runs health checks inside the container, so that without
-        such a program in the image there is none to be had. By default, none.
-    :param drain_time: How long the calls of a task that is told to stop may take to finish, up to 105 seconds. New
-        calls stop coming first, for which 15 seconds are added: together that is the container's stop timeout, after
-        which ECS kills it. By default 45 seconds.
-    :param log_driver: How the container logs. By default to CloudWatch Logs, and lines are dropped rather than calls
-        delayed when that is slow.
+        service with it, instead of ``health_check``. ECS runs health checks inside the container, so the image must
+        have such a program. By default, none.
+    :param drain_time: How long a task that is told to stop may take to finish its calls, up to 105 seconds. Before
+        that, it takes up to 15 seconds until new calls stop coming: together that is the container's stop timeout,
+        after which ECS kills it. By default 45 seconds.
+    :param log_driver: How the container logs. By default to CloudWatch Logs; if that is slow, lines are dropped and no
+        call is delayed.
     :param log_retention: How long those logs are kept. By default, one month.
     :param desired_count: How many tasks run. By default 2, until ``auto_scale_task_count`` is called.
     :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``. The providers are
         enabled in a cluster of this app; an imported one must have them. By default, ``FARGATE`` alone.
     :param min_healthy_percent: How many of the tasks a deployment keeps running. By default 100 percent.
     :param max_healthy_percent: How many tasks may run during a deployment. By default 200 percent.
-    :param circuit_breaker: Whether a deployment whose tasks fail is given up. By default it is, and the last good one
-        is rolled back to.
+    :param circuit_breaker: Whether a deployment whose tasks fail is stopped. By default it is, and ECS rolls back to
+        the last one that completed.
     :param deployment_alarms: Alarms that fail a deployment. By default, none.
     :param enable_execute_command: Whether ``aws ecs execute-command`` may open a shell in the tasks. By default not.
     """
@@ -123,7 +122,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     container: ecs.ContainerDefinition
     """The container that takes the calls."""
     log_group: logs.LogGroup | None
-    """Where the container logs; None where a log driver or a task definition is given."""
+    """Where the container logs; None if a log driver or a task definition is given."""
     cluster: ecs.ICluster
     """The cluster in which the service runs."""
     balancer: GrpcBalancerBase
@@ -251,7 +250,7 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
     def connections(self) -> ec2.Connections:
         """The security group of the tasks, with the gRPC port as the default port.
 
-        Callers need not be allowed here but at the balancer: ``balancer.allow_from``.
+        Callers are allowed at the balancer, not here: ``balancer.allow_from``.
         """
         return self._connections
 
@@ -270,15 +269,15 @@ class GrpcBalancedService(ServiceMetrics, ServiceCallMetrics, Construct):
         calls_metric: cloudwatch.IMetric | None = None,
         calls_per_target: float | None = None,
     ) -> ecs.ScalableTaskCount:
-        """Let the number of tasks follow the load. What is returned takes more policies, such as schedules.
+        """Scale the number of tasks with the load. What it returns takes more policies, such as schedules.
 
-        Raises ValueError at synth where ``desired_count`` is given too: every deployment would set the number back.
+        Raises ValueError at synth if ``desired_count`` is given too, because every deployment would reset the number.
 
         :param max_capacity: The most tasks.
         :param min_capacity: The fewest tasks. By default 1.
         :param cpu_percent: How much of their CPU tasks should use on average. By default 60 percent; None for no
             scaling on CPU.
-        :param calls_metric: A metric of the calls that each task gets on average, of your own. By default that of the
+        :param calls_metric: Your own metric of the calls that each task gets on average. By default that of the
             balancer, ``metric_calls_per_target``.
         :param calls_per_target: How many calls each task should get in a minute, or in the unit of ``calls_metric``.
             By default, calls do not scale.

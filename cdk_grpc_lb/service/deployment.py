@@ -48,7 +48,9 @@ class Deployment:
         _check_percents(props, deployment.desired_count, deployment.min_healthy_percent, deployment.max_healthy_percent)
         check_capacity(props, deployment.capacity_provider_strategies)
         if deployment.alarms is not None and not deployment.alarms.alarm_names:
-            raise props.error("deployment_alarms", "of one alarm at least (leave it out for none)", [])
+            raise props.error(
+                "deployment_alarms", "a configuration with at least one alarm (leave it out for none)", []
+            )
         return deployment
 
 
@@ -88,4 +90,4 @@ def check_capacity(props: Props, strategies: Sequence[ecs.CapacityProviderStrate
         raise props.error(prop, "at most one with a base", len(bases))
     weights = [strategy.weight for strategy in strategies]
     if not any(is_unresolved(weight) or weight for weight in weights):
-        raise props.error(prop, "strategies of which one at least has a weight above 0", weights)
+        raise props.error(prop, "strategies at least one of which has a weight above 0", weights)

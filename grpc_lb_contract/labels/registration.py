@@ -54,8 +54,8 @@ MAX_ROUTES = 64
 class RouteRule(NamedFields):
     """Further routes of a service, under a name of their own.
 
-    What is None is as the registration has it; `()` is none. gRPC services and methods go together: a rule that has
-    either takes none of the registration's. Raises `ValueError` for a value that no label may hold.
+    None means as the service has it; `()` means none. gRPC services and methods go together: a rule that sets either
+    inherits neither. Raises `ValueError` for a value that no label may have.
     """
 
     name: str
@@ -71,7 +71,7 @@ class RouteRule(NamedFields):
     priority: int | None = None
     """Which route of a host takes a call that several fit: the one with the highest, 0 to 1000000."""
     overrides: Overrides = Overrides()
-    """What holds for its calls in place of the service's policy."""
+    """What applies to its calls instead of the service's policy."""
 
     def __post_init__(self) -> None:
         must_match(ROUTE_NAME, "the name of a route", self.name, ROUTE_NAME_RULE)

@@ -24,7 +24,7 @@ from grpc_lb_contract.policy.value_types import ConflictError, PolicySection, se
 
 _PARTS = ("deadline", "retry")
 # The budget is Envoy's circuit breaker of the whole cluster: a route cannot have one of its own.
-# https://www.envoyproxy.io/docs/envoy/v1.39.0/api-v3/config/cluster/v3/circuit_breaker.proto
+# https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/circuit_breaker.proto
 _OF_THE_WHOLE_SERVICE = ("budget_percent", "budget_min_concurrency")
 
 OVERRIDES: tuple[PolicySetting, ...] = tuple(
@@ -36,9 +36,9 @@ OVERRIDES: tuple[PolicySetting, ...] = tuple(
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Overrides(NamedFields):
-    """Settings of a route that take the place of its service's: those that are not at their default.
+    """Settings of a route that replace those of its service: the ones that are not at their default.
 
-    What is at its default is as the service has it. Raises ValueError for a budget of retries, which is the service's.
+    The others are as the service has them. Raises ValueError for a retry budget, which only a service has.
     """
 
     deadline: Deadline = Deadline()

@@ -41,9 +41,9 @@ class RejectedSetting:
 
 @dataclass(frozen=True, slots=True)
 class TrafficPolicy(NamedFields):
-    """All that a service's owner may say about its calls. `TrafficPolicy()` is what happens where nothing is said.
+    """How a balancer treats a service's calls. `TrafficPolicy()` has the defaults.
 
-    Raises `ValueError` for a part of another kind, as each part does for a value that is not allowed.
+    Raises `ValueError` for a part of another type; each part does so for a value that is not allowed.
     """
 
     balancing: Balancing = Balancing()

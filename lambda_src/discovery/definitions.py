@@ -126,7 +126,7 @@ class Definitions:
         unread = frozenset(arns - self._known.keys() - gone.keys() - failures.keys())
         if unread & needed or (len(unread) == len(unknown) > 0 and seconds_left() < _reserved(len(unknown))):
             raise OutOfTime(
-                f"{len(arns) - len(unread)} of {len(arns)} task definitions were read; the next refresh goes on"
+                f"{len(arns) - len(unread)} of {len(arns)} task definitions were read; the next refresh continues"
             )
         failed = {arn: str(error) for arn, error in failures.items()}
         return Described(

@@ -104,6 +104,12 @@ def test_the_message_of_a_call_without_a_route_is_the_real_one() -> None:
     assert NO_ROUTE.startswith(message.strip())
 
 
+def test_the_section_that_a_problem_of_the_page_names_is_there() -> None:
+    told = {name for file in CONTROL_PLANE for name in re.findall(r'runbook="(\w+)"', file.read_text())}
+    assert len(told) > 10
+    assert told <= set(re.findall(r"^## (\w+)$", page("operate/alarms"), flags=re.MULTILINE))
+
+
 def test_every_aws_command_is_one() -> None:
     """GIVEN the service models of botocore, from which the AWS CLI makes its commands, THEN each command is there."""
     found = [each for path in sorted((DOCS / "operate").glob("*.md")) for each in commands(path.read_text(), "aws")]

@@ -113,7 +113,7 @@ async def test_an_outage_of_ssm_is_shown_with_what_to_do_while_calls_go_on(stack
         await stage.outage("refuse")
         try:
             await shows(page, text_within(".problem h2", "The target document is not taken"), True)
-            assert await page.run(text_within(".problem", "calls go on with the targets known"))
+            assert await page.run(text_within(".problem", "calls continue with the last known targets"))
             assert await findings(page) == []
         finally:
             await stage.outage("none")

@@ -116,3 +116,11 @@ def test_the_architecture_names_files_and_folders_that_there_are() -> None:
     named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", page))
     assert len(named) > 20
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_each_invariant_of_the_architecture_has_a_test_named_after_it() -> None:
+    _, _, rest = (ROOT / "ARCHITECTURE.md").read_text().partition("\n## Invariants\n")
+    numbers = re.findall(r"^(\d+)\. ", rest.partition("\n## ")[0], flags=re.MULTILINE)
+    assert len(numbers) > 10
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {*numbers} == {*re.findall(r"def test_invariant_(\d+)_", tests)}

@@ -146,7 +146,7 @@ def test_traefik_may_be_set_up_otherwise(capsys: pytest.CaptureFixture[str]) -> 
         (["traefik.protocol"], "", "a label must be name=value, got 'traefik.protocol'"),
         ([], "no JSON", "labels must be JSON, got "),
         ([], "[" * 100_000, "labels must be JSON, got "),
-        ([], '{"containerDefinitions": []}', "containerDefinitions must be those of a container at least, got none"),
+        ([], '{"containerDefinitions": []}', "containerDefinitions must have at least one container, got none"),
         ([], '{"containerDefinitions": [{"portMappings": 5}]}', "portMappings must be a list, got 5"),
         ([H2C, "--default-rule", "{{" + "(" * 1500 + ".Name" + ")" * 1500 + "}}"], "", "default_rule must be a templ"),
         ([], "[1]", "labels must be an object of texts, a list of name=value, or a task definition"),

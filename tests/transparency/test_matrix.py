@@ -15,11 +15,13 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("matrix")]
 
 
 @pytest.mark.parametrize("served_by", SERVERS)
-async def test_calls_go_through_the_balancer_as_they_do_directly(tmp_path: Path, served_by: str) -> None:
+async def test_invariant_13_calls_go_through_the_balancer_as_they_do_directly(tmp_path: Path, served_by: str) -> None:
     assert await unexpected_differences(tmp_path, served_by) == []
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("served_by", SERVERS)
-async def test_calls_go_through_the_balancer_as_they_do_directly_each_time(tmp_path: Path, served_by: str) -> None:
+async def test_invariant_13_calls_go_through_the_balancer_as_they_do_directly_each_time(
+    tmp_path: Path, served_by: str
+) -> None:
     assert await unexpected_differences(tmp_path, served_by, ROUNDS) == []

@@ -26,7 +26,7 @@ from grpc_lb_contract.policy.value_types import (
 class RetryStatus(StrEnum):
     """The gRPC statuses on which Envoy can retry.
 
-    https://www.envoyproxy.io/docs/envoy/v1.39.0/configuration/http/http_filters/router_filter#x-envoy-retry-grpc-on
+    https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/router_filter#x-envoy-retry-grpc-on
     """
 
     CANCELLED = "CANCELLED"

@@ -29,9 +29,9 @@ def fleet_problems(members: Sequence[Member], now: float) -> Iterator[Problem]:
     yield Problem(
         Severity.WARNING,
         title,
-        f"{formats.some(said, separator='; ')}. Its calls may flow: the page asks its control plane, not its "
+        f"{formats.some(said, separator='; ')}. Its calls may continue: the page asks its control plane, not its "
         f"Envoy.{alike}",
-        "look at the log of that task. Where all are well, the security group of the balancers must let them reach "
+        "look at the log of that task. If all are well, the security group of the balancers must let them reach "
         "each other on the port of the page, 8080.",
         runbook="BalancerSilent",
         of_another=True,

@@ -42,7 +42,7 @@ class BalancerState:
     reached Envoy; connections: None where Envoy's statistics could not be read.
     """
 
-    seconds_since_confirmed: float
+    target_list_age_seconds: float
     event_to_envoy_seconds: float | None
     envoy_restarts: int
     rejected_resources: int
@@ -90,7 +90,7 @@ def lines(
     told = _told(
         {
             names.DRAINING_TARGETS: sum(figures.draining or 0 for figures in services.values()),
-            names.TARGET_LIST_AGE: standing.seconds_since_confirmed,
+            names.TARGET_LIST_AGE: standing.target_list_age_seconds,
             names.EVENT_TO_ENVOY_SECONDS: standing.event_to_envoy_seconds,
             names.ENVOY_RESTARTS: standing.envoy_restarts,
             names.REJECTED_RESOURCES: standing.rejected_resources,
@@ -212,7 +212,7 @@ class Publisher:
             if change.event_to_envoy_seconds is not None and (change.envoy_at or 0) >= since
         ]
         return BalancerState(
-            seconds_since_confirmed=time.monotonic() - (self._state.confirmed_at or self._started),
+            target_list_age_seconds=time.monotonic() - (self._state.confirmed_at or self._started),
             event_to_envoy_seconds=max(reached, default=None),
             envoy_restarts=sum(when >= since for when in journal.envoy_restarts),
             rejected_resources=len(journal.rejections),

@@ -1,4 +1,4 @@
-"""What labels were rejected, as problems: one for each task family whose labels are refused, and each loser."""
+"""What labels were rejected, as problems: one for each task family with rejected labels, and each loser."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from proxy_image.control_plane.report.problems import Problem, Severity
 
 
 def label_problems(notes: Diagnostics) -> Iterator[Problem]:
-    for family, grouped in groupby(notes.rejected_labels, key=lambda refusal: refusal.family):
+    for family, grouped in groupby(notes.rejected_labels, key=lambda each: each.family):
         yield _rejected(family, tuple(grouped))
     for loser, shadowed in groupby(sorted(notes.shadowed, key=lambda each: each.loser), key=lambda each: each.loser):
         yield _shadowed(loser, tuple(shadowed))
     if notes.more_rejected or notes.more_shadowed:
         yield Problem(
             Severity.WARNING,
-            "More labels are refused than the document has room for",
+            "More labels are rejected than the document has room for",
             f"{notes.more_rejected:,} more labels, and {notes.more_shadowed:,} more routes that another service holds.",
             "see 'label rejected' and 'route shadowed' in the Lambda's log for all of them.",
+            runbook="LabelRejected",
         )
 
 
@@ -29,9 +30,10 @@ def _rejected(family: str, rejected_labels: tuple[RejectedLabel, ...]) -> Proble
     return Problem(
         Severity.WARNING,
         f"{'A label' if len(rejected_labels) == 1 else f'{len(rejected_labels)} labels'} of task family {family} "
-        f"{'is' if len(rejected_labels) == 1 else 'are'} refused",
+        f"{'is' if len(rejected_labels) == 1 else 'are'} rejected",
         f"{formats.some(said, separator='; ')}. What depends on it is left out, the rest works.",
         f"correct the docker labels in task definition {family} and deploy it. Other services are not affected.",
+        runbook="LabelRejected",
     )
 
 
@@ -41,7 +43,8 @@ def _shadowed(loser: str, shadowed: tuple[ShadowedRoute, ...]) -> Problem:
     return Problem(
         Severity.WARNING,
         f"{loser} asks for calls that go to {formats.some(holders, 3)}",
-        f"{formats.some(said, separator='; ')}. Who held a route keeps it.",
+        f"{formats.some(said, separator='; ')}. The service that had a route keeps it.",
         f"give {loser} a host or gRPC service of its own (grpc-lb.hosts, grpc-lb.grpc-services). If it is to have the "
         "calls, take the route from the other first.",
+        runbook="LabelRejected",
     )

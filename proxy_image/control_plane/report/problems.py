@@ -11,7 +11,7 @@ from proxy_image.control_plane.sources.sink import Origin, Trouble
 from proxy_image.control_plane.stats.history.entries import Rejection
 from proxy_image.control_plane.xds.capabilities import LeftOut
 
-# The source is read once a second by default; a list this old was missed many times.
+# However seldom a balancer reads (settings/variables.py: 20 s at most), a list this old was missed.
 STALE_SECONDS = 30.0
 NEAR_LIMIT = 0.8
 NEAR_FULL_PERCENT = 80
@@ -75,17 +75,19 @@ class Standing:
 
 
 _DO = {
-    Trouble.UNREACHABLE: "calls go on with the targets known. Check the task's way to SSM: route, NAT gateway or VPC "
-    "endpoint, security group.",
-    Trouble.THROTTLED: "calls go on; readings come slower by themselves. Raise SSM's throughput in this account, or "
-    "GRPC_LB_POLL_SECONDS and GRPC_LB_IDLE_POLL_SECONDS of the balancers.",
-    Trouble.DENIED: "allow ssm:GetParameter and ssm:GetParameters on the parameter prefix to the balancer's task role.",
+    Trouble.UNREACHABLE: "calls continue with the last known targets. Check the task's way to SSM: route, NAT "
+    "gateway or VPC endpoint, security group.",
+    Trouble.THROTTLED: "calls continue, and the balancer reads less often by itself. Raise SSM's throughput in this "
+    "account, or GRPC_LB_POLL_SECONDS and GRPC_LB_IDLE_POLL_SECONDS of the balancers.",
+    Trouble.DENIED: "allow ssm:GetParameter and ssm:GetParameters on the parameter prefix to the balancer's task role. "
+    "The message says whether another policy denies it: of the organisation, or of a VPC endpoint.",
     Trouble.MISSING: "look at the Lambda's log and its dead-letter queue: it writes the document. Check that "
     "GRPC_LB_PARAMETER_PREFIX is the Lambda's.",
-    Trouble.TORN: "nothing, where it goes within seconds: a writer was at work. Else run the Lambda again.",
-    Trouble.UNKNOWN_FORMAT: "deploy the balancer in the version of the Lambda: it writes a newer document.",
-    Trouble.BROKEN: "repair the file where the message says, or run the Lambda again: it rewrites all of it.",
-    Trouble.INTERNAL: "this is a fault of the balancer: please report it with the message and the log around it.",
+    Trouble.TORN: "nothing if it passes within seconds: the Lambda is writing. It repairs what lasts within a minute.",
+    Trouble.UNKNOWN_FORMAT: "deploy the balancer and the Lambda from one version: their formats differ.",
+    Trouble.BROKEN: "if it is a targets file, correct it where the message says. The Lambda rewrites what is in SSM "
+    "within a minute; if not, look at its log.",
+    Trouble.INTERNAL: "this is a bug of the balancer: please report it with the message and the log around it.",
 }
 
 
@@ -102,34 +104,36 @@ def _envoy_problems(standing: Standing) -> Iterator[Problem]:
         yield Problem(
             Severity.ERROR,
             "Envoy is not connected to this control plane",
-            "It serves on with what it last had, if it runs; changes of targets do not reach it.",
-            "look for 'envoy' in this task's log: the supervisor starts it again by itself. If it stays away, replace "
-            "the task.",
+            "If it runs, it keeps its last configuration; changes of targets do not reach it.",
+            "look for 'envoy' in this task's log: the supervisor restarts it. If it stays disconnected, replace the "
+            "task.",
         )
     elif standing.envoy_unreadable is not None:
         yield Problem(
             Severity.WARNING,
             "Envoy's statistics cannot be read",
             f"{standing.envoy_unreadable}. Numbers on this page are old.",
-            "nothing, while it lasts seconds (Envoy starts). Else look at Envoy's lines in this task's log.",
+            "nothing if it passes within seconds (Envoy is starting). Otherwise look at Envoy's lines in this task's "
+            "log.",
         )
     if standing.refuses_calls or standing.heap_percent >= NEAR_FULL_PERCENT:
         yield Problem(
             Severity.ERROR if standing.refuses_calls else Severity.WARNING,
-            "Envoy refuses new calls" if standing.refuses_calls else "Envoy's memory is nearly used up",
-            f"{standing.heap_percent} % of the memory that it may take is in use. Streams that hold most of it are "
-            "reset, other calls in flight go on.",
-            "give the balancer more memory (memory_limit_mib) or more tasks; look which service has the most calls in "
-            "flight: those hold it.",
+            "Envoy rejects new calls" if standing.refuses_calls else "Envoy's memory is nearly used up",
+            f"{standing.heap_percent} % of the memory that it may take is in use. The streams that hold the most are "
+            "reset; other in-flight calls continue.",
+            "give the balancer more memory (memory_limit_mib) or more tasks. The service with the most calls in "
+            "flight holds the most.",
         )
     restarts = [ago for ago in standing.envoy_restarted_seconds_ago if ago <= RECENT_SECONDS]
     if restarts:
         yield Problem(
             Severity.WARNING,
             "Envoy was restarted" + (f" {len(restarts)} times" if len(restarts) > 1 else ""),
-            f"The last time {min(restarts):.0f} s ago. The calls that it had were cut, and its counts restarted.",
-            "look for 'envoy stopped' in this task's log: its reason says how it ended. Where it was out of memory, "
-            "give the balancer more (memory_limit_mib); else please report it.",
+            f"The last time {min(restarts):.0f} s ago. Its in-flight calls were cut, and its counts restarted.",
+            "look for 'envoy stopped' in this task's log. If its reason is 'signal SIGKILL', the task ran out of "
+            "memory: give the balancer more (memory_limit_mib). Otherwise please report it.",
+            runbook="ProcessStopped",
         )
 
 
@@ -141,29 +145,33 @@ def _document_problems(standing: Standing) -> Iterator[Problem]:
             f"The target document is not taken ({trouble.value.replace('_', ' ')})",
             message,
             _DO[trouble],
+            runbook="TargetsStale",
         )
     if standing.generation is None:
         yield Problem(
             Severity.ERROR,
             "No target document yet",
             "This balancer has never had targets, so it is not ready and takes no calls.",
-            "look at the Lambda's log: it writes the document as soon as a task with grpc-lb labels runs.",
+            "look at the Lambda's log: its first refresh writes the document, within a minute.",
+            runbook="NoBalancerReady",
         )
     elif standing.origin is Origin.LAST_GOOD:
         yield Problem(
             Severity.WARNING,
             "The targets come from this balancer's own disk",
-            "It could not read the document when it started and uses the last good one.",
-            "see to the trouble with the document; the targets are taken from there as soon as it is readable.",
+            "It could not read the document when it started, and uses the last one that it had read.",
+            "solve the problem with the document; the balancer uses it as soon as it is readable.",
+            runbook="TargetsStale",
         )
     age = standing.target_list_age_seconds
     if age is not None and age > STALE_SECONDS:
         yield Problem(
             Severity.WARNING,
             "The target list is stale",
-            f"It was last confirmed {age:.0f} s ago. Calls go on; tasks that stopped since are avoided once they "
-            "cannot be reached, new ones get none.",
-            "see to the trouble with the document.",
+            f"It was last confirmed {age:.0f} s ago. Calls continue; tasks that stopped since are ejected once they "
+            "cannot be reached, and new tasks get no calls.",
+            "solve the problem with the document.",
+            runbook="TargetsStale",
         )
 
 
@@ -179,18 +187,18 @@ def _policy_problems(standing: Standing) -> Iterator[Problem]:
     if standing.shortened is not None:
         yield Problem(
             Severity.WARNING,
-            "Some hosts hold their own routes alone",
+            "Some hosts have only their own routes",
             "There are too many hosts and routes to copy those of less specific hosts to each: calls to such a host "
-            "for other gRPC services answer UNIMPLEMENTED.",
+            "for other gRPC services get UNIMPLEMENTED.",
             f"{standing.shortened}.",
         )
     for rejection in standing.rejections:
         yield Problem(
             Severity.ERROR,
             f"A client rejected its configuration ({rejection.audience}, {rejection.resource_type})",
-            f"{rejection.node}: {rejection.error}. It goes on with what it had.",
-            "this is a fault of the balancer or a version that does not fit: please report it with this message. "
-            "Undo the last change of labels or policies until then.",
+            f"{rejection.node}: {rejection.error}. It keeps its last configuration.",
+            "this is a bug of the balancer, or an incompatible version: please report it with this message. Until "
+            "then, undo the last change of labels or policies.",
             runbook="ResourceRejected",
         )
 
@@ -201,7 +209,7 @@ def fault_problems(name: str, faults: Collection[str]) -> Iterator[Problem]:
             Severity.WARNING,
             f"Faults are injected into the calls of {name}",
             f"As its labels ask for: {'; '.join(faults)}.",
-            f"nothing on a game day. Else take the grpc-lb.fault labels out of the task definition of {name}.",
+            f"nothing if this is a test. Otherwise remove the grpc-lb.fault labels from the task definition of {name}.",
             service=name,
         )
 
@@ -222,8 +230,10 @@ def service_problems(
             Severity.WARNING,
             f"{len(ejected)} of {len(states)} targets of {name} "
             + ("is ejected" if len(ejected) == 1 else "are ejected"),
-            f"Envoy leaves {formats.some(ejected)} alone and retries within seconds; the page of {name} says why.",
+            f"Envoy sends no calls to {formats.some(ejected)} for some seconds, then tries again; the page of {name} "
+            "says why.",
             "look at the log of the task, and whether its security group lets the balancer in on this port.",
+            runbook="TargetsEjected",
             service=name,
         )
     unhealthy = sorted(address for address, state in states if state == "unhealthy")
@@ -233,9 +243,9 @@ def service_problems(
             f"{len(unhealthy)} of {len(states)} targets of {name} "
             + ("does" if len(unhealthy) == 1 else "do")
             + " not pass the health checks",
-            f"{formats.some(unhealthy)}: asked by this balancer, as the service's labels want it, and not SERVING.",
-            "look at the log of the task. A server without grpc.health.v1.Health never passes: give it one, or take "
-            "the grpc-lb.health-check labels out.",
+            f"{formats.some(unhealthy)}: not SERVING when this balancer asks, as the service's labels want.",
+            "look at the log of the task. A server without grpc.health.v1.Health never passes: give it one, or remove "
+            "the grpc-lb.health-check labels.",
             service=name,
         )
     waiting = sorted(address for address, state in states if state == "not admitted")
@@ -245,8 +255,8 @@ def service_problems(
             f"{len(waiting)} new "
             + ("target" if len(waiting) == 1 else "targets")
             + f" of {name} cannot be reached yet",
-            f"{formats.some(waiting)}: running, and accepting no connection. Calls are held back for up to 10 s.",
-            "nothing, where the server is still starting. Else check the port label and the security group.",
+            f"{formats.some(waiting)}: running, but no connection accepted yet. Calls come once one is, or after 10 s.",
+            "nothing if the server is still starting. Otherwise check the port label and the security group.",
             service=name,
         )
     for breaker, used, limit in breakers:
@@ -261,6 +271,7 @@ def service_problems(
                     else "calls beyond it fail at once with UNAVAILABLE."
                 ),
                 "scale the service out, or raise the limit in its policy.",
+                runbook="LimitNear",
                 service=name,
             )
 
@@ -272,7 +283,7 @@ def _no_target(name: str, states: list[tuple[str, str]], *, fails: bool) -> Prob
             Severity.WARNING,
             f"{name} is being stopped, or scaled to 0",
             f"{detail} Nobody calls it." if not states else f"{detail}. Nobody calls it.",
-            "nothing, where that is meant. Else start tasks of it with the label grpc-lb.enable=true.",
+            "nothing if that is meant. Otherwise start tasks of it with the label grpc-lb.enable=true.",
             runbook="NoTargets",
             service=name,
             urgency=Urgency.NOBODY_CALLS,
@@ -281,7 +292,7 @@ def _no_target(name: str, states: list[tuple[str, str]], *, fails: bool) -> Prob
         Severity.ERROR,
         f"{name} has no target that takes calls",
         detail,
-        "start tasks of it with the label grpc-lb.enable=true, or look why they stop: their logs, their health "
+        "start tasks of it with the label grpc-lb.enable=true, or find out why they stop: their logs, their health "
         "checks in ECS.",
         runbook="NoTargets",
         service=name,

@@ -198,8 +198,8 @@ def _worst_first(services: Sequence[ServiceReport], problems: Sequence[Problem])
 def _scope(task: str, zone: str) -> str:
     where = f" in {zone}" if zone else ""
     return (
-        f"This is balancer {task}{where}: its own calls, its own view of the targets, but for what is "
-        "said of all balancers."
+        f"This is balancer {task}{where}: its own calls and its own view of the targets, except for "
+        "what is about all balancers."
     )
 
 

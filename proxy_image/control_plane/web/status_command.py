@@ -43,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m proxy_image status",
-        description="Shows how a balancer task and the others beside it stand: services, targets, shares, problems.",
+        description="Shows the state of a balancer task and of the others: services, targets, shares, problems.",
         epilog="Exit codes: 0 all is well, 1 no balancer answers, 2 wrong usage, 3 a balancer reports an error, 4 "
         "a warning; a service that nobody calls and that has no task is neither.",
     )
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the balancer's web port; default %(default)s")
-    parser.add_argument("--service", metavar="NAME", help="this service alone, with what became of its targets")
+    parser.add_argument("--service", metavar="NAME", help="only this service, with the history of its targets")
     parser.add_argument("--changes", type=int, default=1, metavar="N", help="the last N changes; default %(default)s")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     parser.add_argument(
@@ -57,7 +57,7 @@ def _run(argv: Sequence[str] | None) -> int:
         type=float,
         const=WATCH_SECONDS,
         metavar="SECONDS",
-        help=f"show it again and again, every {WATCH_SECONDS:g} seconds or so many, until Ctrl-C",
+        help=f"repeat every {WATCH_SECONDS:g} seconds, or every SECONDS, until Ctrl-C",
     )
     arguments = parser.parse_args(argv)
     if arguments.watch is not None and not MIN_WATCH_SECONDS <= arguments.watch <= MAX_WATCH_SECONDS:

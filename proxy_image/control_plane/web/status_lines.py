@@ -76,6 +76,8 @@ def lines(report: dict[str, Any], *, changes: int = 1, history: bool = False) ->
         yield f"{problem['severity'].upper()}: {_clean(problem['title'])}"
         yield f"  {_clean(problem['detail'])}"
         yield f"  do: {_clean(problem['do'])}"
+        if section := problem.get("runbook"):
+            yield f"  more: docs/operate/alarms.md#{_clean(section.lower())}"
     yield ""
     yield f"{report['scope']} ({time.strftime('%H:%M:%S', time.gmtime(report['at']))} UTC)"
 

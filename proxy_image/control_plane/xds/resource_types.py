@@ -16,7 +16,7 @@ class ResourceType(StrEnum):
     """A type of resource by its xDS name.
 
     The order is the one in which updates do no harm (make before break):
-    https://www.envoyproxy.io/docs/envoy/v1.39.0/api-docs/xds_protocol#eventual-consistency-considerations
+    https://www.envoyproxy.io/docs/envoy/v1.40.0/api-docs/xds_protocol#eventual-consistency-considerations
     """
 
     CLUSTER = "CDS"

@@ -1,6 +1,6 @@
 """What one ADS stream has asked for, been sent and accepted: the state-of-the-world protocol without any I/O.
 
-https://www.envoyproxy.io/docs/envoy/v1.39.0/api-docs/xds_protocol
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-docs/xds_protocol
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Subscriptions:
     def _forget_what_warms(self, resource_type: ResourceType, changed: Iterable[str]) -> None:
         """A changed cluster waits for endpoints, a changed listener for routes, also where those did not change.
 
-        https://www.envoyproxy.io/docs/envoy/v1.39.0/api-docs/xds_protocol#resource-warming
+        https://www.envoyproxy.io/docs/envoy/v1.40.0/api-docs/xds_protocol#resource-warming
         """
         warms = resource_type.warms
         if warms is not None and warms in self._by_type:

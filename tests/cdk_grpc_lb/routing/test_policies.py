@@ -151,7 +151,7 @@ def test_weights_that_are_all_nothing_fail_at_synth(stack: cdk.Stack) -> None:
     add(balancer, "One", weight=0)
     add(balancer, "Two", weight=0)
     sentence = (
-        "one weight at least of the service orders must be above 0, got 0 for each of Stack/Balancer/One, "
+        "at least one weight of the service orders must be above 0, got 0 for each of Stack/Balancer/One, "
         "Stack/Balancer/Two"
     )
     with pytest.raises(RuntimeError, match=sentence):

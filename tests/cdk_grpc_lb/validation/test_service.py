@@ -88,7 +88,7 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
     (
         {"deployment_alarms": ecs.DeploymentAlarmConfig(alarm_names=[])},
         "deployment_alarms",
-        "of one alarm at least (leave it out for none)",
+        "a configuration with at least one alarm (leave it out for none)",
         "[]",
     ),
     ({STRATEGIES: []}, STRATEGIES, "a list that names at least one (leave it out for FARGATE)", "[]"),
@@ -113,7 +113,7 @@ MISUSE: list[tuple[dict[str, Any], str, str, str]] = [
     (
         {STRATEGIES: [provider("FARGATE", weight=0), provider("FARGATE_SPOT")]},
         STRATEGIES,
-        "strategies of which one at least has a weight above 0",
+        "strategies at least one of which has a weight above 0",
         "[0, None]",
     ),
     (

@@ -42,7 +42,7 @@ def fleet_table(report: Report, members: Sequence[Member], service: str | None =
     }
     caption = "All balancers" if service is None else f"All balancers' part of {service}"
     more = f"{hidden:,} more are well or less busy. " if hidden > 0 else ""
-    note = f"{more}Each is asked every few seconds while someone looks; the rest of this page is this one's own."
+    note = f"{more}Each is asked every few seconds while a page is open; the rest of this page is about this one."
     return tag(
         "section",
         tag("h2", "All balancers"),
@@ -133,7 +133,7 @@ def fleet_line(report: Report, members: Sequence[Member]) -> Html | None:
     return tag(
         "p",
         said,
-        joined(" ", tag("span", f"No answer of {', '.join(silent[:5])}.", class_="bad")) if silent else None,
+        joined(" ", tag("span", f"No answer from {', '.join(silent[:5])}.", class_="bad")) if silent else None,
         class_="note",
     )
 

@@ -57,7 +57,7 @@ def service_view(service: ServiceReport, report: Report, beside: Beside = NOTHIN
         joined(tag("h2", "Limits"), limits_table(service)) if service.breakers else None,
         tag("h2", "Policy"),
         _policy(service),
-        tag("h2", "What became of its targets"),
+        tag("h2", "History of its targets"),
         history_table(service, report),
         tag("p", tag("a", "All services", href="/")),
     )
@@ -108,7 +108,7 @@ def _service_facts(service: ServiceReport) -> Html:
         [
             *shown,
             ("in flight", f"{service.in_flight:,}", ""),
-            ("all calls", f"{service.calls:,}", f"{service.retries:,} tried again"),
+            ("all calls", f"{service.calls:,}", f"{service.retries:,} retries"),
             ("ejections", f"{service.ejections:,}", ""),
         ]
     )
@@ -158,5 +158,5 @@ def _policy(service: ServiceReport) -> Html:
         return tag("p", DEFAULT)
     return joined(
         tag("ul", *(tag("li", phrase) for phrase in service.policy_words), class_="policy"),
-        tag("p", "What is not named is as by default.", class_="note"),
+        tag("p", "What is not named has its default.", class_="note"),
     )

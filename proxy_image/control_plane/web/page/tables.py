@@ -162,9 +162,9 @@ def statuses_table(service: ServiceReport) -> Html:
         return status, f"{lately:,}", drawn, f"{service.statuses[status]:,}"
 
     ordered = sorted(service.statuses, key=lambda status: (status == OK, -service.statuses[status], status))
-    columns = {"gRPC status": "", "lately": "number", "part of it": "share", "since Envoy started": "number"}
+    columns = {"gRPC status": "", "lately": "number", "share": "share", "since Envoy started": "number"}
     note = (
-        f"Lately is the last {service.window_seconds:.0f} s. CANCELLED are also calls that their callers gave up "
+        f"Lately means the last {service.window_seconds:.0f} s. CANCELLED includes calls that their callers gave up "
         "before there was a status."
     )
     return joined(
@@ -205,7 +205,7 @@ def limits_table(service: ServiceReport) -> Html:
         drawn = shared(bar(min(part, 1.0), None, state), formats.percent(part))
         return breaker.name, f"{breaker.used:,} of {breaker.limit:,}", drawn
 
-    columns = {"limit": "", "in use": "number", "part of it": "share"}
+    columns = {"limit": "", "in use": "number", "share": "share"}
     note = (
         "Calls beyond a limit of calls are answered UNAVAILABLE at once; beyond one of connections they wait. Each "
         "balancer has limits of its own."

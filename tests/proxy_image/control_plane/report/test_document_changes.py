@@ -153,7 +153,7 @@ async def test_what_envoy_does_not_take_is_not_in_use(tmp_path: Path) -> None:
         assert (await here.samples("grpc_lb_event_to_envoy_seconds"))["_count"] == 0
 
 
-async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_metrics(
+async def test_rejected_labels_and_shadowed_routes_are_on_the_page_in_the_api_and_in_metrics(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with world(tmp_path) as here:
@@ -167,7 +167,7 @@ async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_
             {"route": "host * and gRPC service *", "holder": "rng", "loser": "rng-copy"}
         ]
         page = (await here.client.get("/problems")).text
-        assert "A label of task family orders is refused" in page
+        assert "A label of task family orders is rejected" in page
         assert "grpc-lb.port of revision 4 must be 1..65535, got &#x27;http&#x27;" in page
         assert "rng-copy asks for calls that go to rng" in page
         assert "2 more labels" in page
@@ -177,6 +177,7 @@ async def test_refused_labels_and_lost_routes_are_on_the_page_in_the_api_and_in_
         shown = capsys.readouterr().out
         assert "grpc-lb.port of revision 4 must be 1..65535, got 'http'" in shown
         assert "rng-copy asks for calls that go to rng" in shown
+        assert "more: docs/operate/alarms.md#labelrejected" in shown
         # AND they go when they are mended
         await here.publish(rng(target(1)))
         assert (await here.samples("grpc_lb_rejected_labels"))[""] == 0

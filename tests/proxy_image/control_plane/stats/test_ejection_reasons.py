@@ -84,8 +84,13 @@ async def test_a_target_ejected_for_its_answers_is_said_to_be_so_and_returns(tmp
         here.envoy.channel() as channel,
     ):
         a.abort = grpc.StatusCode.UNAVAILABLE
-        await codes(channel, 6)
-        await eventually(lambda: here.becomes(a, What.EJECTED))
+
+        async def is_ejected() -> bool:
+            # Again, where it was back before anyone looked.
+            await codes(channel, 6)
+            return await here.becomes(a, What.EJECTED)
+
+        await eventually(is_ejected)
         assert here.last(a).why.startswith("it answered UNAVAILABLE or DEADLINE_EXCEEDED")
         states = {each.address: each.state for each in here.report().services[0].targets}
         assert states == {f"127.0.0.1:{a.port}": "ejected", f"127.0.0.1:{b.port}": "serving"}
@@ -180,10 +185,10 @@ async def test_how_full_envoys_memory_is_is_read(tmp_path: Path) -> None:
         assert not watcher.readings[-1].refuses_calls
 
 
-def test_an_envoy_that_refuses_calls_is_an_error_that_says_what_to_do() -> None:
+def test_an_envoy_that_rejects_calls_is_an_error_that_says_what_to_do() -> None:
     full = Standing("g", Origin.SSM, 0.0, None, True, None, heap_percent=96, refuses_calls=True)
     found = report(None, (), (), Journal(), full, at=0.0, grpc_clients=0, task="", zone="").problems
-    (problem,) = [each for each in found if each.title == "Envoy refuses new calls"]
+    (problem,) = [each for each in found if each.title == "Envoy rejects new calls"]
     assert "96 %" in problem.detail
     assert "memory_limit_mib" in problem.do
 
