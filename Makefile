@@ -3,6 +3,10 @@ BIN := build/venv/bin
 # Every process reads what another has compiled, and nothing is put beside the sources: most of a short process is that.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/build/bytecode
+# Where the user has no home to write to, as in some containers, what keeps a cache there keeps it in build/.
+ifneq ($(shell test -d "$$HOME" -a -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/build/home
+endif
 # Most tests wait for processes they started, so more run at once than there are cores.
 TEST_JOBS ?= $(shell $(PYTHON) -c "import os; print(min(2 * (os.cpu_count() or 1) + 1, 9))")
 SIDE_BY_SIDE = --numprocesses $(TEST_JOBS) --dist loadgroup --durations 15 --durations-min 5
@@ -45,7 +49,7 @@ lint: setup  ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: setup ## mypy --strict, of everything, of each example and of the apps of docs/apps.md; pyright of these and of the wheel
 	@$(BIN)/mypy . && $(BIN)/python -m tests.apps.pages build/apps && for app in examples/*/ build/apps/; do (cd $$app && echo $$app && \
-		MYPYPATH=$(CURDIR) $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; done
+		MYPYPATH="$(CURDIR)" "$(CURDIR)/$(BIN)/mypy" --config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" .) || exit 1; done
 	@$(BIN)/python -m pytest -q -p no:cacheprovider $(wildcard tests/*/types_of_*.py)
 docs: setup  ## write docs/api.md and the tables of docs/labels.md and docs/traefik.md, and build the documentation site into build/site
 	@$(BIN)/python dev/make_api.py

@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 
 LAST_FAILED = Path(__file__).resolve().parents[1] / ".pytest_cache/v/cache/lastfailed"
-GROUP = re.compile(r"@tests[\w.]*:\w+$")
+# What stands behind a test's name and parameters: of tests/sharing.py, a fixture, a file or a library.
+GROUP = re.compile(r"@[^@\]]+$")
 
 
 def ids(last_failed: str) -> list[str]:

@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 
 version=$(sed -n 's/.*Runtime\.PYTHON_3_\([0-9]*\).*/3.\1/p' cdk_grpc_lb/balancer/target_sync.py)
 python=${LAMBDA_PYTHON:-$(command -v "python$version" || true)}
-if [[ -z $python ]]; then
+# A version manager's shim is there for versions that are not switched on.
+if [[ -z $python ]] || ! "$python" -c "" 2>/dev/null; then
     echo "python$version is not on the PATH"
     exit 3
 fi

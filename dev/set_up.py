@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import venv
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -68,11 +67,11 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser.add_argument("--to-run", action="store_true", help="without what tests alone need")
     parser.add_argument("optional", nargs="*", help="environments that few targets need: publish, traefik, peers")
     options = parser.parse_args(arguments)
-    of_npm: dict[Path, tuple[str, ...]] = {NODE: (CDK_CLI,)}
-    if not options.to_run:
-        of_npm |= {PYRIGHT: (PYRIGHT_PACKAGE,), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
     try:
         check_python()
+        of_npm: dict[Path, tuple[str, ...]] = {NODE: (CDK_CLI,)}
+        if not options.to_run:
+            of_npm |= {PYRIGHT: (PYRIGHT_PACKAGE,), NODE_GRPC: NODE_GRPC_PACKAGES, AXE: (AXE_CORE,)}
         BUILD.mkdir(exist_ok=True)
         make_part(UV_VENV, requirements_stamp("uv"), make_uv)
         with ThreadPoolExecutor() as side_by_side:
@@ -102,9 +101,10 @@ def check_python() -> None:
         )
     try:
         import ensurepip  # noqa: F401 - Debian's python3 comes without it until python3-venv is installed
+        import venv  # noqa: F401 - and others without this
     except ImportError as error:
         raise SetUpError(
-            "python3 must be able to make virtual environments, got one without ensurepip; "
+            f"python3 must be able to make virtual environments, got one without {error.name}; "
             "on Debian and Ubuntu: apt-get install python3-venv"
         ) from error
 
@@ -141,6 +141,8 @@ def make_environment(name: str) -> None:
 
 
 def make_venv(folder: Path, requirements: Path) -> None:
+    import venv
+
     venv.create(folder, with_pip=False)
     if UV.exists():
         try:
@@ -192,6 +194,8 @@ def keeps_bytecode() -> bool:
 
 def make_uv() -> None:
     """uv installs in seconds what takes pip minutes. Where it has no wheel for this machine, pip does it all."""
+    import venv
+
     has_pip = importlib.util.find_spec("pip") is not None
     venv.create(UV_VENV, with_pip=not has_pip)
     try:

@@ -96,6 +96,32 @@ def test_or_where_uv_cannot_install_as_without_the_index_of_pips_settings(
     assert is_checked_and_not_compiled(ran[-1])
 
 
+def test_a_python_that_is_too_old_is_told_before_anything_else(
+    set_up: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(set_up, "OLDEST_PYTHON", (99, 0))
+    assert set_up.main() == 1
+    assert capsys.readouterr().err.startswith("error: python3 must be 3.11 or later, got ")
+    assert not set_up.BUILD.exists()
+
+
+@pytest.mark.parametrize("module", ["ensurepip", "venv"])
+def test_a_python_that_makes_no_environments_is_told_with_what_to_install(tmp_path: Path, module: str) -> None:
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('no {module}', name='{module}')\n")
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "dev" / "set_up.py")],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"error: python3 must be able to make virtual environments, got one without {module}; "
+        "on Debian and Ubuntu: apt-get install python3-venv\n"
+    )
+
+
 def test_what_is_made_already_is_left_as_it_is(set_up: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up.UV.parent.mkdir(parents=True)
     set_up.UV.touch()

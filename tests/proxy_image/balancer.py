@@ -74,7 +74,9 @@ class Balancer:
     def readiness(self) -> int:
         """The HTTP status of /ready; 0 where nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['ready']}/ready", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.ports['ready']}/ready", timeout=PATIENCE_SECONDS
+            ) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             error.close()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from grpc import StatusCode, aio
 
-from rng_service.load import LoadReport, Plan, SteadyLoad, UnreachableError, run_load
+from rng_service.load import Load, LoadReport, Plan, SteadyLoad, UnreachableError, run_load
 from rng_service.rng.v1 import random_number_pb2 as pb2
 from rng_service.rng.v1 import random_number_pb2_grpc as pb2_grpc
 from tests.rng_service.servers import server_process, serving
@@ -93,12 +93,17 @@ async def test_given_a_rate_when_calls_are_made_then_they_keep_to_it() -> None:
 
 @pytest.mark.parametrize("rate", [None, 100.0])
 async def test_given_a_duration_when_calls_are_made_then_they_end_after_it(rate: float | None) -> None:
-    async with serving("task-a") as address:
-        plans = [Plan(calls=None, rate=rate, duration=seconds) for seconds in (0.3, 1)]
-        report, longer = await asyncio.gather(*(run_load(address, plan) for plan in plans))
-    assert 0.3 <= report.seconds < longer.seconds
-    assert longer.seconds >= 1
-    assert len(report.calls) >= 3
+    async with serving("task-a") as address, Load(address, Plan(calls=None, rate=rate, duration=3600)) as longer:
+        going_on = asyncio.create_task(longer.run())
+        report = await run_load(address, Plan(calls=None, rate=rate, duration=0.3))
+        await until(longer, lambda report: len(report.calls) >= 3)
+        # THEN one of an hour, which began before, has not ended
+        assert not going_on.done()
+        longer.stop()
+        await going_on
+    assert report.seconds >= 0.3
+    assert report.calls
+    assert report.tasks == {"task-a": len(report.calls)}
 
 
 async def test_given_streams_when_they_are_made_then_all_are_open_at_once() -> None:
@@ -197,7 +202,7 @@ async def test_given_an_authority_when_a_call_is_made_then_it_is_on_the_wire() -
     assert len(report.failures) == 1
 
 
-async def until(load: SteadyLoad, holds: Callable[[LoadReport], bool]) -> None:
+async def until(load: Load | SteadyLoad, holds: Callable[[LoadReport], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds(load.report()):  # noqa: ASYNC110 - a load has no event for what a test waits for
             await asyncio.sleep(0.02)

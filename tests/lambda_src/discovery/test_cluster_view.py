@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import pytest
+
 from lambda_src.discovery.cluster_view import BELIEVED_AFTER_SECONDS
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import Answer, FakeAws, Json, task_arn
@@ -43,6 +47,29 @@ def test_a_large_cluster_is_asked_about_the_tasks_of_events_alone_between_two_mi
     quiet = aws.run(1000)
     sync.minute()
     assert quiet in sync.serving()
+
+
+@pytest.mark.parametrize(("seconds_late", "found"), [(2, 10), (10, 20)])
+def test_where_events_have_waited_one_listing_finds_all_that_they_tell(
+    seconds_late: int, found: int, aws: FakeAws, sync: Sync
+) -> None:
+    # GIVEN a large cluster that was listed ten seconds ago, of which twenty tasks were told to stop since
+    tasks = fleet(aws, 150)
+    sync.minute()
+    sync.time.now += 10
+    stopping = sorted(tasks)[:20]
+    for task in stopping:
+        aws.stop(task)
+    at = datetime.fromtimestamp(sync.time.now - seconds_late, UTC).isoformat()
+    events = [aws.event(task) | {"time": at} for task in stopping]
+    # WHEN the queue hands over the first ten of their events
+    sync.handle(*events[:10])
+    # THEN all of them drain where the events are old, so that a queue of hundreds is over at once
+    assert sync.draining() == set(stopping[:found])
+    aws.requests.clear()
+    sync.handle(*events[10:])
+    assert sync.draining() == set(stopping)
+    assert (aws.operations() == []) is (found == 20)
 
 
 def test_without_the_minute_rule_events_list_a_large_cluster_again(aws: FakeAws, sync: Sync) -> None:

@@ -13,8 +13,9 @@ from proxy_image.envoy.alive import ANSWER_SECONDS, is_alive
 
 
 @pytest.fixture
-def silent(tmp_path: Path) -> Iterator[Path]:
-    """A socket that takes connections and never answers."""
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A socket that takes connections and never answers, and a balancer that waits as long as it does."""
+    monkeypatch.setattr("proxy_image.envoy.admin.ANSWER_SECONDS", ANSWER_SECONDS)
     path = tmp_path / "admin.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.server
+import logging
 import os
 import signal
 import socketserver
@@ -17,7 +18,9 @@ import grpc
 import pytest
 
 from proxy_image.envoy.admin import Admin
+from proxy_image.supervisor import drain as drain_module
 from proxy_image.supervisor.drain import DrainTimes, drain
+from proxy_image.supervisor.supervisor import ONE_SIGNAL_SECONDS
 from tests.proxy_image.balancer import (
     REAL,
     STATIC,
@@ -36,17 +39,20 @@ class Load:
     """Clients that call one after the other, each on a connection of its own, until told to stop."""
 
     def __init__(self, *addresses: str, pauses: tuple[float, ...]) -> None:
-        self.calls = 0
+        self.calls = Counter[int]()
+        """Of each client."""
         self.failures: list[str] = []
         self._stop = asyncio.Event()
-        self._clients = [asyncio.create_task(self._client(addresses, pause)) for pause in pauses]
+        self._clients = [
+            asyncio.create_task(self._client(number, addresses, pause)) for number, pause in enumerate(pauses)
+        ]
 
-    async def _client(self, addresses: tuple[str, ...], pause: float) -> None:
+    async def _client(self, number: int, addresses: tuple[str, ...], pause: float) -> None:
         async with channel(*addresses) as on:
             while not self._stop.is_set():
                 try:
                     await call(on)
-                    self.calls += 1
+                    self.calls[number] += 1
                 except grpc.RpcError as error:
                     self.failures.append(str(error))
                 await asyncio.sleep(pause)
@@ -61,20 +67,26 @@ async def test_no_call_fails_while_a_balancer_drains_under_load(tmp_path: Path, 
     # GIVEN busy clients and slow ones, that come back to the balancer for as long as it listens, and one that is idle
     async with (
         running_server() as target,
-        running_balancer(tmp_path, target, module=module, GRPC_LB_DRAIN_SECONDS="20") as balancer,
+        running_balancer(
+            tmp_path, target, module=module, GRPC_LB_DRAIN_DELAY_SECONDS="600", GRPC_LB_DRAIN_SECONDS="20"
+        ) as balancer,
         channel(balancer.address, target) as idle,
     ):
         await balancer.ready()
         await call(idle)
         load = Load(balancer.address, target, pauses=(0.02, 0.02, 0.02, 0.2, 0.7, 1.1))
-        await asyncio.sleep(0.5)  # a share of the load before
+        await until(lambda: len(load.calls) == 6, "a call of each client")
         assert balancer.admin.activity().connections == 7
 
-        # WHEN the balancer is told to stop
+        # WHEN the balancer is told to stop, and, so that there is time to look, once more to send clients away
+        balancer.process.terminate()
+        await balancer.event("readiness fails, serving on")
+        await until(lambda: balancer.readiness() == 503, "readiness that fails")
+        await asyncio.sleep(2 * ONE_SIGNAL_SECONDS)
+        assert balancer.admin.activity().connections == 7, "failing readiness alone sends nobody away"
+        before = load.calls.copy()
         balancer.process.terminate()
         sent_away = await balancer.event("sending clients away")
-        assert balancer.readiness() == 503
-        assert balancer.admin.activity().connections == 7, "failing readiness alone sends nobody away"
 
         # THEN it ends in order, well before the time for it is over, as nobody is left
         assert await balancer.exited() == 0
@@ -82,9 +94,10 @@ async def test_no_call_fails_while_a_balancer_drains_under_load(tmp_path: Path, 
         assert drained["calls_left"] == 0
         assert drained["seconds"] < sent_away["at_most_seconds"]
         order = [event["event"] for event in balancer.events() if event["source"] == "supervisor"]
-        assert order[-6:] == [
+        assert order[-7:] == [
             "told to stop",
             "readiness fails, serving on",
+            "told to stop",
             "sending clients away",
             "no new connections",
             "drained",
@@ -94,7 +107,7 @@ async def test_no_call_fails_while_a_balancer_drains_under_load(tmp_path: Path, 
         await call(idle)
         await load.stop()
         assert load.failures == []
-        assert load.calls > 200
+        assert all(load.calls[client] > calls for client, calls in before.items())
 
 
 @pytest.mark.parametrize("module", [STATIC, REAL])
@@ -109,7 +122,7 @@ async def test_an_idle_client_is_sent_away_before_the_end(tmp_path: Path, module
         balancer.process.terminate()
         # THEN nobody is connected when the balancer drains no longer, though the client made no call
         assert (await balancer.event("drained"))["connections_left"] == 0
-        assert idle.get_state() == grpc.ChannelConnectivity.IDLE
+        await until(lambda: idle.get_state() == grpc.ChannelConnectivity.IDLE, "a client that knows it")
 
 
 async def test_invariant_8_a_drain_never_cuts_a_stream_inside_the_drain_time(tmp_path: Path) -> None:
@@ -121,8 +134,7 @@ async def test_invariant_8_a_drain_never_cuts_a_stream_inside_the_drain_time(tmp
     ):
         await balancer.ready()
         streams = [asyncio.create_task(count_ticks(client, ticks)) for ticks in (65, 75, 85)]
-        await asyncio.sleep(0.3)
-        assert balancer.admin.activity().requests == 3
+        await _requests(balancer, 3)
 
         # WHEN the balancer is told to stop, THEN each stream gets its last message
         balancer.process.terminate()
@@ -176,19 +188,25 @@ async def test_each_further_signal_hastens_the_drain(tmp_path: Path) -> None:
 
 
 async def test_the_control_plane_is_there_until_envoy_has_ended(tmp_path: Path) -> None:
-    async with running_server() as target, running_balancer(tmp_path, target) as balancer:
+    async with (
+        running_server() as target,
+        running_balancer(tmp_path, target, GRPC_LB_DRAIN_SECONDS="600") as balancer,
+    ):
         await balancer.ready()
-        # WHEN the control plane dies in a drain, THEN it comes back
+        # WHEN the control plane dies in a drain, which a stream without an end holds up, THEN it comes back
         async with channel(balancer.address) as client:
-            stream = asyncio.create_task(count_ticks(client, 15))
+            stream = asyncio.create_task(count_ticks(client, 10_000))
             await _requests(balancer, 1)
             balancer.process.terminate()
             await balancer.event("sending clients away")
-            balancer.process.send_signal(signal.SIGTERM)  # a repeat within half a second changes nothing
             pid = balancer.events("control plane started")[0]["pid"]
             os.kill(pid, signal.SIGKILL)
             await balancer.event("control plane started", count=2)
-            assert await stream == 15
+            assert not stream.done()
+            stream.cancel()
+            await asyncio.gather(stream, return_exceptions=True)
+        await asyncio.sleep(ONE_SIGNAL_SECONDS)  # told twice sooner, it would be told once
+        balancer.process.terminate()
         assert await balancer.exited() == 0
 
 
@@ -254,32 +272,32 @@ def late_envoy(path: Path) -> Iterator[Admin]:
         server.server_close()
 
 
-async def test_each_step_is_repeated_until_envoy_takes_it(tmp_path: Path) -> None:
+async def test_each_step_is_repeated_until_envoy_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "_LOOK_SECONDS", 0.02)
     # GIVEN an envoy whose main thread is late: each request succeeds only the third time
     with late_envoy(tmp_path / "admin.sock") as admin:
         started = time.monotonic()
-        await drain(admin, DrainTimes(delay=1, move=1, drain=PATIENCE_SECONDS), asyncio.Event())
+        await drain(admin, DrainTimes(delay=2, move=1, drain=PATIENCE_SECONDS), asyncio.Event())
         # THEN all of them are made, in order, GOAWAY too, after the delay, and nothing is waited for after that
         assert LateEnvoy.done == ["/healthcheck/fail", "/drain_listeners?graceful&skip_exit", "/drain_listeners"]
-        assert 1 <= time.monotonic() - started < PATIENCE_SECONDS
+        assert 2 <= time.monotonic() - started < PATIENCE_SECONDS
 
 
 async def test_a_step_that_envoy_never_takes_ends_with_its_time_or_when_hastened(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     # GIVEN an envoy that is gone, behind an admin that listened once
-    admin, hasten = Admin(tmp_path / "admin.sock"), asyncio.Event()
-    with late_envoy(tmp_path / "admin.sock"):
+    with late_envoy(tmp_path / "admin.sock") as admin:
         draining = asyncio.create_task(
             drain(admin, DrainTimes(delay=0.5, move=1, drain=1000), hasten := asyncio.Event())
         )
         await asyncio.sleep(0)
-    await asyncio.sleep(1)
-    # WHEN nobody answers, THEN readiness was given up after its time, and the others go on until hastened
-    for _ in range(3):
+    # WHEN nobody answers, THEN readiness is given up after its time, and the others go on until hastened
+    for told in ("sending clients away", "no new connections", "no statistics"):
+        await until(lambda told=told: told in caplog.messages, told)  # type: ignore[misc]
         assert not draining.done()
         hasten.set()
-        await asyncio.sleep(0.3)
     await asyncio.wait_for(draining, PATIENCE_SECONDS)
     # AND each step says so once
     assert [record.message for record in caplog.records].count("drain step failed") == 3

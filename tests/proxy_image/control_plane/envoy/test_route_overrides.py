@@ -42,22 +42,22 @@ async def one_method_otherwise(
             yield a, channel
 
 
-async def call(channel: grpc.aio.Channel, method: str, seconds: float | None = 5) -> grpc.StatusCode:
+async def call(channel: grpc.aio.Channel, method: str, seconds: float | None = 60) -> grpc.StatusCode:
     made: Any = start(channel.unary_unary(method), timeout=seconds)
     code: grpc.StatusCode = await made.code()
     return code
 
 
 async def test_a_methods_deadlines_are_what_the_server_sees_and_the_others_keep_theirs(tmp_path: Path) -> None:
-    """GIVEN a service with a ceiling of 30 s and a default of 20 s, and a method with 8 s and 5 s."""
-    policy = TrafficPolicy(deadline=Deadline(ms(30_000), ms(20_000)))
-    own = Overrides(Deadline(ms(8_000), ms(5_000)))
+    """GIVEN a service with a ceiling of 400 s and a default of 200 s, and a method with 100 s and 50 s."""
+    policy = TrafficPolicy(deadline=Deadline(ms(400_000), ms(200_000)))
+    own = Overrides(Deadline(ms(100_000), ms(50_000)))
     async with one_method_otherwise(tmp_path, own, policy) as (a, channel):
         for method in (WHO, WHICH):
-            for timeout in (None, 3, 3600):
+            for timeout in (None, 25, 3600):
                 assert await call(channel, method, timeout) is grpc.StatusCode.OK
-        expected = [5, 3, 8, 20, 3, 30]
-        assert a.time_left == [pytest.approx(seconds, abs=1.5) for seconds in expected]
+        expected = [50, 25, 100, 200, 25, 400]
+        assert a.time_left == [pytest.approx(seconds, rel=0.3) for seconds in expected]
 
 
 async def test_a_methods_ceiling_ends_its_calls_and_no_others(tmp_path: Path) -> None:

@@ -145,25 +145,34 @@ async def test_calls_beyond_what_the_connections_allow_wait_and_are_answered(
 
 
 async def test_a_target_that_answers_unavailable_is_ejected_on_request_and_comes_back(tmp_path: Path) -> None:
-    policy = TrafficPolicy(
-        outlier_detection=OutlierDetection(consecutive_gateway_failures=3, base_ejection_time=ms(2000))
-    )
-    async with (
-        backends("a", "b") as (a, b),
-        balancer(tmp_path, treated(policy, a.target, b.target)) as (_, envoy),
-        envoy.channel() as channel,
-    ):
-        a.abort = grpc.StatusCode.UNAVAILABLE
-        assert await codes(channel, 6) == {grpc.StatusCode.UNAVAILABLE: 3, grpc.StatusCode.OK: 3}
-        await eventually(lambda: reads(envoy.stat(EJECTED), 1))
-        assert await codes(channel, 20) == {grpc.StatusCode.OK: 20}
-        a.abort = None
-        await eventually(lambda: reads(envoy.stat(EJECTED), 0))
+    """GIVEN two services with the same targets, of which one ejects for a minute and the other for a moment."""
 
-        async def is_back() -> bool:
-            return (await who(channel, 10))["a"] == 5
+    def ejecting_for(name: str, seconds: float, *targets: Target) -> Service:
+        outlier = OutlierDetection(consecutive_gateway_failures=3, base_ejection_time=timedelta(seconds=seconds))
+        return replace(
+            service(name, *targets, routes=[Route(f"{name}.test")]), policy=TrafficPolicy(outlier_detection=outlier)
+        )
 
-        await eventually(is_back, "calls for a")
+    async with backends("a", "b") as (a, b):
+        services = (ejecting_for("long", 60, a.target, b.target), ejecting_for("short", 0.1, a.target, b.target))
+        async with (
+            balancer(tmp_path, Document(services)) as (_, envoy),
+            channel_to(envoy, "long.test") as long,
+            channel_to(envoy, "short.test") as short,
+        ):
+            a.abort = grpc.StatusCode.UNAVAILABLE
+            for name, channel in (("long", long), ("short", short)):
+                assert await codes(channel, 6) == {grpc.StatusCode.UNAVAILABLE: 3, grpc.StatusCode.OK: 3}
+                ejections = f"cluster.{name}.outlier_detection.ejections_enforced_total"
+                await eventually(lambda stat=ejections: reads(envoy.stat(stat), 1), name)  # type: ignore[misc]
+            assert await codes(long, 20) == {grpc.StatusCode.OK: 20}
+            a.abort = None
+
+            async def is_back() -> bool:
+                return (await who(short, 10))["a"] == 5
+
+            await eventually(is_back, "calls for a")
+            assert await envoy.stat("cluster.short.outlier_detection.ejections_active") == 0
 
 
 COUNTED = [
@@ -251,7 +260,7 @@ async def test_no_more_than_the_most_percent_are_ejected(tmp_path: Path) -> None
 async def test_a_target_that_fails_much_more_often_than_the_others_is_ejected_on_request(tmp_path: Path) -> None:
     """GIVEN five targets of which one fails half of its calls THEN it is ejected, which none in a row would do."""
     policy = TrafficPolicy(
-        outlier_detection=OutlierDetection(success_rate=True, success_rate_min_calls=5, base_ejection_time=ms(500))
+        outlier_detection=OutlierDetection(success_rate=True, success_rate_min_calls=5, base_ejection_time=ms(1000))
     )
     async with (
         backends("a", "b", "c", "d", "e") as servers,
@@ -260,9 +269,10 @@ async def test_a_target_that_fails_much_more_often_than_the_others_is_ejected_on
     ):
 
         async def ejected() -> bool:
+            # At once, so that one interval has enough of them on a slow machine too.
             for number in range(4):
                 servers[0].abort = grpc.StatusCode.UNAVAILABLE if number % 2 else None
-                await codes(channel, 5)
+                await asyncio.gather(*(codes(channel, 1) for _ in range(20)))
             return await envoy.stat("cluster.rng.outlier_detection.ejections_enforced_success_rate") > 0
 
         await eventually(ejected, "an ejection")

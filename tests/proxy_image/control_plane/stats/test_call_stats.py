@@ -28,7 +28,7 @@ from proxy_image.envoy.shared_values import CALLS_STATISTICS, METHODS_STATISTICS
 from tests.proxy_image.control_plane.calls import channel_to, failure_of, reads, start
 from tests.proxy_image.control_plane.envoy.test_access_log import logged as logged_calls
 from tests.proxy_image.control_plane.grpc_web import ALLOWED, client, post, web_and_plain
-from tests.proxy_image.control_plane.metrics.test_target_metrics import scrape
+from tests.proxy_image.control_plane.metrics.test_target_metrics import scrape_with_calls
 from tests.proxy_image.control_plane.policies import codes
 from tests.proxy_image.control_plane.support import (
     STAY,
@@ -264,14 +264,15 @@ async def test_metrics_of_calls_are_what_the_clients_counted_under_load(tmp_path
             started = time.monotonic()
             load = [asyncio.create_task(codes(channel, 100)) for channel in channels for _ in range(2)]
             while not all(task.done() for task in load):
-                before = await scrape(control)
+                before = await scrape_with_calls(control)
                 if "grpc_lb_calls" in before:
                     assert sum(samples(before["grpc_lb_calls"], "grpc_lb_calls_total")) <= 800
                 await asyncio.sleep(0.05)
             counted: Counter[Any] = sum((task.result() for task in load), Counter())
             took = time.monotonic() - started
-            await scrape(control)  # Envoy gathers times when it is asked, and has them when it is asked again
-            after = await scrape(control)
+            # Envoy gathers times when it is asked, and has them when it is asked again.
+            await scrape_with_calls(control)
+            after = await scrape_with_calls(control)
             for family, labels in (("grpc_lb_calls", {}), ("grpc_lb_method_calls", {"method": WHO.removeprefix("/")})):
                 found = {
                     one.labels["grpc_status"]: one.value

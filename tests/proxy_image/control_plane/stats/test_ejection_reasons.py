@@ -84,8 +84,13 @@ async def test_a_target_ejected_for_its_answers_is_said_to_be_so_and_returns(tmp
         here.envoy.channel() as channel,
     ):
         a.abort = grpc.StatusCode.UNAVAILABLE
-        await codes(channel, 6)
-        await eventually(lambda: here.becomes(a, What.EJECTED))
+
+        async def is_ejected() -> bool:
+            # Again, where it was back before anyone looked.
+            await codes(channel, 6)
+            return await here.becomes(a, What.EJECTED)
+
+        await eventually(is_ejected)
         assert here.last(a).why.startswith("it answered UNAVAILABLE or DEADLINE_EXCEEDED")
         states = {each.address: each.state for each in here.report().services[0].targets}
         assert states == {f"127.0.0.1:{a.port}": "ejected", f"127.0.0.1:{b.port}": "serving"}

@@ -57,13 +57,13 @@ async def test_calls_are_spread_evenly_over_all_zones(open_client: OpenClient) -
 
 @pytest.mark.parametrize("calls", [1000, pytest.param(4000, marks=pytest.mark.long)])
 async def test_weights_are_shares_of_the_calls(open_client: OpenClient, calls: int) -> None:
-    """By chance, as clients choose: 10 % of the calls, give or take 4 standard deviations."""
+    """By chance, as clients choose: 10 % of the calls, give or take 5 standard deviations."""
     async with backends("a", "b", "canary") as (a, b, canary), open_client() as (client, plane):
         blue = target(a.port, group="blue"), target(b.port, group="blue")
         await plane.serve(weighed({"blue": 90, "green": 10}, *blue, target(canary.port, group="green")))
         await client.who(20)
         answers = await client.who(calls, parallel=True)
-        assert answers["canary"] == pytest.approx(calls / 10, abs=4 * (calls * 0.1 * 0.9) ** 0.5)
+        assert answers["canary"] == pytest.approx(calls / 10, abs=5 * (calls * 0.1 * 0.9) ** 0.5)
         assert answers["a"] == pytest.approx(answers["b"], rel=0.05)
 
 
@@ -197,10 +197,10 @@ async def test_calls_beyond_the_limit_fail_at_once(open_client: OpenClient) -> N
         await client.who(1)
         # Node counts a call once it is sent: calls of one turn of its loop are not counted in time.
         calling = asyncio.create_task(
-            client.calls(6, method=STAY, parallel=True, apart=0.1, wait_for_ready=False, timeout=60)
+            client.calls(6, method=STAY, parallel=True, apart=0.05, wait_for_ready=False, timeout=60)
         )
         await eventually(lambda: a.seen["stay"] == 2)
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)  # for the others, which the client makes within a fifth of a second
         a.release.set()
         outcome = await calling
         assert outcome.codes == {"OK": 2, "UNAVAILABLE": 4}
