@@ -15,7 +15,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 
-from cdk_grpc_lb.tokens import is_unresolved
+from cdk_grpc_lb.tokens import is_token
 from cdk_grpc_lb.validation import Props
 
 _SUCH_AS: Mapping[str, str] = {
@@ -109,8 +109,11 @@ def _fits_one(hint: Any, value: Any) -> bool:
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(_fits(get_args(hint)[1], each) for each in value.values())
     if origin is not None and issubclass(origin, Sequence):
-        # A text where a list of names is asked for is told with how to leave it out.
-        return isinstance(value, str) or (_is_list(value) and all(_fits(get_args(hint)[0], each) for each in value))
+        (kind,) = get_args(hint)
+        # A text where a list of texts is asked for is told with how to leave it out.
+        return (kind is str and isinstance(value, str)) or (
+            _is_list(value) and all(_fits(kind, each) for each in value)
+        )
     if hint in (int, float):
         # Whole numbers are checked with their range, in one sentence.
         return isinstance(value, (int, float, str)) and (hint is int or not isinstance(value, (str, bool)))
@@ -151,7 +154,7 @@ def _is_token(value: Any) -> bool:
     if isinstance(value, float) and not math.isfinite(value):
         return False  # jsii cannot be asked about these
     plain = isinstance(value, (str, int, float, list)) or _is_jsii(value)
-    return plain and not isinstance(value, bool) and bool(is_unresolved(value))
+    return plain and not isinstance(value, bool) and is_token(value)
 
 
 class _Named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
@@ -27,3 +28,9 @@ def stack_path_of(construct: IConstruct) -> str:
 
 def in_one_stack(one: IConstruct, other: IConstruct) -> bool:
     return stack_path_of(one) == stack_path_of(other)
+
+
+def identity_of(construct: IConstruct) -> str:
+    """What it has alone in this process. What Node has made is another object in Python each time it is asked for."""
+    reference: Any = construct.__jsii_ref__  # type: ignore[attr-defined]  # jsii's own, of all that Node knows
+    return str(reference.ref)

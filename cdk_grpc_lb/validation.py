@@ -139,6 +139,11 @@ def check_region(props: Props, prop: str, scope: IConstruct, arn: str, *, why: s
             raise props.error(prop, f"of the stack's {what}, {own}: {why}", arn)
 
 
+def same_cluster(first: ecs.ICluster, second: ecs.ICluster) -> bool:
+    """Whether two clusters are known at synth to be one: two names that are not known may still be the same."""
+    return path_of(first) == path_of(second) or first.cluster_name == second.cluster_name
+
+
 def surely_other(first: ecs.ICluster, second: ecs.ICluster) -> bool:
     """Whether two clusters are known at synth to be different ones: two imports may still name the same."""
     if path_of(first) == path_of(second):

@@ -89,6 +89,18 @@ def host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+@lru_cache(maxsize=16_384)
+def address_order(address: str) -> tuple[int, int, int]:
+    """What addresses as `host_port` writes them are sorted by for people: as numbers, IPv4 before IPv6.
+
+    >>> sorted(["[::1]:1", "10.0.0.109:1", "10.0.0.11:80", "10.0.0.11:9"], key=address_order)
+    ['10.0.0.11:9', '10.0.0.11:80', '10.0.0.109:1', '[::1]:1']
+    """
+    host, _, port = address.rpartition(":")
+    ip = ipaddress.ip_address(host.strip("[]"))
+    return ip.version, int(ip), int(port)
+
+
 def must_match(pattern: re.Pattern[str], what: str, got: object, allowed: str) -> None:
     if not isinstance(got, str) or pattern.fullmatch(got) is None:
         raise ValueError(f"{what} must be {allowed}, got {got!r}")

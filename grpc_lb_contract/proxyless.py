@@ -36,9 +36,12 @@ def bootstrap(addresses: Sequence[str], node_id: str, *, tls: bool = False) -> s
 
 def with_place(text: str, node_id: str, zone: str) -> str:
     """A bootstrap for a client of this id in this availability zone. Raises ValueError for what is none."""
-    config = json.loads(text)
+    try:
+        config = json.loads(text)
+    except ValueError:
+        config = None
     if not isinstance(config, dict):
-        raise ValueError(f"a bootstrap must be an object, got {text[:100]!r}")  # noqa: TRY004 - as for what is no JSON
+        raise ValueError(f"must be a bootstrap, a JSON object, got {text[:100]!r}")  # noqa: TRY004 - as for no JSON
     known = config.get("node")
     config["node"] = {**(known if isinstance(known, dict) else {}), "id": node_id, "locality": {"zone": zone}}
     return json.dumps(config)

@@ -7,7 +7,8 @@ import sys
 
 from grpc_lb_contract.log_lines import JsonFormatter
 
-MAX_FACT = 400
+MAX_FACT = 1_000
+"""An error of AWS ends with why access is denied, after the ARNs of who was denied what: some 600 characters in all."""
 
 _logger = logging.getLogger("grpc_lb.sync")
 

@@ -21,6 +21,11 @@ PER_CALL = 10
 PUTS_PER_SECOND = 3
 PUTS_AT_ONCE = 3
 
+TOO_MANY_UPDATES = "TooManyUpdates"
+"""SSM may say so of writes at the same time, though of other parameters. It wrote nothing then, and botocore does not
+ask again: https://github.com/hashicorp/terraform-provider-aws/issues/1082"""
+PUT_ATTEMPTS = 3
+
 
 def parameters_below(ssm: SSMClient, path: str) -> Iterator[tuple[str, str]]:
     """Their names and texts. Raises botocore's error."""
@@ -50,13 +55,19 @@ class ParameterWriter:
 
     def put_now(self, name: str, text: str) -> None:
         """Write one parameter, after `wait`. Raises botocore's error."""
-        try:
-            answer = self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
-        except ClientError as error:
-            if is_throttle(error):
-                self._bucket.throttled()
-            raise
-        self._bucket.answered(answer)
+        for attempt in range(1, PUT_ATTEMPTS + 1):
+            try:
+                answer = self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
+            except ClientError as error:
+                collided = error.response["Error"]["Code"] == TOO_MANY_UPDATES
+                if collided or is_throttle(error):
+                    self._bucket.throttled()
+                if not collided or attempt == PUT_ATTEMPTS:
+                    raise
+                self.wait()
+            else:
+                self._bucket.answered(answer)
+                return
 
     def put(self, name: str, text: str) -> None:
         """Write one parameter, when SSM's quota allows it. Raises botocore's error."""

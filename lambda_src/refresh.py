@@ -187,7 +187,7 @@ class Refresher:
             run.batch,
             lambda: freshness.tasks_of(run.stored.document) | run.unexplained,
             run.seconds_left,
-            whole=run.saw_health or bool(run.suspected),
+            whole=run.saw_health or bool(run.suspected) or not {hint.task for hint in run.late} <= run.batch.tasks,
             reads_on=run.reads_on,
             read_for=run.read_for,
         )

@@ -68,7 +68,9 @@ def _traefik_labels(environment: Mapping[str, str]) -> TraefikLabels | None:
     try:
         return None if text is None else from_json(text)
     except ValueError as error:
-        raise ValueError(f"environment variable {TRAEFIK_LABELS} must hold settings as JSON: {error}") from None
+        raise ValueError(
+            f"environment variable {TRAEFIK_LABELS} must hold settings as JSON, {{}} for none: {error}"
+        ) from None
 
 
 def _required(environment: Mapping[str, str], name: str, allowed: re.Pattern[str], rule: str) -> str:

@@ -1,9 +1,11 @@
-"""`python -m proxy_image.client_bootstrap FILE`: what a gRPC client without a proxy needs, with its task's zone.
+"""Writes the xDS bootstrap of a gRPC client without a proxy, with its task's zone.
 
-The bootstrap of $GRPC_XDS_BOOTSTRAP_CONFIG, with the id and availability zone of the task that this runs in, is written
-to FILE, which $GRPC_XDS_BOOTSTRAP of the client names. Without a zone to be had, the client is none's neighbour.
+The bootstrap in $GRPC_XDS_BOOTSTRAP_CONFIG gets the id and the availability zone of the ECS task that this runs in, and
+is written to FILE. The client reads it if its $GRPC_XDS_BOOTSTRAP names FILE. If the zone is unknown, it stays empty:
+the client then prefers no zone.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -22,22 +24,33 @@ PAUSE_SECONDS = 0.5
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 once the file is there, 2 where it cannot be made."""
-    argv = sys.argv[1:] if argv is None else argv
-    if len(argv) != 1:
-        print("error: it must be called with one argument, the file to write", file=sys.stderr)
+    path = Path(_parser().parse_args(argv).file)
+    node = _node()
+    try:
+        text = with_place(os.environ.get(BOOTSTRAP, ""), node.id, node.zone)
+    except ValueError as error:
+        print(f"error: {BOOTSTRAP} {error}", file=sys.stderr)
         return 2
     try:
-        node = _node()
-        text = with_place(os.environ.get(BOOTSTRAP, ""), node.id, node.zone)
-        path = Path(argv[0])
         path.write_text(text)
         # The client may run as any user.
         path.chmod(0o644)
-    except (OSError, ValueError) as error:
-        print(f"error: the bootstrap of {BOOTSTRAP} must be JSON and {argv[0]} writable: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: FILE must be a file to write to, got {path}: {error.strerror}", file=sys.stderr)
         return 2
     print(json.dumps({"event": "bootstrap written", "node": node.id, "zone": node.zone}))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m proxy_image.client_bootstrap",
+        description=__doc__,
+        epilog="Exit codes: 0 the file is written, 2 it cannot be.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the file to write; every user may read it")
+    return parser
 
 
 def _node() -> Node:

@@ -27,6 +27,9 @@ def with_a_source(env: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def main(arguments: Sequence[str] = ()) -> int:
+    if {"-h", "--help"}.intersection(arguments):
+        print(__doc__.strip())
+        return 0
     unknown = [argument for argument in arguments if argument != READY]
     if unknown:
         print(f"error: arguments must be {READY} or none, got {' '.join(unknown)}", file=sys.stderr)

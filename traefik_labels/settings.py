@@ -84,7 +84,10 @@ def to_json(settings: TraefikLabels) -> str:
 
 def from_json(text: str) -> TraefikLabels:
     """The inverse of `to_json`. Raises ValueError."""
-    said: Any = json.loads(text)
+    try:
+        said: Any = json.loads(text)
+    except ValueError:
+        said = None
     known = {field.name for field in dataclasses.fields(TraefikLabels)}
     if not isinstance(said, dict) or not said.keys() <= known:
         raise ValueError(f"must be an object of {', '.join(sorted(known))}, got {text!r}")

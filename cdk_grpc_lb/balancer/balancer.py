@@ -50,13 +50,13 @@ from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.proxyless.connect import ProxylessClients, listen_for_xds, refuse_proxy_props
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.routing.overlap import watch_overlap
-from cdk_grpc_lb.routing.service_registry import ServiceRegistry, check_admission
+from cdk_grpc_lb.routing.service_registry import ServiceRegistry
 from cdk_grpc_lb.service.deployment import ROLL_BACK, check_capacity
 from cdk_grpc_lb.service.scaling import auto_scale
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
-from cdk_grpc_lb.validation import Props, surely_other, vpc_of
+from cdk_grpc_lb.validation import Props, same_cluster, vpc_of
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from grpc_lb_contract.document.balancers import BALANCER_LABEL, name_of
 from grpc_lb_contract.labels.names import ENABLE
@@ -290,7 +290,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         )
         self._cloud_map = CloudMap.checked(props, cloud_map_namespace, cloud_map_name, given)
         front.check(props, self, vpc, placement if self._cloud_map is None else None)
-        check_admission(props, only_services, only_label)
+        admission = ServiceRegistry.checked(props, only_services, only_label)
         check_capacity(props, capacity_provider_strategies)
 
         self._count_is_given = desired_count is not None
@@ -307,7 +307,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         self.parameter_prefix = prefix
         self._known_name = known_name(self, prefix)
 
-        self._take_services(only_services, only_label)
+        self._take_services(admission)
         self.target_sync = self._sync("TargetSync", cluster, prefix)
         self.target_syncs = [self.target_sync]
         self._make_task(task)
@@ -360,7 +360,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         if not is_unresolved(host) and (not host or ":" in host):
             raise props.error("host", "a name or address without a port (see port)", repr(host))
         props.whole_number("port", port, 1, 65_535)
-        check_admission(props, only_services, only_label)
+        admission = ServiceRegistry.checked(props, only_services, only_label)
         published = MetricsSource(props, cloudwatch_name, cloudwatch_namespace, imported=True)
         published.check()
         return ImportedBalancer(
@@ -371,7 +371,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             cluster=cluster,
             load_balancer_security_group=load_balancer_security_group,
             task_security_group=task_security_group,
-            admission=ServiceRegistry(only_services, only_label),
+            admission=admission,
             published=published,
         )
 
@@ -410,7 +410,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
         """
         if self.node.try_find_child("Alarms") is not None:
             raise self._props.error("add_cluster", "called before add_alarms", "a call after it")
-        if not all(surely_other(cluster, known) for known in self.clusters):
+        if any(same_cluster(cluster, known) for known in self.clusters):
             raise self._props.error("cluster", "another one than those it has", cluster.node.path)
         sync = self._sync(id, cluster, own_prefix(self, id))
         self.clusters.append(cluster)
@@ -505,9 +505,9 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
             removal_policy=self._removal_policy,
         )
 
-    def _take_services(self, only_services: Sequence[str] | None, only_label: str | None) -> None:
+    def _take_services(self, admission: ServiceRegistry) -> None:
         """Be ready for services that are added or registered, and watch at synth that they go together."""
-        self._admission = ServiceRegistry(only_services, only_label)
+        self._admission = admission
         self._own_services: list[str] | None = None
         self._needs_of_services = []
         self._served = []

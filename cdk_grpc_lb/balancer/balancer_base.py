@@ -16,7 +16,7 @@ from cdk_grpc_lb.argument_types import check_props
 from cdk_grpc_lb.checked_calls import checked
 from cdk_grpc_lb.monitoring.call_metrics import BalancerMetrics, MetricsSource
 from cdk_grpc_lb.monitoring.monitored_balancer import Monitored
-from cdk_grpc_lb.network.ingress import let_in, tcp
+from cdk_grpc_lb.network.ingress import let_in, refers_to_stack_of, tcp
 from cdk_grpc_lb.network.names import description_for
 from cdk_grpc_lb.network.reachability import Called, watch_arrow
 from cdk_grpc_lb.paths import in_one_stack, path_of
@@ -218,8 +218,8 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 callers,
                 serving.port,
                 "calls from the balancer",
-                # The balancer may use the cluster of the service's stack, or the service that of the balancer's stack.
-                in_callers_stack=not in_one_stack(service, self) and in_one_stack(service, service.cluster),
+                # Services refer to their balancer, unless that refers to them.
+                in_callers_stack=refers_to_stack_of(group, user=service, here=self, clusters=self.clusters),
             )
         what = f"calls from the balancer {path_of(self)} to {path_of(service)}"
         watch_arrow(service, what, callers, groups, serving.port)
@@ -243,7 +243,9 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 f"{path}, which is not",
             ) from None
         # The caller's stack may have services of this balancer too, and so refer to this stack.
-        in_callers_stack = not all(in_one_stack(group, self) for group in groups)
+        in_callers_stack = not any(
+            refers_to_stack_of(group, user=other, here=self, clusters=self.clusters) for group in groups
+        )
         let_in(self.load_balancer_security_group, other, groups, port, description, in_callers_stack=in_callers_stack)
         what = f"{description}: connections to the balancer {path_of(self)}"
         watch_arrow(self, what, groups, [self.load_balancer_security_group], port)

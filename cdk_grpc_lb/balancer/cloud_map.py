@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 
 from cdk_grpc_lb.balancer.image import CALLS_PORT
 from cdk_grpc_lb.network.names import is_dns_label
+from cdk_grpc_lb.paths import identity_of
 from cdk_grpc_lb.tokens import is_unresolved
 from cdk_grpc_lb.validation import Props
 
@@ -34,8 +34,8 @@ _OF_A_LOAD_BALANCER = (
     "xds_certificate",
 )
 
-# The balancers that have the names of a namespace.
-_HOLDERS: WeakKeyDictionary[servicediscovery.INamespace, dict[str, str]] = WeakKeyDictionary()
+# The paths of the balancers that have the names of a namespace.
+_HOLDERS: dict[str, dict[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class CloudMap:
         own_name = DEFAULT_NAME if name is None else name
         if not is_unresolved(own_name) and not is_dns_label(own_name):
             raise props.error("cloud_map_name", "up to 63 of a-z, 0-9 and -, without a dot", repr(own_name))
-        holder = _HOLDERS.setdefault(namespace, {}).setdefault(own_name, props.path)
+        holder = _HOLDERS.setdefault(identity_of(namespace), {}).setdefault(own_name, props.path)
         if holder != props.path:
             allowed = f"another one than that of {holder}, because a namespace has each name once"
             raise props.error("cloud_map_name", allowed, repr(own_name))

@@ -9,7 +9,7 @@ from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from cdk_grpc_lb.staging import stage
-from cdk_grpc_lb.tokens import is_unresolved
+from cdk_grpc_lb.tokens import is_token
 from cdk_grpc_lb.validation import Props
 
 # What the image listens on; `proxy_image/settings/variables.py` has the same numbers as defaults.
@@ -33,7 +33,7 @@ def check_image(props: Props, image: ecs.ContainerImage | None, build_args: Mapp
         raise props.conflict("image", "image_build_args", "an image that is given is not built; leave out either")
     for name, value in (build_args or {}).items():
         # Docker is called when assets are published, where a reference has no value yet.
-        if is_unresolved(name) or is_unresolved(value):
+        if is_token(name) or is_token(value):
             raise props.error("image_build_args", "known at synth", f"a token for {name}")
 
 

@@ -23,6 +23,7 @@ from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.service_registry import check_admission
 from cdk_grpc_lb.signatures import shown
 from cdk_grpc_lb.staging import stage
+from cdk_grpc_lb.tokens import texts_of
 from cdk_grpc_lb.validation import Props, check_cluster
 from grpc_lb_contract.cloudwatch import NAMESPACE
 from traefik_labels import TraefikLabels
@@ -107,7 +108,7 @@ class TargetSync(Construct):
         published.check()
         check_prefix(props, parameter_prefix)
         check_cluster(props, self, cluster)
-        services = "" if only_services is None else ",".join(only_services)
+        services = "" if only_services is None else ",".join(texts_of(only_services))
         traefik = "" if traefik_labels is None else to_json(traefik_labels)
         longest = "only_services" if len(services) >= len(traefik) else "traefik_labels"
         check_settings_fit(props, longest, services, traefik, only_label or "")

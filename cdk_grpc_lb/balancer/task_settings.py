@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 
-from cdk_grpc_lb.tokens import is_unresolved, number_text
+from cdk_grpc_lb.tokens import is_unresolved, number_text, texts_of
 from cdk_grpc_lb.validation import FARGATE_SIZES, Props
 
 # As proxy_image/settings/variables.py has them.
@@ -72,11 +72,15 @@ class Running:
             props.whole_number(
                 "max_metadata_entries", self.max_metadata_entries, _MIN_METADATA_ENTRIES, _MAX_METADATA_ENTRIES
             )
-        for host in self.web_hosts or ():
+        self._check_web_hosts(props)
+
+    def _check_web_hosts(self, props: Props) -> None:
+        names = "host names such as lb.example.com, *.corp.example.com, or *"
+        if isinstance(self.web_hosts, str):
+            raise props.error("web_hosts", f"a list of {names}", repr(self.web_hosts))
+        for host in texts_of(self.web_hosts or ()):
             if not is_unresolved(host) and re.fullmatch(_WEB_HOST, host) is None:
-                raise props.error(
-                    "web_hosts", "host names such as lb.example.com, *.corp.example.com, or *", repr(host)
-                )
+                raise props.error("web_hosts", names, repr(host))
 
     def environment(self, cpu: int, *, has_envoy: bool) -> dict[str, str]:
         """The image's own settings for it."""
@@ -94,7 +98,7 @@ class Running:
             told["GRPC_LB_METADATA_KIB"] = number_text(self.max_metadata.to_kibibytes())
         if self.max_metadata_entries is not None:
             told["GRPC_LB_METADATA_ENTRIES"] = number_text(self.max_metadata_entries)
-        hosts = [*(self.web_hosts or ()), *([] if self.domain_name is None else [self.domain_name])]
+        hosts = [*texts_of(self.web_hosts or ()), *([] if self.domain_name is None else [self.domain_name])]
         if hosts:
             told["GRPC_LB_WEB_HOSTS"] = ",".join(hosts)
         return told

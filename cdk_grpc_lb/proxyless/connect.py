@@ -14,7 +14,7 @@ from aws_cdk import aws_logs as logs
 from constructs import IConstruct
 
 from cdk_grpc_lb.balancer.image import XDS_PORT
-from cdk_grpc_lb.network.ingress import let_in
+from cdk_grpc_lb.network.ingress import let_in, refers_to_stack_of
 from cdk_grpc_lb.network.reachability import watch_arrow
 from cdk_grpc_lb.paths import in_one_stack
 from cdk_grpc_lb.proxyless.client_zone import write_bootstrap_first
@@ -74,6 +74,7 @@ class ProxylessClients:
     """What of a balancer such clients need."""
 
     if TYPE_CHECKING:
+        clusters: list[ecs.ICluster]
         _admission: ServiceRegistry
         _props: Props
         _image: ecs.ContainerImage
@@ -149,11 +150,22 @@ class ProxylessClients:
                     callers,
                     port,
                     "calls of a client without a proxy",
-                    in_callers_stack=not in_one_stack(construct, service),
+                    in_callers_stack=all(self._is_rule_of_client(client, each, service, group) for each in callers),
                 )
             what = f"calls of {construct.node.path}, without a proxy, to {service.node.path}"
             watch_arrow(construct, what, callers, groups, port)
         return [xds_target(name) for name, _ in called]
+
+    def _is_rule_of_client(
+        self, client: Any, caller: ec2.ISecurityGroup, service: Any, called: ec2.ISecurityGroup
+    ) -> bool:
+        """Whether the rule between their groups is of the client's stack, where stacks differ."""
+        balancer: Any = self
+        if in_one_stack(caller, balancer):
+            # Where that for the balancer is.
+            return refers_to_stack_of(called, user=service, here=balancer, clusters=self.clusters)
+        clusters = [service.cluster] if in_one_stack(called, service) else []
+        return not refers_to_stack_of(caller, user=client, here=called, clusters=clusters)
 
     def _called(self, props: Props, service: Any) -> tuple[str, int]:
         """The logical name and the port of a service."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aws_cdk as cdk
 
 from cdk_grpc_lb.routing.policies import check_policy, check_routes
-from cdk_grpc_lb.tokens import is_unresolved
+from cdk_grpc_lb.tokens import is_token, is_unresolved, texts_of
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract import Condition, Registration, Route, RouteRule, TrafficPolicy, read_labels
 from grpc_lb_contract.labels.names import GRPC_SERVICES, HOSTS, METHODS, PORT, SERVICE
@@ -47,7 +47,7 @@ def labelled_calls(props: Props, calls: CallProps, *, service_name: str, port: i
     if methods is not None and grpc_services is not None and set(grpc_services) == {"*"}:
         raise props.conflict("methods", "grpc_services *", "a gRPC service has all its methods; leave out either")
     for prop, number in (("weight", calls.get("weight")), ("priority", calls.get("priority"))):
-        if is_unresolved(number):
+        if is_token(number):
             raise props.error(prop, "known at synth", "a token")
     policy = check_policy(props, calls.get("policy"), of=service_name)
     metadata = _conditions(props, "metadata", calls.get("metadata"))
@@ -114,13 +114,13 @@ def _texts(props: Props, prop: str, values: Sequence[str] | None, *, fix: str) -
         return None
     if isinstance(values, str) or not values:
         raise props.error(prop, f"a list that names at least one ({fix})", repr(values))
-    return tuple(values)
+    return tuple(texts_of(values))
 
 
 def _conditions(props: Props, prop: str, conditions: Sequence[Condition] | None) -> tuple[Condition, ...]:
     found = _all_of(props, prop, conditions, Condition, 'Condition("x-canary", Match.EXACT, "yes")')
     for condition in found:
-        if is_unresolved(str(condition)):
+        if is_token(str(condition)):
             raise props.error(prop, "conditions whose values are known at synth", repr(str(condition)))
     return found
 

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
-from constructs import IConstruct
 
-from cdk_grpc_lb.paths import path_of
+from cdk_grpc_lb.paths import identity_of, path_of
 from cdk_grpc_lb.synth_checks import check_at_synth
 from cdk_grpc_lb.tokens import is_unresolved
 
 if TYPE_CHECKING:
     from cdk_grpc_lb.balancer.balancer_base import GrpcBalancerBase
 
-_OF_APP: WeakKeyDictionary[IConstruct, list[GrpcBalancerBase]] = WeakKeyDictionary()
+_OF_APP: dict[str, list[GrpcBalancerBase]] = {}
 
 
 def watch_overlap(balancer: GrpcBalancerBase) -> None:
     """Compare it, at synth, with the other balancers of its app."""
-    _OF_APP.setdefault(balancer.node.root, []).append(balancer)
-    check_at_synth(balancer, _Overlap(balancer).validate)
+    of_app = _OF_APP.setdefault(identity_of(balancer.node.root), [])
+    of_app.append(balancer)
+    check_at_synth(balancer, _Overlap(balancer, of_app).validate)
 
 
 class _Overlap:
     """Says at one balancer which services of others it would serve too."""
 
-    def __init__(self, balancer: GrpcBalancerBase) -> None:
+    def __init__(self, balancer: GrpcBalancerBase, of_app: Sequence[GrpcBalancerBase]) -> None:
         self._balancer = balancer
+        self._of_app = of_app
 
     def validate(self) -> list[str]:
         problems = []
@@ -44,7 +44,7 @@ class _Overlap:
 
     def _problems(self) -> Iterator[tuple[GrpcBalancerBase, str]]:
         balancer = self._balancer
-        for other in _OF_APP[balancer.node.root]:
+        for other in self._of_app:
             shared = None if other is balancer else _shared_cluster(balancer, other)
             if shared is None:
                 continue

@@ -13,7 +13,7 @@ from cdk_grpc_lb.paths import path_of
 from cdk_grpc_lb.routing.groups import ServiceGroup, Validation
 from cdk_grpc_lb.routing.labels import LabelledCalls
 from cdk_grpc_lb.synth_checks import check_at_synth
-from cdk_grpc_lb.tokens import is_unresolved
+from cdk_grpc_lb.tokens import is_token, is_unresolved, texts_of
 from cdk_grpc_lb.validation import Props
 from grpc_lb_contract.document.model import RouteMatch
 from grpc_lb_contract.labels.names import SERVICE, is_ours
@@ -36,6 +36,12 @@ class ServiceRegistry:
     _groups: dict[str, ServiceGroup] = field(default_factory=dict)
     labels: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """The docker labels of each service that was registered, by its path."""
+
+    @classmethod
+    def checked(cls, props: Props, only_services: Sequence[str] | None, only_label: str | None) -> ServiceRegistry:
+        """Raises ValueError for patterns that no name fits, and a label that no container can have."""
+        check_admission(props, only_services, only_label)
+        return cls(None if only_services is None else texts_of(only_services), only_label)
 
     def watch(self, balancer: Construct, *, knows_all: bool) -> None:
         """Look at all services together at synth. `knows_all` says that other apps hardly add to them."""
@@ -104,14 +110,14 @@ def check_admission(props: Props, only_services: Sequence[str] | None, only_labe
                 "a list of names, with * and ? as wildcards (leave it out for all)",
                 repr(only_services),
             )
-        for pattern in only_services:
+        for pattern in texts_of(only_services):
             if not isinstance(pattern, str):
                 raise props.error("only_services", "a list of names", repr(only_services))
             if not is_unresolved(pattern) and _PATTERN.fullmatch(pattern) is None:
                 raise props.error("only_services", "names of a-z, 0-9 and -, with * and ? as wildcards", repr(pattern))
     if only_label is not None:
         name, _, _ = only_label.partition("=")
-        if _LABEL_NAME.fullmatch(name) is None or is_ours(name) or is_unresolved(name):
+        if _LABEL_NAME.fullmatch(name) is None or is_ours(name) or is_token(name):
             raise props.error(
                 "only_label",
                 f"a label of your own whose name is known at synth, such as team=orders (not {PREFIX}...)",

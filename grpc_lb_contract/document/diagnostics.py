@@ -9,11 +9,12 @@ Balancers need none of it to serve, so a record that cannot be read is left out 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+from grpc_lb_contract.document.parameter_json import parameter_json
 
 MAX_OF_A_KIND = 50
 MAX_BYTES_OF_A_KIND = 6 * 1024
@@ -163,7 +164,7 @@ def cut(text: str, max_bytes: int) -> str:
 
 
 def _size(text: str) -> int:
-    return len(json.dumps(text)) - 2
+    return len(parameter_json(text)) - 2
 
 
 def _cut_fields(note: object, **max_bytes: int) -> None:
@@ -176,7 +177,7 @@ def _bounded(notes: Iterable[_N]) -> tuple[tuple[_N, ...], int]:
     kept: list[_N] = []
     left = MAX_BYTES_OF_A_KIND
     for note in _in_turn(every):
-        left -= len(json.dumps(note.record()))
+        left -= len(parameter_json(note.record()))
         if left < 0 or len(kept) == MAX_OF_A_KIND:
             break
         kept.append(note)

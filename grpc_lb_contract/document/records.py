@@ -28,15 +28,13 @@ from typing import Any
 from grpc_lb_contract.document.balancers import Balancer
 from grpc_lb_contract.document.diagnostics import DiagnosticsBuilder, diagnostic_records
 from grpc_lb_contract.document.model import Document, Group, Route, Service, Target, TargetState
+from grpc_lb_contract.document.parameter_json import parameter_json
 from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.errors import DocumentError
 from grpc_lb_contract.metadata_conditions import read_conditions
 from grpc_lb_contract.names import ALL
 from grpc_lb_contract.policy.overrides import Overrides
 from grpc_lb_contract.policy.traffic_policy import DEFAULTS, TrafficPolicy
-
-# json.dumps makes an encoder for each call, which takes longer than most records.
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode_document(document: Document, texts: PerService[str] | None = None) -> str:
@@ -99,7 +97,7 @@ def _route_fields(route: Route) -> dict[str, object]:
 
 
 def _record(value: object) -> str:
-    return _encode(value) + "\n"
+    return parameter_json(value) + "\n"
 
 
 def decode_document(text: str) -> Document:

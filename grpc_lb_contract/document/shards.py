@@ -19,6 +19,7 @@ from grpc_lb_contract.document.cause import Cause
 from grpc_lb_contract.document.compression import compressed, decompressed
 from grpc_lb_contract.document.index import EXPECTED, FORMAT, INCOMPLETE, Index
 from grpc_lb_contract.document.model import Document
+from grpc_lb_contract.document.parameter_json import parameter_json
 from grpc_lb_contract.document.per_service import PerService
 from grpc_lb_contract.document.records import decode_document, encode_document
 from grpc_lb_contract.errors import (
@@ -198,7 +199,7 @@ def _fitting(records: Sequence[str]) -> Iterator[str]:
 
 
 def _index_line(fields: Mapping[str, object]) -> str:
-    return json.dumps(fields, separators=(",", ":")) + "\n"
+    return parameter_json(fields) + "\n"
 
 
 def _size(text: str) -> int:

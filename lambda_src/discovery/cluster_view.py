@@ -22,6 +22,10 @@ LARGE_FROM_TASKS = 100
 """What one call lists and one describes: less is not worth a second way. Of 5,000 tasks a listing makes 100 requests,
 which is all that ECS allows at once: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html"""
 
+BACKLOG_FROM_SECONDS = 5.0
+"""Events come within two seconds. Of older ones there is a queue, as in a deployment of hundreds of tasks, of which an
+invocation gets ten: a listing knows all that they tell, and the others are nothing new."""
+
 BELIEVED_AFTER_SECONDS = 300.0
 """That ECS does not know a task which it lists is believed when it has said so for this long."""
 
@@ -69,7 +73,7 @@ class ClusterView:
         last = None if whole or batch.asks_for_all else self._last
         if reads_on and self._last is not None and 0 <= now - self._listed_at < self._listed_for():
             listing = replace(self._last, calls=0, definition_calls=0, list_ms=0, describe_ms=0)
-        elif last is not None and len(last.tasks) > LARGE_FROM_TASKS and 0 <= now - last.read_at < WHOLE_EVERY_SECONDS:
+        elif last is not None and len(last.tasks) > LARGE_FROM_TASKS and self._is_recent(last, batch, now):
             listing = last.with_news(self._cluster.describe(batch.tasks))
             self._listed_at = now
         else:
@@ -99,6 +103,12 @@ class ClusterView:
             failing=described.failing,
         )
         return self._last
+
+    def _is_recent(self, last: Listing, batch: Batch, now: float) -> bool:
+        """Whether the last listing, with the news about the tasks of the batch, will do."""
+        age = now - last.read_at
+        has_backlog = batch.oldest is not None and now - batch.oldest > BACKLOG_FROM_SECONDS
+        return 0 <= age < (self._listed_for() if has_backlog else WHOLE_EVERY_SECONDS)
 
     def _listed_for(self) -> float:
         calls = 0 if self._last is None else 2 * math.ceil(len(self._last.tasks) / TASKS_PER_CALL)

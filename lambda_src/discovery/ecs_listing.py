@@ -65,8 +65,9 @@ class Listing:
 
     @property
     def definitions_in_use(self) -> frozenset[str]:
-        """Those of the tasks that are not over."""
-        return frozenset(task.definition for task in self.tasks.values() if not task.is_over)
+        """Those of the tasks that are not over and may take part."""
+        tasks = self.tasks.values()
+        return frozenset(task.definition for task in tasks if not (task.is_over or task.is_of_managed_daemon))
 
     def with_news(self, news: Listing) -> Listing:
         """This listing with what was asked since about a few of its tasks."""

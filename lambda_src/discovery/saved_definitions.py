@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from grpc_lb_contract import MAX_PARAMETER_BYTES
 from grpc_lb_contract.document.compression import compressed, decompressed
+from grpc_lb_contract.document.parameter_json import parameter_json
 from grpc_lb_contract.document.shards import content_hash
 from lambda_src import log
 from lambda_src.clock import SecondsLeft
@@ -119,7 +120,7 @@ def _packed(definitions: Sequence[tuple[str, TaskDefinition]]) -> tuple[str, int
 
 def _encoded(definitions: Iterable[tuple[str, TaskDefinition]]) -> str:
     records = [[arn, each.family, each.revision, list(map(_container, each.containers))] for arn, each in definitions]
-    return compressed(json.dumps([FORMAT, records], separators=(",", ":")))
+    return compressed(parameter_json([FORMAT, records]))
 
 
 def _container(container: Container) -> list[object]:

@@ -63,6 +63,14 @@ class Task:
         leaves = self.desired_status != RUNNING or self.last_status in LEAVING
         return leaves and self.last_status not in MAY_HAVE_CALLS
 
+    @property
+    def is_of_managed_daemon(self) -> bool:
+        """Whether its definition is one of a managed daemon, which DescribeTaskDefinition does not know. Its containers
+        have neither labels nor ports:
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonContainerDefinition.html
+        """
+        return ":daemon-task-definition/" in self.definition
+
 
 @dataclass(frozen=True, slots=True)
 class Container:

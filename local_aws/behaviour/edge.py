@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from local_aws.behaviour.timings import Profile
 
 # https://docs.aws.amazon.com/general/latest/gr/ssm.html
 STANDARD_PARAMETER_BYTES, ADVANCED_PARAMETER_BYTES = 4096, 8192
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html, Value
+_NESTED_PARAMETER = re.compile(r"\{\{.*\}\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Edge:
             seconds = self._profile.latency.draw(self._chance)
         if self._profile.quotas and not self.quotas.allow(operation, now):
             return Met(seconds, AwsRejection("ThrottlingException", "Rate exceeded"))
-        return Met(seconds, too_large(operation, parameters))
+        return Met(seconds, rejected_value(operation, parameters))
 
     def delays(self) -> tuple[float, ...]:
         """The delay of each copy of one event."""
@@ -78,17 +81,20 @@ class Edge:
             return self._environments.random() < self._profile.functions.cold
 
 
-def too_large(operation: str, parameters: Mapping[str, Any]) -> AwsRejection | None:
-    """The rejection of a PutParameter whose value its tier does not hold."""
+def rejected_value(operation: str, parameters: Mapping[str, Any]) -> AwsRejection | None:
+    """The rejection of a PutParameter whose value its tier does not hold, or that has double braces."""
     if operation != "PutParameter":
         return None
     tier = parameters.get("Tier") or "Standard"
     limit = STANDARD_PARAMETER_BYTES if tier == "Standard" else ADVANCED_PARAMETER_BYTES
-    if len(str(parameters.get("Value", "")).encode()) <= limit:
+    value = str(parameters.get("Value", ""))
+    if len(value.encode()) > limit:
+        problem = f"{tier} tier parameters support a maximum parameter value of {limit} characters."
+    elif _NESTED_PARAMETER.search(value):
+        problem = 'Parameter value can\'t nest another parameter. Do not use "{{}}" in the value.'
+    else:
         return None
-    return AwsRejection(
-        "ValidationException", f"{tier} tier parameters support a maximum parameter value of {limit} characters."
-    )
+    return AwsRejection("ValidationException", problem)
 
 
 def gone_definition(arn: str, *, inactive: bool, referenced: bool) -> AwsRejection | None:

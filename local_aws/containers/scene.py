@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from local_aws.demo.claims import Claim
@@ -45,7 +46,7 @@ def claim(tasks: list[TaskInfo], seen: Mapping[int, Confined]) -> Claim:
     missed = [
         f"process {pid} is not {what}" for pid, it in seen.items() for what, holds in WANTED.items() if not holds(it)
     ]
-    addresses = ", ".join(sorted(task.ip for task in tasks))
+    addresses = ", ".join(sorted((task.ip for task in tasks), key=ip_address))
     told = f"{len(seen)} processes of {len(tasks)} tasks on {addresses}" + "".join(
         f"; {miss.upper()}" for miss in missed
     )

@@ -43,9 +43,15 @@ def no_call_failed(text: str, report: LoadReport, *, min_calls: int) -> Claim:
 def only_calls_inside_failed(
     text: str, report: LoadReport, *, killed_at: float, gone_at: float, min_calls: int
 ) -> Claim:
-    """No call failed but those that were sent before the killed task was gone and had no answer when it was killed."""
-    inside = [call for call in report.failures if _was_inside(call, killed_at, gone_at)]
-    besides = [call for call in report.failures if not _was_inside(call, killed_at, gone_at)]
+    """No call failed but those that had no answer when the task was killed, or were sent before its end was known.
+
+    It is known once the task is gone and the calls that were sent until then have ended: a balancer that gets no CPU
+    reads late that a connection has ended, and what came before it does is sent on that connection.
+    """
+    until_gone = [call.answered for call in report.failures if _was_inside(call, killed_at, gone_at)]
+    known_at = max([gone_at, *until_gone])
+    inside = [call for call in report.failures if _was_inside(call, killed_at, known_at)]
+    besides = [call for call in report.failures if not _was_inside(call, killed_at, known_at)]
     seen = f"{_load(report)}, {len(inside)} inside the task when it died, {_failures(besides)} besides"
     figures = _figures(
         report,
@@ -79,8 +85,8 @@ def _counts(report: LoadReport, tasks: Sequence[str]) -> list[int]:
     return sorted((dict.fromkeys(tasks, 0) | dict(report.tasks)).values(), reverse=True)
 
 
-def _was_inside(call: Call, killed_at: float, gone_at: float) -> bool:
-    return call.code == "UNAVAILABLE" and call.started <= gone_at and call.answered >= killed_at
+def _was_inside(call: Call, killed_at: float, known_at: float) -> bool:
+    return call.code == "UNAVAILABLE" and call.started <= known_at and call.answered >= killed_at
 
 
 def _rate(report: LoadReport) -> float:

@@ -15,7 +15,7 @@ from ministack.core.responses import error_response_json, json_response
 from ministack.services import alb, cloudformation, ecr, ecs, lambda_svc, ssm
 from ministack.services.cloudformation import custom_resource, handlers, provisioners
 
-from local_aws.behaviour.edge import too_large
+from local_aws.behaviour.edge import rejected_value
 from local_aws.errors import LocalAwsError
 from local_aws.stand_in import resources
 from local_aws.stand_in.ecs.ecs_thread import EcsThread
@@ -160,11 +160,11 @@ def patch_registry() -> None:
 
 
 def patch_parameters() -> None:
-    """ministack keeps a parameter of any size. Limits: docs.aws.amazon.com/general/latest/gr/ssm.html"""
+    """ministack keeps a parameter of any size, and with double braces."""
     put = ssm._put_parameter
 
     def put_parameter(request: dict[str, Any]) -> Any:
-        rejection = too_large("PutParameter", request)
+        rejection = rejected_value("PutParameter", request)
         if rejection is not None:
             return error_response_json(rejection.code, rejection.message, 400)
         return put(request)

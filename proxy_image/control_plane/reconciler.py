@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from grpc_lb_contract import Cause, Document, Service, generation_of
+from grpc_lb_contract.names import address_order
 from proxy_image.control_plane.document_changes import changed_services
 from proxy_image.control_plane.readiness import Newcomer, ReadinessGate, admitted_only
 from proxy_image.control_plane.recurring_log import RecurringLog
@@ -183,15 +184,20 @@ def _facts(
         "targets": sum(len(service.targets) for service in document.services),
         "added": len(new - old),
         "removed": len(old - new),
-        "added_targets": sorted(new - old)[:MAX_NAMED],
-        "removed_targets": sorted(old - new)[:MAX_NAMED],
+        "added_targets": _named(new - old),
+        "removed_targets": _named(old - new),
         "waiting": len(waiting),
         "labels_rejected": document.diagnostics.rejected_count,
         "routes_shadowed": document.diagnostics.shadowed_count,
     }
 
 
-def _addresses(services: Iterable[Service]) -> Iterator[str]:
+def _addresses(services: Iterable[Service]) -> Iterator[tuple[str, str, str]]:
     for service in services:
         for target in service.targets:
-            yield f"{service.name} {target.address} {target.state}"
+            yield service.name, target.address, target.state
+
+
+def _named(targets: Iterable[tuple[str, str, str]]) -> list[str]:
+    in_order = sorted(targets, key=lambda each: (each[0], address_order(each[1]), each[2]))
+    return [" ".join(each) for each in in_order[:MAX_NAMED]]

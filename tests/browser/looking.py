@@ -32,6 +32,7 @@ async def keep_screenshot(page: Page, name: str) -> None:
     """Into the folder that SCREENSHOTS names, where it is set."""
     folder = os.environ.get("SCREENSHOTS")
     if folder is not None:
-        await page.run("Promise.all(document.getAnimations().map(each => each.finished))")
+        # An animation whose element is replaced meanwhile ends with an error.
+        await page.run("Promise.allSettled(document.getAnimations().map(each => each.finished))")
         picture = await page.screenshot()
         await asyncio.to_thread(Path(folder, f"{name}.webp").write_bytes, picture)

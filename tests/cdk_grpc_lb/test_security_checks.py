@@ -12,6 +12,7 @@ import pytest
 from app import GrpcRandomNumbers
 from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.ways import make_every_way
+from tests.docs.pages import page
 
 FLOW_LOGS = ("VPC7", "flow logs cost by the gigabyte, and whoever wants them adds them: vpc.add_flow_log")
 INSIGHTS = ("ECS4", "Container Insights cost by the metric, and whoever wants them gives a cluster that has them")
@@ -79,6 +80,16 @@ def test_cdk_nag_finds_nothing_that_is_not_decided() -> None:
         for rule, reason in rules:
             acknowledge(app, path, rule, reason)
     app.synth()
+
+
+def test_the_page_on_tests_names_the_rules_that_are_left_to_users() -> None:
+    """But for what cdk-nag finds in task definitions of their own."""
+    left = {
+        rule.partition("[")[0] for path, rules in DECIDED.items() if not path.endswith("/Task") for rule, _ in rules
+    }
+    told = page("how-to/snapshot-tests")
+    assert left
+    assert [rule for rule in left if f"`{rule}" not in told] == []
 
 
 def test_cdk_nag_looks() -> None:

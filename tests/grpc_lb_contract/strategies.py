@@ -103,7 +103,12 @@ def services(draw: st.DrawFn, *, max_targets: int = 60) -> Service:
 
 
 rejected_labels = st.builds(
-    RejectedLabel, st.text(), st.integers(0), st.text(), st.text(max_size=5_000), st.text(max_size=500)
+    RejectedLabel,
+    st.text(),
+    st.integers(0),
+    st.text(),
+    st.text(max_size=5_000) | st.text("{}", max_size=500),
+    st.text(max_size=500),
 )
 shadowed_routes = st.builds(ShadowedRoute, st.text(max_size=1_000), service_names, service_names)
 notes = st.just(Diagnostics()) | st.builds(

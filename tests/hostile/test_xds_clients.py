@@ -35,6 +35,7 @@ FLOODS = ("rapid reset", "ping", "settings", "empty continuation", "hpack bomb")
             "RESOURCE_EXHAUSTED",
             "resource_names must be at most 1,000 of a type, got 1,001",
         ),
+        ([request(CDS, response_nonce="x" * 257)], "INVALID_ARGUMENT", "response_nonce must be at most 256 characters"),
         ([request("x" * 257)], "INVALID_ARGUMENT", "type_url must be at most 256 characters, got 257"),
         (
             [request(f"type.googleapis.com/{number}") for number in range(MAX_UNKNOWN_TYPES + 2)],

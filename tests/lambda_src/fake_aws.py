@@ -16,7 +16,7 @@ from botocore.compat import HTTPHeaders
 
 from lambda_src.clock import Clock
 from lambda_src.handler import PATIENCE
-from local_aws.behaviour.edge import AwsRejection
+from local_aws.behaviour.edge import AwsRejection, rejected_value
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -204,8 +204,9 @@ class FakeAws:
     def _PutParameter(self, parameters: Json) -> Answer:  # noqa: N802
         assert parameters["Type"] == "String"
         assert parameters["Overwrite"] is True
-        if len(parameters["Value"].encode()) > 4096:
-            return failure("ValidationException", "Standard tier parameters support a maximum of 4096 characters")
+        rejection = rejected_value("PutParameter", parameters)
+        if rejection is not None:
+            return 400, rejection.body
         self.parameters[parameters["Name"]] = parameters["Value"]
         return 200, {"Version": 1, "Tier": "Standard"}
 

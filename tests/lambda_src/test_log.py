@@ -42,7 +42,19 @@ def test_the_lambda_and_the_balancer_write_one_schema(capsys: pytest.CaptureFixt
 
 
 def test_long_values_are_cut() -> None:
-    assert len(str(line(value="x" * 100_000)["value"])) < 500
+    assert len(str(line(value="x" * 100_000)["value"])) < 1_100
+
+
+def test_why_aws_denies_access_is_not_cut() -> None:
+    name, number = "n" * 64, "1" * 12  # as long as IAM and Lambda take them
+    role, parameter = f"assumed-role/{name}/{name}", f"parameter/grpc-lb/{name}/{name}/shards/{'s' * 22}"
+    problem = (
+        "An error occurred (AccessDeniedException) when calling the PutParameter operation: "
+        f"User: arn:aws:sts::{number}:{role} is not authorized to perform: ssm:PutParameter on resource: "
+        f"arn:aws:ssm:ap-southeast-1:{number}:{parameter} with an explicit deny in a service control policy: "
+        f"arn:aws:organizations::{number}:policy/o-{'o' * 32}/service_control_policy/p-{'p' * 32}"
+    )
+    assert line(problem=problem)["problem"] == problem
 
 
 def test_lines_go_to_stdout_once(capsys: pytest.CaptureFixture[str]) -> None:

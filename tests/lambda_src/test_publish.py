@@ -99,6 +99,18 @@ def test_a_writer_that_fails_midway_leaves_the_generation_before(aws: FakeAws, s
     assert len(aws.written()) - len(set(aws.written())) == rejected
 
 
+def test_writes_that_ssm_does_not_take_at_once_are_repeated(aws: FakeAws, store: ParameterStore) -> None:
+    # GIVEN an SSM that takes each parameter the third time it is asked to
+    aws.spoil = lambda operation, parameters: (
+        failure("TooManyUpdates")
+        if operation == "PutParameter" and aws.written().count(parameters["Name"]) < 3
+        else None
+    )
+    # WHEN a document of several shards is published, THEN it is there, and nothing was raised
+    publish(store, fleet(0, 500))
+    assert read(aws) == fleet(0, 500)
+
+
 def test_what_a_failed_attempt_wrote_is_not_relied_on_when_another_writer_came_between(
     aws: FakeAws, store: ParameterStore
 ) -> None:

@@ -76,4 +76,12 @@ def test_without_a_zone_the_bootstrap_is_there_for_every_user(tmp_path: Path) ->
 def test_what_is_no_bootstrap_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
     done = write(tmp_path / "bootstrap.json", text)
     assert (done.returncode, (tmp_path / "bootstrap.json").exists()) == (2, False)
-    assert done.stderr.startswith(f"error: the bootstrap of {BOOTSTRAP} must be JSON")
+    assert done.stderr == f"error: {BOOTSTRAP} must be a bootstrap, a JSON object, got {text!r}\n"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    done = write(tmp_path, bootstrap(["127.0.0.1:1"], "client"))
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: FILE must be a file to write to, got {tmp_path}: Is a directory\n",
+    )

@@ -15,19 +15,33 @@ from tests.transparency.differences import documented_of_frames
 from tests.transparency.exchanges import EXCHANGES
 from tests.transparency.neighbours import bystander
 from tests.transparency.peers import frames, grpc_aio
-from tests.transparency.peers.frames import Exchange, Seen, Server, seen
+from tests.transparency.peers.frames import OK, Exchange, Seen, Server, seen
+from tests.transparency.peers.raw_h2 import Stream
 from tests.transparency.test_shared import service_of_host
 from tests.waiting import PATIENCE_SECONDS
 
-# Envoy adds them: docs/transparency.md has them in its first table.
 REFUSED_STREAM, ENHANCE_YOUR_CALM = 7, 11
+# What a peer that says nothing else takes at first: https://www.rfc-editor.org/rfc/rfc9113.html#section-6.9.2
+WINDOW, LARGEST_FRAME = 65_535, 16_384
+FILLING = [("data", bytes(min(LARGEST_FRAME, WINDOW - at))) for at in range(0, WINDOW, LARGEST_FRAME)]
+ENDED = ("end", OK), ("ping",)
+IN_FULL_WINDOW = {
+    "an answer that fills its caller's window": Exchange(
+        server=(exchanges_of.HALF_CLOSED, exchanges_of.BEGIN, *FILLING, *ENDED),
+        caller=(exchanges_of.END, ("filled", WINDOW)),
+    ),
+    "an answer without a message while the window is full": Exchange(
+        server=(exchanges_of.HALF_CLOSED, exchanges_of.BEGIN, *ENDED), caller=(exchanges_of.END, ("got", 1))
+    ),
+}
+# Envoy adds them: docs/transparency.md has them in its first table.
 ADDED = {"date", "x-forwarded-proto"}
 
 
 async def test_frames_arrive_as_they_were_sent_or_as_the_documentation_says(tmp_path: Path) -> None:
     named = {f"{number}": exchange for number, (_, exchange) in enumerate(EXCHANGES)}
     async with (
-        frames.server(named) as server,
+        frames.server({**named, **IN_FULL_WINDOW}) as server,
         grpc_aio.server() as honest,
         balanced(tmp_path, server.port, service_of_host("honest.test", honest)) as ways,
         # All calls of a way share a connection, and all share those to the server: what ends one would end the others.
@@ -48,8 +62,24 @@ async def test_frames_arrive_as_they_were_sent_or_as_the_documentation_says(tmp_
         differences = await asyncio.gather(*(differ(name, exchange) for name, exchange in named.items()))
         assert not directly.is_over
         assert not through.is_over
+        in_full_window = [await _in_full_window(server, port) for port in (ways.direct, ways.balanced)]
     found = {(group, what) for (group, _), some in zip(EXCHANGES, differences, strict=True) for what in some}
+    for name, *streams in zip(IN_FULL_WINDOW, *in_full_window, strict=True):
+        found |= {(name, what) for what in _of_caller(*map(seen, streams))}
     assert found == documented_of_frames()
+
+
+async def _in_full_window(server: Server, port: int) -> list[Stream]:
+    """Calls on a connection of their own, whose window opens once all of their answers have been taken before it."""
+    async with frames.caller(port) as on:
+        on.acknowledges = False
+        streams = []
+        for name, exchange in IN_FULL_WINDOW.items():
+            streams.append(await frames.played(f"{name}|{port}", exchange, on))
+            await server.answered()
+        on.h2.acknowledge_received_data(WINDOW, streams[0].number)
+        on.flush()
+        return [await frames.over(on, stream) for stream in streams]
 
 
 def _of_caller(direct: Seen, through: Seen) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from grpc_lb_contract import Balancer, Document
+from grpc_lb_contract.names import address_order
 from proxy_image.control_plane.fleet.ask import NoAnswerError, ask
 from proxy_image.control_plane.fleet.summary import Summary
 
@@ -53,7 +54,7 @@ class Fleet:
     @property
     def members(self) -> tuple[Member, ...]:
         """The others, by address."""
-        return tuple(member for _, member in sorted(self._members.items()))
+        return tuple(sorted(self._members.values(), key=lambda each: address_order(each.balancer.address)))
 
     async def refresh(self, document: Document | None) -> None:
         """Ask all, at once and not again within ASK_SECONDS. Never raises."""

@@ -15,6 +15,7 @@ MAX_REQUEST_BYTES = 128 * 2**10
 MAX_NAMES_PER_TYPE = 1_000
 MAX_NODE_ID_LENGTH = 256
 MAX_TYPE_URL_LENGTH = 256
+MAX_NONCE_LENGTH = 256
 MAX_UNKNOWN_TYPES = 16
 
 # A NACK's reason is for people to read.
@@ -35,6 +36,7 @@ def check_request(request: Any) -> None:
     """Raises `RefusedError` where a gRPC client's request is larger than any client's needs to be."""
     _check_length("node.id", request.node.id, MAX_NODE_ID_LENGTH)
     _check_length("type_url", request.type_url, MAX_TYPE_URL_LENGTH)
+    _check_length("response_nonce", request.response_nonce, MAX_NONCE_LENGTH)
     if len(request.resource_names) > MAX_NAMES_PER_TYPE:
         raise exhausted(
             f"resource_names must be at most {MAX_NAMES_PER_TYPE:,} of a type, got {len(request.resource_names):,} of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from grpc_lb_contract.names import address_order
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import Problem, Severity, Urgency
 from proxy_image.control_plane.stats.last_hour.hour import UNKNOWN_USUAL, Usual
@@ -57,7 +58,7 @@ def call_problems(figures: CallFigures, now: float) -> Iterator[Problem]:
 
 
 def _unanswered(name: str, unanswered: Mapping[str, Unanswered], now: float) -> Problem:
-    first = sorted(unanswered.items(), key=lambda each: each[1].since)
+    first = sorted(unanswered.items(), key=lambda each: (each[1].since, address_order(each[0])))
     said = [
         f"{formats.count(each.waiting, 'call')} {'waits' if each.waiting == 1 else 'wait'} at {address}, "
         f"which last answered {formats.duration(now - each.since)} ago, at {formats.clock(each.since, now)} UTC"

@@ -120,14 +120,14 @@ def cause(why: Cause | None) -> Iterator[str]:
         if not why.tasks:
             yield "ECS reported other tasks; the Lambda then listed all of them, and found this too."
             return
-        ahead = "" if why.at is not None else "; when the Lambda asked, it had gone on"
+        ahead = "" if why.at is not None else "; by the time the Lambda asked, it had moved on"
         for change in why.tasks:
             yield f"ECS's event: {_task_change(change)}{ahead}"
         if why.events > len(why.tasks):
             yield f"and {count(why.events - len(why.tasks), 'more event')} of the same batch"
         return
     yield {
-        CauseKind.HEALTH: "Found while the Lambda waited for tasks to become healthy; ECS sends no event of that.",
+        CauseKind.HEALTH: "Found while the Lambda waited for tasks to become healthy; ECS sends no event for that.",
         CauseKind.SCHEDULED: "Found by the refresh of every minute; no ECS event reported it.",
         CauseKind.INVOKED: "Found when someone invoked the Lambda, or wrote to its queue.",
     }[why.kind]

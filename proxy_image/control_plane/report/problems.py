@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -216,15 +216,17 @@ def fault_problems(name: str, faults: Collection[str]) -> Iterator[Problem]:
 
 def service_problems(
     name: str,
-    states: Collection[tuple[str, str]],
+    states: Sequence[tuple[str, str]],
     breakers: Collection[tuple[str, int, int]],
     *,
     fails: bool = True,
 ) -> Iterator[Problem]:
-    """states: of each target its address and state; breakers: name, used, limit; fails: whether its calls fail now."""
+    """states: of each target its address and state, in the order in which they are told; breakers: name, used, limit;
+    fails: whether its calls fail now.
+    """
     if not any(state in TAKES_CALLS for _, state in states):
-        yield _no_target(name, sorted(states), fails=fails)
-    ejected = sorted(address for address, state in states if state == "ejected")
+        yield _no_target(name, states, fails=fails)
+    ejected = [address for address, state in states if state == "ejected"]
     if ejected:
         yield Problem(
             Severity.WARNING,
@@ -236,7 +238,7 @@ def service_problems(
             runbook="TargetsEjected",
             service=name,
         )
-    unhealthy = sorted(address for address, state in states if state == "unhealthy")
+    unhealthy = [address for address, state in states if state == "unhealthy"]
     if unhealthy:
         yield Problem(
             Severity.WARNING,
@@ -248,7 +250,7 @@ def service_problems(
             "the grpc-lb.health-check labels.",
             service=name,
         )
-    waiting = sorted(address for address, state in states if state == "not admitted")
+    waiting = [address for address, state in states if state == "not admitted"]
     if waiting:
         yield Problem(
             Severity.WARNING,
@@ -276,7 +278,7 @@ def service_problems(
             )
 
 
-def _no_target(name: str, states: list[tuple[str, str]], *, fails: bool) -> Problem:
+def _no_target(name: str, states: Sequence[tuple[str, str]], *, fails: bool) -> Problem:
     detail = ", ".join(f"{address} is {state}" for address, state in states[:5]) or "It has no target."
     if not fails and all(state == "draining" for _, state in states):
         return Problem(

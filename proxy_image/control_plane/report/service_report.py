@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from grpc_lb_contract import Document, Service, ShadowedRoute, Target, TargetState
+from grpc_lb_contract.names import address_order
 from proxy_image.control_plane.readiness import Newcomer, admitted_only
 from proxy_image.control_plane.report.policy_summary import policy_words, route_words
 from proxy_image.control_plane.report.problems import NO_ANSWER
@@ -136,7 +137,10 @@ def service_report(
     held_back = _held_back(service, waiting)
     counts = ServiceCounts({}) if newest is None else newest.services.get(service.name, ServiceCounts({}))
     recent = ServiceWindow(0.0, 0, 0, {}) if window is None else service_window(service.name, *window)
-    known = [(target, identity(service.name, target)) for target in service.targets]
+    known = sorted(
+        ((target, identity(service.name, target)) for target in service.targets),
+        key=lambda each: address_order(each[1].address),
+    )
     states = [_state(target, who, held_back, counts) for target, who in known]
     silent = silences.unanswered.get(service.name, {})
     takes_calls = {who.address for (_, who), state in zip(known, states, strict=True) if state == "serving"}

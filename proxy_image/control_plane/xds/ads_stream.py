@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 import grpc
@@ -166,7 +167,7 @@ class Stream:
         elif request.error is not None:
             self._observer.rejected(self._audience, BY_URL[request.type_url].value, self._node, request.error)
             _, reminder = self._rejected.get(request.type_url, (None, RecurringLog()))
-            self._rejected[request.type_url] = request, reminder
+            self._rejected[request.type_url] = replace(request, names=()), reminder
         elif meaning is Meaning.ACK:
             self._observer.accepted(self._audience, BY_URL[request.type_url].value, self._node)
             self._rejected.pop(request.type_url, None)

@@ -85,14 +85,13 @@ class Subscriptions:
         if resource_type is None:
             return Meaning.UNKNOWN_TYPE
         subscription = self._by_type.setdefault(resource_type, _Subscription())
-        # A request with another nonce crossed with a later response: the client repeats all it wants when it answers
-        # that one. A first request may carry version and nonce of an earlier stream; what the client holds is not
-        # known then, so everything is sent.
-        if request.nonce and subscription.nonce and request.nonce != subscription.nonce:
-            return Meaning.STALE
-        is_answer = bool(subscription.nonce) and request.nonce == subscription.nonce
+        # A request with another nonce crossed with a later response: it answers nothing, but names what the client now
+        # wants. A first request may carry version and nonce of an earlier stream; what the client holds is not known
+        # then, so everything is sent.
         meaning = Meaning.SUBSCRIPTION
-        if is_answer and not subscription.answered:
+        if request.nonce and subscription.nonce and request.nonce != subscription.nonce:
+            meaning = Meaning.STALE
+        elif request.nonce and subscription.nonce and not subscription.answered:
             meaning = Meaning.ACK if request.error is None else Meaning.NACK
             subscription.answered, subscription.accepted = True, request.error is None
         if not _subscribe(subscription, resource_type, request.names) and meaning is Meaning.SUBSCRIPTION:
@@ -151,8 +150,10 @@ class Subscriptions:
         )
 
     def _awaits_answers(self, types: Iterable[ResourceType]) -> bool:
+        # Who no longer wants any of a type may not answer what came meanwhile (grpc-java#11232).
         asked = (self._by_type[each] for each in types if each in self._by_type)
-        return any(subscription.nonce and not subscription.answered for subscription in asked)
+        wanted = (each for each in asked if each.names or each.wildcard)
+        return any(subscription.nonce and not subscription.answered for subscription in wanted)
 
     def _routes_are_settled(self, resources: Resources) -> bool:
         """Whether the client uses the listeners and routes of these resources, as far as it asked for any."""

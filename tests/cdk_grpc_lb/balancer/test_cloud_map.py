@@ -117,6 +117,15 @@ def test_the_clusters_own_namespace_will_do(stack: cdk.Stack) -> None:
     namespace = cluster.add_default_cloud_map_namespace(name="shop.internal")
     balancer = GrpcBalancer(stack, "Balancer", cluster=cluster, cloud_map_namespace=namespace, cloud_map_name="lb")
     assert stack.resolve(balancer.host) == "lb.shop.internal"
+    # Each time it is asked for, it is another object in Python.
+    with pytest.raises(ValueError, match=r"cloud_map_name must be another one than that of Stack/Balancer"):
+        GrpcBalancer(
+            stack,
+            "Other",
+            cluster=cluster,
+            cloud_map_namespace=cluster.default_cloud_map_namespace,
+            cloud_map_name="lb",
+        )
 
 
 @pytest.mark.parametrize("part", ["load_balancer", "listener", "target_group"])

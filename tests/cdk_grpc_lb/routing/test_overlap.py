@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 
@@ -40,6 +42,20 @@ def test_two_balancers_that_would_serve_each_others_services_are_refused(stack: 
     )
     assert "only_services" in problem
     assert "Stack/OrdersBalancer/Orders/Service" in users.node.validate()[0]
+
+
+def test_so_are_those_of_a_stack_whose_app_is_left_out() -> None:
+    """GIVEN ``Stack()``, as in unit tests, whose app Node alone knows, THEN its balancers are compared all the same."""
+    stack = cdk.Stack()
+    cluster = existing_cluster(stack)
+    for name in ("Orders", "Users"):
+        GrpcBalancer(stack, f"{name}Balancer", cluster=cluster).add_service(name, image=IMAGE, port=1)
+    found = [problem for child in stack.node.children for problem in child.node.validate()]
+    assert len(found) == 2
+    assert "of the same cluster, Default/Existing" in found[0]
+    app = cdk.Stage.of(stack)
+    assert app is not None
+    shutil.rmtree(app.outdir)
 
 
 def test_patterns_and_labels_keep_balancers_apart(stack: cdk.Stack) -> None:

@@ -10,6 +10,7 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_ssm as ssm
 
 from cdk_grpc_lb import GrpcBalancedService, GrpcBalancer
 from cdk_grpc_lb.service.defaults import logical_name
@@ -24,6 +25,7 @@ from grpc_lb_contract import (
     read_labels,
 )
 from grpc_lb_contract.policy.traffic_policy import TABLE
+from tests.cdk_grpc_lb.apps import template_app
 from tests.cdk_grpc_lb.template import Synthesised, synthesise
 
 IMAGE = ecs.ContainerImage.from_registry("example/rng")
@@ -134,6 +136,7 @@ def test_tokens_go_through_unchecked(stack: cdk.Stack) -> None:
         desired_count=number,  # type: ignore[arg-type]
         service_name=text,
         hosts=["*.internal", text],
+        grpc_services=cdk.CfnParameter(stack, "Services", type="CommaDelimitedList").value_as_list,
         drain_time=cdk.Duration.seconds(number),
     )
     container = synthesise(stack).container("App")
@@ -142,6 +145,7 @@ def test_tokens_go_through_unchecked(stack: cdk.Stack) -> None:
         "grpc-lb.service": {"Ref": "Name"},
         "grpc-lb.port": {"Ref": "Number"},
         "grpc-lb.hosts": {"Fn::Join": ["", ["*.internal,", {"Ref": "Name"}]]},
+        "grpc-lb.grpc-services": {"Fn::Join": [",", {"Ref": "Services"}]},
     }
     assert container["PortMappings"][0]["ContainerPort"] == {"Ref": "Number"}
     assert container["StopTimeout"] == 120
@@ -157,8 +161,9 @@ def test_tokens_of_balancers_and_deployments_go_through_unchecked(stack: cdk.Sta
         port=number,
         cpu=number,
         memory_limit_mib=number,
-        only_services=[text],
+        only_services=cdk.Fn.split(",", text),
         only_label=f"team={text}",
+        web_hosts=cdk.Fn.split(",", text),
     )
     service = balancer.add_service(
         "Orders",
@@ -184,8 +189,32 @@ def test_tokens_of_balancers_and_deployments_go_through_unchecked(stack: cdk.Sta
     template = synthesise(stack)
     assert template.container("App")["DockerLabels"]["team"] == {"Ref": "Name"}
     variables = template.the("AWS::Lambda::Function")["Environment"]["Variables"]
-    assert variables["GRPC_LB_ONLY_SERVICES"] == {"Ref": "Name"}
+    names = {"Fn::Join": [",", {"Fn::Split": [",", {"Ref": "Name"}]}]}
+    assert variables["GRPC_LB_ONLY_SERVICES"] == names
+    assert template.environment("Balancer")["GRPC_LB_WEB_HOSTS"] == names
     assert variables["GRPC_LB_ONLY_LABEL"] == {"Fn::Join": ["", ["team=", {"Ref": "Name"}]]}
+
+
+def test_parameters_that_the_cli_has_still_to_look_up_go_through_unchecked() -> None:
+    """GIVEN a first synth, in which each is ``dummy-value-for-...``, THEN it succeeds: only then are they looked up."""
+    stack = cdk.Stack(template_app(), "Stack", env=cdk.Environment(account="111122223333", region="eu-west-1"))
+
+    def looked_up(name: str) -> str:
+        return ssm.StringParameter.value_from_lookup(stack, f"/shop/{name}")
+
+    vpc = ec2.Vpc.from_lookup(stack, "Vpc", vpc_id=looked_up("vpc"))
+    cluster = ecs.Cluster.from_cluster_attributes(stack, "Cluster", cluster_name=looked_up("cluster"), vpc=vpc)
+    balancer = GrpcBalancer(
+        stack,
+        "Balancer",
+        cluster=cluster,
+        image_build_args={"PIP_INDEX_URL": looked_up("index")},
+        web_hosts=[looked_up("page")],
+    )
+    tenant = Condition("x-tenant", Match.EXACT, looked_up("tenant"))
+    balancer.add_service("Orders", image=IMAGE, port=7000, hosts=[looked_up("host")], metadata=[tenant])
+    labels = synthesise(stack).container("App")["DockerLabels"]
+    assert labels["grpc-lb.hosts"] == "dummy-value-for-/shop/host"
 
 
 def test_a_service_is_connectable_and_grantable(stack: cdk.Stack) -> None:

@@ -174,6 +174,13 @@ def test_a_cluster_is_added_once(stack: cdk.Stack) -> None:
     balancer = balancer_in(stack)
     with refused(BALANCER, "cluster", "another one than those it has", "Stack/Existing"):
         balancer.add_cluster("Again", balancer.cluster)
+    # Of names that only the deployment knows, none is known to be another's.
+    vpc = balancer.cluster.vpc
+    for name in ("Blue", "Green"):
+        exported = cdk.Fn.import_value(f"{name}Cluster")
+        cluster = ecs.Cluster.from_cluster_attributes(stack, name, cluster_name=exported, vpc=vpc)
+        balancer.add_cluster(f"{name}Targets", cluster)
+    assert len(balancer.clusters) == 3
 
 
 def test_autoscaling_refuses_a_balancer_without_tasks(stack: cdk.Stack) -> None:

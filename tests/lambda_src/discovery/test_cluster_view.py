@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from datetime import UTC, datetime
+
+import pytest
+
 from lambda_src.discovery.cluster_view import BELIEVED_AFTER_SECONDS
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import Answer, FakeAws, Json, task_arn
@@ -45,6 +50,29 @@ def test_a_large_cluster_is_asked_about_the_tasks_of_events_alone_between_two_mi
     assert quiet in sync.serving()
 
 
+@pytest.mark.parametrize(("seconds_late", "found"), [(2, 10), (10, 20)])
+def test_where_events_have_waited_one_listing_finds_all_that_they_tell(
+    seconds_late: int, found: int, aws: FakeAws, sync: Sync
+) -> None:
+    # GIVEN a large cluster that was listed ten seconds ago, of which twenty tasks were told to stop since
+    tasks = fleet(aws, 150)
+    sync.minute()
+    sync.time.now += 10
+    stopping = sorted(tasks)[:20]
+    for task in stopping:
+        aws.stop(task)
+    at = datetime.fromtimestamp(sync.time.now - seconds_late, UTC).isoformat()
+    events = [aws.event(task) | {"time": at} for task in stopping]
+    # WHEN the queue hands over the first ten of their events
+    sync.handle(*events[:10])
+    # THEN all of them drain where the events are old, so that a queue of hundreds is over at once
+    assert sync.draining() == set(stopping[:found])
+    aws.requests.clear()
+    sync.handle(*events[10:])
+    assert sync.draining() == set(stopping)
+    assert (aws.operations() == []) is (found == 20)
+
+
 def test_without_the_minute_rule_events_list_a_large_cluster_again(aws: FakeAws, sync: Sync) -> None:
     fleet(aws, 150)
     sync.minute()
@@ -53,6 +81,34 @@ def test_without_the_minute_rule_events_list_a_large_cluster_again(aws: FakeAws,
     new = aws.run(1000)
     sync.handle(aws.event(new))
     assert {quiet, new} <= sync.serving()
+
+
+def test_a_listing_of_a_large_cluster_that_is_behind_about_a_task_of_no_event_is_made_again(
+    aws: FakeAws, sync: Sync, logged: Lines
+) -> None:
+    # GIVEN a large cluster, and a task whose stop is known
+    stopping = min(fleet(aws, 150))
+    sync.minute()
+    before = copy.deepcopy(aws.tasks[stopping])
+    aws.stop(stopping)
+    sync.handle(aws.event(stopping))
+    # WHEN another's event has all of it listed, and ECS describes the first as it was before
+    sync.time.now += 120
+    new = aws.run(999)
+    stale = iter([before])
+
+    def answer(operation: str, parameters: Json) -> Answer | None:
+        if operation != "DescribeTasks" or stopping not in parameters["tasks"]:
+            return None
+        tasks = aws.tasks | {stopping: next(stale, aws.tasks[stopping])}
+        return 200, {"tasks": [tasks[task] for task in parameters["tasks"]], "failures": []}
+
+    aws.spoil = answer
+    sync.handle(aws.event(new))
+    # THEN it is listed once more, and the refresh ends well
+    assert new in sync.serving()
+    assert sync.draining() == {stopping}
+    assert logged.about("refresh failed, trying again") == []
 
 
 def test_a_service_of_a_large_cluster_whose_last_target_is_gone_is_confirmed_by_a_listing(

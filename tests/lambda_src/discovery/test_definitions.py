@@ -353,6 +353,20 @@ def test_an_unlabelled_family_is_asked_for_once(aws: FakeAws, sync: Sync) -> Non
     assert asked.arns.count(definition_arn("job")) == 1
 
 
+def test_the_definition_of_a_managed_daemon_is_not_asked_for(aws: FakeAws, sync: Sync, logged: Lines) -> None:
+    # GIVEN a managed daemon on a container instance of the cluster
+    asked = Asked(aws, sync)
+    task = aws.run(1)
+    arn = definition_arn("agent").replace(":task-definition/", ":daemon-task-definition/")
+    daemon = aws.run(2, family="agent", service=None, group="daemon:agent", taskDefinitionArn=arn)
+    # WHEN its event comes
+    sync.handle(aws.event(daemon))
+    # THEN the others serve, and nobody looks for what is wrong with a definition
+    assert sync.serving() == {task}
+    assert asked.arns == [definition_arn("rng")]
+    assert logged.about("task definitions unreadable") == []
+
+
 def test_what_is_saved_holds_what_takes_part(aws: FakeAws, sync: Sync) -> None:
     services(aws, 60)
     sync.minute()

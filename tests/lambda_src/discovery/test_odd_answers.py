@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from grpc_lb_contract import index_parameter, read_index
 from tests.lambda_src.conftest import Lines, Sync
-from tests.lambda_src.fake_aws import Answer, FakeAws, Json, definition_arn, failure, interface
+from tests.lambda_src.fake_aws import LABELS, PREFIX, Answer, FakeAws, Json, definition_arn, failure, interface
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,28 @@ def test_invariant_15_a_definition_that_cannot_be_read_harms_no_other(
     assert sync.document().service("odd") is None
     assert [facts["definition"] for facts in logged.about("task definition not readable")] == [definition_arn("odd")]
     assert logged.about("refresh failed, trying again") == []
+
+
+def test_invariant_11_a_text_that_ssm_takes_for_another_parameter_holds_up_no_target(aws: FakeAws, sync: Sync) -> None:
+    # GIVEN double braces in a label that is rejected, in one that is applied, and in why ECS stopped a task
+    aws.define("odd", labels=LABELS | {"grpc-lb.weight": "{{ .Weight }}", "grpc-lb.metadata": "x-tenant={{{{ssm:a}}}}"})
+    stopped = aws.run(1, family="odd", service="odd")
+    aws.run(2, family="odd", service="odd")
+    sync.minute()
+    aws.stop(stopped)
+    aws.change(stopped, stoppedReason="{{restart}}")
+    other = aws.run(3)
+    # WHEN the next refresh publishes
+    sync.handle(aws.event(stopped), aws.event(other))
+    # THEN the targets of all are there, and the texts as they were
+    assert sync.serving() == {other}
+    odd = sync.document().service("odd")
+    assert odd is not None
+    assert [str(condition) for route in odd.routes for condition in route.metadata] == ["x-tenant={{{{ssm:a}}}}"]
+    assert [label.value for label in sync.document().diagnostics.rejected_labels] == ["{{ .Weight }}"]
+    cause = read_index(aws.parameters[index_parameter(PREFIX)]).cause
+    assert cause is not None
+    assert "{{restart}}" in cause.reasons.values()
 
 
 def attached(address: str, status: str) -> Json:

@@ -71,6 +71,14 @@ def test_a_parameter_holds_so_many_bytes_not_characters(tier: str | None, limit:
     assert str(limit) in rejection.message
 
 
+@pytest.mark.parametrize(
+    ("value", "is_taken"), [('{"a":{"b":"{"}}', True), ("{{", True), ("a{{ssm:b}}c", False), ("{{\n}}", False)]
+)
+def test_a_parameter_holds_no_reference_to_another(value: str, is_taken: bool) -> None:
+    rejection = edge().meet("PutParameter", {"Name": "/a", "Value": value}, 0).rejection
+    assert (rejection is None) is is_taken
+
+
 def test_events_are_late_overtake_one_another_and_come_again() -> None:
     aws = edge()
     # WHEN 1,000 events are sent, one every 10 ms

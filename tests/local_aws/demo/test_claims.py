@@ -70,18 +70,28 @@ def test_no_call_failed_holds_under_a_load_that_was_there(report: LoadReport, he
 
 
 @pytest.mark.parametrize(
-    ("failure", "held", "inside"),
+    ("failures", "held", "inside"),
     [
-        (failed(started=999.99, seconds=0.02), True, 1),
-        (failed(started=1000.01, seconds=0.01), True, 1),
-        (failed(started=1000.03, seconds=0.01), False, 0),
-        (failed(started=999.0, seconds=0.5), False, 0),
-        (failed(started=999.99, seconds=0.02, code="CANCELLED"), False, 0),
+        ([failed(started=999.99, seconds=0.02)], True, 1),
+        ([failed(started=1000.01, seconds=0.01)], True, 1),
+        ([failed(started=1000.03, seconds=0.01)], False, 0),
+        ([failed(started=999.0, seconds=0.5)], False, 0),
+        ([failed(started=999.99, seconds=0.02, code="CANCELLED")], False, 0),
+        ([failed(started=1000.01, seconds=0.09), failed(started=1000.05, seconds=0.05)], True, 2),
+        ([failed(started=1000.01, seconds=0.03), failed(started=1000.05, seconds=0.05)], False, 1),
     ],
-    ids=["in flight", "sent while it died", "sent after it was gone", "over before the kill", "for another reason"],
+    ids=[
+        "in flight",
+        "sent while it died",
+        "sent after it was gone",
+        "over before the kill",
+        "for another reason",
+        "sent before those inside ended",
+        "sent after those inside ended",
+    ],
 )
-def test_a_killed_task_may_take_along_the_calls_inside_it_alone(failure: Call, held: bool, inside: int) -> None:
-    report = load({"a": 400}, failure, seconds=2)
+def test_a_killed_task_may_take_along_the_calls_inside_it_alone(failures: list[Call], held: bool, inside: int) -> None:
+    report = load({"a": 400}, *failures, seconds=2)
 
     claim = claims.only_calls_inside_failed("text", report, killed_at=1000.0, gone_at=1000.02, min_calls=CALLS)
 

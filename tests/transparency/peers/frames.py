@@ -37,7 +37,8 @@ ANSWER: Sequence[Step] = (("half-closed",), ("headers", RESPONSE), ("data", MESS
 @dataclass(frozen=True)
 class Exchange:
     """Steps of either side: ("headers", HEADERS), ("data", BYTES), ("end", HEADERS or nothing), ("reset", CODE), and
-    what they wait for: ("half-closed",), ("got", NUMBER of blocks of headers). The caller has sent `request` before.
+    what they wait for: ("half-closed",), ("got", NUMBER of blocks of headers), ("filled", BYTES), ("ping",) until the
+    peer has taken all before. The caller has sent `request` before.
     """
 
     request: Headers = REQUEST
@@ -86,6 +87,11 @@ class Server:
         self._running.add(call)
         call.add_done_callback(self._running.discard)
 
+    async def answered(self) -> None:
+        """Until all calls that have come are answered."""
+        while self._running:
+            await asyncio.wait(self._running)
+
     def end(self) -> None:
         for call in [*self._running]:
             call.cancel()
@@ -118,9 +124,18 @@ def unchecked(connection: Connection) -> Connection:
 
 async def call(name: str, exchange: Exchange, on: Connection) -> Stream:
     """The stream, once it is over."""
+    return await over(on, await played(name, exchange, on))
+
+
+async def played(name: str, exchange: Exchange, on: Connection) -> Stream:
+    """The stream, once its caller has done its steps."""
     stream = on.new_stream()
     on.send_headers(stream, [*exchange.request, (CASE, name)])
     await play(on, stream, exchange.caller)
+    return stream
+
+
+async def over(on: Connection, stream: Stream) -> Stream:
     await until(on, stream, lambda: stream.is_over)
     return stream
 
@@ -131,6 +146,8 @@ async def play(on: Connection, stream: Stream, steps: Sequence[Step]) -> None:
             await until(on, stream, lambda: stream.is_over)
         elif name == "got":
             await until(on, stream, lambda number=arguments[0]: len(stream.headers) >= number)
+        elif name == "filled":
+            await until(on, stream, lambda size=arguments[0]: len(stream.buffer) >= size)
         if stream.reset is not None or on.is_over:
             return
         match name:
@@ -144,6 +161,8 @@ async def play(on: Connection, stream: Stream, steps: Sequence[Step]) -> None:
                 on.half_close(stream)
             case "reset":
                 on.reset(stream, arguments[0])
+            case "ping":
+                await on.ping()
         on.flush()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from grpc_lb_contract import Document, Service, TargetState
+from grpc_lb_contract.names import address_order
 from proxy_image.control_plane.document_changes import changed_services
 from proxy_image.control_plane.stats.history.entries import MAX_NAMED, TargetId, identity
 
@@ -25,18 +26,22 @@ class TargetChanges:
 
 def target_changes(before: Document | None, document: Document) -> TargetChanges:
     old, new = (dict(_targets(services)) for services in changed_services(before, document))
-    stayed = sorted(new.keys() & old.keys())
+    stayed = _in_order(new.keys() & old.keys())
 
     def began(state: TargetState) -> tuple[TargetId, ...]:
         return tuple(each for each in stayed if new[each] is state and old[each] is not state)
 
     return TargetChanges(
-        joined=tuple(sorted(new.keys() - old.keys())),
-        left=tuple(sorted(old.keys() - new.keys())),
+        joined=tuple(_in_order(new.keys() - old.keys())),
+        left=tuple(_in_order(old.keys() - new.keys())),
         drained=began(TargetState.DRAINING),
         returned=began(TargetState.SERVING),
         states=new,
     )
+
+
+def _in_order(targets: Iterable[TargetId]) -> list[TargetId]:
+    return sorted(targets, key=lambda each: (each.service, address_order(each.address), each.task))
 
 
 def _targets(services: Iterable[Service]) -> Iterator[tuple[TargetId, TargetState]]:

@@ -21,7 +21,8 @@ def fleet_table(report: Report, members: Sequence[Member], service: str | None =
     if not members:
         return None
     own = summary_of(report)
-    ordered = sorted(members, key=lambda each: (each.problem is None, not _worst(each), _address(each)))
+    # Of the same kind, they are in the order of their addresses already.
+    ordered = sorted(members, key=lambda each: (each.problem is None, not _worst(each)))
     shown, hidden = ordered[: MAX_ROWS - 1], len(ordered) - (MAX_ROWS - 1)
     answering = [own, *(each.summary for each in members if each.summary is not None and each.problem is None)]
     rows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from grpc_lb_contract.names import address_order
 from proxy_image.control_plane.report import formats
 from proxy_image.control_plane.report.problems import NEAR_LIMIT
 from proxy_image.control_plane.report.report import Report
@@ -32,7 +33,7 @@ def targets_table(service: ServiceReport, rows: Sequence[TargetReport], *, detai
                 target.state == "serving",
                 target.silent_since is None,
                 -(target.share or 0),
-                target.address,
+                address_order(target.address),
             ),
         )
     else:

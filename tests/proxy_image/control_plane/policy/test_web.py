@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from grpc_lb_contract import Condition, Deadline, Document, Fault, Match, RateLimit, Route, Status, TrafficPolicy, Web
 from proxy_image.control_plane.xds.envoy.grpc_web import REFUSAL
+from proxy_image.control_plane.xds.envoy.replies import NO_CONNECT
 from proxy_image.control_plane.xds.envoy.routes import NO_ROUTE
 from tests.proxy_image.control_plane.calls import reads
 from tests.proxy_image.control_plane.grpc_web import (
@@ -192,6 +193,18 @@ async def test_what_only_begins_as_grpc_web_does_reaches_no_target(
         answer = await post(browser, WHO, content_type, origin=ALLOWED)
         assert (answer.status_code, answer.text) in ((415, REFUSAL), (404, NO_ROUTE))
     assert await envoy.stat("cluster.all.upstream_rq_total") == 0
+
+
+@sharing
+@pytest.mark.parametrize("http2", [False, True])
+async def test_a_client_of_the_connect_protocol_reads_which_transport_to_use(untouched: Served, http2: bool) -> None:
+    _, _, envoy, _ = untouched
+    async with client(envoy, http2=http2) as caller:
+        for path in (WHO, PLAIN):
+            for content_type in ("application/json", "application/proto"):
+                answer = await post(caller, path, content_type, **{"connect-protocol-version": "1"})
+                assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+                assert answer.json() == {"code": "unimplemented", "message": NO_CONNECT}
 
 
 async def test_where_no_service_has_the_label_nothing_but_grpc_reaches_a_target(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_the_terminal_shows_the_last_change_with_its_cause() -> None:
 def test_an_event_that_does_not_explain_a_change_is_not_called_its_cause() -> None:
     pending = TaskChange("task-1", "rng", "PENDING", "RUNNING")
     assert [*formats.cause(Cause(CauseKind.EVENT, events=1, tasks=(pending,)))] == [
-        "ECS's event: task task-1 of rng is PENDING; when the Lambda asked, it had gone on"
+        "ECS's event: task task-1 of rng is PENDING; by the time the Lambda asked, it had moved on"
     ]
     (said,) = formats.cause(Cause(CauseKind.EVENT, events=3))
     assert said == "ECS reported other tasks; the Lambda then listed all of them, and found this too."

@@ -320,6 +320,17 @@ CANARY = weighed(
 )
 
 
+async def test_addresses_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    ips = ("10.0.0.9", "10.0.0.11", "10.0.0.109", "fd00::9", "fd00::10")
+    async with app(tmp_path, rng(*(target(80, ip=ip, draining=True) for ip in ips))) as parts:
+        addresses = ["10.0.0.9:80", "10.0.0.11:80", "10.0.0.109:80", "[fd00::9]:80", "[fd00::10]:80"]
+        page = (await parts.client.get("/services/rng")).text
+        assert re.findall(r'<tr id="rng/([^"]+)"', page) == addresses
+        problem = (await parts.client.get("/api/problems")).json()[-1]
+        assert problem["detail"].startswith(", ".join(f"{address} is draining" for address in addresses))
+        assert [each.split()[1] for each in parts.state.journal.changes[-1].joined] == addresses
+
+
 async def test_a_service_says_its_policy_its_groups_and_that_faults_are_on(tmp_path: Path) -> None:
     async with app(tmp_path, CANARY) as parts:
         overview = (await parts.client.get("/")).text

@@ -157,12 +157,58 @@ def test_after_a_rejection_the_version_before_is_a_better_one_too() -> None:
     assert names(client.gets(resources(a=1))) == [("EDS", ["a"])]
 
 
-def test_a_request_that_crossed_with_a_later_answer_is_stale() -> None:
-    client = connected(resources(a=1), "a", "b")
+def test_a_request_that_crossed_with_a_later_answer_does_not_accept_it() -> None:
+    one, two = resources(a=1), resources(a=2)
+    client = connected(one, "a")
+    old = client.nonces[EDS]
+    later = client.gets(two)
+    assert client.ask(EDS, "a", nonce=old) is Meaning.STALE
+    assert not client.state.is_in_use(two)
+    client.accepts(later)
+    client.gets_in_the_end(two)
+    assert client.state.is_in_use(two)
+
+
+def test_what_crossed_with_a_later_answer_and_asks_for_nothing_else_has_nothing_sent_again() -> None:
+    """Envoy asks so for the endpoints of a changed cluster, which have been sent with it: of 500, the others stay."""
+    client = connected(resources(a=1), "a")
     old = client.nonces[EDS]
     client.gets(resources(a=2))
-    assert client.ask(EDS, nonce=old) is Meaning.STALE
-    assert names(client.gets(resources(a=3))) == [("EDS", ["a"])]
+    first = client.nonces[EDS]
+    client.gets(resources(a=3))
+    for nonce in (old, first):
+        assert client.ask(EDS, "a", nonce=nonce) is Meaning.STALE
+    assert client.gets(resources(a=3)) == []
+
+
+def test_who_drops_all_endpoints_and_never_answers_is_sent_routes_all_the_same() -> None:
+    client = connected(resources(a=1), "a")
+    old = client.nonces[EDS]
+    client.gets(resources(a=7))
+    client.ask(EDS, nonce=old)
+    client.accepts(client.gets(resources(a=7, b=2)))
+    assert ("RDS", ["calls"]) in names(client.gets(resources(a=7, b=2)))
+
+
+def test_what_a_client_asks_for_as_a_later_answer_crosses_is_sent() -> None:
+    client = connected(resources(a=1, b=2), "a")
+    old = client.nonces[EDS]
+    client.gets(resources(a=7, b=2))
+    assert client.ask(EDS, "a", "b", nonce=old) is Meaning.STALE
+    assert names(client.gets(resources(a=7, b=2))) == [("EDS", ["b"])]
+
+
+def test_who_unsubscribes_and_subscribes_again_as_a_later_answer_crosses_is_sent_what_did_not_change() -> None:
+    # GIVEN a client that is sent other endpoints
+    client = connected(resources(a=1, b=2), "a", "b")
+    old = client.nonces[EDS]
+    later = client.gets(resources(a=7, b=2))
+    # WHEN it drops b meanwhile, and asks for it again
+    for wanted in (("a",), ("a", "b")):
+        assert client.ask(EDS, *wanted, nonce=old) is Meaning.STALE
+    client.accepts(later)
+    # THEN it does not wait for b, as long as b stays as it is
+    assert names(client.gets(resources(a=7, b=2))) == [("EDS", ["b"])]
 
 
 def test_who_unsubscribes_and_subscribes_again_is_sent_what_did_not_change() -> None:
