@@ -11,6 +11,7 @@ from tests.proxy_image.control_plane.support import eventually
 from tests.waiting import PATIENCE_SECONDS
 
 WIDTHS = "[...document.querySelectorAll('.bar .fill')].map(each => each.getAttribute('width'))"
+PERCENT = f"{WIDTHS}.map(width => Math.round(width))"
 HALVES = f"{WIDTHS}.map(width => Math.round(width / 5) * 5)"
 FIRST_PROBLEM = "(document.querySelector('main .problem h2') || {textContent: ''}).textContent"
 LIVE = "document.getElementById('live').textContent"
@@ -28,10 +29,11 @@ def text_within(selector: str, text: str) -> str:
     return f"[...document.querySelectorAll({selector!r})].some(each => each.textContent.includes({text!r}))"
 
 
-async def keep_screenshot(page: Page, name: str) -> None:
-    """Into the folder that SCREENSHOTS names, where it is set."""
+async def keep_screenshot(page: Page, name: str, *, once: tuple[str, object] = ("true", True)) -> None:
+    """Into the folder that SCREENSHOTS names, where it is set, once an expression has this value."""
     folder = os.environ.get("SCREENSHOTS")
     if folder is not None:
+        await shows(page, *once)
         # An animation whose element is replaced meanwhile ends with an error.
         await page.run("Promise.allSettled(document.getAnimations().map(each => each.finished))")
         picture = await page.screenshot()

@@ -16,7 +16,7 @@ from local_aws.stack import LocalStack
 from rng_service.load import SteadyLoad
 from tests.browser.accessibility import findings
 from tests.browser.chromium import Page
-from tests.browser.looking import FIRST_PROBLEM, HALVES, LIVE, WIDTHS, keep_screenshot, shows, text_within
+from tests.browser.looking import FIRST_PROBLEM, HALVES, LIVE, PERCENT, WIDTHS, keep_screenshot, shows, text_within
 from tests.end_to_end.strangers import stranger
 from tests.waiting import PATIENCE_SECONDS
 
@@ -63,9 +63,9 @@ async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalSta
     before = await stage.numbers()
     await stage.scale(2)
     await stage.known_to_all([*before, *await stage.new_numbers(before, count=1)])
-    async with load_on(web):
+    async with load_on(web), load_on(stack.addresses.web[1]):
         await shows(page, HALVES, [50, 50])
-        await keep_screenshot(page, "overview")
+        await keep_screenshot(page, "overview", once=(PERCENT, [50, 50]))
         await page.size(1180, 760, dark=True)
         await page.open(f"{web}{SERVICE}")
         await shows(page, LIVE, "live")

@@ -43,7 +43,7 @@ def fleet_table(report: Report, members: Sequence[Member], service: str | None =
     }
     caption = "All balancers" if service is None else f"All balancers' part of {service}"
     more = f"{hidden:,} more are well or less busy. " if hidden > 0 else ""
-    note = f"{more}Each is asked every few seconds while a page is open; the rest of this page is about this one."
+    note = f"{more}Each is asked every few seconds while a page is open; the rest of this page is about this balancer."
     return tag(
         "section",
         tag("h2", "All balancers"),
