@@ -95,7 +95,7 @@ class GrpcBalancer(ServiceMetrics, ProxylessClients, GrpcBalancerBase):
     :param capacity_provider_strategies: How tasks are spread over ``FARGATE`` and ``FARGATE_SPOT``, which costs less;
         AWS reclaims its tasks with two minutes' notice, in which they drain. The providers are enabled in a cluster of
         this app; an imported one must have them. By default, ``FARGATE`` alone.
-    :param image: The balancer's image, already built of this version, from any registry: with it, synth and deploy
+    :param image: An existing image of the balancer, of this version and from any registry: with it, synth and deploy
         need no Docker. ``python -m cdk_grpc_lb build-context FOLDER`` writes what to build it from. By default, it is
         built when the app is deployed.
     :param image_build_args: Build arguments of the image that is built: ``BASE_IMAGE`` for a base of your own (Python

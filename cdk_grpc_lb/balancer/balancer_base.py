@@ -223,7 +223,7 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
             )
         what = f"calls from the balancer {path_of(self)} to {path_of(service)}"
         watch_arrow(service, what, callers, groups, serving.port)
-        self._served.append(Called(groups, serving.port))
+        self._served.append(Called(service, groups, serving.port))
 
     def _admit(self, props: Props, labelled: LabelledCalls, service: IConstruct, *, name_is_given: bool) -> None:
         self._admission.admit(props, labelled, service, name_is_given=name_is_given)
@@ -242,9 +242,18 @@ class GrpcBalancerBase(BalancerMetrics, Monitored, Construct):
                 "in a VPC, because security groups say who may call (Function(vpc=...))",
                 f"{path}, which is not",
             ) from None
-        # The caller's stack may have services of this balancer too, and so refer to this stack.
+        # The caller's stack may have services of this balancer too, and so refer to this stack. Or this one refers to
+        # that, because a service here has a group from there.
+        used_here = [
+            group
+            for called in self._served
+            for group in called.groups
+            if refers_to_stack_of(group, user=called.service, here=self, clusters=())
+        ]
         in_callers_stack = not any(
-            refers_to_stack_of(group, user=other, here=self, clusters=self.clusters) for group in groups
+            refers_to_stack_of(group, user=other, here=self, clusters=self.clusters)
+            or any(in_one_stack(group, used) for used in used_here)
+            for group in groups
         )
         let_in(self.load_balancer_security_group, other, groups, port, description, in_callers_stack=in_callers_stack)
         what = f"{description}: connections to the balancer {path_of(self)}"

@@ -141,7 +141,7 @@ def of_documents(balancer: GrpcBalancer) -> Iterator[AlarmCondition]:
     )
     means = "A docker label cannot be applied, or two services ask for the same calls. Correct the task definition."
     yield AlarmCondition("LabelRejected", rejected, 1, 1, means)
-    means = "The target document is nearly full. Once it is, the target list is no longer updated. Split the services."
+    means = "The target document is nearly full. When it is full, the target list goes stale. Split the services."
     yield AlarmCondition("DocumentNearlyFull", balancer.metric_document_used(period=FIVE_MINUTES), 80, 3, means)
 
 

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from constructs import IConstruct
 
 from cdk_grpc_lb.network.security_groups import AppRules
@@ -74,6 +75,7 @@ def watch_arrow(
 class Called:
     """What takes connections, and where."""
 
+    service: ecs.BaseService
     groups: Sequence[ec2.ISecurityGroup]
     port: int
 

@@ -63,6 +63,7 @@ def _rules(assembly: Any) -> Iterator[tuple[str, int]]:
         (N, P, T, N, T),
         (T, T, T, P, T),  # it is of a stack that the others need for nothing else
         (P, P, P, P, N),  # so is who calls, such as a bastion host
+        (N, P, P, T, T),  # both are, of one stack of security groups
         (P, P, T, T, T),  # a team's stack needs the platform's
         (T, P, T, T, T),  # a platform needs that of a team, which has the cluster
     ],

@@ -129,7 +129,7 @@ async def test_the_percentage_is_what_is_sampled(tmp_path: Path) -> None:
         envoy.channel() as channel,
     ):
         await asyncio.gather(*(who(channel, 20) for _ in range(20)))
-        # Of a larger share, so many come before the rest.
+        # Not before all is written: of too large a share, the first lines alone would pass.
         await eventually(lambda: reads(envoy.stat("filesystem.write_total_buffered"), 0), "all that it writes")
         assert 57 <= len(lines(envoy)) <= 143
 
