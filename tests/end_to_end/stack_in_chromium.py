@@ -22,6 +22,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 SERVICE = "/services/random-numbers"
 CALLS_PORT = 50051
+OVER_TEN_SECONDS = "document.body.textContent.includes('over 10 s')"
 
 
 def load_on(web: str, rate: float = 100) -> SteadyLoad:
@@ -65,7 +66,7 @@ async def test_the_shares_move_from_100_0_to_50_50_as_calls_flow(stack: LocalSta
     await stage.known_to_all([*before, *await stage.new_numbers(before, count=1)])
     async with load_on(web), load_on(stack.addresses.web[1]):
         await shows(page, HALVES, [50, 50])
-        await keep_screenshot(page, "overview", once=(PERCENT, [50, 50]))
+        await keep_screenshot(page, "overview", once=(f"[{PERCENT}, {OVER_TEN_SECONDS}]", [[50, 50], True]))
         await page.size(1180, 760, dark=True)
         await page.open(f"{web}{SERVICE}")
         await shows(page, LIVE, "live")
