@@ -31,6 +31,6 @@ def in_one_stack(one: IConstruct, other: IConstruct) -> bool:
 
 
 def identity_of(construct: IConstruct) -> str:
-    """What it has alone in this process. What Node has made is another object in Python each time it is asked for."""
+    """What identifies it in this process. What Node has made is another object in Python each time it is asked for."""
     reference: Any = construct.__jsii_ref__  # type: ignore[attr-defined]  # jsii's own, of all that Node knows
     return str(reference.ref)

@@ -28,7 +28,7 @@ def is_token(value: object) -> bool:
 
 
 def texts_of(values: Sequence[str]) -> Sequence[str]:
-    """The values, or one text with commas between where only the deployment knows how many there are."""
+    """The values; or, if only the deployment knows how many there are, one text with commas between them."""
     is_reference = len(values) == 1 and "#{Token[" in str(values[0])
     return [cdk.Fn.join(",", list(values))] if is_reference else values
 

@@ -22,8 +22,8 @@ PUTS_PER_SECOND = 3
 PUTS_AT_ONCE = 3
 
 TOO_MANY_UPDATES = "TooManyUpdates"
-"""SSM may say so of writes at the same time, though of other parameters. It wrote nothing then, and botocore does not
-ask again: https://github.com/hashicorp/terraform-provider-aws/issues/1082"""
+"""SSM may answer so to writes at the same time, even of different parameters. It has written nothing then, and botocore
+does not retry: https://github.com/hashicorp/terraform-provider-aws/issues/1082"""
 PUT_ATTEMPTS = 3
 
 
@@ -60,7 +60,9 @@ class ParameterWriter:
                 answer = self._ssm.put_parameter(Name=name, Value=text, Type="String", Tier="Standard", Overwrite=True)
             except ClientError as error:
                 collided = error.response["Error"]["Code"] == TOO_MANY_UPDATES
-                if collided or is_throttle(error):
+                if collided:
+                    self._bucket.collided()
+                elif is_throttle(error):
                     self._bucket.throttled()
                 if not collided or attempt == PUT_ATTEMPTS:
                     raise

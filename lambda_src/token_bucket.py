@@ -42,6 +42,10 @@ class TokenBucket:
         else:
             self._share = min(1.0, self._share * 1.05)
 
+    def collided(self) -> None:
+        """Let the next requests be made one at a time, at the same rate."""
+        self._tokens = min(self._tokens, 0.0)
+
     def throttled(self) -> None:
         self._tokens = min(self._tokens, 0.0)
         self._share = max(MIN_SHARE, self._share / 2)

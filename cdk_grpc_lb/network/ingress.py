@@ -28,8 +28,8 @@ def let_in(
     *,
     in_callers_stack: bool,
 ) -> None:
-    """Allow the caller, which has these groups, to connect. Where stacks differ, all rules are of the stack of the one
-    called unless told otherwise.
+    """Allow the caller, which has these groups, to connect. Where stacks differ, all rules are in the stack of the one
+    called, or with `in_callers_stack` in those of the groups.
     """
     if all(in_one_stack(group, called) for group in groups):
         called.connections.allow_from(caller, tcp(port), description)

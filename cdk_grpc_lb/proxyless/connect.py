@@ -162,7 +162,7 @@ class ProxylessClients:
         """Whether the rule between their groups is of the client's stack, where stacks differ."""
         balancer: Any = self
         if in_one_stack(caller, balancer):
-            # Where that for the balancer is.
+            # As for the rule that lets the balancer in.
             return refers_to_stack_of(called, user=service, here=balancer, clusters=self.clusters)
         clusters = [service.cluster] if in_one_stack(called, service) else []
         return not refers_to_stack_of(caller, user=client, here=called, clusters=clusters)

@@ -23,8 +23,8 @@ LARGE_FROM_TASKS = 100
 which is all that ECS allows at once: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/request-throttling.html"""
 
 BACKLOG_FROM_SECONDS = 5.0
-"""Events come within two seconds. Of older ones there is a queue, as in a deployment of hundreds of tasks, of which an
-invocation gets ten: a listing knows all that they tell, and the others are nothing new."""
+"""Events come within two seconds. Older ones have waited in the queue, as in a deployment of hundreds of tasks, and an
+invocation gets ten of them at most: one listing knows what all of them tell, so that the rest are nothing new."""
 
 BELIEVED_AFTER_SECONDS = 300.0
 """That ECS does not know a task which it lists is believed when it has said so for this long."""

@@ -20,6 +20,7 @@ from grpc_lb_contract import (
     read_index,
     shard_parameter,
 )
+from lambda_src.parameters import PUTS_PER_SECOND, ParameterWriter
 from lambda_src.publish import ParameterStore, Stored
 from tests.lambda_src.conftest import Lines, Sync
 from tests.lambda_src.fake_aws import CLUSTER, PREFIX, FakeAws, Time, failure, task_name
@@ -109,6 +110,12 @@ def test_writes_that_ssm_does_not_take_at_once_are_repeated(aws: FakeAws, store:
     # WHEN a document of several shards is published, THEN it is there, and nothing was raised
     publish(store, fleet(0, 500))
     assert read(aws) == fleet(0, 500)
+    # AND they are repeated at the rate that SSM allows, because it was not the rate that it rejected
+    clock = Time().clock()
+    writer, started = ParameterWriter(aws.client("ssm"), clock), clock.now()
+    for number in range(10):
+        writer.put(shard_parameter(PREFIX, f"{number}"), "text")
+    assert clock.now() - started == pytest.approx((3 * 10 - 1) / PUTS_PER_SECOND, abs=0.1)
 
 
 def test_what_a_failed_attempt_wrote_is_not_relied_on_when_another_writer_came_between(
