@@ -22,8 +22,8 @@ PUTS_PER_SECOND = 3
 PUTS_AT_ONCE = 3
 
 TOO_MANY_UPDATES = "TooManyUpdates"
-"""SSM may answer so to writes at the same time, even of different parameters. It has written nothing then, and botocore
-does not retry: https://github.com/hashicorp/terraform-provider-aws/issues/1082"""
+"""SSM may answer this to concurrent writes, even of different parameters. Nothing was written then, and botocore does
+not retry: https://github.com/hashicorp/terraform-provider-aws/issues/1082"""
 PUT_ATTEMPTS = 3
 
 

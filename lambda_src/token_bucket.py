@@ -47,7 +47,7 @@ class TokenBucket:
         self._tokens = min(self._tokens, 0.0)
 
     def throttled(self) -> None:
-        self._tokens = min(self._tokens, 0.0)
+        self.collided()
         self._share = max(MIN_SHARE, self._share / 2)
 
 
